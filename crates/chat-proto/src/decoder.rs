@@ -1,0 +1,175 @@
+//! Decoding a stream that arrives in pieces.
+
+use crate::{BODY_LEN_MAX, Body, BufferTooSmall, HEADER_LEN, MESSAGE_LEN_MAX, Messages};
+
+/// Decodes a stream that arrives in pieces of any size.
+///
+/// The decoder owns a buffer of fixed length and no connection: read into [`spare`](Self::spare), say how much arrived with
+/// [`advance`](Self::advance), and take bodies with [`next_body`](Self::next_body) until there is none. At the end of the stream
+/// [`finish`](Self::finish) tells whether it ended on a message boundary.
+///
+/// The storage `B` is anything that holds bytes: an array, a `Vec`, a slice of yours. It must have room for the longest message,
+/// [`MESSAGE_LEN_MAX`] bytes; a larger one takes more bytes a read. Each byte is written once, by the reader, and moved at most once
+/// more, when it belongs to the message that the end of the buffer cut.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::Read;
+///
+/// use chat_proto::{Decoder, Unfinished};
+///
+/// let mut stream: &[u8] = b"\x05hello\x05wor";
+/// let mut decoder = Decoder::new();
+/// let mut bodies = Vec::new();
+/// loop {
+///     let len = stream.read(decoder.spare())?;
+///     if len == 0 {
+///         break;
+///     }
+///     decoder.advance(len);
+///     while let Some(body) = decoder.next_body() {
+///         bodies.push(body.as_bytes().to_vec());
+///     }
+/// }
+/// assert_eq!(bodies, [b"hello"]);
+/// assert_eq!(decoder.finish(), Err(Unfinished { received: 4, expected: 6 }));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Decoder<B = [u8; BUF_LEN]> {
+    // Invariant: start <= end <= buf.len(), and start is a message boundary of the stream.
+    // Invariant: buf.len() >= MESSAGE_LEN_MAX.
+    buf: B,
+    start: usize,
+    end: usize,
+}
+
+impl Decoder {
+    /// Makes a decoder with a buffer of its own, of 512 bytes.
+    pub const fn new() -> Self {
+        Self { buf: [0; BUF_LEN], start: 0, end: 0 }
+    }
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
+    /// Makes a decoder that reads into `buf`. What `buf` contains does not matter.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferTooSmall`] when `buf` has fewer than [`MESSAGE_LEN_MAX`] bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_proto::{BufferTooSmall, Decoder};
+    ///
+    /// assert_eq!(Decoder::with_buf(vec![0; 8192]).unwrap().spare().len(), 8192);
+    /// assert_eq!(Decoder::with_buf([0; 255]).unwrap_err(), BufferTooSmall { needed: 256, len: 255 });
+    /// ```
+    pub fn with_buf(buf: B) -> Result<Self, BufferTooSmall> {
+        let len = buf.as_ref().len();
+        if len < MESSAGE_LEN_MAX {
+            return Err(BufferTooSmall { needed: MESSAGE_LEN_MAX, len });
+        }
+        Ok(Self { buf, start: 0, end: 0 })
+    }
+
+    /// Returns the free part of the buffer, for the reader to fill from its front.
+    ///
+    /// It is never empty once [`next_body`](Self::next_body) has returned `None`; it may be while there are bodies to take.
+    pub fn spare(&mut self) -> &mut [u8] {
+        let buf = self.buf.as_mut();
+        if self.start == self.end || buf.len() - self.end < MESSAGE_LEN_MAX {
+            buf.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        &mut buf[self.end..]
+    }
+
+    /// Records that the reader put `len` bytes at the front of what [`spare`](Self::spare) returned last.
+    ///
+    /// # Panics
+    ///
+    /// When `len` is more than the free part holds.
+    pub fn advance(&mut self, len: usize) {
+        let spare_len = self.buf.as_ref().len() - self.end;
+        assert!(len <= spare_len, "advanced by {len} bytes where {spare_len} were free");
+        self.end += len;
+    }
+
+    /// Takes the next body, or returns `None` until more bytes have arrived.
+    ///
+    /// The body lives in the decoder's buffer until the next call.
+    pub fn next_body(&mut self) -> Option<Body<'_>> {
+        let received = &self.buf.as_ref()[self.start..self.end];
+        let (&header, after_header) = received.split_first()?;
+        let body = after_header.get(..usize::from(header))?;
+        self.start += HEADER_LEN + body.len();
+        Some(Body::from_scanned(body))
+    }
+
+    /// Takes all whole messages that have arrived, as one run.
+    pub fn next_messages(&mut self) -> Messages<'_> {
+        let (messages, _) = Messages::split(&self.buf.as_ref()[self.start..self.end]);
+        self.start += messages.as_bytes().len();
+        messages
+    }
+
+    /// Tells whether the stream may end here. Call it when all bodies have been taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Unfinished`] when the stream ended inside a message.
+    pub fn finish(&self) -> Result<(), Unfinished> {
+        let received = &self.buf.as_ref()[self.start..self.end];
+        let (rest_of_whole, unfinished) = Messages::split(received);
+        debug_assert!(rest_of_whole.is_empty(), "finished with bodies left to take");
+        Unfinished::check(unfinished)
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Says that a stream ended inside a message. What had arrived of that message is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stream ended inside a message: {received} of its {expected} bytes had arrived")]
+pub struct Unfinished {
+    /// How many bytes of the message had arrived, header included: 1 to 255.
+    pub received: usize,
+    /// How many bytes the message has, header included: 2 to 256.
+    pub expected: usize,
+}
+
+impl Unfinished {
+    /// Tells whether a stream may end after `rest`, the rest that [`Messages::split`] returned for its last bytes.
+    ///
+    /// # Errors
+    ///
+    /// `Unfinished` unless `rest` is empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_proto::{Messages, Unfinished};
+    ///
+    /// let (_, rest) = Messages::split(b"\x02hi\x03yo");
+    /// assert_eq!(Unfinished::check(rest), Err(Unfinished { received: 3, expected: 4 }));
+    /// assert_eq!(Unfinished::check(b""), Ok(()));
+    /// ```
+    pub const fn check(rest: &[u8]) -> Result<(), Self> {
+        match rest {
+            [] => Ok(()),
+            [header, ..] => Err(Self { received: rest.len(), expected: HEADER_LEN + *header as usize }),
+        }
+    }
+}
+
+/// Length in bytes of the buffer of [`Decoder::new`]: two of the longest messages, so that one cut message leaves room for another
+/// read of the same size. A judgement; a caller who cares brings a buffer.
+const BUF_LEN: usize = 2 * (HEADER_LEN + BODY_LEN_MAX);

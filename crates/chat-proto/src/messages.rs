@@ -1,0 +1,172 @@
+//! Runs of whole messages, split off received bytes.
+
+use core::iter::FusedIterator;
+
+use crate::{Body, HEADER_LEN};
+
+/// A run of whole messages, one after another, in their wire form.
+///
+/// A `Messages` that exists begins and ends on a message boundary. It borrows the bytes it was split from: nothing is copied, and
+/// the bytes can be forwarded as they are.
+///
+/// # Examples
+///
+/// ```
+/// use chat_proto::Messages;
+///
+/// let (messages, rest) = Messages::split(b"\x02hi\0\x03yo");
+/// assert_eq!(messages.count(), 2);
+/// assert_eq!(messages.as_bytes(), b"\x02hi\0");
+/// assert_eq!(rest, b"\x03yo");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages<'a> {
+    // Invariant: `bytes` is exactly `count` messages.
+    bytes: &'a [u8],
+    count: usize,
+}
+
+impl<'a> Messages<'a> {
+    /// Splits `bytes`, which begin on a message boundary, into the whole messages at their start and the unfinished rest.
+    ///
+    /// The rest is empty or the beginning of one message, so it is shorter than [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX).
+    /// Nothing is copied or allocated. Takes one step a message.
+    pub fn split(bytes: &'a [u8]) -> (Self, &'a [u8]) {
+        Self::split_within(bytes, bytes.len())
+    }
+
+    /// Splits off the most messages that fit in `len_max` bytes, and keeps the others.
+    ///
+    /// Takes one step for each message split off.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_proto::Messages;
+    ///
+    /// let (mut messages, _) = Messages::split(b"\x02hi\0\x03you");
+    /// let first = messages.take_len(7);
+    /// assert_eq!(first.as_bytes(), b"\x02hi\0");
+    /// assert_eq!(messages.as_bytes(), b"\x03you");
+    /// assert!(messages.take_len(3).is_empty());
+    /// ```
+    pub fn take_len(&mut self, len_max: usize) -> Self {
+        if self.bytes.len() <= len_max {
+            return core::mem::take(self);
+        }
+        let (taken, rest) = Self::split_within(self.bytes, len_max);
+        *self = Self { bytes: rest, count: self.count - taken.count };
+        taken
+    }
+
+    /// Returns the wire form of the messages.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Returns how many messages there are. Takes constant time.
+    pub const fn count(self) -> usize {
+        self.count
+    }
+
+    /// Tells whether there is no message.
+    pub const fn is_empty(self) -> bool {
+        self.count == 0
+    }
+
+    /// Iterates over the bodies, in order.
+    pub const fn iter(self) -> Bodies<'a> {
+        Bodies { messages: self }
+    }
+
+    /// Splits after the last message that ends within the first `len_max` bytes.
+    fn split_within(bytes: &'a [u8], len_max: usize) -> (Self, &'a [u8]) {
+        let (mut end, mut count) = (0, 0);
+        while let Some(&header) = bytes.get(end) {
+            let next = end + HEADER_LEN + usize::from(header);
+            if next > len_max {
+                break;
+            }
+            end = next;
+            count += 1;
+        }
+        let (whole, rest) = bytes.split_at(end);
+        (Self { bytes: whole, count }, rest)
+    }
+}
+
+impl<'a> IntoIterator for Messages<'a> {
+    type Item = Body<'a>;
+    type IntoIter = Bodies<'a>;
+
+    fn into_iter(self) -> Bodies<'a> {
+        self.iter()
+    }
+}
+
+/// The bodies of a run of messages, in order; made by [`Messages::iter`].
+#[derive(Clone, Debug, Default)]
+pub struct Bodies<'a> {
+    messages: Messages<'a>,
+}
+
+impl<'a> Bodies<'a> {
+    /// Returns the messages that were not yet iterated over.
+    pub const fn remaining(&self) -> Messages<'a> {
+        self.messages
+    }
+}
+
+impl<'a> Iterator for Bodies<'a> {
+    type Item = Body<'a>;
+
+    fn next(&mut self) -> Option<Body<'a>> {
+        let (&header, after_header) = self.messages.bytes.split_first()?;
+        let (body, after) = after_header.split_at(usize::from(header));
+        self.messages = Messages { bytes: after, count: self.messages.count - 1 };
+        Some(Body::from_scanned(body))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.messages.count, Some(self.messages.count))
+    }
+}
+
+impl ExactSizeIterator for Bodies<'_> {}
+
+impl FusedIterator for Bodies<'_> {}
+
+/// A message boundary in a stretch of bytes; found by [`boundary_from`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boundary {
+    /// Where the boundary is, in bytes from the start of the stretch.
+    pub offset: usize,
+    /// How many messages end at or before it.
+    pub count: usize,
+}
+
+/// Finds the first message boundary at or after `offset` in `bytes`, which begin on a boundary.
+///
+/// This is what a writer asks whose stream took only the first `offset` bytes: up to the boundary it is committed to finish, and
+/// beyond it the stream owes nothing. Takes one step a message before the boundary.
+///
+/// Returns `None` when the message that `offset` falls into does not end within `bytes`.
+///
+/// # Examples
+///
+/// ```
+/// use chat_proto::{Boundary, boundary_from};
+///
+/// let wire = b"\x02hi\x03you";
+/// assert_eq!(boundary_from(wire, 3), Some(Boundary { offset: 3, count: 1 }));
+/// assert_eq!(boundary_from(wire, 4), Some(Boundary { offset: 7, count: 2 }));
+/// assert_eq!(boundary_from(&wire[..5], 4), None);
+/// ```
+pub fn boundary_from(bytes: &[u8], offset: usize) -> Option<Boundary> {
+    let mut boundary = Boundary { offset: 0, count: 0 };
+    while boundary.offset < offset {
+        boundary.offset += HEADER_LEN + usize::from(*bytes.get(boundary.offset)?);
+        boundary.count += 1;
+    }
+    (boundary.offset <= bytes.len()).then_some(boundary)
+}
