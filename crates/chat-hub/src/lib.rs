@@ -1,0 +1,83 @@
+//! A broadcast fan-out over one bounded log of wire bytes.
+//!
+//! A [`Hub`] has any number of [`Publisher`]s and [`Subscriber`]s. Publishers append runs of whole messages to the hub's log; every
+//! subscriber is a cursor into it, and reads the [`Batch`] of messages that lies between its cursor and the log's end. What was received
+//! from a socket already is what must be sent, so the log keeps the bytes as they are, and a batch is ready to be written, many messages
+//! a system call, from memory that all subscribers share.
+//!
+//! The hub does no I/O, starts no thread, knows no clock and needs no runtime: it only calls the wakers that it was polled with. It does
+//! not encode or decode either; that is [chat-proto](chat_proto)'s work, whose [`Messages`](chat_proto::Messages) prove that what is
+//! published is whole.
+//!
+//! # Order
+//!
+//! There is one log, so there is one order. Every subscriber sees a subsequence of it: all messages from its joining on, but for those
+//! it lost, and it learns exactly how many those were. A message that was published after its publisher had read another stands after
+//! that other.
+//!
+//! # Fairness
+//!
+//! **A subscriber that can be written to never loses a message.** While one is more than half the log behind, publishers wait for it;
+//! they look for such subscribers a few times a log's length, not at every message. A subscriber is waited for from its first read on,
+//! until it says with [`Subscriber::block`] that its socket is full. So whoever reads a batch goes on reading until there is nothing to
+//! read, or says that it cannot.
+//!
+//! # Lagging
+//!
+//! A subscriber that is blocked is not waited for. When the log's end has moved on by the log's capacity, the bytes at the subscriber's
+//! cursor are let go: the log *overruns* it. Its next read resumes by the hub's [`Policy`], and [`Batch::dropped`] tells how many
+//! messages lie between. Only whole messages are lost: who had begun to write one when its socket filled up gets the rest of it from
+//! [`Batch::consume`] and owes it to the socket, whatever the log does meanwhile.
+//!
+//! At any time, for every subscriber: delivered + dropped + still to be read = published since it joined.
+//!
+//! # Closing
+//!
+//! [`Hub::close`] ends publishing at once. Subscribers read what is in the log, and then the end. [`Subscriber::end_at`] does the same
+//! for one subscriber at a place of its choice.
+//!
+//! # Cost
+//!
+//! A publish takes one lock, copies the bytes once and wakes the subscribers that had read everything, after the lock is released. A
+//! read takes one lock and shares the bytes; less than a kilobyte is copied instead. Neither allocates in a steady flow. Memory stays
+//! below [`Config::with_capacity`] and the slack that is stated there; while everybody keeps up, it is a block or two.
+//!
+//! # Examples
+//!
+//! ```
+//! use chat_hub::Hub;
+//! use chat_proto::Messages;
+//!
+//! # futures::executor::block_on(async {
+//! let hub = Hub::default();
+//! let mut subscriber = hub.subscribe();
+//! let mut publisher = hub.publisher();
+//! let (messages, _) = Messages::split(b"\x05hello\x05world");
+//! publisher.publish(messages).await?;
+//! hub.close();
+//!
+//! let batch = subscriber.next_batch().await.expect("two messages are there");
+//! assert_eq!(batch.chunks().collect::<Vec<_>>(), [b"\x05hello\x05world"]);
+//! let len = batch.len();
+//! batch.consume(len);
+//!
+//! assert!(subscriber.next_batch().await.is_none());
+//! assert!(publisher.publish(messages).await.is_err());
+//! # Ok::<(), chat_hub::Closed>(())
+//! # }).unwrap();
+//! ```
+#![warn(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+mod hub;
+mod log;
+mod policy;
+mod position;
+mod publisher;
+mod subscriber;
+mod wait;
+
+pub use hub::{CapacityTooSmall, Config, Hub, Stats};
+pub use policy::Policy;
+pub use position::Position;
+pub use publisher::{Closed, Publisher};
+pub use subscriber::{Batch, Subscriber};

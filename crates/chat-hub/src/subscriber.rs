@@ -1,0 +1,179 @@
+//! Subscribing: reading the log in batches.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::Position;
+use crate::hub::{Shared, wake_all};
+use crate::log::{Cursor, Pace, Stretch};
+use crate::wait::Ticket;
+
+/// Reads what is published, from the moment it joined on.
+///
+/// A subscriber is a cursor into the hub's log. It takes a [`Batch`], writes as much of it as it can, and says how much that was.
+///
+/// Between two batches publishers wait for it once it is half the log behind. So a subscriber that cannot go on, because its socket is
+/// full, must say so with [`block`](Self::block); the next read ends that.
+#[derive(Debug)]
+pub struct Subscriber {
+    shared: Arc<Shared>,
+    key: usize,
+    /// Where the next batch begins. The hub learns of it with the next call that locks it.
+    cursor: Cursor,
+    /// Where the subscription ends, if somebody said so.
+    limit: Option<Position>,
+    /// This subscriber's place among those that wait.
+    ticket: Option<Ticket>,
+    dropped: u64,
+}
+
+impl Subscriber {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let (key, cursor) = shared.lock().join();
+        Self { shared, key, cursor, limit: None, ticket: None, dropped: 0 }
+    }
+
+    /// Waits for the next batch; `None` is the end: the hub was closed, or the end that was set is reached.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_hub::Hub;
+    /// use chat_proto::Messages;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let hub = Hub::default();
+    /// let mut subscriber = hub.subscribe();
+    /// let (messages, _) = Messages::split(b"\x05hello\x05world");
+    /// hub.publisher().publish(messages).await.unwrap();
+    /// hub.close();
+    ///
+    /// let batch = subscriber.next_batch().await.unwrap();
+    /// assert_eq!(batch.chunks().flatten().copied().collect::<Vec<u8>>(), b"\x05hello\x05world");
+    /// // The socket took seven bytes: the rest of the second message is ours to write.
+    /// assert_eq!(batch.consume(7), b"world");
+    /// assert!(subscriber.next_batch().await.is_none());
+    /// # });
+    /// ```
+    pub async fn next_batch(&mut self) -> Option<Batch<'_>> {
+        let read = poll_fn(|cx| self.poll_read(cx)).await;
+        read.map(|(dropped, stretch)| Batch { subscriber: self, stretch, dropped })
+    }
+
+    /// Polls for the next batch. See [`next_batch`](Self::next_batch).
+    ///
+    /// Costs a short lock and no allocation; a batch of less than a kilobyte may be copied out of the log.
+    pub fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch<'_>>> {
+        self.poll_read(cx).map(|read| read.map(|(dropped, stretch)| Batch { subscriber: self, stretch, dropped }))
+    }
+
+    /// Says that nothing more can be written for now: publishers do not wait for this subscriber, and publishing does not wake it,
+    /// until its next read.
+    pub fn block(&mut self) {
+        let mut state = self.shared.lock();
+        state.readers.cancel(&mut self.ticket);
+        let freed = state.advance(self.key, self.cursor, Pace::Blocked);
+        drop(state);
+        wake_all(freed);
+    }
+
+    /// Ends the subscription at a place: what was published before it is read, and then the end.
+    pub fn end_at(&mut self, end: Position) {
+        self.limit = Some(end);
+    }
+
+    /// Returns where the next batch begins, unless messages are dropped before.
+    pub fn position(&self) -> Position {
+        self.cursor.pos
+    }
+
+    /// Returns how many messages this subscriber has lost. The count is exact.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<(u64, Stretch)>> {
+        let mut state = self.shared.lock();
+        let freed = state.advance(self.key, self.cursor, Pace::Ready);
+        let mut dropped = 0;
+        if state.log.is_overrun(self.cursor) {
+            let mut resumed = self.shared.policy().resume(&state.log);
+            // What is beyond the end of the subscription was never to be delivered.
+            resumed.pos = self.limit.map_or(resumed.pos, |limit| limit.min(resumed.pos));
+            dropped = state.skip(self.key, resumed);
+            self.cursor = resumed;
+            self.dropped += dropped;
+        }
+        let stretch = state.log.read(self.cursor, self.limit);
+        let poll = if stretch.byte_len > 0 {
+            Poll::Ready(Some((dropped, stretch)))
+        } else if state.closed || self.limit.is_some_and(|limit| limit <= self.cursor.pos) {
+            Poll::Ready(None)
+        } else {
+            state.readers.register(&mut self.ticket, cx.waker());
+            Poll::Pending
+        };
+        drop(state);
+        wake_all(freed);
+        if matches!(poll, Poll::Ready(None)) {
+            // Nobody is to wait for a subscriber that has read everything it ever will.
+            self.block();
+        }
+        poll
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.readers.cancel(&mut self.ticket);
+        let freed = state.leave(self.key, self.cursor);
+        drop(state);
+        wake_all(freed);
+    }
+}
+
+/// Whole messages that a subscriber has not consumed yet, in their wire form.
+///
+/// It shares the log's memory and keeps it from being used again, so do not hold it across a wait. A batch that is dropped was not
+/// consumed: its messages are in the next one.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    subscriber: &'a mut Subscriber,
+    stretch: Stretch,
+    dropped: u64,
+}
+
+impl Batch<'_> {
+    /// Iterates over the bytes, in order, as stretches of contiguous memory. Each is whole messages and none is empty.
+    pub fn chunks(&self) -> impl ExactSizeIterator<Item = &[u8]> + use<'_> {
+        self.stretch.pieces.iter().map(|piece| &piece.bytes[..])
+    }
+
+    /// Returns the length in bytes. It is never 0.
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    pub fn len(&self) -> usize {
+        self.stretch.byte_len
+    }
+
+    /// Returns how many messages the subscriber lost right before this batch.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Says that the first `len` bytes have been written, and returns what the writer still owes: the rest of the message that `len`
+    /// falls into, at most 255 bytes. The next batch begins behind it.
+    ///
+    /// Allocates only when something is owed.
+    ///
+    /// # Panics
+    ///
+    /// When the batch is shorter than `len`.
+    pub fn consume(self, len: usize) -> Vec<u8> {
+        assert!(len <= self.stretch.byte_len, "consumed {len} bytes of a batch of {}", self.stretch.byte_len);
+        let (cursor, owed) = self.stretch.split_at(len);
+        self.subscriber.cursor = cursor;
+        owed.to_vec()
+    }
+}

@@ -1,0 +1,14 @@
+//! The public behaviour of chat-hub.
+
+/// Replays the fuzzer's corpus, without the fuzzer.
+mod corpus;
+/// The fairness promise: who waits for whom.
+mod fairness;
+/// What laggards lose, and that they learn it exactly.
+mod lagging;
+/// The naive model that the hub is compared with.
+mod model;
+/// Publishing and reading when all goes well, and the end.
+mod reading;
+/// What the tests share.
+mod util;

@@ -1,0 +1,346 @@
+//! A hub too simple to be wrong, a queue a subscriber, and the comparison of the real one with it.
+//!
+//! The fuzz target `hub_ops` includes this file, so it names nothing but public items.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use chat_hub::{Closed, Config, Hub, Position, Publisher, Subscriber};
+use chat_proto::Messages;
+
+/// One step of a history.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    /// A publisher publishes `count` messages with bodies of `body_len` bytes.
+    Publish {
+        publisher: u8,
+        count: u8,
+        body_len: u8,
+    },
+    /// A subscriber takes a batch and consumes `share`/255 of it.
+    Read {
+        subscriber: u8,
+        share: u8,
+    },
+    /// A subscriber says that it cannot go on.
+    Block {
+        subscriber: u8,
+    },
+    Join,
+    Leave {
+        subscriber: u8,
+    },
+    /// A subscription is to end where the log ends now.
+    EndAt {
+        subscriber: u8,
+    },
+    Close,
+}
+
+impl Op {
+    fn decode([kind, who, how]: [u8; 3]) -> Self {
+        match kind % 32 {
+            0..=9 => Self::Publish { publisher: who, count: kind % 10, body_len: how },
+            10..=23 => Self::Read { subscriber: who, share: how.saturating_mul(2) },
+            24..=26 => Self::Block { subscriber: who },
+            27..=28 => Self::Join,
+            29 => Self::Leave { subscriber: who },
+            30 => Self::EndAt { subscriber: who },
+            // Closing ends a history, so it is rare.
+            _ if who == 255 => Self::Close,
+            _ => Self::Join,
+        }
+    }
+}
+
+/// Checks one input of the fuzzer: `| capacity: u8 | operations: 3 bytes each |`.
+pub(crate) fn check_input(input: &[u8]) {
+    let Some((&capacity, ops)) = input.split_first() else { return };
+    let mut model = Model::new(1024 + 64 * usize::from(capacity));
+    for op in ops.chunks_exact(3) {
+        model.apply(Op::decode([op[0], op[1], op[2]]));
+        model.check_wakes();
+    }
+    model.finish();
+}
+
+struct Model {
+    hub: Hub,
+    capacity: u64,
+    /// The longest stretch that the hub lets go at once, which it may count as unread although its end was read.
+    block_len: u64,
+    /// All messages ever published, in order.
+    log: Vec<Vec<u8>>,
+    byte_len: u64,
+    publishers: Vec<ModelPublisher>,
+    subscribers: Vec<ModelSubscriber>,
+    /// What subscribers that are gone had delivered and dropped.
+    gone: (u64, u64),
+    closed: bool,
+}
+
+struct ModelPublisher {
+    real: Publisher,
+    woken: Arc<Flag>,
+    pending: bool,
+}
+
+struct ModelSubscriber {
+    real: Subscriber,
+    woken: Arc<Flag>,
+    /// Whether its last read found nothing.
+    waiting: bool,
+    /// Whether publishers wait for it.
+    ready: bool,
+    /// Index into the log: where it joined, and what it reads next.
+    joined: usize,
+    next: usize,
+    /// Byte position of `next`.
+    byte_pos: u64,
+    /// `byte_pos` when it last called the hub: what it consumed since, the hub has yet to learn.
+    seen_byte_pos: u64,
+    limit: Option<usize>,
+    delivered: u64,
+    dropped: u64,
+}
+
+/// A waker that remembers.
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Flag {
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Model {
+    fn new(capacity: usize) -> Self {
+        let hub = Config::default().with_capacity(capacity).build().expect("a model's capacity is large enough");
+        let publishers = (0..2).map(|_| ModelPublisher { real: hub.publisher(), woken: Arc::default(), pending: false }).collect();
+        Self {
+            hub,
+            capacity: capacity as u64,
+            block_len: (capacity / 16).clamp(256, 64 * 1024) as u64,
+            log: Vec::new(),
+            byte_len: 0,
+            publishers,
+            subscribers: Vec::new(),
+            gone: (0, 0),
+            closed: false,
+        }
+    }
+
+    fn apply(&mut self, op: Op) {
+        let index = |who: u8, count: usize| if count == 0 { None } else { Some(usize::from(who) % count) };
+        let subscriber_count = self.subscribers.len();
+        match op {
+            Op::Publish { publisher, count, body_len } => self.publish(usize::from(publisher) % 2, count, body_len),
+            Op::Read { subscriber, share } => index(subscriber, subscriber_count).map_or((), |index| self.read(index, share)),
+            Op::Block { subscriber } => index(subscriber, subscriber_count).map_or((), |index| self.block(index)),
+            Op::Join => self.join(),
+            Op::Leave { subscriber } => index(subscriber, subscriber_count).map_or((), |index| self.leave(index)),
+            Op::EndAt { subscriber } => index(subscriber, subscriber_count).map_or((), |index| self.end_at(index)),
+            Op::Close => {
+                self.hub.close();
+                self.closed = true;
+            }
+        }
+    }
+
+    fn publish(&mut self, index: usize, count: u8, body_len: u8) {
+        let first = self.log.len();
+        let run: Vec<Vec<u8>> = (0..usize::from(count)).map(|i| message(first + i, body_len)).collect();
+        let wire = run.concat();
+        let (mut messages, _) = Messages::split(&wire);
+        let lag_max = self.ready_lag_max();
+        let publisher = &mut self.publishers[index];
+        publisher.woken = Arc::default();
+        let waker = Waker::from(Arc::clone(&publisher.woken));
+        let poll = publisher.real.poll_publish(&mut Context::from_waker(&waker), &mut messages);
+        publisher.pending = poll.is_pending();
+        // What was not published is not kept: the next attempt makes a run of its own.
+        let published = run.len() - messages.count();
+        self.log.extend(run.into_iter().take(published));
+        self.byte_len += (wire.len() - messages.as_bytes().len()) as u64;
+        match poll {
+            Poll::Ready(Ok(end)) => assert_eq!((end.message_pos(), end.byte_pos()), (self.log.len() as u64, self.byte_len)),
+            Poll::Ready(Err(Closed)) => assert!(self.closed && published == 0),
+            Poll::Pending => assert!(!messages.is_empty(), "a run that was published is not pending"),
+        }
+        if published > 0 {
+            let allowed = self.capacity / 2 + self.capacity / 16 + 256;
+            assert!(lag_max <= allowed, "publishing went on while {lag_max} bytes were to be read");
+            let asleep = self.subscribers.iter().find(|subscriber| subscriber.waiting && !subscriber.woken.is_set());
+            assert!(asleep.is_none(), "publishing wakes everybody who had read everything");
+        }
+    }
+
+    fn read(&mut self, index: usize, share: u8) {
+        let subscriber = &mut self.subscribers[index];
+        let end = subscriber.limit.unwrap_or(self.log.len()).min(self.log.len());
+        subscriber.woken = Arc::default();
+        let waker = Waker::from(Arc::clone(&subscriber.woken));
+        let was_ready = std::mem::replace(&mut subscriber.ready, true);
+        subscriber.seen_byte_pos = subscriber.byte_pos;
+        let lag = self.byte_len - subscriber.byte_pos;
+        match subscriber.real.poll_batch(&mut Context::from_waker(&waker)) {
+            Poll::Pending => {
+                assert_eq!(subscriber.next, end, "a subscriber waits when it has read everything");
+                assert!(!self.closed && subscriber.limit.is_none_or(|limit| limit > end));
+                subscriber.waiting = true;
+            }
+            Poll::Ready(None) => {
+                assert!(self.closed || subscriber.limit.is_some_and(|limit| limit <= self.log.len()), "only an end ends");
+                (subscriber.waiting, subscriber.ready) = (false, false);
+                if subscriber.next < end {
+                    assert!(!was_ready && lag > self.capacity - self.block_len, "a lag of {lag} bytes lost the rest");
+                    subscriber.skip(end - subscriber.next, &self.log);
+                }
+            }
+            Poll::Ready(Some(batch)) => {
+                subscriber.waiting = false;
+                let dropped = batch.dropped();
+                let wire: Vec<u8> = batch.chunks().flatten().copied().collect();
+                assert!(!wire.is_empty() && wire.len() == batch.len());
+                let len = wire.len() * usize::from(share) / 255;
+                let owed = batch.consume(len);
+                if dropped > 0 {
+                    assert!(!was_ready, "who could be written to lost {dropped} messages");
+                    assert!(lag > self.capacity - self.block_len, "a lag of {lag} bytes lost messages");
+                    subscriber.skip(usize::try_from(dropped).expect("a model's log is small"), &self.log);
+                    let lag = self.byte_len - subscriber.byte_pos;
+                    assert!(lag <= self.capacity / 2 + self.block_len, "it resumes in the middle, not {lag} bytes behind");
+                }
+                let (messages, rest) = Messages::split(&wire);
+                assert!(rest.is_empty(), "batches are whole messages");
+                assert_eq!(wire, self.log[subscriber.next..][..messages.count()].concat(), "in order, without a gap");
+                assert!(subscriber.next + messages.count() <= end, "not beyond the end");
+                let taken = [&wire[..len], &owed].concat();
+                let (messages, rest) = Messages::split(&taken);
+                assert!(rest.is_empty() && owed.len() < 256, "what is owed completes the message that was cut");
+                assert_eq!(taken, wire[..taken.len()]);
+                subscriber.deliver(messages.count(), taken.len());
+            }
+        }
+        let subscriber = &self.subscribers[index];
+        assert_eq!(subscriber.real.dropped(), subscriber.dropped);
+    }
+
+    fn block(&mut self, index: usize) {
+        let subscriber = &mut self.subscribers[index];
+        subscriber.real.block();
+        subscriber.seen_byte_pos = subscriber.byte_pos;
+        subscriber.ready = false;
+        subscriber.waiting = false;
+    }
+
+    fn join(&mut self) {
+        if self.subscribers.len() == 5 {
+            return;
+        }
+        let real = self.hub.subscribe();
+        assert_eq!(real.position().message_pos(), self.log.len() as u64);
+        self.subscribers.push(ModelSubscriber {
+            real,
+            woken: Arc::default(),
+            waiting: false,
+            ready: false,
+            joined: self.log.len(),
+            next: self.log.len(),
+            byte_pos: self.byte_len,
+            seen_byte_pos: self.byte_len,
+            limit: None,
+            delivered: 0,
+            dropped: 0,
+        });
+    }
+
+    fn leave(&mut self, index: usize) {
+        let subscriber = self.subscribers.swap_remove(index);
+        self.gone.0 += subscriber.delivered;
+        self.gone.1 += subscriber.dropped;
+    }
+
+    fn end_at(&mut self, index: usize) {
+        let end = self.end();
+        let subscriber = &mut self.subscribers[index];
+        if subscriber.limit.is_none() {
+            subscriber.real.end_at(end);
+            subscriber.limit = Some(self.log.len());
+        }
+    }
+
+    /// Where the log ends, learned as anyone can.
+    fn end(&self) -> Position {
+        self.hub.subscribe().position()
+    }
+
+    /// How many bytes the slowest subscriber has to read that could be written to.
+    fn ready_lag_max(&self) -> u64 {
+        let ready = self.subscribers.iter().filter(|subscriber| subscriber.ready);
+        ready.map(|subscriber| self.byte_len - subscriber.seen_byte_pos).max().unwrap_or(0)
+    }
+
+    /// Nobody sleeps who could go on: a publisher waits only for a subscriber that could be written to and is half the log behind.
+    fn check_wakes(&self) {
+        let half = self.capacity / 2;
+        let lag_max = self.ready_lag_max();
+        for publisher in &self.publishers {
+            let asleep = publisher.pending && !publisher.woken.is_set() && !self.closed;
+            assert!(!asleep || lag_max + self.block_len > half, "a publisher sleeps and the largest lag is {lag_max}");
+        }
+    }
+
+    /// Reads everything to the end and adds up.
+    fn finish(mut self) {
+        self.hub.close();
+        self.closed = true;
+        let (mut delivered, mut dropped) = self.gone;
+        for index in 0..self.subscribers.len() {
+            let end = self.subscribers[index].limit.unwrap_or(self.log.len());
+            while self.subscribers[index].next < end {
+                self.read(index, 255);
+            }
+            self.read(index, 255);
+            let subscriber = &self.subscribers[index];
+            assert_eq!(subscriber.delivered + subscriber.dropped, (end.max(subscriber.joined) - subscriber.joined) as u64);
+            delivered += subscriber.delivered;
+            dropped += subscriber.dropped;
+        }
+        let stats = self.hub.stats();
+        assert_eq!((stats.published, stats.dropped), (self.log.len() as u64, dropped));
+        assert_eq!(stats.delivered, delivered);
+        assert_eq!(stats.subscriber_count, self.subscribers.len());
+    }
+}
+
+impl ModelSubscriber {
+    /// Moves it over messages that the hub dropped, which it did in a call.
+    fn skip(&mut self, count: usize, log: &[Vec<u8>]) {
+        self.byte_pos += log[self.next..][..count].iter().map(|message| message.len() as u64).sum::<u64>();
+        self.seen_byte_pos = self.byte_pos;
+        self.next += count;
+        self.dropped += count as u64;
+    }
+
+    fn deliver(&mut self, count: usize, byte_len: usize) {
+        self.next += count;
+        self.byte_pos += byte_len as u64;
+        self.delivered += count as u64;
+    }
+}
+
+/// Returns a message whose body tells which one it is, as far as it has room.
+fn message(number: usize, body_len: u8) -> Vec<u8> {
+    let mut wire = vec![body_len];
+    wire.extend((0..usize::from(body_len)).map(|i| number.to_le_bytes()[i % 8]));
+    wire
+}
