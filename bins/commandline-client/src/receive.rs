@@ -1,0 +1,49 @@
+//! The receiving side: messages from the server, lines to the output.
+
+use std::io::{self, Read, Write};
+
+use chat_proto::{Decoder, Unfinished};
+
+use crate::print::Form;
+
+/// Prints each message of `stream` as a line, until the stream ends on a message boundary.
+///
+/// What one read returned is printed and flushed before the next, so whole messages are out before any failure is returned.
+///
+/// # Errors
+///
+/// [`ReceiveError`] says which side failed.
+pub(crate) fn receive(mut stream: impl Read, mut output: impl Write, form: Form) -> Result<(), ReceiveError> {
+    let mut decoder = Decoder::with_buf(vec![0; STREAM_BUF_LEN]).expect("the buffer has room for the longest message");
+    let mut text = Vec::new();
+    loop {
+        match stream.read(decoder.spare()) {
+            Ok(0) => return Ok(decoder.finish()?),
+            Ok(len) => decoder.advance(len),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(ReceiveError::Stream(error)),
+        }
+        while let Some(body) = decoder.next_body() {
+            form.append_line(body, &mut text);
+        }
+        output.write_all(&text).and_then(|()| output.flush()).map_err(ReceiveError::Output)?;
+        text.clear();
+    }
+}
+
+/// Says why receiving ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReceiveError {
+    /// The connection failed.
+    #[error("cannot read the stream: {0}")]
+    Stream(#[source] io::Error),
+    /// The stream ended where it may not.
+    #[error(transparent)]
+    Unfinished(#[from] Unfinished),
+    /// The output takes no more.
+    #[error("cannot write to standard output: {0}")]
+    Output(#[source] io::Error),
+}
+
+/// Length in bytes of one read of the stream. A judgement: a write of the output is about as large, and so fits a pipe.
+const STREAM_BUF_LEN: usize = 64 * 1024;
