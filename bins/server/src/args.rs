@@ -18,7 +18,7 @@ use crate::limits::{self, LimitsError};
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// IP address and port to listen on; with port 0 the system chooses one, and the ready line names it
-    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     pub(crate) address: SocketAddr,
 
     /// How many clients may be connected at a time; further ones are accepted and closed at once [default: what the limit on open
@@ -44,6 +44,10 @@ impl Args {
     pub(crate) fn drain_timeout(&self) -> Duration {
         Duration::from_secs(self.drain_timeout.into())
     }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:8080")
 }
 
 const AFTER_HELP: &str = "\

@@ -14,7 +14,7 @@ use chat_session::Session;
 use tracing::{debug, info, warn};
 
 use crate::limits::LimitsError;
-use crate::socket;
+use crate::socket::Socket;
 
 /// A server that accepts clients and serves them.
 #[derive(Debug)]
@@ -121,12 +121,12 @@ impl Acceptor {
             }
             return;
         }
-        if let Err(error) = socket::configure(&stream) {
-            debug!(%peer, "a client left before it was served: {error}");
-            return;
-        }
+        let socket = match Socket::new(stream) {
+            Ok(socket) => socket,
+            Err(error) => return debug!(%peer, "a client left before it was served: {error}"),
+        };
         debug!(%peer, "connected");
-        let session = Session::new(stream, &self.hub);
+        let session = Session::new(socket, &self.hub);
         let alive = self.session.clone();
         task::spawn(async move {
             match session.await {

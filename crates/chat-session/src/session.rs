@@ -58,7 +58,7 @@ enum Stage {
 }
 
 impl<S> Session<S> {
-    /// Begins to serve the client at the far end of `stream`.
+    /// Begins to serve the client at the far end of `stream`. Closing the stream must end its sending side, so that the client sees it.
     pub fn new(stream: S, hub: &Hub) -> Self {
         let subscriber = hub.subscribe();
         let reader = Reader::new(hub.publisher(), subscriber.position());

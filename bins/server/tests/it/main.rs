@@ -1,1 +1,10 @@
 //! The real server over real sockets.
+
+/// What goes wrong outside, and what must not go wrong inside.
+mod bad_input;
+/// Each numbered line of the specification.
+mod specification;
+/// The three binaries together.
+mod together;
+/// Servers and clients for the tests.
+mod util;

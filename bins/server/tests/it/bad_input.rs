@@ -1,0 +1,134 @@
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use crate::util::{Client, Server, run};
+
+fn chat_server() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-server"));
+    command.env_remove("RUST_LOG");
+    command
+}
+
+/// Resets a client's connection: the server sees an error and not an end.
+fn reset(client: Client) {
+    SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+#[test]
+fn an_address_in_use_is_a_clear_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let output = run(chat_server().arg(&address), b"");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr.starts_with(&format!("error: cannot listen on {address}: ")) && stderr.contains("choose another port"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1);
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn an_address_that_is_none_is_a_usage_error() {
+    for arguments in [&["localhost"][..], &["127.0.0.1"], &["127.0.0.1:99999"], &["--max-clients", "0"], &["--log", "a=b=c"]] {
+        let output = run(chat_server().args(arguments), b"");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && output.stderr.starts_with(b"error: "), "{arguments:?}");
+    }
+}
+
+#[test]
+fn more_clients_than_there_may_be_are_closed_and_the_others_served() {
+    let mut server = Server::start_with(&["--max-clients", "4"]);
+    let mut clients: Vec<Client> = (0..4_u8).map(|i| server.join(&[i])).collect();
+    for _ in 0..100 {
+        assert!(server.connect().is_closed());
+    }
+    clients[0].send(b"still here");
+    for client in &mut clients {
+        while client.receive() != b"still here" {}
+    }
+    // One leaves, and there is room for one.
+    let descriptor_count = server.descriptor_count();
+    clients.pop();
+    server.wait_for_descriptors(descriptor_count - 1);
+    server.assert_serves();
+}
+
+#[test]
+fn more_clients_than_descriptors_are_closed_and_nothing_spins() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 40 && exec \"$0\" 127.0.0.1:0", env!("CARGO_BIN_EXE_chat-server")]);
+    let server = Server::spawn(command);
+    let mut clients: Vec<Client> = (0..8_u8).map(|i| server.join(&[i])).collect();
+    let surplus: Vec<Client> = (0..60).map(|_| server.connect()).collect();
+    for mut client in surplus {
+        assert!(client.is_closed());
+    }
+    let before = server.cpu_time();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(server.cpu_time() - before < Duration::from_millis(100), "it spins");
+    clients[7].send(b"still here");
+    for client in &mut clients {
+        while client.receive() != b"still here" {}
+    }
+}
+
+#[test]
+fn more_clients_than_the_system_allows_are_refused_at_the_start() {
+    let output = run(chat_server().args(["127.0.0.1:0", "--max-clients", "4000000000"]), b"");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.starts_with("error: 4000000000 clients need 4000000032 open files, but the limit is "), "{stderr}");
+}
+
+#[test]
+fn garbage_is_messages() {
+    let mut server = Server::start();
+    let mut witness = server.join(b"witness");
+    let mut garbage = server.connect();
+    // Any bytes are a valid stream, an HTTP request for one: `G` announces a body of 71 bytes.
+    garbage.send_raw(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: a browser that has lost its way\r\n\r\n");
+    assert_eq!(witness.receive().len(), usize::from(b'G'));
+    reset(garbage);
+    server.assert_serves();
+}
+
+#[test]
+fn a_client_reset_inside_a_message_harms_nobody() {
+    let mut server = Server::start();
+    let mut witness = server.join(b"witness");
+    for _ in 0..50 {
+        let mut client = server.join(b"in");
+        assert_eq!(witness.receive(), b"in");
+        client.send_raw(b"\xFFbegun");
+        reset(client);
+    }
+    server.assert_serves();
+    assert_eq!(witness.receive(), b"are you there?");
+}
+
+#[test]
+fn clients_that_never_read_and_vanish_leave_nothing_behind() {
+    let server = Server::start();
+    let descriptor_count = server.descriptor_count();
+    let stalled: Vec<Client> = (0..20_u8).map(|i| server.join(&[i])).collect();
+    let mut talker = server.join(b"talker");
+    for _ in 0..400 {
+        for _ in 0..100 {
+            talker.send(&[b'x'; 250]);
+        }
+        for _ in 0..100 {
+            assert_eq!(talker.receive(), [b'x'; 250]);
+        }
+    }
+    for client in stalled {
+        reset(client);
+    }
+    drop(talker);
+    server.wait_for_descriptors(descriptor_count);
+}

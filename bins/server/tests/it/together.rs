@@ -1,0 +1,36 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::util::{Server, run};
+
+/// Returns the path of another binary of the workspace, built as this test was.
+fn binary(name: &str) -> PathBuf {
+    let server = Path::new(env!("CARGO_BIN_EXE_chat-server"));
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", name]);
+    if server.parent().unwrap().ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success(), "cannot build {name}");
+    server.with_file_name(name)
+}
+
+#[test]
+fn what_is_piped_into_the_client_comes_back() {
+    let server = Server::start();
+    let output = run(Command::new(binary("commandline-client")).arg(server.address.to_string()), b"hello\n\nworld\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "hello\n\nworld\n");
+    assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]));
+}
+
+#[test]
+fn one_clients_lines_reach_another() {
+    let server = Server::start();
+    let mut listener = server.join(b"listener");
+    let lines: String = (0..5000).map(|number| format!("line {number}\n")).collect();
+    let output = run(Command::new(binary("commandline-client")).arg(server.address.to_string()), lines.as_bytes());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), lines);
+    for number in 0..5000 {
+        assert_eq!(listener.receive(), format!("line {number}").as_bytes());
+    }
+}

@@ -1,0 +1,205 @@
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chat_proto::{Body, Decoder, MESSAGE_LEN_MAX};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything may take. Nothing here comes near it unless it hangs.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A running server; it is killed when it goes out of scope.
+pub(crate) struct Server {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a server on a free port.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server on a free port with more arguments.
+    pub(crate) fn start_with(args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chat-server"));
+        command.arg("127.0.0.1:0").args(args);
+        Self::spawn(command)
+    }
+
+    /// Starts a server by a command of its own.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address = line.strip_prefix("listening on ").and_then(|rest| rest.strip_suffix('\n'));
+        let address = address.unwrap_or_else(|| panic!("the server said {line:?}")).parse().unwrap();
+        Self { child, stdout, address }
+    }
+
+    /// Connects a client; the server knows it only once it has taken part.
+    pub(crate) fn connect(&self) -> Client {
+        let stream = TcpStream::connect_timeout(&self.address, DEADLINE).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, decoder: Decoder::new() }
+    }
+
+    /// Connects a client and waits for its own echo, so that the server is known to serve it.
+    pub(crate) fn join(&self, hello: &[u8]) -> Client {
+        let mut client = self.connect();
+        client.send(hello);
+        while client.receive() != hello {}
+        client
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the server to end by itself; returns how it did and what it printed since it was ready.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(start.elapsed() < DEADLINE, "the server does not end");
+            thread::sleep(Duration::from_millis(5));
+        };
+        let mut printed = String::new();
+        self.stdout.read_to_string(&mut printed).unwrap();
+        (status, printed)
+    }
+
+    /// Asserts that the server still runs and serves.
+    #[track_caller]
+    pub(crate) fn assert_serves(&mut self) {
+        assert_eq!(self.child.try_wait().unwrap(), None, "the server has ended");
+        self.join(b"are you there?");
+    }
+
+    /// How much processor time the server has used.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let of_task = |path: PathBuf| std::fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok();
+        Duration::from_nanos(tasks.flatten().filter_map(|task| of_task(task.path())).sum())
+    }
+
+    /// How many descriptors the server has open.
+    pub(crate) fn descriptor_count(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// Waits until the server has as many descriptors open as it should.
+    #[track_caller]
+    pub(crate) fn wait_for_descriptors(&self, count: usize) {
+        let start = Instant::now();
+        while self.descriptor_count() != count {
+            assert!(start.elapsed() < DEADLINE, "{} descriptors are open, not {count}", self.descriptor_count());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let mut log = String::new();
+            let _ = self.child.stderr.take().unwrap().read_to_string(&mut log);
+            eprintln!("the server logged: {log}");
+        }
+    }
+}
+
+/// A client: blocking, with a deadline on everything.
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    decoder: Decoder,
+}
+
+impl Client {
+    pub(crate) fn send(&mut self, body: &[u8]) {
+        let mut wire = [0; MESSAGE_LEN_MAX];
+        let len = Body::new(body).unwrap().encode(&mut wire).unwrap();
+        self.send_raw(&wire[..len]);
+    }
+
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    pub(crate) fn end_sending(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Receives one message.
+    #[track_caller]
+    pub(crate) fn receive(&mut self) -> Vec<u8> {
+        self.try_receive().expect("the server closed the connection")
+    }
+
+    /// Receives one message, or `None` when the server has closed on a message boundary.
+    #[track_caller]
+    pub(crate) fn try_receive(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(body) = self.decoder.next_body() {
+                return Some(body.as_bytes().to_vec());
+            }
+            match self.stream.read(self.decoder.spare()) {
+                Ok(0) => {
+                    self.decoder.finish().expect("the server closes on a message boundary");
+                    return None;
+                }
+                Ok(len) => self.decoder.advance(len),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("cannot receive: {error}"),
+            }
+        }
+    }
+
+    /// Receives everything until the server closes.
+    #[track_caller]
+    pub(crate) fn receive_all(&mut self) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| self.try_receive()).collect()
+    }
+
+    /// Tells whether the server has closed the connection without sending anything.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        match self.stream.read(&mut [0]) {
+            Ok(len) => len == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+/// Runs a command that should end by itself, with an input; kills it at the deadline.
+pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    let (ended, has_ended) = mpsc::channel::<()>();
+    let watchdog = thread::spawn(move || {
+        if has_ended.recv_timeout(DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    });
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let feeding = thread::spawn(move || {
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(ended);
+    watchdog.join().unwrap();
+    feeding.join().unwrap();
+    output
+}
