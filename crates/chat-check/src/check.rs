@@ -1,0 +1,67 @@
+//! The verdict on a run.
+
+use crate::merge::Merge;
+use crate::{CLIENT_COUNT_MAX, MessageId, Record, Violation, cycle, faults};
+
+/// Decides whether one order of all messages agrees with every record. `records[i]` is what client `i` did.
+///
+/// Allocates what the [crate's documentation](crate#what-it-costs) says, and keeps nothing but the order. Takes time in proportion to
+/// the events in all records; a violation takes up to ten times as long.
+///
+/// # Errors
+///
+/// [`Violation`] when there is no such order. Of several violations it is one of the class that its variants list first.
+///
+/// # Panics
+///
+/// When there are more than [`CLIENT_COUNT_MAX`] records. What is in a record cannot make it panic.
+///
+/// # Examples
+///
+/// ```
+/// use chat_check::{MessageId, Record, Violation, check};
+///
+/// let message = MessageId::new(0).unwrap();
+/// let (mut sender, mut receiver) = (Record::new(), Record::new());
+/// sender.sent(message);
+/// receiver.received(message);
+///
+/// assert_eq!(check(&[sender, receiver.clone()]).unwrap().message_count(), 1);
+/// assert_eq!(check(&[receiver]), Err(Violation::Phantom { client: 0, message: Some(message) }));
+/// ```
+pub fn check(records: &[Record]) -> Result<Consistent, Violation> {
+    let client_count = records.len();
+    assert!(client_count <= CLIENT_COUNT_MAX, "{client_count} clients, where {CLIENT_COUNT_MAX} can be checked");
+    let message_end = records.iter().map(Record::sent_end).max().unwrap_or(0);
+    let mut merge = Merge::new(records.iter().map(Record::events), message_end);
+    if merge.count() && merge.run() {
+        let delivery_count = records.iter().map(|record| record.delivery_count() as u64).sum();
+        return Ok(Consistent { order: merge.finish(), delivery_count });
+    }
+    faults::rule_out(records, message_end)?;
+    Err(cycle::tell(&merge))
+}
+
+/// One order of all messages that agrees with every record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consistent {
+    order: Vec<MessageId>,
+    delivery_count: u64,
+}
+
+impl Consistent {
+    /// Returns the order that was found: every message that was sent, received or not. Others may agree with the records as well.
+    pub fn order(&self) -> &[MessageId] {
+        &self.order
+    }
+
+    /// Returns how many messages were sent.
+    pub fn message_count(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Returns how many times a client received a message.
+    pub fn delivery_count(&self) -> u64 {
+        self.delivery_count
+    }
+}

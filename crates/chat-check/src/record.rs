@@ -1,0 +1,144 @@
+//! What one client did, event by event.
+
+use std::fmt;
+
+use crate::{MESSAGE_COUNT_MAX, MessageId};
+
+/// What one client sent and received, in the order in which it happened.
+///
+/// Record a send before the first byte of the message is written, and a receipt when the last byte of it has been read: then a
+/// receipt that precedes a send here preceded it in truth, and what [`check`](crate::check) concludes from that holds.
+///
+/// Layout: 4 bytes an event, `| kind: 2 bits | message: 30 bits |`. Recording takes constant time, and allocates only when the record
+/// outgrows the longest one before the last [`clear`](Self::clear).
+///
+/// # Examples
+///
+/// ```
+/// use chat_check::{MessageId, Record, Violation, check};
+///
+/// let message = MessageId::new(0).unwrap();
+/// let mut record = Record::new();
+/// record.sent(message);
+/// record.received(message);
+/// assert!(check(std::slice::from_ref(&record)).is_ok());
+///
+/// record.received(message);
+/// assert_eq!(check(&[record]), Err(Violation::Duplicate { client: 0, message }));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    // Invariant: every message sent in `events` has an index below `sent_end`.
+    // Invariant: `sent_count` of the events are sends.
+    events: Vec<Packed>,
+    sent_end: u32,
+    sent_count: usize,
+}
+
+impl Record {
+    /// Makes a record of nothing. Allocates nothing yet.
+    pub const fn new() -> Self {
+        Self { events: Vec::new(), sent_end: 0, sent_count: 0 }
+    }
+
+    /// Records that the client sent `message`.
+    ///
+    /// A message has one sender, and is sent once: [`Violation::SentTwice`](crate::Violation::SentTwice) otherwise.
+    pub fn sent(&mut self, message: MessageId) {
+        self.sent_end = self.sent_end.max(message.index() + 1);
+        self.sent_count += 1;
+        self.events.push(Packed::new(SENT, message));
+        debug_assert!(message.index() < self.sent_end && self.sent_count <= self.events.len());
+    }
+
+    /// Records that the client received `message`, with the content it was sent with.
+    pub fn received(&mut self, message: MessageId) {
+        self.events.push(Packed::new(RECEIVED, message));
+    }
+
+    /// Records that the client received something that is known to be `message`, but with another content.
+    pub fn received_corrupt(&mut self, message: MessageId) {
+        self.events.push(Packed::new(CORRUPT, message));
+    }
+
+    /// Records that the client received something that is none of the messages sent.
+    ///
+    /// A message that is received, but that no record sent, is found to be a phantom without this.
+    pub fn received_phantom(&mut self) {
+        self.events.push(Packed { bits: PHANTOM });
+    }
+
+    /// Forgets all events and keeps the allocation.
+    pub fn clear(&mut self) {
+        self.events.clear();
+        self.sent_end = 0;
+        self.sent_count = 0;
+    }
+
+    pub(crate) fn events(&self) -> &[Packed] {
+        &self.events
+    }
+
+    /// Returns how many of the events are deliveries of any kind.
+    pub(crate) fn delivery_count(&self) -> usize {
+        self.events.len() - self.sent_count
+    }
+
+    /// Returns a number above the indexes of all messages sent.
+    pub(crate) fn sent_end(&self) -> usize {
+        self.sent_end as usize
+    }
+}
+
+/// What happened to one client, in 4 bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Packed {
+    bits: u32,
+}
+
+impl Packed {
+    const fn new(kind: u32, message: MessageId) -> Self {
+        Self { bits: kind | message.index() }
+    }
+
+    pub(crate) const fn unpack(self) -> Event {
+        let message = MessageId::from_low_bits(self.bits);
+        match self.bits & KIND_MASK {
+            RECEIVED => Event::Received(message),
+            SENT => Event::Sent(message),
+            CORRUPT => Event::Corrupt(message),
+            _ => Event::Phantom,
+        }
+    }
+
+    pub(crate) const fn is_sent(self) -> bool {
+        self.bits & KIND_MASK == SENT
+    }
+
+    /// Returns the message of an event that has one.
+    pub(crate) const fn message(self) -> MessageId {
+        MessageId::from_low_bits(self.bits)
+    }
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.unpack().fmt(f)
+    }
+}
+
+/// What happened to one client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    Received(MessageId),
+    Sent(MessageId),
+    Corrupt(MessageId),
+    Phantom,
+}
+
+/// The bits of an event that are not the message. The four kinds below are all the values they have.
+const KIND_MASK: u32 = !(MESSAGE_COUNT_MAX - 1);
+const RECEIVED: u32 = 0;
+const SENT: u32 = MESSAGE_COUNT_MAX;
+const CORRUPT: u32 = 2 * MESSAGE_COUNT_MAX;
+const PHANTOM: u32 = 3 * MESSAGE_COUNT_MAX;

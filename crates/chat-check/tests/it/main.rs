@@ -1,0 +1,13 @@
+//! The public behaviour of chat-check.
+
+/// Histories that keep the promise, from none at all to a large one.
+mod consistent;
+/// Random histories, compared with the naive model.
+mod histories;
+/// Records, and what they can speak of.
+mod records;
+/// Histories that break the promise, and the exact story of each.
+mod violations;
+
+/// Histories as data, and a model that is too simple to be wrong.
+mod naive;
