@@ -27,6 +27,9 @@
 //! they were taken is the order looked for. When all heads wait for one another, they stand on a cycle, and its shortest form is the
 //! story.
 //!
+//! Before that, whatever the list of the client with the most deliveries already says is left out of the others. Where that client
+//! missed little, little remains to merge.
+//!
 //! Source: A. B. Kahn, "Topological sorting of large networks", Communications of the ACM 5(11), 1962.
 //!
 //! # What it costs
@@ -36,8 +39,9 @@
 //! | For each | Bytes | Where |
 //! |---|---|---|
 //! | delivery or send | 4 | [`Record`] |
+//! | send, and delivery next to one that the client with the most deliveries missed | up to 8 more | [`check`] |
 //! | message | 12 | [`check`], of which 4 stay in [`Consistent`] |
-//! | client | 80 | 40 in [`Record`], 40 in [`check`] |
+//! | client | 88 | 40 in [`Record`], 48 in [`check`] |
 //!
 //! Messages are counted up to the highest [`MessageId`] sent, so number them from 0 without gaps. Finding the story of a violation
 //! takes no more than 14 bytes a message, 1 KiB a client and 128 KiB.
@@ -87,6 +91,7 @@ mod faults;
 mod merge;
 mod message;
 mod record;
+mod reduced;
 mod violation;
 
 pub use check::{Consistent, check};

@@ -1,0 +1,80 @@
+//! Leaves out what one record already says.
+
+use std::iter;
+
+use crate::Record;
+use crate::record::{Event, Packed};
+
+/// The events of all clients without those that the *witness*, the client with the most deliveries, makes redundant.
+///
+/// Where two neighbours in a received list were both received by the witness too, in the same order, the witness's list says all they
+/// say. So what remains of another client is its sends, its receipts of what the witness lacks or had in another order, and the
+/// receipts next to all these. It agrees with the same orders as the whole. When the witness missed nothing, hardly more than its own
+/// record remains, and the work on each other delivery is one look into a table.
+pub(crate) struct Reduced<'a> {
+    records: &'a [Record],
+    witness: usize,
+    events: Vec<Packed>,
+    /// For each client where its events end; the witness has none here.
+    ends: Vec<usize>,
+}
+
+impl<'a> Reduced<'a> {
+    /// Reduces records of messages below `message_end`. Whatever may be at fault remains.
+    pub(crate) fn new(records: &'a [Record], message_end: usize) -> Self {
+        let witness = (0..records.len()).max_by_key(|&client| records[client].delivery_count()).unwrap_or(0);
+        let positions = positions(records.get(witness).map_or(&[], Record::events), message_end);
+        let mut reduced = Self { records, witness, events: Vec::new(), ends: Vec::with_capacity(records.len()) };
+        for (client, record) in records.iter().enumerate() {
+            if client != witness {
+                reduced.add(record.events(), &positions);
+            }
+            reduced.ends.push(reduced.events.len());
+        }
+        reduced
+    }
+
+    /// Adds what remains of one client's events.
+    fn add(&mut self, events: &[Packed], positions: &[u32]) {
+        let mut last_position = ABSENT;
+        // The receipt just before, while it is left out: it returns when what follows it is kept.
+        let mut left_out = None;
+        for &event in events {
+            if let Event::Received(message) = event.unpack() {
+                let position = positions.get(message.place()).copied().unwrap_or(ABSENT);
+                let is_redundant = last_position != ABSENT && position > last_position;
+                last_position = position;
+                if is_redundant {
+                    left_out = Some(event);
+                    continue;
+                }
+            }
+            self.events.extend(left_out.take());
+            self.events.push(event);
+        }
+    }
+
+    /// Returns what remains of each client's events.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &[Packed]> {
+        let starts = iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).enumerate().map(|(client, (start, &end))| {
+            if client == self.witness { self.records[client].events() } else { &self.events[start..end] }
+        })
+    }
+}
+
+/// Returns for each message at which place the witness received it, counted from 1, or [`ABSENT`].
+fn positions(witness: &[Packed], message_end: usize) -> Vec<u32> {
+    let mut positions = vec![ABSENT; message_end];
+    for (position, event) in (1..=u32::MAX).zip(witness) {
+        if let Event::Received(message) = event.unpack()
+            && let Some(entry) = positions.get_mut(message.place())
+        {
+            *entry = position;
+        }
+    }
+    positions
+}
+
+/// The place of a message that the witness did not receive.
+const ABSENT: u32 = 0;
