@@ -29,8 +29,9 @@ pub struct Config {
 impl Config {
     /// Sets how many bytes of messages the log retains at most. The default is 8 MiB.
     ///
-    /// Beyond its capacity a hub allocates at most three blocks of 64 KiB (or of a sixteenth of a small capacity), the batches that
-    /// are being written, and some 120 bytes a subscriber.
+    /// Beyond its capacity a hub allocates at most three blocks of 64 KiB (of a sixteenth of the capacity if that is less), a tenth of
+    /// the capacity for bookkeeping, and some 120 bytes a subscriber. Batches that are being written are counted in the capacity, but
+    /// for one that the log overruns meanwhile.
     #[must_use]
     pub const fn with_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;

@@ -39,8 +39,8 @@
 //! # Cost
 //!
 //! A publish takes one lock, copies the bytes once and wakes the subscribers that had read everything, after the lock is released. A
-//! read takes one lock and shares the bytes; less than a kilobyte is copied instead. Neither allocates in a steady flow. Memory stays
-//! below [`Config::with_capacity`] and the slack that is stated there; while everybody keeps up, it is a block or two.
+//! read takes one lock and shares the bytes; two kilobytes or less are copied instead. Memory stays below [`Config::with_capacity`] and
+//! the slack that is stated there; while everybody keeps up, it is a block or two.
 //!
 //! # Examples
 //!

@@ -108,7 +108,6 @@ impl Log {
             self.end = self.end.after(part.as_bytes().len(), part.count());
             self.let_go();
         }
-        self.check();
     }
 
     /// Counts a new cursor at the end of the log.
@@ -195,7 +194,7 @@ impl Log {
         let range = offset..offset + span(start, end);
         let bytes = if seq < self.open_seq() {
             self.chunks[index].bytes.slice(range)
-        } else if range.len() < self.block_len / CHUNKS_PER_BLOCK_MAX {
+        } else if range.len() <= COPY_LEN_MAX {
             Bytes::copy_from_slice(&self.open[range])
         } else {
             self.seal();
@@ -221,6 +220,7 @@ impl Log {
     fn next_block(&mut self) {
         self.seal();
         self.let_go();
+        self.check();
         if self.open.try_reclaim(self.block_len) {
             return;
         }
@@ -289,7 +289,7 @@ impl Log {
         next.map_or(self.end, |next| next.start)
     }
 
-    /// Checks the invariants, in debug builds.
+    /// Checks the invariants, in debug builds; once a block, since it looks at the whole log.
     fn check(&self) {
         if !cfg!(debug_assertions) {
             return;
@@ -353,9 +353,10 @@ const BLOCK_LEN_MAX: usize = 64 * 1024;
 /// How many blocks the capacity is cut into, at least, as long as they hold a message. A judgement.
 const BLOCKS_MIN: usize = 16;
 
-/// How many sealed chunks a block may be cut into. A reader that finds less than that part of a block in the open chunk gets a copy:
-/// for so little, copying costs less than the bookkeeping of one more chunk for the rest of the chunk's life. A judgement.
-const CHUNKS_PER_BLOCK_MAX: usize = 64;
+/// How much of the open chunk a reader gets as a copy, in bytes; only if there is more, the chunk is sealed. For so little, copying
+/// costs less than the bookkeeping of one more chunk for the rest of the chunk's life; and as sealed chunks are longer than this or end
+/// a block, the bookkeeping is bounded. A judgement: it is a small part of what writing so little to a socket costs.
+const COPY_LEN_MAX: usize = 2048;
 
 /// After how many bytes a stretch ends: what one turn of a writer may take. A judgement: a socket's send buffer is about as long.
 const STRETCH_LEN: usize = 256 * 1024;

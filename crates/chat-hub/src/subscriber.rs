@@ -63,7 +63,7 @@ impl Subscriber {
 
     /// Polls for the next batch. See [`next_batch`](Self::next_batch).
     ///
-    /// Costs a short lock and no allocation; a batch of less than a kilobyte may be copied out of the log.
+    /// Costs a short lock and no allocation; up to two kilobytes of a batch may be copied out of the log.
     pub fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch<'_>>> {
         self.poll_read(cx).map(|read| read.map(|(dropped, stretch)| Batch { subscriber: self, stretch, dropped }))
     }

@@ -57,7 +57,7 @@ impl Op {
 /// Checks one input of the fuzzer: `| capacity: u8 | operations: 3 bytes each |`.
 pub(crate) fn check_input(input: &[u8]) {
     let Some((&capacity, ops)) = input.split_first() else { return };
-    let mut model = Model::new(1024 + 64 * usize::from(capacity));
+    let mut model = Model::new(1024 + 512 * usize::from(capacity));
     for op in ops.chunks_exact(3) {
         model.apply(Op::decode([op[0], op[1], op[2]]));
         model.check_wakes();
