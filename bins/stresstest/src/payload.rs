@@ -1,0 +1,224 @@
+//! Bodies that prove what they are.
+//!
+//! A body is a tag and filler. The filler and the length of the body are drawn from a generator keyed by the seed and the tag, so that
+//! every delivery is checked to the last byte and no body is ever stored.
+//!
+//! ```text
+//! | run: u16 | client: u16 | kind and number: u32 | filler: 0 to 247 bytes |
+//! ```
+//!
+//! All in little endian. The kind is the two highest bits of its field, the number the other 30.
+
+use chat_proto::{BODY_LEN_MAX, Body};
+
+/// Which message a body belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tag {
+    /// The repetition it was sent in.
+    pub(crate) run: u16,
+    /// The client that sent it.
+    pub(crate) client: u16,
+    /// What it was sent for.
+    pub(crate) kind: Kind,
+    /// How many messages that client had sent before it in this repetition, below [`NUMBER_END`].
+    pub(crate) number: u32,
+}
+
+impl Tag {
+    /// Packs the tag into eight bytes.
+    fn to_bytes(self) -> [u8; TAG_LEN] {
+        let field = (self.kind as u32) << NUMBER_BITS | self.number;
+        let packed = u64::from(self.run) | u64::from(self.client) << 16 | u64::from(field) << 32;
+        packed.to_le_bytes()
+    }
+
+    /// Unpacks a tag. All eight bytes say something, so any of them are a tag.
+    fn from_bytes([r0, r1, c0, c1, n0, n1, n2, n3]: [u8; TAG_LEN]) -> Self {
+        let field = u32::from_le_bytes([n0, n1, n2, n3]);
+        Self {
+            run: u16::from_le_bytes([r0, r1]),
+            client: u16::from_le_bytes([c0, c1]),
+            kind: Kind::from_field(field),
+            number: field % NUMBER_END,
+        }
+    }
+}
+
+/// What a message is sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Proves by its echo that its sender is registered.
+    Hello,
+    /// Is counted.
+    Load,
+    /// Proves, by arriving where an earlier message did not, that the earlier one was dropped.
+    Probe,
+    /// Proves the same at the end of a repetition.
+    Closing,
+}
+
+impl Kind {
+    /// Reads the kind out of the field that a tag packs it in.
+    pub(crate) fn from_field(field: u32) -> Self {
+        match field >> NUMBER_BITS {
+            0 => Self::Hello,
+            1 => Self::Load,
+            2 => Self::Probe,
+            _ => Self::Closing,
+        }
+    }
+}
+
+/// Makes and checks bodies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payloads {
+    key: u64,
+}
+
+impl Payloads {
+    /// Makes the payloads of a seed.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { key: mixed(seed.wrapping_add(GOLDEN_GAMMA)) }
+    }
+
+    /// Writes the body of the message with this tag into `buf`.
+    pub(crate) fn body(self, tag: Tag, buf: &mut [u8; BODY_LEN_MAX]) -> Body<'_> {
+        let tag = tag.to_bytes();
+        let mut filler = self.filler(tag);
+        let body = &mut buf[..filler.body_len()];
+        body[..TAG_LEN].copy_from_slice(&tag);
+        for chunk in body[TAG_LEN..].chunks_mut(WORD_LEN) {
+            chunk.copy_from_slice(&filler.next_word().to_le_bytes()[..chunk.len()]);
+        }
+        Body::new(body).expect("the buffer is as long as the longest body")
+    }
+
+    /// Tells what arrived.
+    pub(crate) fn read(self, body: &[u8]) -> Reading {
+        let Some((&tag, rest)) = body.split_first_chunk() else {
+            return Reading::Untagged;
+        };
+        let mut filler = self.filler(tag);
+        let is_intact = body.len() == filler.body_len() && filler.matches(rest);
+        let tag = Tag::from_bytes(tag);
+        if is_intact { Reading::Intact(tag) } else { Reading::Damaged(tag) }
+    }
+
+    /// Starts the generator for the body with this tag.
+    fn filler(self, tag: [u8; TAG_LEN]) -> Filler {
+        Filler { state: mixed(self.key ^ u64::from_le_bytes(tag)) }
+    }
+}
+
+/// What a body turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It is exactly the body that belongs to its tag. Whether that message was ever sent, the tag alone cannot tell.
+    Intact(Tag),
+    /// It begins with this tag, but length or filler are wrong.
+    Damaged(Tag),
+    /// It is too short for a tag.
+    Untagged,
+}
+
+/// The number of numbers: a client cannot send more messages than this in a repetition.
+pub(crate) const NUMBER_END: u32 = 1 << NUMBER_BITS;
+
+/// The generator of one body: splitmix64.
+///
+/// Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014; the mixing constants are variant 13 of
+/// Stafford, "Better bit mixing", 2011.
+struct Filler {
+    state: u64,
+}
+
+impl Filler {
+    /// Draws the length in bytes of the body; to be called first.
+    fn body_len(&mut self) -> usize {
+        let drawn = ((self.next_word() >> 32) * BODY_LENS) >> 32;
+        TAG_LEN + usize::try_from(drawn).expect("it is below BODY_LENS")
+    }
+
+    /// Tells whether `rest` is what the generator draws from here on.
+    fn matches(&mut self, rest: &[u8]) -> bool {
+        let (words, tail) = rest.as_chunks::<WORD_LEN>();
+        let difference = words.iter().fold(0, |found, word| found | (u64::from_le_bytes(*word) ^ self.next_word()));
+        difference == 0 && *tail == self.next_word().to_le_bytes()[..tail.len()]
+    }
+
+    fn next_word(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(GOLDEN_GAMMA);
+        mixed(self.state)
+    }
+}
+
+/// The output function of splitmix64.
+fn mixed(mut word: u64) -> u64 {
+    word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ word >> 31
+}
+
+/// Length of a tag in bytes, and so of the shortest body.
+const TAG_LEN: usize = 8;
+
+/// How many lengths a body can have: 8 to 255.
+const BODY_LENS: u64 = (BODY_LEN_MAX - TAG_LEN + 1) as u64;
+
+/// Length in bytes of what the generator draws at a time.
+const WORD_LEN: usize = 8;
+
+/// How many bits of a tag's last field are the number.
+const NUMBER_BITS: u32 = 30;
+
+/// The step of splitmix64: 2^64 divided by the golden ratio, made odd.
+const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAG: Tag = Tag { run: 513, client: 7, kind: Kind::Probe, number: NUMBER_END - 2 };
+
+    #[test]
+    fn a_tag_survives_packing() {
+        for kind in [Kind::Hello, Kind::Load, Kind::Probe, Kind::Closing] {
+            let tag = Tag { kind, ..TAG };
+            assert_eq!(Tag::from_bytes(tag.to_bytes()), tag);
+        }
+    }
+
+    #[test]
+    fn the_generator_is_splitmix64() {
+        // The first outputs of the reference implementation for state 0.
+        let mut filler = Filler { state: 0 };
+        assert_eq!(filler.next_word(), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(filler.next_word(), 0x6e78_9e6a_a1b9_65f4);
+    }
+
+    #[test]
+    fn lengths_reach_from_8_to_255() {
+        let payloads = Payloads::new(1);
+        let mut buf = [0; BODY_LEN_MAX];
+        let lens: Vec<usize> = (0..10_000).map(|number| payloads.body(Tag { number, ..TAG }, &mut buf).as_bytes().len()).collect();
+        assert_eq!((lens.iter().min(), lens.iter().max()), (Some(&8), Some(&255)));
+    }
+
+    #[test]
+    fn any_flipped_bit_and_any_cut_is_found() {
+        let payloads = Payloads::new(1);
+        let mut buf = [0; BODY_LEN_MAX];
+        let body = payloads.body(TAG, &mut buf).as_bytes().to_vec();
+        assert_eq!(payloads.read(&body), Reading::Intact(TAG));
+        assert_ne!(Payloads::new(2).read(&body), Reading::Intact(TAG));
+        for bit in 0..8 * body.len() {
+            let mut damaged = body.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(!matches!(payloads.read(&damaged), Reading::Intact(_)), "bit {bit}");
+        }
+        for len in 0..body.len() {
+            let expected = if len < TAG_LEN { Reading::Untagged } else { Reading::Damaged(TAG) };
+            assert_eq!(payloads.read(&body[..len]), expected, "cut to {len}");
+        }
+    }
+}

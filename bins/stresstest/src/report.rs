@@ -1,0 +1,82 @@
+//! What is printed: result lines on standard output, everything else on standard error.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use crate::load::Count;
+use crate::roles::Roles;
+
+/// Prints the result lines, each at once.
+#[derive(Debug)]
+pub(crate) struct Report<W> {
+    out: W,
+    repetitions: u32,
+}
+
+impl<W: Write> Report<W> {
+    /// Makes the report of a run of `repetitions`, on `out`.
+    pub(crate) fn new(out: W, repetitions: u32) -> Self {
+        Self { out, repetitions }
+    }
+
+    /// Prints that a repetition begins.
+    pub(crate) fn launching(&mut self, iteration: u32, roles: Roles, messages: u32) -> io::Result<()> {
+        let Roles { publishers, subscribers } = roles;
+        writeln!(
+            self.out,
+            "iteration {iteration} out of {}: launching {publishers} publishers, each sending {messages} messages to {subscribers} \
+             subscribers...",
+            self.repetitions
+        )?;
+        self.out.flush()
+    }
+
+    /// Prints what a repetition counted. It has been proved: what was not received was dropped.
+    pub(crate) fn completed(&mut self, count: Count) -> io::Result<()> {
+        let Count { sent, delivered, took } = count;
+        let drop_rate = (sent - delivered) as f64 / sent as f64;
+        writeln!(self.out, "successfully received {delivered} messages out of {sent} sent (= drop rate of {drop_rate})")?;
+        self.out.flush()?;
+        writeln!(self.out, "took {:.2} seconds", took.as_secs_f64())?;
+        self.out.flush()
+    }
+}
+
+/// Prints a line for people on standard error.
+pub(crate) fn tell(line: impl fmt::Display) {
+    // When nobody listens there, nothing is lost that anybody could be told.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(count: Count, expected: &str) {
+        let mut out = Vec::new();
+        let mut report = Report::new(&mut out, 100);
+        report.launching(7, Roles { publishers: 2, subscribers: 3 }, 1000).unwrap();
+        report.completed(count).unwrap();
+        let launching = "iteration 7 out of 100: launching 2 publishers, each sending 1000 messages to 3 subscribers...";
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{launching}\n{expected}\n"));
+    }
+
+    #[test]
+    fn the_lines_have_the_classic_form() {
+        check(
+            Count { sent: 6000, delivered: 6000, took: Duration::from_millis(521) },
+            "successfully received 6000 messages out of 6000 sent (= drop rate of 0)\ntook 0.52 seconds",
+        );
+        check(
+            Count { sent: 6000, delivered: 4500, took: Duration::from_secs(12) },
+            "successfully received 4500 messages out of 6000 sent (= drop rate of 0.25)\ntook 12.00 seconds",
+        );
+        check(
+            Count { sent: 100_000_000, delivered: 99_999_999, took: Duration::ZERO },
+            "successfully received 99999999 messages out of 100000000 sent (= drop rate of 0.00000001)\ntook 0.00 seconds",
+        );
+    }
+}

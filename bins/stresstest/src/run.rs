@@ -1,0 +1,136 @@
+//! A whole run: the server, the repetitions, the verdicts.
+
+use std::io::{self, Write};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::args::Args;
+use crate::client::SCRATCH_LEN;
+use crate::load::{self, Count, Ended, Load};
+use crate::proof::{Conviction, Proof};
+use crate::report::{Report, tell};
+use crate::server::{Launch, Server, ServerError};
+use crate::stop::Stop;
+use crate::watch::Watch;
+use crate::{EXIT_BROKEN, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED};
+
+/// Tests the server that `args` name, and prints results on `out`. The server has ended when this returns.
+pub(crate) fn run(args: &Args, out: impl Write) -> Result<(), Failure> {
+    let mut watch = Watch::new().map_err(Failure::Watch)?;
+    let launch = Launch { executable: args.executable.clone(), args: args.args.clone(), addr: args.server };
+    let mut server = Server::start(&launch, &watch)?;
+    let addr = server.wait_ready(&mut watch, args.patience())?;
+    // Not before the start, or the server would inherit what it should ask for itself.
+    raise_descriptor_limit(args.roles().client_count() as u64)?;
+    let load = Load { roles: args.roles(), messages: args.messages, addr, patience: args.patience() };
+    let result = repeat(args, load, out, &mut watch, &mut server);
+    if server.stdout_line_count() > 1 {
+        let count = server.stdout_line_count();
+        tell(format_args!(
+            "note: the server printed {count} lines on standard output, where the specification has the ready line only"
+        ));
+    }
+    result
+}
+
+/// Runs all repetitions.
+fn repeat(args: &Args, load: Load, out: impl Write, watch: &mut Watch, server: &mut Server) -> Result<(), Failure> {
+    let mut report = Report::new(out, args.repetitions);
+    let mut proof = Proof::new(args.seed, load.roles);
+    let mut scratch = vec![0; SCRATCH_LEN];
+    for iteration in 0..args.repetitions {
+        report.launching(iteration, load.roles, load.messages)?;
+        proof.begin(u16::try_from(iteration).expect("the arguments bound the repetitions"));
+        let Ended { count, stop } = load::run(load, &mut proof, &mut scratch, watch, server);
+        // A broken promise outweighs whatever ended the repetition.
+        proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
+        match stop {
+            None => report.completed(count)?,
+            Some(Stop::Interrupted) => return Err(Failure::Interrupted { iteration, count }),
+            Some(stop) => return Err(server.death().map_or(Failure::Stopped { iteration, stop }, Failure::Server)),
+        }
+    }
+    Ok(())
+}
+
+/// Why a run did not pass.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The server is at fault, but not for an order.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The promise is broken.
+    #[error("iteration {iteration}: {conviction}")]
+    Broken {
+        /// Which repetition it was.
+        iteration: u32,
+        /// How it was broken.
+        conviction: Conviction,
+    },
+    /// A repetition could not be completed.
+    #[error("iteration {iteration}: {stop}")]
+    Stopped {
+        /// Which repetition it was.
+        iteration: u32,
+        /// Why.
+        stop: Stop,
+    },
+    /// A signal asked to stop.
+    #[error(
+        "interrupted in iteration {iteration}, in which {} messages out of {} sent had been received; no order was broken",
+        count.delivered,
+        count.sent
+    )]
+    Interrupted {
+        /// Which repetition it was.
+        iteration: u32,
+        /// What it had counted.
+        count: Count,
+    },
+    /// There may not be that many connections.
+    #[error("{needed} open files are needed, and the limit is {limit} (see `ulimit -Hn`)")]
+    Descriptors {
+        /// How many descriptors the connections and the rest need.
+        needed: u64,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// The system gives nothing to wait with.
+    #[error("cannot set up waiting: {0}")]
+    Watch(io::Error),
+    /// Standard output failed.
+    #[error("cannot print: {0}")]
+    Print(#[from] io::Error),
+}
+
+impl Failure {
+    /// Returns the exit code that says this.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Broken { .. } => EXIT_BROKEN,
+            Self::Interrupted { .. } | Self::Server(ServerError::Interrupted) => EXIT_INTERRUPTED,
+            Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_PASSED,
+            _ => EXIT_FAILED,
+        }
+    }
+
+    /// Tells whether the bodies that were sent may have to do with it.
+    pub(crate) fn depends_on_seed(&self) -> bool {
+        matches!(self, Self::Broken { .. } | Self::Stopped { .. } | Self::Server(ServerError::Died { .. }))
+    }
+}
+
+/// Raises the limit of open files as far as it goes, and checks that it suffices for `client_count` connections.
+fn raise_descriptor_limit(client_count: u64) -> Result<(), Failure> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // When raising fails, what follows sees the limit as it is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let needed = client_count + DESCRIPTORS_RESERVED;
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) if limit < needed => Err(Failure::Descriptors { needed, limit }),
+        _ => Ok(()),
+    }
+}
+
+/// How many descriptors are for other things than connections: three standard streams, the server's output, polling, signals; doubled.
+const DESCRIPTORS_RESERVED: u64 = 32;

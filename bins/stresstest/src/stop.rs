@@ -1,0 +1,79 @@
+//! Why a repetition ends early.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// Why a repetition ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// A delivery breaks the promise; the proof tells how.
+    #[error("a delivery broke the promise, and the check of the whole run does not find it")]
+    Broken,
+    /// A signal asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// The server has ended.
+    #[error("the server ended")]
+    ServerEnded,
+    /// The server closed a connection.
+    #[error("the server closed the connection of {who}")]
+    Closed {
+        /// Whose.
+        who: String,
+    },
+    /// A connection failed.
+    #[error("the connection of {who} failed: {source}")]
+    Connection {
+        /// Whose.
+        who: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nothing went on for too long.
+    #[error("{0}")]
+    Unresolved(Unresolved),
+    /// Waiting failed.
+    #[error("cannot wait for sockets: {0}")]
+    Wait(io::Error),
+}
+
+/// What could not be proved, told for people.
+#[derive(Debug)]
+pub(crate) struct Unresolved {
+    // Invariant: shown.len() <= UNRESOLVED_SHOWN_MAX and shown.len() <= count.
+    shown: Vec<String>,
+    count: usize,
+    patience: Duration,
+}
+
+impl Unresolved {
+    /// Makes an empty list of what did not happen within `patience`.
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self { shown: Vec::new(), count: 0, patience }
+    }
+
+    /// Adds what `tell` tells, which is not asked when the list is long enough for people.
+    pub(crate) fn push(&mut self, tell: impl FnOnce() -> String) {
+        if self.shown.len() < UNRESOLVED_SHOWN_MAX {
+            self.shown.push(tell());
+        }
+        self.count += 1;
+    }
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nothing went on for {} s, and this is unresolved:", self.patience.as_secs())?;
+        for line in &self.shown {
+            write!(f, "\n  {line}")?;
+        }
+        if self.count > self.shown.len() {
+            write!(f, "\n  and {} more", self.count - self.shown.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// How many unresolved things are named; the rest are counted.
+const UNRESOLVED_SHOWN_MAX: usize = 8;

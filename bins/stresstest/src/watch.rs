@@ -1,0 +1,115 @@
+//! What the one thread waits for: sockets, the server's output and signals.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::{Events, Poll, Registry, Token, Waker};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::EXIT_INTERRUPTED;
+use crate::group::Group;
+
+/// Waits for everything at once.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    poll: Poll,
+    events: Events,
+    wake: Wake,
+    signals: Arc<SignalState>,
+}
+
+impl Watch {
+    /// Makes a watch, which from now on takes SIGINT, SIGTERM and SIGHUP.
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let wake = Wake { waker: Arc::new(Waker::new(poll.registry(), WAKE_TOKEN)?) };
+        let signals = Arc::new(SignalState::default());
+        let (mut received, state, woken) = (Signals::new([SIGINT, SIGTERM, SIGHUP])?, Arc::clone(&signals), wake.clone());
+        thread::spawn(move || {
+            for _ in received.forever() {
+                state.note();
+                woken.wake();
+            }
+        });
+        Ok(Self { poll, events: Events::with_capacity(EVENTS_MAX), wake, signals })
+    }
+
+    /// Waits for events, at most as long as `timeout`.
+    pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            waited => waited,
+        }
+    }
+
+    /// Returns the events of sockets that the last wait found.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(|event| event.token() != WAKE_TOKEN)
+    }
+
+    /// Returns where sockets are registered, under any token but the highest.
+    pub(crate) fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// Tells whether a signal asked to stop.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        // Nothing else is read on the strength of this flag, so no ordering is needed.
+        self.signals.is_interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Returns what ends a wait early.
+    pub(crate) fn wake(&self) -> Wake {
+        self.wake.clone()
+    }
+
+    /// Has `group` killed by a second signal.
+    pub(crate) fn guard(&self, group: Group) {
+        // There is one server in a run.
+        let _ = self.signals.group.set(group);
+    }
+}
+
+/// Ends a wait early.
+#[derive(Clone, Debug)]
+pub(crate) struct Wake {
+    waker: Arc<Waker>,
+}
+
+impl Wake {
+    /// Ends the wait, or the next one.
+    pub(crate) fn wake(&self) {
+        // A wake that is lost costs a delay: every wait has a timeout.
+        let _ = self.waker.wake();
+    }
+}
+
+/// What the thread that takes signals shares with the main thread.
+#[derive(Debug, Default)]
+struct SignalState {
+    is_interrupted: AtomicBool,
+    group: OnceLock<Group>,
+}
+
+impl SignalState {
+    /// Notes a signal. The first asks to stop, the second ends everything at once.
+    fn note(&self) {
+        if self.is_interrupted.swap(true, Ordering::Relaxed) {
+            if let Some(group) = self.group.get() {
+                group.kill();
+            }
+            std::process::exit(EXIT_INTERRUPTED.into());
+        }
+    }
+}
+
+/// The token of [`Wake`].
+const WAKE_TOKEN: Token = Token(usize::MAX);
+
+/// How many events one wait returns at most. A judgement: more clients than that just have their turn with the next.
+const EVENTS_MAX: usize = 1024;
