@@ -1,0 +1,59 @@
+use crate::run::run;
+
+/// Runs a server with a fault and expects it to be convicted with all of `told`.
+#[track_caller]
+fn check(fault: &str, told: &[&str]) {
+    let run = run(fault, &["-m", "5", "-r", "2", "--seed", "7"]);
+    run.check(3, told);
+    run.check(3, &["note: repeat it with --seed 7"]);
+    let successes = run.stdout.matches("successfully").count();
+    let begun = run.stdout.matches("iteration").count();
+    assert_eq!(successes + 1, begun, "the last iteration is no success:\n{}", run.stdout);
+}
+
+#[test]
+fn two_orders_at_two_clients_are_a_contradiction() {
+    let run = run("reorder", &["-m", "5", "-r", "1"]);
+    // Which of the two is told of first does not matter.
+    run.check(3, &["error: iteration 0: the promise is broken (contradiction): ", "subscriber 1 of publisher 0 received "]);
+    run.check(
+        3,
+        &[" received publisher ", "'s message 0 before publisher ", "'s message 0, ", " received them the other way round"],
+    );
+    assert!(!run.stdout.contains("successfully"), "{}", run.stdout);
+}
+
+#[test]
+fn a_changed_byte_is_corrupt() {
+    check("corrupt", &["error: iteration 0: the promise is broken (corrupt): subscriber 0 of publisher 0 received publisher "]);
+}
+
+#[test]
+fn a_missing_byte_is_corrupt() {
+    check("truncate", &["(corrupt): subscriber 0 of publisher 0 received publisher "]);
+}
+
+#[test]
+fn a_message_delivered_twice_is_a_duplicate() {
+    check("duplicate", &["(duplicate): subscriber 0 of publisher 0 received publisher ", " more than once"]);
+}
+
+#[test]
+fn a_message_that_nobody_sent_is_a_phantom() {
+    check("invent", &["(phantom): subscriber 0 of publisher 0 received a message that nobody sent"]);
+}
+
+#[test]
+fn two_messages_of_one_sender_in_the_wrong_order_are_reordered() {
+    let told = "(reordered): publisher 0 sent its message 0 before its message 1, \
+                subscriber 2 of publisher 1 received them the other way round";
+    check("swap", &[told]);
+}
+
+#[test]
+fn a_message_of_the_repetition_before_may_not_follow_the_own_hello() {
+    check(
+        "replay-late",
+        &["iteration 1: the promise is broken (phantom): ", " received a message of iteration 0, after its own hello"],
+    );
+}

@@ -1,0 +1,66 @@
+use std::net::TcpListener;
+use std::process::Command;
+
+use crate::run::{Running, run, server, stresstest};
+
+#[test]
+fn what_cannot_be_proved_is_named() {
+    let run = run("drop-all", &["-m", "5", "-r", "1", "--patience", "1"]);
+    let unresolved = "error: iteration 0: nothing went on for 1 s, and this is unresolved:\n  \
+                      subscriber 0 of publisher 0 got neither publisher 0's message 0 nor anything that publisher 0 sent later";
+    run.check(1, &[unresolved]);
+    assert!(!run.stdout.contains("successfully"), "{}", run.stdout);
+}
+
+#[test]
+fn a_server_that_dies_halfway_is_told_of() {
+    run("die", &[]).check(1, &["error: the server died: exit status: 7", "the last it printed on stderr:\n  the load is too much"]);
+}
+
+#[test]
+fn a_server_that_exits_before_it_is_ready_is_told_of() {
+    let told = "error: the server ended before it was ready: exit status: 9\n\
+                the last it printed on stdout:\n  not yet\n\
+                the last it printed on stderr:\n  no licence to chat\n";
+    run("exit-at-once", &[]).check(1, &[told]);
+}
+
+#[test]
+fn a_server_that_never_gets_ready_is_told_of() {
+    let told = "error: the server printed no line that starts with `listening on ` within 1 s\n\
+                the last it printed on stdout:\n  listening soon\n";
+    run("never-ready", &["--patience", "1"]).check(1, &[told]);
+}
+
+#[test]
+fn a_ready_line_without_an_address_is_told_of() {
+    run("no-address", &[]).check(1, &["names no IP address and port: `listening on everything`"]);
+}
+
+#[test]
+fn a_server_that_closes_a_connection_is_told_of() {
+    run("hang-up", &[]).check(1, &["the server closed the connection of subscriber 0 of publisher 0"]);
+}
+
+#[test]
+fn an_address_in_use_is_the_servers_to_explain() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let run = Running::start_command(stresstest().args(["-a", &addr]).arg(server()).args(["--", "honest"])).wait();
+    run.check(1, &["the server ended before it was ready: exit status: 101", "AddrInUse"]);
+}
+
+#[test]
+fn an_executable_that_is_none_is_told_of() {
+    let run = Running::start_command(stresstest().args(["-a", "127.0.0.1:0", "/nonexistent/server"])).wait();
+    run.check(1, &["error: cannot start /nonexistent/server: "]);
+}
+
+#[test]
+fn more_clients_than_descriptors_are_refused() {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 100; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_stresstest")]);
+    let run = Running::start_command(shell.args(["-a", "127.0.0.1:0", "-s", "100"]).arg(server()).args(["--", "honest"])).wait();
+    run.check(1, &["error: 234 open files are needed, and the limit is 100"]);
+    assert_eq!(run.stdout, "");
+}

@@ -1,0 +1,52 @@
+use std::io::{BufRead, BufReader};
+
+use rustix::process::Signal;
+
+use crate::run::Running;
+
+/// Sends a signal in the middle of a run.
+#[track_caller]
+fn check(signal: Signal) {
+    let mut running = Running::start("honest", &["-m", "1000", "-r", "10000"]);
+    let mut stdout = BufReader::new(running.child.stdout.take().unwrap());
+    let mut lines = String::new();
+    for _ in 0..3 {
+        stdout.read_line(&mut lines).unwrap();
+    }
+    assert!(lines.contains("successfully received 6000 messages out of 6000 sent"), "{lines}");
+    running.signal(signal);
+    // Whoever stops reading is not to be waited for.
+    let drained = std::thread::spawn(move || stdout.lines().map_while(Result::ok).count());
+    let run = running.wait();
+    drained.join().unwrap();
+    run.check(130, &["error: interrupted in iteration ", " sent had been received; no order was broken"]);
+}
+
+#[test]
+fn sigint_ends_the_run_and_the_server() {
+    check(Signal::INT);
+}
+
+#[test]
+fn sigterm_ends_the_run_and_the_server() {
+    check(Signal::TERM);
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_the_server() {
+    let running = Running::start("never-ready", &["--patience", "3600"]);
+    running.wait_for_server();
+    running.signal(Signal::INT);
+    running.wait().check(130, &["error: interrupted"]);
+}
+
+#[test]
+fn a_closed_stdout_is_a_normal_end() {
+    let mut running = Running::start("honest", &["-m", "10", "-r", "10000"]);
+    let mut line = String::new();
+    BufReader::new(running.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("iteration 0 out of 10000"), "{line}");
+    let run = running.wait();
+    run.check(0, &[]);
+    assert_eq!(run.stderr, "");
+}

@@ -1,0 +1,14 @@
+//! The public behaviour of stresstest: the real binary against small servers, right and wrong.
+
+/// What the command line takes.
+mod args;
+/// Servers that break the promise.
+mod convicted;
+/// Servers that cannot be tested, or stop being testable.
+mod failed;
+/// Ending early from outside.
+mod interrupted;
+/// Servers that keep the promise.
+mod passed;
+/// Runs the binary under a deadline.
+mod run;

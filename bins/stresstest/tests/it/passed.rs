@@ -1,0 +1,66 @@
+use crate::run::run;
+
+#[test]
+fn an_honest_server_passes() {
+    let run = run("honest", &["-m", "50", "-r", "3"]);
+    run.check(0, &[]);
+    run.check_lines(50, 3, &[300, 300, 300]);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn long_options_mean_the_same() {
+    let run = run("honest", &["--publishers", "1", "--subscribers", "1", "--messages", "1", "--repetitions", "1"]);
+    run.check(0, &[]);
+    let expected = "iteration 0 out of 1: launching 1 publishers, each sending 1 messages to 1 subscribers...\n\
+                    successfully received 1 messages out of 1 sent (= drop rate of 0)\n";
+    assert!(run.stdout.starts_with(expected), "{}", run.stdout);
+}
+
+#[test]
+fn drops_for_one_client_are_counted_exactly() {
+    // Of ten messages of publisher 0, its subscriber 0 misses the third, the sixth and the ninth.
+    let run = run("drop-thirds", &["-m", "10", "-r", "1"]);
+    run.check(0, &[]);
+    run.check_lines(10, 1, &[57]);
+}
+
+#[test]
+fn drops_for_everybody_are_counted_exactly() {
+    let run = run("drop-half", &["-m", "10", "-r", "1"]);
+    run.check(0, &[]);
+    run.check_lines(10, 1, &[30]);
+}
+
+#[test]
+fn dropped_hello_probe_and_closing_messages_are_repeated() {
+    let run = run("drop-anything", &["-m", "3", "-r", "1", "--seed", "1"]);
+    run.check(0, &[]);
+    assert!(!run.stdout.contains("(= drop rate of 0)"), "nothing was dropped:\n{}", run.stdout);
+}
+
+#[test]
+fn a_message_of_the_repetition_before_may_precede_the_own_hello() {
+    let run = run("replay-early", &["-m", "2", "-r", "2"]);
+    run.check(0, &[]);
+    run.check_lines(2, 2, &[12, 12]);
+}
+
+#[test]
+fn other_lines_on_stdout_are_noted() {
+    run("talkative", &["-m", "2", "-r", "1"]).check(0, &["note: the server printed 2 lines on standard output"]);
+}
+
+#[test]
+fn a_server_that_ignores_sigterm_is_killed_with_its_children() {
+    let run = run("stubborn", &["-m", "2", "-r", "1"]);
+    run.check(0, &[]);
+    run.check_lines(2, 1, &[12]);
+}
+
+#[test]
+fn many_clients_on_one_thread_pass() {
+    let run = run("honest", &["-p", "4", "-s", "40", "-m", "3", "-r", "1"]);
+    run.check(0, &[]);
+    assert!(run.stdout.contains("successfully received 480 messages out of 480 sent (= drop rate of 0)"), "{}", run.stdout);
+}
