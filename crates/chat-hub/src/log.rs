@@ -9,6 +9,7 @@
 //! the log was full, is *overrun*; it is counted too, since it will resume at what is retained.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use chat_proto::{MESSAGE_LEN_MAX, Messages};
@@ -29,6 +30,8 @@ pub(crate) struct Log {
     end: Position,
     /// How many cursors the log has overrun. As long as there is one, the log retains what it can, for it to resume at.
     overrun_count: u32,
+    /// The last copy of a short end of the log, kept for the next reader: readers that keep up all ask for the same.
+    copy: Piece,
     /// A block that nobody uses, kept so that a steady flow allocates nothing.
     spare: Option<BytesMut>,
     capacity: u64,
@@ -64,7 +67,7 @@ pub(crate) struct Stretch {
 }
 
 /// Whole messages that lie contiguously in memory.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Piece {
     pub(crate) bytes: Bytes,
     start: Position,
@@ -90,6 +93,7 @@ impl Log {
             open: BytesMut::new(),
             end: Position::default(),
             overrun_count: 0,
+            copy: Piece::default(),
             spare: None,
             capacity: capacity as u64,
             block_len: (capacity / BLOCKS_MIN).clamp(MESSAGE_LEN_MAX, BLOCK_LEN_MAX),
@@ -195,7 +199,7 @@ impl Log {
         let bytes = if seq < self.open_seq() {
             self.chunks[index].bytes.slice(range)
         } else if range.len() <= COPY_LEN_MAX {
-            Bytes::copy_from_slice(&self.open[range])
+            self.copy_open(range, start)
         } else {
             self.seal();
             self.chunks[index].bytes.slice(range)
@@ -204,6 +208,14 @@ impl Log {
         stretch.pieces.push(Piece { bytes, start });
         let next_seq = if end == chunk_end && seq < self.open_seq() { seq + 1 } else { seq };
         stretch.end = Cursor { pos: end, seq: next_seq };
+    }
+
+    /// Returns a copy of a range of the open chunk, which begins at `start`.
+    fn copy_open(&mut self, range: Range<usize>, start: Position) -> Bytes {
+        if self.copy.start != start || self.copy.bytes.len() != range.len() {
+            self.copy = Piece { bytes: Bytes::copy_from_slice(&self.open[range]), start };
+        }
+        self.copy.bytes.clone()
     }
 
     /// Makes the open chunk immutable and opens the next one behind it.
@@ -353,9 +365,9 @@ const BLOCK_LEN_MAX: usize = 64 * 1024;
 /// How many blocks the capacity is cut into, at least, as long as they hold a message. A judgement.
 const BLOCKS_MIN: usize = 16;
 
-/// How much of the open chunk a reader gets as a copy, in bytes; only if there is more, the chunk is sealed. For so little, copying
-/// costs less than the bookkeeping of one more chunk for the rest of the chunk's life; and as sealed chunks are longer than this or end
-/// a block, the bookkeeping is bounded. A judgement: it is a small part of what writing so little to a socket costs.
+/// How much of the open chunk readers get as a copy, in bytes; only if there is more, the chunk is sealed. For so little, a copy that
+/// all readers share costs less than one more chunk for the rest of the chunk's life; and as sealed chunks are longer than this or end a
+/// block, the bookkeeping is bounded. A judgement: it is a small part of what writing so little to a socket costs.
 const COPY_LEN_MAX: usize = 2048;
 
 /// After how many bytes a stretch ends: what one turn of a writer may take. A judgement: a socket's send buffer is about as long.
