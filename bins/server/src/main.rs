@@ -2,6 +2,7 @@
 
 mod args;
 mod limits;
+mod runtime;
 mod server;
 mod socket;
 
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves until a signal says to end. The runtime's threads do all the work; this one waits for the signal.
+/// Serves until a signal says to end. Other threads do all the work; this one waits for the signal.
 fn run(args: &Args) -> Result<(), StartError> {
     let mut signals = terminating_signals().map_err(StartError::Signals)?;
     let server = Server::start(args.address, args.client_count_max()?)?;

@@ -5,15 +5,18 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::time::Duration;
 
+use async_executor::Task;
 use async_std::channel::{self, Receiver, Sender};
 use async_std::future::timeout;
 use async_std::net::{TcpListener, TcpStream};
-use async_std::task::{self, JoinHandle};
+use async_std::task;
 use chat_hub::Hub;
 use chat_session::Session;
+use futures::executor::block_on;
 use tracing::{debug, info, warn};
 
 use crate::limits::LimitsError;
+use crate::runtime;
 use crate::socket::Socket;
 
 /// A server that accepts clients and serves them.
@@ -21,7 +24,7 @@ use crate::socket::Socket;
 pub(crate) struct Server {
     address: SocketAddr,
     hub: Hub,
-    accepting: JoinHandle<Infallible>,
+    accepting: Task<Infallible>,
     /// Nothing is ever sent: it ends when the last session has.
     sessions: Receiver<Infallible>,
 }
@@ -33,6 +36,8 @@ pub(crate) enum StartError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
+    #[error("cannot start the threads that serve clients: {0}")]
+    Threads(io::Error),
     #[error(transparent)]
     Limits(#[from] LimitsError),
 }
@@ -53,10 +58,11 @@ impl Server {
         let listen = |source| StartError::Listen { address, source };
         let listener = StdTcpListener::bind(address).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        runtime::start().map_err(StartError::Threads)?;
         let hub = Hub::default();
         let (session, sessions) = channel::bounded(1);
         let acceptor = Acceptor { hub: hub.clone(), session, client_count_max, is_failing: false, is_full: false };
-        let accepting = task::spawn(acceptor.run(listener.into()));
+        let accepting = runtime::spawn(acceptor.run(listener.into()));
         info!("serving at most {client_count_max} clients");
         Ok(Self { address, hub, accepting, sessions })
     }
@@ -68,7 +74,7 @@ impl Server {
 
     /// Stops accepting and reading, and gives the clients until `deadline` from now to take what there is for them.
     pub(crate) fn end(self, deadline: Duration) {
-        task::block_on(async {
+        block_on(async {
             self.accepting.cancel().await;
             self.hub.close();
             if timeout(deadline, self.sessions.recv()).await.is_err() {
@@ -128,13 +134,14 @@ impl Acceptor {
         debug!(%peer, "connected");
         let session = Session::new(socket, &self.hub);
         let alive = self.session.clone();
-        task::spawn(async move {
+        let serving = runtime::spawn(async move {
             match session.await {
                 Ok(summary) => debug!(%peer, summary.published, summary.dropped, "left"),
                 Err(error) => debug!(%peer, "left: {error}"),
             }
             drop(alive);
         });
+        serving.detach();
     }
 }
 
