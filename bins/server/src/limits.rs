@@ -4,28 +4,33 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Says that the system does not let the server have the clients that were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{asked} clients need {needed} open files, but the limit is {limit}: raise it with `ulimit -Hn`, or ask for at most {possible} clients"
-)]
+#[error("{asked} clients need {needed} open files, but the limit is {limit}: {}", self.hint())]
 pub(crate) struct LimitsError {
     asked: usize,
     needed: usize,
     limit: usize,
-    possible: usize,
+}
+
+impl LimitsError {
+    /// Says what to do.
+    fn hint(self) -> String {
+        match self.limit.saturating_sub(DESCRIPTORS_RESERVED) {
+            0 => "raise it with `ulimit -Hn`".to_owned(),
+            possible => format!("raise it with `ulimit -Hn`, or ask for at most {possible} clients"),
+        }
+    }
 }
 
 /// Raises the limit on open files as far as the system lets us, and returns how many clients there may be: `asked`, or else as many as
 /// there are descriptors for.
 pub(crate) fn client_count_max(asked: Option<usize>) -> Result<usize, LimitsError> {
     let limit = raise_open_files();
-    let possible = limit.saturating_sub(DESCRIPTORS_RESERVED).max(1);
-    match asked {
-        Some(asked) if asked > possible => {
-            Err(LimitsError { asked, needed: asked.saturating_add(DESCRIPTORS_RESERVED), limit, possible })
-        }
-        Some(asked) => Ok(asked),
-        None => Ok(possible),
+    let possible = limit.saturating_sub(DESCRIPTORS_RESERVED);
+    let asked = asked.unwrap_or(possible.max(1));
+    if asked > possible {
+        return Err(LimitsError { asked, needed: asked.saturating_add(DESCRIPTORS_RESERVED), limit });
     }
+    Ok(asked)
 }
 
 /// Raises the soft limit on open files to the hard one and returns what it is then.

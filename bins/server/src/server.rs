@@ -78,7 +78,7 @@ impl Server {
             self.accepting.cancel().await;
             self.hub.close();
             if timeout(deadline, self.sessions.recv()).await.is_err() {
-                info!("some clients did not take everything within {deadline:?}");
+                info!("some clients did not take everything, or did not close, within {deadline:?}");
             }
         });
         let stats = self.hub.stats();
@@ -93,7 +93,7 @@ struct Acceptor {
     /// Cloned into every session, so that the sessions are counted and their end is seen.
     session: Sender<Infallible>,
     client_count_max: usize,
-    /// Whether the last attempt to accept failed, or found too many clients; each is logged when it begins, not a client.
+    /// Whether accepting fails, and whether there are too many clients; each is logged when it begins, not with every client.
     is_failing: bool,
     is_full: bool,
 }
@@ -102,12 +102,14 @@ impl Acceptor {
     async fn run(mut self, listener: TcpListener) -> Infallible {
         loop {
             let accepted = listener.accept().await;
-            let was_failing = std::mem::replace(&mut self.is_failing, accepted.is_err());
             match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer),
+                Ok((stream, peer)) => {
+                    self.is_failing = false;
+                    self.admit(stream, peer);
+                }
                 Err(error) if is_of_one_client(&error) => debug!("a client left before it was accepted: {error}"),
                 Err(error) => {
-                    if !was_failing {
+                    if !std::mem::replace(&mut self.is_failing, true) {
                         warn!("cannot accept clients: {error}; trying again");
                     }
                     // The system is short of something that only others can give back. Trying at once would be spinning.
@@ -120,22 +122,23 @@ impl Acceptor {
     /// Begins to serve a client, unless there are too many: then its connection is closed at once.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let client_count = self.session.sender_count() - 1;
-        let was_full = std::mem::replace(&mut self.is_full, client_count >= self.client_count_max);
-        if self.is_full {
-            if !was_full {
+        if client_count >= self.client_count_max {
+            if !std::mem::replace(&mut self.is_full, true) {
                 warn!("{client_count} clients are connected, no more are served until one leaves");
             }
             return;
         }
+        // Clients that come and go at the limit are not to fill the log.
+        self.is_full &= client_count > self.client_count_max / 2;
         let socket = match Socket::new(stream) {
             Ok(socket) => socket,
             Err(error) => return debug!(%peer, "a client left before it was served: {error}"),
         };
         debug!(%peer, "connected");
-        let session = Session::new(socket, &self.hub);
-        let alive = self.session.clone();
+        let (hub, alive) = (self.hub.clone(), self.session.clone());
         let serving = runtime::spawn(async move {
-            match session.await {
+            // The client joins when its session is run for the first time: nothing can overrun it before it has its turn.
+            match Session::new(socket, &hub).await {
                 Ok(summary) => debug!(%peer, summary.published, summary.dropped, "left"),
                 Err(error) => debug!(%peer, "left: {error}"),
             }

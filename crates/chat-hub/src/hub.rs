@@ -1,5 +1,6 @@
 //! The hub: the log behind its lock, and who is woken when.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -7,8 +8,8 @@ use chat_proto::{MESSAGE_LEN_MAX, Messages};
 use slab::Slab;
 
 use crate::log::{CAPACITY_MIN, Cursor, Log, Pace};
-use crate::wait::WaitList;
-use crate::{Policy, Publisher, Subscriber};
+use crate::wait::{Ticket, WaitList};
+use crate::{Policy, Position, Publisher, Subscriber};
 
 /// How a hub is built.
 ///
@@ -18,7 +19,7 @@ use crate::{Policy, Publisher, Subscriber};
 /// use chat_hub::{CapacityTooSmall, Config};
 ///
 /// assert!(Config::default().with_capacity(1 << 20).build().is_ok());
-/// assert_eq!(Config::default().with_capacity(0).build().unwrap_err(), CapacityTooSmall { capacity: 0, capacity_min: 1024 });
+/// assert_eq!(Config::default().with_capacity(0).build().unwrap_err(), CapacityTooSmall { capacity: 0, capacity_min: 8192 });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -30,8 +31,9 @@ impl Config {
     /// Sets how many bytes of messages the log retains at most. The default is 8 MiB.
     ///
     /// Beyond its capacity a hub allocates at most three blocks of 64 KiB (of a sixteenth of the capacity if that is less), a tenth of
-    /// the capacity for bookkeeping, and some 120 bytes a subscriber. Batches that are being written are counted in the capacity, but
-    /// for one that the log overruns meanwhile.
+    /// the capacity for bookkeeping, and some 150 bytes a subscriber. Batches that are being written are counted in the capacity, but
+    /// for one that the log overruns meanwhile. Below a capacity of 64 KiB blocks hold a few messages only, and a hub may take twice
+    /// its capacity.
     #[must_use]
     pub const fn with_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
@@ -99,10 +101,9 @@ impl Hub {
     pub fn close(&self) {
         let mut state = self.shared.lock();
         state.closed = true;
-        let (readers, writers) = (state.readers.take(), state.writers.take());
-        drop(state);
-        wake_all(readers);
-        wake_all(writers);
+        state.wake_readers();
+        state.wake_writers();
+        self.shared.release(state);
     }
 
     /// Counts what the hub has done so far. Takes one step a subscriber.
@@ -152,19 +153,20 @@ impl Shared {
         self.policy
     }
 
-    /// Wakes subscribers that were taken off the list of readers.
-    pub(crate) fn wake_readers(&self, mut taken: Slab<Waker>) {
-        if taken.is_empty() {
+    /// Releases the lock, then wakes whoever is to be woken.
+    pub(crate) fn release(&self, mut state: MutexGuard<'_, State>) {
+        if state.woken.is_empty() {
             return;
         }
-        taken.drain().for_each(Waker::wake);
-        self.lock().readers.give_back(taken);
+        let mut woken = mem::take(&mut state.woken);
+        drop(state);
+        woken.drain(..).for_each(Waker::wake);
+        // The memory is kept, so that waking does not allocate.
+        let mut state = self.lock();
+        if state.woken.capacity() < woken.capacity() && state.woken.is_empty() {
+            state.woken = woken;
+        }
     }
-}
-
-/// Wakes tasks that were taken off a list.
-pub(crate) fn wake_all(mut taken: Slab<Waker>) {
-    taken.drain().for_each(Waker::wake);
 }
 
 #[derive(Debug)]
@@ -173,12 +175,16 @@ pub(crate) struct State {
     /// Where each subscriber was last seen.
     slots: Slab<Slot>,
     /// The subscribers that have read everything.
-    pub(crate) readers: WaitList,
+    readers: WaitList,
     /// The publishers that wait for subscribers which could be written to.
-    pub(crate) writers: WaitList,
+    writers: WaitList,
+    /// Who is to be woken when the lock is released.
+    woken: Vec<Waker>,
     pub(crate) closed: bool,
     /// Up to which byte position publishers need not look at the subscribers.
     clear_pos: u64,
+    /// From which byte position on blocked subscribers may be asked again whether they still are.
+    ask_pos: u64,
     delivered: u64,
     dropped: u64,
 }
@@ -187,6 +193,10 @@ pub(crate) struct State {
 struct Slot {
     cursor: Cursor,
     pace: Pace,
+    /// Its place in the list of readers.
+    ticket: Option<Ticket>,
+    /// Whom to ask whether it is still blocked, and up to which byte position that need not be asked.
+    blocked: Option<(Waker, u64)>,
 }
 
 impl State {
@@ -196,8 +206,10 @@ impl State {
             slots: Slab::new(),
             readers: WaitList::default(),
             writers: WaitList::default(),
+            woken: Vec::new(),
             closed: false,
             clear_pos: 0,
+            ask_pos: 0,
             delivered: 0,
             dropped: 0,
         }
@@ -209,67 +221,134 @@ impl State {
         if end < self.clear_pos {
             return true;
         }
-        let lag_max = self.log.capacity() / 2;
-        let slowest = self.log.slowest_ready();
-        if end - slowest > lag_max {
+        self.ask();
+        let slowest_ready = self.log.slowest_ready();
+        if end - slowest_ready > self.lag_max() {
             return false;
         }
-        self.clear_pos = (slowest + lag_max).max(end + self.log.capacity() / LOOKS_PER_LOG);
+        let ask_pos = self.ask_pos.max(self.log.slowest() + self.lag_max());
+        let look_pos = ask_pos.min(slowest_ready + self.lag_max());
+        self.clear_pos = look_pos.max(end + self.log.capacity() / LOOKS_PER_LOG);
         true
     }
 
-    /// Appends as many of `messages` as publishers may, leaves the others, and tells whether there was one.
-    pub(crate) fn append(&mut self, messages: &mut Messages<'_>) -> bool {
+    /// Appends as many of `messages` as publishers may, and leaves the others.
+    pub(crate) fn append(&mut self, messages: &mut Messages<'_>) {
         let start = self.log.end();
         while !messages.is_empty() && self.may_publish() {
             let room = self.clear_pos - self.log.end().byte_pos();
             let room = usize::try_from(room).unwrap_or(usize::MAX).max(MESSAGE_LEN_MAX);
             self.log.append(messages.take_len(room));
         }
-        self.log.end() > start
+        if self.log.end() > start {
+            self.wake_readers();
+        }
+    }
+
+    /// Makes a publisher wait.
+    pub(crate) fn wait_to_publish(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) {
+        self.writers.register(ticket, waker);
+    }
+
+    /// Lets a publisher go.
+    pub(crate) fn leave_publisher(&mut self, ticket: &mut Option<Ticket>) {
+        self.writers.take(ticket);
     }
 
     /// Adds a subscriber at the end of the log.
     pub(crate) fn join(&mut self) -> (usize, Cursor) {
         let pace = Pace::Blocked;
         let cursor = self.log.join(pace);
-        (self.slots.insert(Slot { cursor, pace }), cursor)
+        (self.slots.insert(Slot { cursor, pace, ticket: None, blocked: None }), cursor)
     }
 
-    /// Removes a subscriber, and returns the publishers that need not wait any longer.
-    pub(crate) fn leave(&mut self, key: usize, cursor: Cursor) -> Slab<Waker> {
-        let freed = self.advance(key, cursor, Pace::Blocked);
+    /// Removes a subscriber that has got to `cursor`.
+    pub(crate) fn leave(&mut self, key: usize, cursor: Cursor) {
+        self.block(key, cursor, None);
         let slot = self.slots.remove(key);
         self.log.leave(slot.cursor, slot.pace);
-        freed
     }
 
-    /// Notes where a subscriber has got to and whether publishers wait for it. Returns the publishers that need not wait any longer.
-    pub(crate) fn advance(&mut self, key: usize, cursor: Cursor, pace: Pace) -> Slab<Waker> {
+    /// Makes a subscriber that has read everything wait for more.
+    pub(crate) fn wait_to_read(&mut self, key: usize, waker: &Waker) {
+        self.readers.register(&mut self.slots[key].ticket, waker);
+    }
+
+    /// Notes that a subscriber has got to `cursor` and goes on reading.
+    pub(crate) fn read(&mut self, key: usize, cursor: Cursor) {
         let slot = &mut self.slots[key];
-        let (from_cursor, from_pace) = (slot.cursor, slot.pace);
-        *slot = Slot { cursor, pace };
-        self.delivered += cursor.pos.message_pos() - from_cursor.pos.message_pos();
-        self.log.advance((from_cursor, from_pace), (cursor, pace));
-        if (from_pace, pace) == (Pace::Blocked, Pace::Ready) {
+        slot.blocked = None;
+        if slot.pace == Pace::Blocked {
             // Publishers may have been cleared to go on while nobody waited for this one.
-            self.clear_pos = self.clear_pos.min(cursor.pos.byte_pos() + self.log.capacity() / 2);
+            self.clear_pos = self.clear_pos.min(cursor.pos.byte_pos() + self.lag_max());
         }
-        if self.writers.is_empty() || self.log.has_ready_beside(from_cursor) || !self.may_publish() {
-            return Slab::new();
-        }
-        self.writers.take()
+        self.advance(key, cursor, Pace::Ready);
     }
 
-    /// Moves a subscriber over messages that it will not read, and returns how many those are.
-    pub(crate) fn skip(&mut self, key: usize, to: Cursor) -> u64 {
+    /// Notes that a subscriber has got to `cursor` and cannot go on; `waker` is asked whether that is still so.
+    pub(crate) fn block(&mut self, key: usize, cursor: Cursor, waker: Option<&Waker>) {
+        let answered_pos = self.log.end().byte_pos() + self.log.capacity() / ASKS_PER_LOG;
         let slot = &mut self.slots[key];
-        let from = slot.cursor;
+        slot.blocked = waker.map(|waker| (waker.clone(), answered_pos));
+        self.readers.take(&mut slot.ticket);
+        self.advance(key, cursor, Pace::Blocked);
+    }
+
+    /// Moves a subscriber over messages that it will not read. Those before `end` count as dropped; returns how many those are.
+    pub(crate) fn skip(&mut self, key: usize, to: Cursor, end: Position) -> u64 {
+        let slot = &mut self.slots[key];
+        let (from, pace) = (slot.cursor, slot.pace);
         slot.cursor = to;
-        let skipped = to.pos.message_pos() - from.pos.message_pos();
-        self.dropped += skipped;
-        self.log.advance((from, self.slots[key].pace), (to, self.slots[key].pace));
-        skipped
+        self.log.advance((from, pace), (to, pace));
+        let dropped = end.message_pos() - from.pos.message_pos();
+        self.dropped += dropped;
+        dropped
+    }
+
+    fn advance(&mut self, key: usize, cursor: Cursor, pace: Pace) {
+        let slot = &mut self.slots[key];
+        let from = (mem::replace(&mut slot.cursor, cursor), mem::replace(&mut slot.pace, pace));
+        self.delivered += cursor.pos.message_pos() - from.0.pos.message_pos();
+        self.log.advance(from, (cursor, pace));
+        if !self.writers.is_empty() && !self.log.has_ready_beside(from.0) && self.may_publish() {
+            self.wake_writers();
+        }
+    }
+
+    /// Asks the blocked subscribers that the log would overrun next whether they still are, and has publishers wait for the answers.
+    ///
+    /// A socket may have room again though nobody had the time to notice. Without the question, its subscriber would lose messages to
+    /// the server's own scheduling. One that was overrun has lost some already, and is not asked again before it has read.
+    fn ask(&mut self) {
+        let end = self.log.end().byte_pos();
+        if end < self.ask_pos || end - self.log.slowest() <= self.lag_max() {
+            return;
+        }
+        self.ask_pos = end + self.log.capacity() / ASKS_PER_LOG;
+        let lag_max = self.lag_max();
+        for (_, slot) in &mut self.slots {
+            if end - slot.cursor.pos.byte_pos() > lag_max
+                && !self.log.is_overrun(slot.cursor)
+                && let Some((waker, _)) = slot.blocked.take_if(|(_, answered_pos)| end >= *answered_pos)
+            {
+                self.log.advance((slot.cursor, slot.pace), (slot.cursor, Pace::Ready));
+                slot.pace = Pace::Ready;
+                self.woken.push(waker);
+            }
+        }
+    }
+
+    /// How far behind a subscriber may be for publishers not to wait for it, in bytes.
+    fn lag_max(&self) -> u64 {
+        self.log.capacity() / 2
+    }
+
+    fn wake_readers(&mut self) {
+        self.readers.wake_into(&mut self.woken);
+    }
+
+    fn wake_writers(&mut self) {
+        self.writers.wake_into(&mut self.woken);
     }
 
     fn stats(&self) -> Stats {
@@ -290,3 +369,7 @@ const CAPACITY_DEFAULT: usize = 8 * 1024 * 1024;
 /// How often publishers look for subscribers to wait for while a log's capacity is published: a subscriber that could be written to is
 /// at most half a log and this part of it behind. A judgement: often enough to keep the promise, too seldom to be seen in a profile.
 const LOOKS_PER_LOG: u64 = 16;
+
+/// How often blocked subscribers are asked at most while a log's capacity is published. A judgement: some four times between the half of
+/// the log, where the first question is due, and its end, where messages are lost. So whoever loses any was full shortly before.
+const ASKS_PER_LOG: u64 = 8;

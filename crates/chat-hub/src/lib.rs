@@ -20,7 +20,8 @@
 //! **A subscriber that can be written to never loses a message.** While one is more than half the log behind, publishers wait for it;
 //! they look for such subscribers a few times a log's length, not at every message. A subscriber is waited for from its first read on,
 //! until it says with [`Subscriber::block`] that its socket is full. So whoever reads a batch goes on reading until there is nothing to
-//! read, or says that it cannot.
+//! read, or says that it cannot. Before a blocked subscriber is overrun it is asked whether it still is, and publishers wait for the
+//! answer: what is lost is lost to a full socket, not to a task that did not get its turn.
 //!
 //! # Lagging
 //!
@@ -29,7 +30,8 @@
 //! messages lie between. Only whole messages are lost: who had begun to write one when its socket filled up gets the rest of it from
 //! [`Batch::consume`] and owes it to the socket, whatever the log does meanwhile.
 //!
-//! At any time, for every subscriber: delivered + dropped + still to be read = published since it joined.
+//! For every subscriber, delivered + dropped + still to be read = published since it joined. The hub learns of what was delivered with
+//! the subscriber's next call.
 //!
 //! # Closing
 //!

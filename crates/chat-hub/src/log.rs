@@ -2,7 +2,8 @@
 //!
 //! Memory comes in *blocks* of equal length. What has been appended to the newest block and may still grow is the *open* chunk; a
 //! reader that reaches it splits it off as a *sealed* chunk, which is immutable and shared from then on, while the open chunk goes on
-//! behind it in the same block. Sealing is lazy: as long as nobody reads, a block fills up as one chunk.
+//! behind it in the same block. Sealing is lazy: as long as nobody reads, a block fills up as one chunk; and where there is little to
+//! read in the open chunk, readers get a copy of it instead, one for all.
 //!
 //! Every chunk counts the cursors in it. A chunk that no cursor can reach any more is let go at once, and the block behind it is used
 //! again, so a log whose readers keep up lives in a block or two, however large its capacity. A cursor whose chunk was let go, because
@@ -96,7 +97,7 @@ impl Log {
             copy: Piece::default(),
             spare: None,
             capacity: capacity as u64,
-            block_len: (capacity / BLOCKS_MIN).clamp(MESSAGE_LEN_MAX, BLOCK_LEN_MAX),
+            block_len: (capacity / BLOCKS_MIN).min(BLOCK_LEN_MAX),
         }
     }
 
@@ -170,6 +171,12 @@ impl Log {
     pub(crate) fn slowest_ready(&self) -> u64 {
         // The chunks before it hold blocked cursors alone: few, and none at all when everybody keeps up.
         let slowest = self.chunks.iter().find(|chunk| chunk.ready_count > 0);
+        slowest.map_or(self.end.byte_pos, |chunk| chunk.start.byte_pos)
+    }
+
+    /// Returns the byte position that no cursor is before which is not overrun. It may be up to a block too low.
+    pub(crate) fn slowest(&self) -> u64 {
+        let slowest = self.chunks.iter().find(|chunk| chunk.cursor_count > 0);
         slowest.map_or(self.end.byte_pos, |chunk| chunk.start.byte_pos)
     }
 
@@ -354,15 +361,15 @@ fn span(from: Position, to: Position) -> usize {
     (to.byte_pos - from.byte_pos) as usize
 }
 
-/// The smallest capacity, in bytes: four of the longest messages, so that the half that publishers leave to subscribers holds one
-/// even when the newest block is full. A judgement.
-pub(crate) const CAPACITY_MIN: usize = 4 * MESSAGE_LEN_MAX;
+/// The smallest capacity, in bytes: 32 of the longest messages. The rules about parts of the log are exact to a block and a message, which
+/// must be little beside those parts. A judgement.
+pub(crate) const CAPACITY_MIN: usize = 32 * MESSAGE_LEN_MAX;
 
 /// Length of a block in bytes, unless the capacity is small. Long enough that its allocation is nothing beside the messages in it,
 /// short enough to stay in a second-level cache. A judgement.
 const BLOCK_LEN_MAX: usize = 64 * 1024;
 
-/// How many blocks the capacity is cut into, at least, as long as they hold a message. A judgement.
+/// How many blocks the capacity is cut into, at least. A judgement: so many still hold two of the longest messages each.
 const BLOCKS_MIN: usize = 16;
 
 /// How much of the open chunk readers get as a copy, in bytes; only if there is more, the chunk is sealed. For so little, a copy that

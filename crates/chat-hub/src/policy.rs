@@ -11,7 +11,7 @@ pub enum Policy {
     /// The laggard skips forward and loses the oldest messages it had not read.
     ///
     /// It resumes in the middle of what the log retains. At the oldest byte the very next publish would overrun it again, and it
-    /// would lose little by little without end; the middle gives it half a log of time.
+    /// would lose little by little without end; the middle gives it about half a log of time.
     #[default]
     Oldest,
 }

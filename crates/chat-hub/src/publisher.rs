@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use chat_proto::Messages;
 
 use crate::Position;
-use crate::hub::{Shared, State};
+use crate::hub::Shared;
 use crate::wait::Ticket;
 
 /// Publishes messages to all subscribers of a hub.
@@ -66,13 +66,12 @@ impl Publisher {
         if state.closed {
             return Poll::Ready(Err(Closed));
         }
-        let woken = if state.append(messages) { state.readers.take() } else { Default::default() };
+        state.append(messages);
         let poll = if messages.is_empty() { Poll::Ready(Ok(state.log.end())) } else { Poll::Pending };
         if poll.is_pending() {
-            state.writers.register(&mut self.ticket, cx.waker());
+            state.wait_to_publish(&mut self.ticket, cx.waker());
         }
-        drop(state);
-        self.shared.wake_readers(woken);
+        self.shared.release(state);
         poll
     }
 
@@ -89,18 +88,19 @@ impl Publisher {
         if state.closed {
             return Poll::Ready(Err(Closed));
         }
-        if !State::may_publish(&mut state) {
-            state.writers.register(&mut self.ticket, cx.waker());
-            return Poll::Pending;
+        let may_publish = state.may_publish();
+        if !may_publish {
+            state.wait_to_publish(&mut self.ticket, cx.waker());
         }
-        Poll::Ready(Ok(()))
+        self.shared.release(state);
+        if may_publish { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
         if self.ticket.is_some() {
-            self.shared.lock().writers.cancel(&mut self.ticket);
+            self.shared.lock().leave_publisher(&mut self.ticket);
         }
     }
 }

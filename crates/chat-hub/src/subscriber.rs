@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::Position;
-use crate::hub::{Shared, wake_all};
-use crate::log::{Cursor, Pace, Stretch};
-use crate::wait::Ticket;
+use crate::hub::Shared;
+use crate::log::{Cursor, Stretch};
 
 /// Reads what is published, from the moment it joined on.
 ///
@@ -23,15 +22,13 @@ pub struct Subscriber {
     cursor: Cursor,
     /// Where the subscription ends, if somebody said so.
     limit: Option<Position>,
-    /// This subscriber's place among those that wait.
-    ticket: Option<Ticket>,
     dropped: u64,
 }
 
 impl Subscriber {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let (key, cursor) = shared.lock().join();
-        Self { shared, key, cursor, limit: None, ticket: None, dropped: 0 }
+        Self { shared, key, cursor, limit: None, dropped: 0 }
     }
 
     /// Waits for the next batch; `None` is the end: the hub was closed, or the end that was set is reached.
@@ -70,17 +67,19 @@ impl Subscriber {
 
     /// Says that nothing more can be written for now: publishers do not wait for this subscriber, and publishing does not wake it,
     /// until its next read.
-    pub fn block(&mut self) {
+    ///
+    /// When the log is about to overrun it, the task of `cx` is woken once, for its socket may have room again though nobody had the
+    /// time to notice. Publishers wait for the answer, which is to read on or to block again.
+    pub fn block(&mut self, cx: &mut Context<'_>) {
         let mut state = self.shared.lock();
-        state.readers.cancel(&mut self.ticket);
-        let freed = state.advance(self.key, self.cursor, Pace::Blocked);
-        drop(state);
-        wake_all(freed);
+        state.block(self.key, self.cursor, Some(cx.waker()));
+        self.shared.release(state);
     }
 
-    /// Ends the subscription at a place: what was published before it is read, and then the end.
+    /// Ends the subscription at a place in this hub's log: what was published before it is read, and then the end. If that is behind what
+    /// was read already, or if it was told to end earlier, it ends there.
     pub fn end_at(&mut self, end: Position) {
-        self.limit = Some(end);
+        self.limit = Some(self.limit.map_or(end, |limit| limit.min(end)));
     }
 
     /// Returns where the next batch begins, unless messages are dropped before.
@@ -95,42 +94,46 @@ impl Subscriber {
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<(u64, Stretch)>> {
         let mut state = self.shared.lock();
-        let freed = state.advance(self.key, self.cursor, Pace::Ready);
+        if self.has_ended() {
+            // Nobody is to wait for a subscriber that has read everything it ever will.
+            state.block(self.key, self.cursor, None);
+            self.shared.release(state);
+            return Poll::Ready(None);
+        }
+        state.read(self.key, self.cursor);
         let mut dropped = 0;
         if state.log.is_overrun(self.cursor) {
-            let mut resumed = self.shared.policy().resume(&state.log);
+            let resumed = self.shared.policy().resume(&state.log);
             // What is beyond the end of the subscription was never to be delivered.
-            resumed.pos = self.limit.map_or(resumed.pos, |limit| limit.min(resumed.pos));
-            dropped = state.skip(self.key, resumed);
-            self.cursor = resumed;
+            let end = self.limit.map_or(resumed.pos, |limit| limit.min(resumed.pos));
+            dropped = state.skip(self.key, resumed, end);
             self.dropped += dropped;
+            self.cursor = resumed;
         }
         let stretch = state.log.read(self.cursor, self.limit);
         let poll = if stretch.byte_len > 0 {
             Poll::Ready(Some((dropped, stretch)))
-        } else if state.closed || self.limit.is_some_and(|limit| limit <= self.cursor.pos) {
+        } else if state.closed || self.has_ended() {
+            state.block(self.key, self.cursor, None);
             Poll::Ready(None)
         } else {
-            state.readers.register(&mut self.ticket, cx.waker());
+            state.wait_to_read(self.key, cx.waker());
             Poll::Pending
         };
-        drop(state);
-        wake_all(freed);
-        if matches!(poll, Poll::Ready(None)) {
-            // Nobody is to wait for a subscriber that has read everything it ever will.
-            self.block();
-        }
+        self.shared.release(state);
         poll
+    }
+
+    fn has_ended(&self) -> bool {
+        self.limit.is_some_and(|limit| limit <= self.cursor.pos)
     }
 }
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.readers.cancel(&mut self.ticket);
-        let freed = state.leave(self.key, self.cursor);
-        drop(state);
-        wake_all(freed);
+        state.leave(self.key, self.cursor);
+        self.shared.release(state);
     }
 }
 
@@ -157,7 +160,8 @@ impl Batch<'_> {
         self.stretch.byte_len
     }
 
-    /// Returns how many messages the subscriber lost right before this batch.
+    /// Returns how many messages the subscriber lost right before this batch. What it lost before its end no batch tells, only
+    /// [`Subscriber::dropped`].
     pub fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -1,6 +1,5 @@
 //! Tasks that wait, and waking them outside the lock.
 
-use std::mem;
 use std::task::Waker;
 
 use slab::Slab;
@@ -11,8 +10,6 @@ pub(crate) struct WaitList {
     wakers: Slab<Waker>,
     /// Counts the times the list was taken: a ticket of an earlier epoch has been woken.
     epoch: u64,
-    /// Memory of an earlier list, kept so that waking does not allocate.
-    spare: Slab<Waker>,
 }
 
 /// A task's place in a [`WaitList`]. It is void once the list has been taken.
@@ -31,30 +28,18 @@ impl WaitList {
         }
     }
 
-    /// Takes a task off the list, if it is still on it.
-    pub(crate) fn cancel(&mut self, ticket: &mut Option<Ticket>) {
-        if let Some(ticket) = ticket.take()
-            && ticket.epoch == self.epoch
-        {
-            self.wakers.remove(ticket.key);
+    /// Takes all tasks off the list and adds them to those that are to be woken.
+    pub(crate) fn wake_into(&mut self, woken: &mut Vec<Waker>) {
+        if !self.wakers.is_empty() {
+            self.epoch += 1;
+            woken.extend(self.wakers.drain());
         }
     }
 
-    /// Takes all tasks off the list, to be woken when the lock is released.
-    pub(crate) fn take(&mut self) -> Slab<Waker> {
-        if self.wakers.is_empty() {
-            return Slab::new();
-        }
-        self.epoch += 1;
-        mem::replace(&mut self.wakers, mem::take(&mut self.spare))
-    }
-
-    /// Gives back the memory of a list that was taken and woken.
-    pub(crate) fn give_back(&mut self, taken: Slab<Waker>) {
-        debug_assert!(taken.is_empty(), "a list is given back when its tasks have been woken");
-        if taken.capacity() > self.spare.capacity() {
-            self.spare = taken;
-        }
+    /// Takes one task off the list, if it is still on it, and returns its waker.
+    pub(crate) fn take(&mut self, ticket: &mut Option<Ticket>) -> Option<Waker> {
+        let ticket = ticket.take().filter(|ticket| ticket.epoch == self.epoch)?;
+        Some(self.wakers.remove(ticket.key))
     }
 
     /// Tells whether nobody waits.

@@ -17,16 +17,16 @@ const SLACK: usize = 3 * CAPACITY / 16 + CAPACITY / 10;
 
 /// Publishes four capacities of messages with bodies of `body_len` bytes, `run_count` a publish, while `quick_count` subscribers read
 /// everything at once and one never reads; returns the most that was allocated meanwhile.
-fn peak_of_flood(body_len: usize, run_count: u64, quick_count: usize) -> usize {
+fn peak_of_flood(capacity: usize, body_len: usize, run_count: u64, quick_count: usize) -> usize {
     let wire = run(0..run_count, body_len);
     let before = ALLOCATOR.current_usage();
-    let hub = hub(CAPACITY);
+    let hub = hub(capacity);
     let mut publisher = hub.publisher();
     let mut stalled = hub.subscribe();
     let mut quick: Vec<_> = (0..quick_count).map(|_| hub.subscribe()).collect();
     let mut received = 0;
     ALLOCATOR.reset_peak_usage();
-    for _ in 0..4 * CAPACITY / wire.len() {
+    for _ in 0..4 * capacity / wire.len() {
         assert!(publish(&mut publisher, &wire).is_ready());
         for subscriber in &mut quick {
             while let util::Read::Batch { wire, .. } = read(subscriber) {
@@ -35,7 +35,7 @@ fn peak_of_flood(body_len: usize, run_count: u64, quick_count: usize) -> usize {
         }
     }
     let peak = ALLOCATOR.peak_usage() - before;
-    assert_eq!(received, quick_count * (4 * CAPACITY / wire.len()) * wire.len());
+    assert_eq!(received, quick_count * (4 * capacity / wire.len()) * wire.len());
     assert!(drain(&mut stalled).1 > 0, "the log was overrun");
     peak
 }
@@ -48,12 +48,18 @@ fn a_hub_holds_its_capacity_and_no_more() {
     {
         // The test's own reads are copies: a batch is at most 256 KiB and a block, and is copied once while it grows.
         let own = if quick_count > 0 { 4 * (run_count as usize * (body_len + 1)).min(CAPACITY) + 4096 } else { 0 };
-        let peak = peak_of_flood(body_len, run_count, quick_count);
+        let peak = peak_of_flood(CAPACITY, body_len, run_count, quick_count);
         assert!(peak > CAPACITY / 2, "{peak} bytes for a full log: the count is wrong");
         assert!(
             peak <= CAPACITY + SLACK + own,
             "{peak} bytes allocated with bodies of {body_len}, {run_count} a publish, {quick_count} readers"
         );
+    }
+    for capacity in [8 * 1024, 16 * 1024, 32 * 1024] {
+        for body_len in [63, 128, 171, 255] {
+            let peak = peak_of_flood(capacity, body_len, 1, 0);
+            assert!(peak <= 2 * capacity, "{peak} bytes allocated for a capacity of {capacity}, bodies of {body_len}");
+        }
     }
     let before = ALLOCATOR.current_usage();
     let hub = hub(CAPACITY);

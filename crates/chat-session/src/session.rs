@@ -14,7 +14,8 @@ use crate::writer::Writer;
 
 /// One client being served: a future that ends when the connection does.
 ///
-/// It subscribes to the hub when it is made, so the client misses nothing that is published from then on.
+/// It subscribes to the hub when it is made, so the client misses nothing that is published from then on, and is to be polled soon: as
+/// a subscriber that has not read yet, nobody waits for it until then.
 ///
 /// # Examples
 ///

@@ -30,8 +30,8 @@ impl Writer {
         Self { subscriber, writable: Flag::new(), is_blocked: false, is_unflushed: false, owed: Vec::new() }
     }
 
-    /// Writes for a turn: until everything is written, the stream takes nothing more, or [`WRITE_LEN`] bytes were written. In the last
-    /// case the task has been woken. It is ready once all there will ever be has been written.
+    /// Writes for a turn: until everything is written, the stream takes nothing more, or [`WRITE_LEN`] bytes or more were written. In the
+    /// last case the task has been woken. It is ready once all there will ever be has been written.
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, mut stream: impl AsyncWrite + Unpin) -> Poll<io::Result<()>> {
         if self.is_blocked && !self.writable.lower(cx.waker()) {
             return Poll::Pending;
@@ -91,20 +91,16 @@ impl Writer {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                self.block(cx);
+                // Nobody waits for this session, and it holds nothing of the log. The hub asks as the stream would: by the flag.
+                self.is_blocked = true;
+                self.subscriber.block(&mut stream_cx);
+                if self.writable.lower(cx.waker()) {
+                    // The stream was quicker than we, and the flag did not know the task yet.
+                    self.writable.raise();
+                    cx.waker().wake_by_ref();
+                }
                 Poll::Pending
             }
-        }
-    }
-
-    /// Waits for the stream, with nobody waiting for this session and nothing of the log held.
-    fn block(&mut self, cx: &mut Context<'_>) {
-        self.is_blocked = true;
-        self.subscriber.block();
-        if self.writable.lower(cx.waker()) {
-            // The stream was quicker than we, and the flag did not know the task yet.
-            self.writable.raise();
-            cx.waker().wake_by_ref();
         }
     }
 

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use chat_hub::Publisher;
 use chat_proto::Messages;
 
-use crate::util::{Read, drain, hub, message, publish, read, run};
+use crate::util::{Read, block, drain, hub, message, publish, publish_past, read, run};
 
 /// A waker that remembers that it was called.
 #[derive(Default)]
@@ -25,17 +25,27 @@ impl Woken {
 
 /// Publishes one message after the other until the hub makes the publisher wait; returns how many bytes that took.
 fn publish_until_pending(publisher: &mut Publisher, woken: &Arc<Woken>) -> usize {
-    let waker = Waker::from(Arc::clone(woken));
+    let published = publish_with(publisher, &Waker::from(Arc::clone(woken)), 1 << 20);
+    assert!(published < 1 << 20, "nobody makes the publisher wait");
+    published
+}
+
+/// Publishes until the hub makes the publisher wait, or `byte_len` bytes are published; returns how many were.
+fn publish_until(publisher: &mut Publisher, byte_len: usize) -> usize {
+    publish_with(publisher, Waker::noop(), byte_len)
+}
+
+fn publish_with(publisher: &mut Publisher, waker: &Waker, byte_len: usize) -> usize {
     let wire = message(7, 99);
     let mut published = 0;
-    loop {
+    while published < byte_len {
         let (mut messages, _) = Messages::split(&wire);
-        if publisher.poll_publish(&mut Context::from_waker(&waker), &mut messages).is_pending() {
-            return published;
+        if publisher.poll_publish(&mut Context::from_waker(waker), &mut messages).is_pending() {
+            break;
         }
         published += wire.len();
-        assert!(published < 1 << 20, "nobody makes the publisher wait");
     }
+    published
 }
 
 #[test]
@@ -59,9 +69,42 @@ fn publishers_do_not_wait_for_a_blocked_subscriber() {
     assert_eq!(read(&mut subscriber), Read::Pending);
     let woken = Arc::new(Woken::default());
     publish_until_pending(&mut publisher, &woken);
-    subscriber.block();
+    block(&mut subscriber);
     assert!(woken.is_set(), "blocking lets the publisher go on");
-    assert!(publish(&mut publisher, &run(0..1000, 99)).is_ready());
+    publish_past(&mut publisher, &run(0..1000, 99), &mut subscriber);
+}
+
+#[test]
+fn a_blocked_subscriber_is_asked_before_it_loses_anything() {
+    let hub = hub(16 * 1024);
+    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
+    assert_eq!(read(&mut subscriber), Read::Pending);
+    let asked = Arc::new(Woken::default());
+    subscriber.block(&mut Context::from_waker(&Waker::from(Arc::clone(&asked))));
+    let woken = Arc::new(Woken::default());
+    let published = publish_until_pending(&mut publisher, &woken);
+    assert!(published < 10 * 1024 && asked.is_set(), "it is asked when it is half the log behind");
+    assert!(!woken.is_set(), "the publisher waits for the answer");
+    // Its socket has had room for some time.
+    assert_eq!(drain(&mut subscriber), (message(7, 99).repeat(published / 100), 0));
+    assert!(woken.is_set());
+}
+
+#[test]
+fn a_blocked_subscriber_that_still_is_loses_messages() {
+    let hub = hub(16 * 1024);
+    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
+    assert_eq!(read(&mut subscriber), Read::Pending);
+    let mut question_count = 0;
+    let mut published = 0;
+    while published < 64 * 1024 {
+        let asked = Arc::new(Woken::default());
+        subscriber.block(&mut Context::from_waker(&Waker::from(Arc::clone(&asked))));
+        published += publish_until(&mut publisher, 64 * 1024 - published);
+        question_count += usize::from(asked.is_set());
+    }
+    assert!((1..=8).contains(&question_count), "asked {question_count} times: not once it was overrun");
+    assert!(drain(&mut subscriber).1 > 0);
 }
 
 #[test]

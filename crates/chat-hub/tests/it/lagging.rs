@@ -1,4 +1,4 @@
-use crate::util::{Read, drain, hub, message, publish, read, run};
+use crate::util::{Read, block, drain, hub, message, publish, publish_past, read, run};
 
 #[test]
 fn lagging_subscriber_learns_exact_loss() {
@@ -21,7 +21,7 @@ fn a_laggard_resumes_in_the_middle_of_what_is_retained() {
     let (wire, _) = drain(&mut subscriber);
     assert!((7 * 1024..=9 * 1024).contains(&wire.len()), "half a log is left to it, not {} bytes", wire.len());
     // Hence a third of a log may be published without another loss.
-    subscriber.block();
+    block(&mut subscriber);
     assert!(publish(&mut publisher, &run(1000..1085, 63)).is_ready());
     assert_eq!(drain(&mut subscriber), (run(1000..1085, 63), 0));
 }
@@ -34,8 +34,8 @@ fn a_message_that_was_begun_is_owed_whatever_is_lost_after_it() {
     let batch = futures::executor::block_on(subscriber.next_batch()).unwrap();
     let owed = batch.consume(64 + 10);
     assert_eq!(owed, message(1, 63)[10..]);
-    subscriber.block();
-    assert!(publish(&mut publisher, &run(3..1000, 63)).is_ready());
+    block(&mut subscriber);
+    publish_past(&mut publisher, &run(3..1000, 63), &mut subscriber);
     let Read::Batch { dropped, wire } = read(&mut subscriber) else { panic!("there is something to read") };
     assert_eq!(wire, run(2 + dropped..1000, 63), "the two that were written are neither lost nor repeated");
 }
@@ -57,14 +57,14 @@ fn the_counts_add_up_when_everybody_is_at_rest() {
     let mut publisher = hub.publisher();
     let (mut quick, mut slow) = (hub.subscribe(), hub.subscribe());
     for start in (0..5000).step_by(50) {
-        assert!(publish(&mut publisher, &run(start..start + 50, 63)).is_ready());
+        publish_past(&mut publisher, &run(start..start + 50, 63), &mut slow);
         drain(&mut quick);
         if start % 1000 == 0 {
             drain(&mut slow);
-            slow.block();
+            block(&mut slow);
         }
     }
-    assert_eq!(hub.stats().lag_max, 64 * 950, "a blocked subscriber lags behind");
+    assert_eq!(hub.stats().lag_max, 64 * 950, "the blocked subscriber lags behind");
     drain(&mut slow);
     let stats = hub.stats();
     assert_eq!((stats.published, stats.subscriber_count, stats.lag_max), (5000, 2, 0));
@@ -73,4 +73,31 @@ fn the_counts_add_up_when_everybody_is_at_rest() {
     drop((quick, slow));
     assert_eq!(hub.stats().subscriber_count, 0);
     assert_eq!(hub.stats().delivered, stats.delivered, "what was delivered stays counted");
+}
+
+#[test]
+fn an_end_that_was_passed_already_costs_no_loss() {
+    let hub = hub(16 * 1024);
+    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
+    let start = subscriber.position();
+    assert!(publish(&mut publisher, &run(0..10, 63)).is_ready());
+    assert_eq!(drain(&mut subscriber).0.len(), 640);
+    block(&mut subscriber);
+    publish_past(&mut publisher, &run(10..1000, 63), &mut subscriber);
+    subscriber.end_at(start);
+    assert_eq!(read(&mut subscriber), Read::End);
+    assert_eq!((subscriber.dropped(), hub.stats().dropped, hub.stats().delivered), (0, 0, 10));
+}
+
+#[test]
+fn a_subscription_that_has_ended_does_not_go_on() {
+    let hub = hub(16 * 1024);
+    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
+    assert!(publish(&mut publisher, &run(0..10, 63)).is_ready());
+    subscriber.end_at(hub.subscribe().position());
+    assert!(publish(&mut publisher, &run(10..1000, 63)).is_ready());
+    assert_eq!(read(&mut subscriber), Read::End);
+    subscriber.end_at(hub.subscribe().position());
+    assert_eq!(read(&mut subscriber), Read::End);
+    assert_eq!(subscriber.dropped(), 10);
 }

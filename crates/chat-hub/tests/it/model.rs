@@ -31,9 +31,10 @@ enum Op {
     Leave {
         subscriber: u8,
     },
-    /// A subscription is to end where the log ends now.
+    /// A subscription is to end where the log ended at an earlier time.
     EndAt {
         subscriber: u8,
+        time: u8,
     },
     Close,
 }
@@ -46,7 +47,7 @@ impl Op {
             24..=26 => Self::Block { subscriber: who },
             27..=28 => Self::Join,
             29 => Self::Leave { subscriber: who },
-            30 => Self::EndAt { subscriber: who },
+            30 => Self::EndAt { subscriber: who, time: how },
             // Closing ends a history, so it is rare.
             _ if who == 255 => Self::Close,
             _ => Self::Join,
@@ -57,7 +58,7 @@ impl Op {
 /// Checks one input of the fuzzer: `| capacity: u8 | operations: 3 bytes each |`.
 pub(crate) fn check_input(input: &[u8]) {
     let Some((&capacity, ops)) = input.split_first() else { return };
-    let mut model = Model::new(1024 + 512 * usize::from(capacity));
+    let mut model = Model::new(8192 + 512 * usize::from(capacity));
     for op in ops.chunks_exact(3) {
         model.apply(Op::decode([op[0], op[1], op[2]]));
         model.check_wakes();
@@ -73,6 +74,8 @@ struct Model {
     /// All messages ever published, in order.
     log: Vec<Vec<u8>>,
     byte_len: u64,
+    /// Where the log ended after each publish.
+    ends: Vec<Position>,
     publishers: Vec<ModelPublisher>,
     subscribers: Vec<ModelSubscriber>,
     /// What subscribers that are gone had delivered and dropped.
@@ -91,8 +94,10 @@ struct ModelSubscriber {
     woken: Arc<Flag>,
     /// Whether its last read found nothing.
     waiting: bool,
-    /// Whether publishers wait for it.
+    /// Whether it read last, and did not block since.
     ready: bool,
+    /// How many bytes it had to read when it last blocked.
+    blocked_lag: Option<u64>,
     /// Index into the log: where it joined, and what it reads next.
     joined: usize,
     next: usize,
@@ -128,9 +133,10 @@ impl Model {
         Self {
             hub,
             capacity: capacity as u64,
-            block_len: (capacity / 16).clamp(256, 64 * 1024) as u64,
+            block_len: (capacity / 16).min(64 * 1024) as u64,
             log: Vec::new(),
             byte_len: 0,
+            ends: vec![Position::default()],
             publishers,
             subscribers: Vec::new(),
             gone: (0, 0),
@@ -147,7 +153,7 @@ impl Model {
             Op::Block { subscriber } => index(subscriber, subscriber_count).map_or((), |index| self.block(index)),
             Op::Join => self.join(),
             Op::Leave { subscriber } => index(subscriber, subscriber_count).map_or((), |index| self.leave(index)),
-            Op::EndAt { subscriber } => index(subscriber, subscriber_count).map_or((), |index| self.end_at(index)),
+            Op::EndAt { subscriber, time } => index(subscriber, subscriber_count).map_or((), |index| self.end_at(index, time)),
             Op::Close => {
                 self.hub.close();
                 self.closed = true;
@@ -171,7 +177,10 @@ impl Model {
         self.log.extend(run.into_iter().take(published));
         self.byte_len += (wire.len() - messages.as_bytes().len()) as u64;
         match poll {
-            Poll::Ready(Ok(end)) => assert_eq!((end.message_pos(), end.byte_pos()), (self.log.len() as u64, self.byte_len)),
+            Poll::Ready(Ok(end)) => {
+                assert_eq!((end.message_pos(), end.byte_pos()), (self.log.len() as u64, self.byte_len));
+                self.ends.push(end);
+            }
             Poll::Ready(Err(Closed)) => assert!(self.closed && published == 0),
             Poll::Pending => assert!(!messages.is_empty(), "a run that was published is not pending"),
         }
@@ -186,15 +195,17 @@ impl Model {
     fn read(&mut self, index: usize, share: u8) {
         let subscriber = &mut self.subscribers[index];
         let end = subscriber.limit.unwrap_or(self.log.len()).min(self.log.len());
+        let was_ready = subscriber.is_waited_for();
+        subscriber.ready = true;
         subscriber.woken = Arc::default();
         let waker = Waker::from(Arc::clone(&subscriber.woken));
-        let was_ready = std::mem::replace(&mut subscriber.ready, true);
+        let may_lose = subscriber.blocked_lag.is_none_or(|lag| lag + self.block_len > self.capacity / 2);
         subscriber.seen_byte_pos = subscriber.byte_pos;
         let lag = self.byte_len - subscriber.byte_pos;
         match subscriber.real.poll_batch(&mut Context::from_waker(&waker)) {
             Poll::Pending => {
-                assert_eq!(subscriber.next, end, "a subscriber waits when it has read everything");
-                assert!(!self.closed && subscriber.limit.is_none_or(|limit| limit > end));
+                assert_eq!(subscriber.next, self.log.len(), "a subscriber waits when it has read everything");
+                assert!(!self.closed && subscriber.limit.is_none_or(|limit| limit > subscriber.next));
                 subscriber.waiting = true;
             }
             Poll::Ready(None) => {
@@ -213,7 +224,7 @@ impl Model {
                 let len = wire.len() * usize::from(share) / 255;
                 let owed = batch.consume(len);
                 if dropped > 0 {
-                    assert!(!was_ready, "who could be written to lost {dropped} messages");
+                    assert!(!was_ready && may_lose, "who could be written to lost {dropped} messages");
                     assert!(lag > self.capacity - self.block_len, "a lag of {lag} bytes lost messages");
                     subscriber.skip(usize::try_from(dropped).expect("a model's log is small"), &self.log);
                     let lag = self.byte_len - subscriber.byte_pos;
@@ -236,10 +247,12 @@ impl Model {
 
     fn block(&mut self, index: usize) {
         let subscriber = &mut self.subscribers[index];
-        subscriber.real.block();
+        subscriber.woken = Arc::default();
+        let waker = Waker::from(Arc::clone(&subscriber.woken));
+        subscriber.real.block(&mut Context::from_waker(&waker));
         subscriber.seen_byte_pos = subscriber.byte_pos;
-        subscriber.ready = false;
-        subscriber.waiting = false;
+        subscriber.blocked_lag = Some(self.byte_len - subscriber.byte_pos);
+        (subscriber.waiting, subscriber.ready) = (false, false);
     }
 
     fn join(&mut self) {
@@ -253,6 +266,7 @@ impl Model {
             woken: Arc::default(),
             waiting: false,
             ready: false,
+            blocked_lag: None,
             joined: self.log.len(),
             next: self.log.len(),
             byte_pos: self.byte_len,
@@ -269,23 +283,17 @@ impl Model {
         self.gone.1 += subscriber.dropped;
     }
 
-    fn end_at(&mut self, index: usize) {
-        let end = self.end();
+    fn end_at(&mut self, index: usize, time: u8) {
+        let end = self.ends[self.ends.len().saturating_sub(1 + usize::from(time))];
+        let message_count = usize::try_from(end.message_pos()).expect("a model's log is small");
         let subscriber = &mut self.subscribers[index];
-        if subscriber.limit.is_none() {
-            subscriber.real.end_at(end);
-            subscriber.limit = Some(self.log.len());
-        }
-    }
-
-    /// Where the log ends, learned as anyone can.
-    fn end(&self) -> Position {
-        self.hub.subscribe().position()
+        subscriber.real.end_at(end);
+        subscriber.limit = Some(subscriber.limit.map_or(message_count, |limit| limit.min(message_count)));
     }
 
     /// How many bytes the slowest subscriber has to read that could be written to.
     fn ready_lag_max(&self) -> u64 {
-        let ready = self.subscribers.iter().filter(|subscriber| subscriber.ready);
+        let ready = self.subscribers.iter().filter(|subscriber| subscriber.is_waited_for());
         ready.map(|subscriber| self.byte_len - subscriber.seen_byte_pos).max().unwrap_or(0)
     }
 
@@ -306,12 +314,14 @@ impl Model {
         let (mut delivered, mut dropped) = self.gone;
         for index in 0..self.subscribers.len() {
             let end = self.subscribers[index].limit.unwrap_or(self.log.len());
+            let end = end.max(self.subscribers[index].joined);
             while self.subscribers[index].next < end {
                 self.read(index, 255);
             }
             self.read(index, 255);
             let subscriber = &self.subscribers[index];
-            assert_eq!(subscriber.delivered + subscriber.dropped, (end.max(subscriber.joined) - subscriber.joined) as u64);
+            let read_len = subscriber.next.max(end) - subscriber.joined;
+            assert_eq!(subscriber.delivered + subscriber.dropped, read_len as u64, "the counts add up");
             delivered += subscriber.delivered;
             dropped += subscriber.dropped;
         }
@@ -323,6 +333,11 @@ impl Model {
 }
 
 impl ModelSubscriber {
+    /// Whether publishers wait for it: it reads on, or it was asked whether it can.
+    fn is_waited_for(&self) -> bool {
+        self.ready || (self.blocked_lag.is_some() && self.woken.is_set())
+    }
+
     /// Moves it over messages that the hub dropped, which it did in a call.
     fn skip(&mut self, count: usize, log: &[Vec<u8>]) {
         self.byte_pos += log[self.next..][..count].iter().map(|message| message.len() as u64).sum::<u64>();

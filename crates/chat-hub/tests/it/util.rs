@@ -56,6 +56,20 @@ pub(crate) fn read(subscriber: &mut Subscriber) -> Read {
     }
 }
 
+/// Publishes all of it, while a subscriber that is asked whether it is still blocked answers that it is.
+pub(crate) fn publish_past(publisher: &mut Publisher, wire: &[u8], blocked: &mut Subscriber) {
+    let (mut messages, _) = Messages::split(wire);
+    let mut cx = Context::from_waker(Waker::noop());
+    while publisher.poll_publish(&mut cx, &mut messages).is_pending() {
+        block(blocked);
+    }
+}
+
+/// Blocks a subscriber that answers no questions.
+pub(crate) fn block(subscriber: &mut Subscriber) {
+    subscriber.block(&mut Context::from_waker(Waker::noop()));
+}
+
 /// Reads until there is nothing to read; returns the bytes and how many messages were lost on the way.
 pub(crate) fn drain(subscriber: &mut Subscriber) -> (Vec<u8>, u64) {
     let (mut all, mut lost) = (Vec::new(), 0);

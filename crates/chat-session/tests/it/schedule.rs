@@ -83,7 +83,7 @@ proptest! {
         // The log is so small that clients lose messages; the reference is a client of the same hub that never does.
         let mut steps = steps;
         steps.retain(|step| !matches!(step, Step::Receive { client: 0, .. }));
-        let with_reference = play(4096, usize::MAX, &steps);
+        let with_reference = play(8192, usize::MAX, &steps);
         prop_assert_eq!(with_reference[0].len(), 180, "client 0 always keeps up");
         for other in &with_reference[1..] {
             prop_assert!(is_subsequence(other, &with_reference[0]));
