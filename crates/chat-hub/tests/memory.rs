@@ -1,5 +1,6 @@
 //! How much memory a hub holds. A test binary of its own, since it counts what the whole process allocates.
 
+#[expect(dead_code, reason = "the other test crate uses the rest")]
 #[path = "it/util.rs"]
 mod util;
 
