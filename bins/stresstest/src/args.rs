@@ -86,6 +86,13 @@ impl Args {
         if clients > CLIENTS_MAX {
             return Some(format!("{clients} clients are too many: publishers times (1 + subscribers) may be up to {CLIENTS_MAX}"));
         }
+        let cells = clients * u64::from(self.publishers);
+        if cells > CELLS_MAX {
+            return Some(format!(
+                "{clients} clients of {} publishers are too many: clients times publishers may be up to {CELLS_MAX}",
+                self.publishers
+            ));
+        }
         let messages = u64::from(self.publishers) * u64::from(self.messages);
         if messages > MESSAGES_MAX {
             return Some(format!("{messages} messages are too many: publishers times messages may be up to {MESSAGES_MAX}"));
@@ -105,6 +112,9 @@ const REPETITIONS_MAX: i64 = 1 << 16;
 
 /// How many clients a tag can tell apart.
 const CLIENTS_MAX: u64 = 1 << 16;
+
+/// How many pairs of a client and a publisher there can be: what is known of each takes four bytes. A judgement: 256 MiB.
+const CELLS_MAX: u64 = 1 << 26;
 
 /// How many load messages a repetition can have: half of what records can number, the rest being for hello, probe and closing messages.
 const MESSAGES_MAX: u64 = (chat_check::MESSAGE_COUNT_MAX / 2) as u64;

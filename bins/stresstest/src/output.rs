@@ -57,7 +57,7 @@ impl fmt::Display for LastLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, lines) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             if lines.is_empty() {
-                write!(f, "\nit printed nothing on {name}")?;
+                write!(f, "\nit printed no whole line on {name}")?;
                 continue;
             }
             write!(f, "\nthe last it printed on {name}:")?;

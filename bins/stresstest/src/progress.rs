@@ -234,7 +234,7 @@ const NUDGE_WAIT_MIN: Duration = Duration::from_millis(100);
 const NUDGE_WAIT_MAX: Duration = Duration::from_millis(400);
 
 /// How many times as long to wait for a message that nobody has received. A judgement: or a server with a backlog would get a longer one.
-const UNSEEN_FACTOR: u32 = 10;
+const UNSEEN_FACTOR: u32 = 4;
 
 #[cfg(test)]
 mod tests {

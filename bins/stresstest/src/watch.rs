@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mio::event::Event;
 use mio::{Events, Poll, Registry, Token, Waker};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::EXIT_INTERRUPTED;
@@ -24,12 +24,12 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Makes a watch, which from now on takes SIGINT, SIGTERM and SIGHUP.
+    /// Makes a watch, which from now on takes the signals that would end this process and leave the server behind.
     pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let wake = Wake { waker: Arc::new(Waker::new(poll.registry(), WAKE_TOKEN)?) };
         let signals = Arc::new(SignalState::default());
-        let (mut received, state, woken) = (Signals::new([SIGINT, SIGTERM, SIGHUP])?, Arc::clone(&signals), wake.clone());
+        let (mut received, state, woken) = (Signals::new(ENDING_SIGNALS)?, Arc::clone(&signals), wake.clone());
         thread::spawn(move || {
             for _ in received.forever() {
                 state.note();
@@ -113,3 +113,6 @@ const WAKE_TOKEN: Token = Token(usize::MAX);
 
 /// How many events one wait returns at most. A judgement: more clients than that just have their turn with the next.
 const EVENTS_MAX: usize = 1024;
+
+/// What ends a process by default and can be caught, and is not a sign of a bug.
+const ENDING_SIGNALS: [i32; 7] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM];

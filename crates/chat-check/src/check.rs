@@ -11,7 +11,8 @@ use crate::{CLIENT_COUNT_MAX, MessageId, Record, Violation, cycle, faults};
 ///
 /// # Errors
 ///
-/// [`Violation`] when there is no such order. Of several violations it is one of the class that its variants list first.
+/// [`Violation`] when there is no such order. Of several violations it is one whose variant stands first, but of contradictions and
+/// causal violations the one with the shortest story.
 ///
 /// # Panics
 ///

@@ -4,7 +4,8 @@ use std::fmt;
 
 /// Why no order of the messages keeps the promise, as the shortest story found.
 ///
-/// When records hold several violations, the one whose variant stands first here is told. Clients are indexes into the slice that was
+/// When records hold several violations, the one whose variant stands first here is told; of contradictions and causal violations, the
+/// one with the shortest story. Clients are indexes into the slice that was
 /// checked. Messages are [`MessageId`](crate::MessageId)s until [`map`](Self::map) gives them names.
 ///
 /// # Examples

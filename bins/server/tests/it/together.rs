@@ -6,9 +6,10 @@ use crate::util::{Server, run};
 /// Returns the path of another binary of the workspace, built as this test was.
 fn binary(name: &str) -> PathBuf {
     let server = Path::new(env!("CARGO_BIN_EXE_chat-server"));
+    let profile_dir = server.parent().unwrap();
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", name]);
-    if server.parent().unwrap().ends_with("release") {
+    build.args(["build", "--quiet", "--locked", "--package", name, "--target-dir"]).arg(profile_dir.parent().unwrap());
+    if profile_dir.ends_with("release") {
         build.arg("--release");
     }
     assert!(build.status().unwrap().success(), "cannot build {name}");
@@ -33,4 +34,15 @@ fn one_clients_lines_reach_another() {
     for number in 0..5000 {
         assert_eq!(listener.receive(), format!("line {number}").as_bytes());
     }
+}
+
+#[test]
+fn the_load_tester_passes_the_server() {
+    let mut stresstest = Command::new(binary("stresstest"));
+    stresstest.args(["--server", "127.0.0.1:0", "--repetitions", "2", "--messages", "200", env!("CARGO_BIN_EXE_chat-server")]);
+    let output = run(&mut stresstest, b"");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]), "{stdout}");
+    let passed = "successfully received 1200 messages out of 1200 sent (= drop rate of 0)";
+    assert_eq!(stdout.lines().filter(|line| *line == passed).count(), 2, "{stdout}");
 }
