@@ -32,6 +32,21 @@ fn a_stalled_client_loses_whole_messages_and_delays_nobody() {
 }
 
 #[test]
+fn a_client_whose_socket_has_room_again_loses_nothing_though_nobody_noticed() {
+    let mut server = Server::new(16 * 1024);
+    let sender = server.connect();
+    let client = server.connect_with(0);
+    sender.send(&message(0, 99));
+    server.run();
+    client.make_room_unnoticed();
+    for number in 1..800 {
+        sender.send(&message(number, 99));
+        server.run();
+    }
+    assert_eq!(numbers(&client.receive()), (0..800).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_blocked_session_is_not_woken_by_publishing() {
     let mut server = Server::new(1 << 20);
     let sender = server.connect();

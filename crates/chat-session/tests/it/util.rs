@@ -90,6 +90,11 @@ impl Client {
         std::mem::take(&mut self.wire().outgoing)
     }
 
+    /// Makes room in the socket, though the system has not told the session yet.
+    pub(crate) fn make_room_unnoticed(&self) {
+        self.wire().room = usize::MAX;
+    }
+
     /// What the session did with the stream.
     pub(crate) fn wire(&self) -> MutexGuard<'_, Wire> {
         self.wire.lock().unwrap()
