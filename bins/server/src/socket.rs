@@ -59,7 +59,8 @@ impl Write for Socket {
     }
 }
 
-/// Length in bytes that is asked for as a socket's send buffer; the kernel takes twice that, for its bookkeeping.
+/// Length in bytes that is asked for as a socket's send buffer; the kernel takes twice that, for its bookkeeping. Measured: a quarter of
+/// it costs three times the processor time when a client floods ten others; four times as much, or what the kernel chooses, gains nothing.
 const SEND_BUF_LEN: usize = 128 * 1024;
 
 /// After what time without traffic a client is asked for a sign of life, and how often. A judgement: a minute costs nothing, and frees
