@@ -1,6 +1,6 @@
 //! Decoding a stream that arrives in pieces.
 
-use crate::{BODY_LEN_MAX, Body, BufferTooSmall, HEADER_LEN, MESSAGE_LEN_MAX, Messages};
+use crate::{Body, BufferTooSmall, HEADER_LEN, MESSAGE_LEN_MAX, Messages, messages::first_message_len};
 
 /// Decodes a stream that arrives in pieces of any size.
 ///
@@ -103,11 +103,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     ///
     /// The body lives in the decoder's buffer until the next call.
     pub fn next_body(&mut self) -> Option<Body<'_>> {
-        let received = &self.buf.as_ref()[self.start..self.end];
-        let (&header, after_header) = received.split_first()?;
-        let body = after_header.get(..usize::from(header))?;
-        self.start += HEADER_LEN + body.len();
-        Some(Body::from_scanned(body))
+        let len = first_message_len(self.received())?;
+        let start = self.start;
+        self.start += len;
+        Some(Body::from_scanned(&self.buf.as_ref()[start + HEADER_LEN..self.start]))
     }
 
     /// Takes all whole messages that have arrived, as one run.
@@ -117,16 +116,29 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         messages
     }
 
-    /// Tells whether the stream may end here. Call it when all bodies have been taken.
+    /// Ends the stream and tells whether it may end here. Call it when all bodies have been taken.
+    ///
+    /// The decoder is empty then, as if it were new.
     ///
     /// # Errors
     ///
     /// [`Unfinished`] when the stream ended inside a message.
-    pub fn finish(&self) -> Result<(), Unfinished> {
-        let received = &self.buf.as_ref()[self.start..self.end];
-        let (rest_of_whole, unfinished) = Messages::split(received);
-        debug_assert!(rest_of_whole.is_empty(), "finished with bodies left to take");
-        Unfinished::check(unfinished)
+    pub fn finish(&mut self) -> Result<(), Unfinished> {
+        debug_assert!(!self.has_body(), "finished with bodies left to take");
+        let (_, unfinished) = Messages::split(self.received());
+        let finished = Unfinished::check(unfinished);
+        (self.start, self.end) = (0, 0);
+        finished
+    }
+
+    /// Tells whether [`next_body`](Self::next_body) would return one.
+    pub fn has_body(&self) -> bool {
+        first_message_len(self.received()).is_some()
+    }
+
+    /// The bytes that have arrived and were not taken.
+    fn received(&self) -> &[u8] {
+        &self.buf.as_ref()[self.start..self.end]
     }
 }
 
@@ -170,6 +182,6 @@ impl Unfinished {
     }
 }
 
-/// Length in bytes of the buffer of [`Decoder::new`]: two of the longest messages, so that one cut message leaves room for another
-/// read of the same size. A judgement; a caller who cares brings a buffer.
-const BUF_LEN: usize = 2 * (HEADER_LEN + BODY_LEN_MAX);
+/// Length in bytes of the buffer of [`Decoder::new`] and of `Encoder::new`: two of the longest messages, so that one cut message leaves
+/// room for another of the same size. A judgement; a caller who cares brings a buffer.
+pub(crate) const BUF_LEN: usize = 2 * MESSAGE_LEN_MAX;
