@@ -34,15 +34,37 @@
 //!
 #![doc = include_str!("../SPEC.md")]
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+#[cfg(feature = "std")]
+extern crate std;
+
+#[cfg(feature = "std")]
+pub mod blocking;
 mod body;
+#[cfg(feature = "bytes")]
+mod body_bytes;
+#[cfg(any(feature = "tokio-util", feature = "asynchronous-codec"))]
+mod codec;
 mod decoder;
+mod encoder;
+#[cfg(feature = "futures")]
+pub mod futures;
 mod messages;
+#[cfg(feature = "std")]
+mod read_error;
 
 pub use body::{Body, BodyTooLong, BufferTooSmall};
+#[cfg(feature = "bytes")]
+pub use body_bytes::BodyBytes;
+#[cfg(any(feature = "tokio-util", feature = "asynchronous-codec"))]
+pub use codec::Codec;
 pub use decoder::{Decoder, Unfinished};
+pub use encoder::Encoder;
 pub use messages::{Bodies, Boundary, Messages, boundary_from};
+#[cfg(feature = "std")]
+pub use read_error::ReadError;
 
 /// Length of a header in bytes.
 ///

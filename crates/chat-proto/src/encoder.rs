@@ -1,0 +1,112 @@
+//! Encoding for a stream that takes bytes in pieces.
+
+use crate::{Body, BufferTooSmall, MESSAGE_LEN_MAX, decoder::BUF_LEN};
+
+/// Encodes bodies for a stream that takes bytes in pieces of any size: the mirror of [`Decoder`](crate::Decoder).
+///
+/// The encoder owns a buffer of fixed length and no connection: put bodies in with [`push`](Self::push), write what is
+/// [`unsent`](Self::unsent), and say how much the stream took with [`advance`](Self::advance). However little it takes at a time, the
+/// bytes go out whole and in order.
+///
+/// The storage `B` is anything that holds bytes: an array, a `Vec`, a slice of yours. It must have room for the longest message,
+/// [`MESSAGE_LEN_MAX`] bytes; a larger one puts more messages into a write. Each byte is written once, and moved at most once more.
+///
+/// # Examples
+///
+/// ```
+/// use chat_proto::{Body, BufferTooSmall, Encoder};
+///
+/// let mut encoder = Encoder::new();
+/// encoder.push(Body::new(b"hello")?)?;
+/// encoder.push(Body::new(b"you")?)?;
+/// assert_eq!(encoder.unsent(), b"\x05hello\x03you");
+///
+/// // The stream took four bytes, for now.
+/// encoder.advance(4);
+/// assert_eq!(encoder.unsent(), b"lo\x03you");
+///
+/// let longest = Body::new(&[0; 255])?;
+/// encoder.push(longest)?;
+/// assert_eq!(encoder.push(longest), Err(BufferTooSmall { needed: 256, len: 250 }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Encoder<B = [u8; BUF_LEN]> {
+    // Invariant: start <= end <= buf.len().
+    // Invariant: buf.len() >= MESSAGE_LEN_MAX.
+    buf: B,
+    start: usize,
+    end: usize,
+}
+
+impl Encoder {
+    /// Makes an encoder with a buffer of its own, of 512 bytes.
+    pub const fn new() -> Self {
+        Self { buf: [0; BUF_LEN], start: 0, end: 0 }
+    }
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
+    /// Makes an encoder that keeps what is unsent in `buf`. What `buf` contains does not matter.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferTooSmall`] when `buf` has fewer than [`MESSAGE_LEN_MAX`] bytes.
+    pub fn with_buf(buf: B) -> Result<Self, BufferTooSmall> {
+        let len = buf.as_ref().len();
+        if len < MESSAGE_LEN_MAX {
+            return Err(BufferTooSmall { needed: MESSAGE_LEN_MAX, len });
+        }
+        Ok(Self { buf, start: 0, end: 0 })
+    }
+
+    /// Puts the message that carries `body` behind what is unsent.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferTooSmall`] when the message does not fit before more has been sent; nothing has changed then. With nothing unsent, any
+    /// message fits.
+    pub fn push(&mut self, body: Body<'_>) -> Result<(), BufferTooSmall> {
+        let buf = self.buf.as_mut();
+        if buf.len() - self.end < body.encoded_len() {
+            let unsent_len = self.end - self.start;
+            if buf.len() - unsent_len < body.encoded_len() {
+                return Err(BufferTooSmall { needed: body.encoded_len(), len: buf.len() - unsent_len });
+            }
+            buf.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, unsent_len);
+        }
+        self.end += body.encode(&mut buf[self.end..])?;
+        Ok(())
+    }
+
+    /// Records that the stream took `len` bytes from the front of what is unsent.
+    ///
+    /// # Panics
+    ///
+    /// When `len` is more than is unsent.
+    pub fn advance(&mut self, len: usize) {
+        let unsent_len = self.end - self.start;
+        assert!(len <= unsent_len, "advanced by {len} bytes where {unsent_len} were unsent");
+        self.start += len;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Returns the bytes that the stream has yet to take, in order; none when all was sent.
+    pub fn unsent(&self) -> &[u8] {
+        &self.buf.as_ref()[self.start..self.end]
+    }
+
+    /// Tells whether [`push`](Self::push) takes any body now.
+    pub fn has_room(&self) -> bool {
+        self.buf.as_ref().len() - (self.end - self.start) >= MESSAGE_LEN_MAX
+    }
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,216 @@
+//! Messages over [`futures_io`]: for any runtime whose streams have its traits, async-std and smol among them.
+//!
+//! Both ends buffer, so give them the bare stream. Dropping a future of either loses nothing.
+//!
+//! # Examples
+//!
+//! ```
+//! use chat_proto::{Body, ReadError, Unfinished, futures::{Reader, Writer}};
+//! use futures::{SinkExt, TryStreamExt, executor::block_on, io::Cursor};
+//!
+//! # block_on(async {
+//! let mut writer = Writer::new(Cursor::new(Vec::new()));
+//! writer.send(Body::new(b"hello")?).await?;
+//! let mut wire = writer.into_inner().into_inner();
+//! wire.extend(b"\x05wor");
+//!
+//! let mut reader = Reader::new(&wire[..]);
+//! let body = reader.try_next().await?.unwrap();
+//! assert_eq!(body.as_ref(), b"hello");
+//! let error = reader.try_next().await.unwrap_err();
+//! assert!(matches!(error, ReadError::Unfinished(Unfinished { received: 4, expected: 6 })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+
+use std::{
+    boxed::Box,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    vec,
+};
+
+use bytes::{Buf, BytesMut};
+use futures_core::Stream;
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_sink::Sink;
+
+use crate::{Body, BodyBytes, Encoder, MESSAGE_LEN_MAX, Messages, ReadError, Unfinished, messages::first_message_len};
+
+/// Reads messages from a stream of bytes, as a [`Stream`] of bodies that share its buffer, or run by run.
+///
+/// The [`Stream`] ends after an unfinished message. After any other error reading goes on where it stopped.
+#[derive(Debug)]
+pub struct Reader<R> {
+    stream: R,
+    // Invariant: taken_len <= received_len <= buf.len().
+    // All of `buf` can be read into: its first bytes have arrived, the first of these were taken as a run.
+    buf: BytesMut,
+    received_len: usize,
+    taken_len: usize,
+}
+
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// Makes a reader, which allocates blocks of 8 KiB.
+    pub fn new(stream: R) -> Self {
+        Self { stream, buf: BytesMut::new(), received_len: 0, taken_len: 0 }
+    }
+
+    /// Takes all whole messages that have arrived, as one run; waits for one if there is none. Returns an empty run when the stream
+    /// ended, on a message boundary.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when the stream fails or ends inside a message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_proto::futures::Reader;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let mut reader = Reader::new(&b"\x02hi\x03you\x09unfinis"[..]);
+    /// assert_eq!(reader.next_messages().await?.count(), 2);
+    /// assert_eq!(reader.next_messages().await.unwrap_err().to_string(), "the stream ended inside a message: 8 of its 10 bytes had arrived");
+    /// # Ok::<(), chat_proto::ReadError>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn next_messages(&mut self) -> Result<Messages<'_>, ReadError> {
+        poll_fn(|cx| self.poll_fill(cx)).await?;
+        let (messages, _) = Messages::split(&self.buf[..self.received_len]);
+        self.taken_len = messages.as_bytes().len();
+        Ok(messages)
+    }
+
+    /// Reads until there is a body to take or the stream ends.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
+        self.forget_taken();
+        while first_message_len(&self.buf[..self.received_len]).is_none() {
+            self.make_room();
+            let len = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut self.buf[self.received_len..]))?;
+            assert!(len <= self.buf.len() - self.received_len, "the stream read more than there was room for");
+            if len == 0 {
+                let unfinished = self.buf.split_to(self.received_len);
+                self.received_len = 0;
+                return Poll::Ready(Ok(Unfinished::check(&unfinished)?));
+            }
+            self.received_len += len;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn forget_taken(&mut self) {
+        self.buf.advance(self.taken_len);
+        self.received_len -= self.taken_len;
+        self.taken_len = 0;
+    }
+
+    /// Makes room for the longest message. The block is used again if no body that shares it is left, else there is a new one.
+    fn make_room(&mut self) {
+        if self.buf.len() - self.received_len < MESSAGE_LEN_MAX {
+            self.buf.truncate(self.received_len);
+            self.buf.reserve(BUF_LEN - self.received_len);
+            self.buf.resize(self.buf.capacity(), 0);
+        }
+    }
+}
+
+impl<R> Reader<R> {
+    /// Returns the stream. Reading from it takes bytes out of the middle.
+    pub fn stream(&self) -> &R {
+        &self.stream
+    }
+
+    /// Returns the stream. What had arrived and was not taken is lost.
+    pub fn into_inner(self) -> R {
+        self.stream
+    }
+}
+
+impl<R: AsyncRead + Unpin> Stream for Reader<R> {
+    type Item = Result<BodyBytes, ReadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        ready!(self.poll_fill(cx))?;
+        let Some(len) = first_message_len(&self.buf[..self.received_len]) else { return Poll::Ready(None) };
+        self.received_len -= len;
+        Poll::Ready(BodyBytes::split_from(&mut self.buf).map(Ok))
+    }
+}
+
+/// Writes messages to a stream of bytes, as a [`Sink`] of bodies.
+///
+/// Messages are collected until the sink is flushed or its buffer is full, so that many go out in one write. `SinkExt::send` flushes,
+/// `SinkExt::feed` does not. A writer that is dropped does not flush. After an error, flushing goes on with the first byte that was not
+/// taken.
+#[derive(Debug)]
+pub struct Writer<W> {
+    stream: W,
+    encoder: Encoder<Box<[u8]>>,
+}
+
+impl<W: AsyncWrite + Unpin> Writer<W> {
+    /// Makes a writer with a buffer of 8 KiB.
+    pub fn new(stream: W) -> Self {
+        let buf = vec![0; BUF_LEN].into_boxed_slice();
+        Self { stream, encoder: Encoder::with_buf(buf).expect("the buffer has room for the longest message") }
+    }
+
+    fn poll_write_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let len = ready!(Pin::new(&mut self.stream).poll_write(cx, self.encoder.unsent()))?;
+        if len == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.encoder.advance(len);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.encoder.unsent().is_empty() {
+            ready!(self.poll_write_some(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<W> Writer<W> {
+    /// Returns the stream. Writing to it puts bytes before what is collected.
+    pub fn stream(&self) -> &W {
+        &self.stream
+    }
+
+    /// Returns the stream. What was collected and not sent is lost.
+    pub fn into_inner(self) -> W {
+        self.stream
+    }
+}
+
+impl<W: AsyncWrite + Unpin> Sink<Body<'_>> for Writer<W> {
+    type Error = io::Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.encoder.has_room() {
+            ready!(self.poll_write_some(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, body: Body<'_>) -> io::Result<()> {
+        self.encoder.push(body).map_err(io::Error::other)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write_all(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write_all(cx))?;
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
+
+/// Length in bytes of a buffer: that of the buffers in the standard library.
+const BUF_LEN: usize = 8 * 1024;
