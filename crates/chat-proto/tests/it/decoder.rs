@@ -1,7 +1,10 @@
 use chat_proto::{Decoder, MESSAGE_LEN_MAX, Unfinished};
 use proptest::prelude::*;
 
-use crate::naive::{check_all, decode_naively, decode_pieces, split_pieces};
+use crate::{
+    naive::decode_naively,
+    pieces::{check_all, decode_pieces, split_pieces},
+};
 
 /// A stream with the shortest, the longest and some bodies between, and an unfinished end.
 fn stream() -> Vec<u8> {
@@ -82,6 +85,22 @@ proptest! {
         stream in prop::collection::vec(prop_oneof![3 => 0..4_u8, 1 => any::<u8>()], 0..2000),
         lens in prop::collection::vec(any::<u8>(), 0..8),
     ) {
+        check_all(&stream, &lens);
+    }
+
+    // Lengths in rows, which the scan of a run guesses.
+    #[test]
+    fn any_rows_of_equal_lengths_decode_as_the_naive_decoder_says(
+        rows in prop::collection::vec((0..12_u8, 0..40_usize), 0..12),
+        cut in 0..12_usize,
+        lens in prop::collection::vec(any::<u8>(), 0..8),
+    ) {
+        let mut stream = Vec::new();
+        for (len, count) in rows {
+            // Bodies that look like headers of their own length.
+            stream.extend(vec![len; (1 + usize::from(len)) * count]);
+        }
+        stream.truncate(stream.len().saturating_sub(cut));
         check_all(&stream, &lens);
     }
 }

@@ -1,12 +1,28 @@
 //! The public behaviour of chat-proto.
 
+/// Every way of reading and writing over a stream.
+#[cfg(feature = "std")]
+mod adapters;
 /// What a body takes and how it is encoded.
 mod body;
+/// Bodies that share memory.
+#[cfg(feature = "bytes")]
+mod body_bytes;
 /// Replays the fuzzer's corpus, without the fuzzer.
 mod corpus;
 /// Streams in pieces, split at every byte boundary.
 mod decoder;
+/// What goes out in pieces.
+mod encoder;
+/// The adapters over streams that do what streams may do.
+#[cfg(feature = "std")]
+mod io;
 /// Runs of whole messages and their boundaries.
 mod messages;
 /// The naive decoder that all others are compared with.
 mod naive;
+/// Streams that go in and out in pieces, every way there is.
+mod pieces;
+/// Streams that do what a script says.
+#[cfg(feature = "std")]
+mod scripted;
