@@ -44,9 +44,10 @@ impl BodyBytes {
     ///
     /// Returns `None`, and leaves `received` as they are, until the message is whole.
     pub fn split_from(received: &mut BytesMut) -> Option<Self> {
-        let body_len = first_message_len(received)? - HEADER_LEN;
-        received.advance(HEADER_LEN);
-        Some(Self { bytes: received.split_to(body_len).freeze() })
+        let len = first_message_len(received)?;
+        let mut bytes = received.split_to(len).freeze();
+        bytes.advance(HEADER_LEN);
+        Some(Self { bytes })
     }
 
     /// Returns the body.

@@ -78,33 +78,35 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// # }).unwrap();
     /// ```
     pub async fn next_messages(&mut self) -> Result<Messages<'_>, ReadError> {
-        poll_fn(|cx| self.poll_fill(cx)).await?;
+        self.forget_taken();
+        while first_message_len(self.received()).is_none() && poll_fn(|cx| self.poll_receive(cx)).await? > 0 {}
         let (messages, _) = Messages::split(&self.buf[..self.received_len]);
         self.taken_len = messages.as_bytes().len();
         Ok(messages)
     }
 
-    /// Reads until there is a body to take or the stream ends.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
-        self.forget_taken();
-        while first_message_len(&self.buf[..self.received_len]).is_none() {
-            self.make_room();
-            let len = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut self.buf[self.received_len..]))?;
-            assert!(len <= self.buf.len() - self.received_len, "the stream read more than there was room for");
-            if len == 0 {
-                let unfinished = self.buf.split_to(self.received_len);
-                self.received_len = 0;
-                return Poll::Ready(Ok(Unfinished::check(&unfinished)?));
-            }
-            self.received_len += len;
+    /// Reads once and returns how many bytes arrived, none at the end of the stream.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, ReadError>> {
+        self.make_room();
+        let spare = &mut self.buf[self.received_len..];
+        let len = ready!(Pin::new(&mut self.stream).poll_read(cx, spare))?;
+        assert!(len <= spare.len(), "the stream read more than there was room for");
+        self.received_len += len;
+        if len == 0 {
+            let unfinished = self.buf.split_to(self.received_len);
+            self.received_len = 0;
+            Unfinished::check(&unfinished)?;
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(len))
     }
 
+    /// Takes the run that was returned last out of the buffer.
     fn forget_taken(&mut self) {
-        self.buf.advance(self.taken_len);
-        self.received_len -= self.taken_len;
-        self.taken_len = 0;
+        if self.taken_len > 0 {
+            self.buf.advance(self.taken_len);
+            self.received_len -= self.taken_len;
+            self.taken_len = 0;
+        }
     }
 
     /// Makes room for the longest message. The block is used again if no body that shares it is left, else there is a new one.
@@ -114,6 +116,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             self.buf.reserve(BUF_LEN - self.received_len);
             self.buf.resize(self.buf.capacity(), 0);
         }
+    }
+
+    /// The bytes that have arrived and were not taken, once [`forget_taken`](Self::forget_taken) has run.
+    fn received(&self) -> &[u8] {
+        &self.buf[..self.received_len]
     }
 }
 
@@ -133,10 +140,16 @@ impl<R: AsyncRead + Unpin> Stream for Reader<R> {
     type Item = Result<BodyBytes, ReadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        ready!(self.poll_fill(cx))?;
-        let Some(len) = first_message_len(&self.buf[..self.received_len]) else { return Poll::Ready(None) };
-        self.received_len -= len;
-        Poll::Ready(BodyBytes::split_from(&mut self.buf).map(Ok))
+        self.forget_taken();
+        loop {
+            if let Some(len) = first_message_len(self.received()) {
+                self.received_len -= len;
+                return Poll::Ready(BodyBytes::split_from(&mut self.buf).map(Ok));
+            }
+            if ready!(self.poll_receive(cx))? == 0 {
+                return Poll::Ready(None);
+            }
+        }
     }
 }
 

@@ -61,16 +61,12 @@ pub(crate) fn check_input(name: &str, input: &[u8]) {
 /// Reads with `next` until it says that the stream ended, and that it still does. Passing errors lose nothing.
 fn read_all(mut next: impl FnMut(&mut Vec<Vec<u8>>) -> Result<bool, ReadError>) -> Decoded {
     let mut bodies = Vec::new();
-    let mut failed = false;
     loop {
         match next(&mut bodies) {
-            Ok(true) => failed = false,
-            // tokio-util says that the stream ended after any error, and goes on.
-            Ok(false) if failed => failed = false,
+            Ok(true) => {}
             Ok(false) => break,
             Err(ReadError::Io(error)) => {
                 assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Other), "{error}");
-                failed = true;
             }
             Err(ReadError::Unfinished(unfinished)) => {
                 read_end(next);
@@ -220,7 +216,12 @@ mod tokio_util {
     pub(super) fn read(stream: Scripted) -> Decoded {
         let mut reader = FramedRead::new(stream, Codec);
         read_all(|bodies| {
-            let body = block_on(reader.try_next())?;
+            let next = block_on(reader.try_next());
+            if next.is_err() {
+                // It says that the stream ended after any error, and then goes on.
+                assert!(matches!(block_on(reader.try_next()), Ok(None)));
+            }
+            let body = next?;
             bodies.extend(body.iter().map(|body| body.as_ref().to_vec()));
             Ok(body.is_some())
         })

@@ -58,6 +58,7 @@ fn what_a_stream_does_in_between_loses_nothing_and_invents_nothing() {
         &[Interrupted, Move(3)],
         &[NotReady, Move(1)],
         &[Failed, Move(6)],
+        &[Failed],
         &[Zero, Move(1)],
         &[Move(15_000), Zero, Failed, NotReady, Interrupted, Move(1)],
     ] {
