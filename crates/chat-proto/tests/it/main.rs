@@ -26,3 +26,5 @@ mod pieces;
 /// Streams that do what a script says.
 #[cfg(feature = "std")]
 mod scripted;
+/// The test vectors, which hold for a codec in any language.
+mod vectors;
