@@ -26,5 +26,7 @@ mod pieces;
 /// Streams that do what a script says.
 #[cfg(feature = "std")]
 mod scripted;
+/// Every public item, as the last review saw it.
+mod public_api;
 /// The test vectors, which hold for a codec in any language.
 mod vectors;
