@@ -1,7 +1,10 @@
 use chat_proto::{Body, BodyTooLong, Boundary, Decoder, Encoder, MESSAGE_LEN_MAX, Messages, Unfinished, boundary_from};
 use serde::{Deserialize, Deserializer, de::Error};
 
-use crate::naive::{Decoded, decode_naively, decode_pieces, split_pieces};
+use crate::{
+    naive::{Decoded, decode_naively},
+    pieces::{decode_pieces, split_pieces},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
