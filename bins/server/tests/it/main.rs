@@ -2,6 +2,8 @@
 
 /// What goes wrong outside, and what must not go wrong inside.
 mod bad_input;
+/// The examples of chat-proto against the server.
+mod examples;
 /// Each numbered line of the specification.
 mod specification;
 /// The three binaries together.
