@@ -44,7 +44,7 @@ async fn send(stream: &TcpStream, bodies: Vec<Body<'_>>) -> io::Result<()> {
 async fn receive(stream: &TcpStream, out: &mut impl Write) -> io::Result<()> {
     let mut reader = Reader::new(stream);
     while let Some(body) = reader.try_next().await? {
-        writeln!(out, "{}", String::from_utf8_lossy(body.as_ref()))?;
+        writeln!(out, "{}", String::from_utf8_lossy(body.as_bytes()))?;
     }
     Ok(())
 }

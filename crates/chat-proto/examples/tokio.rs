@@ -45,7 +45,7 @@ async fn send(stream: tcp::WriteHalf<'_>, bodies: Vec<Body<'_>>) -> io::Result<(
 async fn receive(stream: tcp::ReadHalf<'_>, out: &mut impl Write) -> io::Result<()> {
     let mut reader = FramedRead::new(stream, Codec);
     while let Some(body) = reader.try_next().await? {
-        writeln!(out, "{}", String::from_utf8_lossy(body.as_ref()))?;
+        writeln!(out, "{}", String::from_utf8_lossy(body.as_bytes()))?;
     }
     Ok(())
 }

@@ -111,6 +111,14 @@ pub struct BodyTooLong {
     pub len: usize,
 }
 
+/// A body that is too long becomes [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+#[cfg(feature = "std")]
+impl From<BodyTooLong> for std::io::Error {
+    fn from(error: BodyTooLong) -> Self {
+        Self::new(std::io::ErrorKind::InvalidInput, error)
+    }
+}
+
 /// Says that a buffer is too short for what should go into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{needed} bytes are needed, the buffer has {len}")]

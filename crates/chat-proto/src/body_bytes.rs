@@ -17,7 +17,7 @@ use crate::{Body, BodyTooLong, HEADER_LEN, messages::first_message_len};
 ///
 /// let mut received = BytesMut::from(&b"\x05hello\x05wor"[..]);
 /// let body = BodyBytes::split_from(&mut received).unwrap();
-/// assert_eq!(body.as_body().as_bytes(), b"hello");
+/// assert_eq!(body.as_bytes(), b"hello");
 /// assert_eq!(BodyBytes::split_from(&mut received), None);
 /// assert_eq!(received, &b"\x05wor"[..]);
 ///
@@ -56,6 +56,11 @@ impl BodyBytes {
     }
 
     /// Returns the bytes of the body.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the bytes of the body, without copying them.
     pub fn into_bytes(self) -> Bytes {
         self.bytes
     }

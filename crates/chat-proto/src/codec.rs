@@ -8,13 +8,14 @@ use crate::{Body, BodyBytes, MESSAGE_LEN_MAX, ReadError, Unfinished};
 
 /// The codec for the `Framed` types of tokio-util and of asynchronous-codec.
 ///
-/// It decodes to [`BodyBytes`], which share the buffer they were received in, and encodes [`Body`].
+/// It decodes to [`BodyBytes`], which share the buffer they were received in, and encodes [`Body`]. After an error of the stream,
+/// decoding goes on where it stopped; after [`ReadError::Unfinished`] the stream is at its end.
+///
+/// # Examples
 ///
 #[cfg_attr(
     feature = "tokio-util",
     doc = r##"
-# Examples
-
 With the feature `tokio-util`:
 
 ```
@@ -30,7 +31,7 @@ wire.extend(b"\x05wor");
 
 let mut reader = FramedRead::new(&wire[..], Codec);
 let body = reader.try_next().await?.unwrap();
-assert_eq!(body.as_ref(), b"hello");
+assert_eq!(body.as_bytes(), b"hello");
 let error = reader.try_next().await.unwrap_err();
 assert!(matches!(error, ReadError::Unfinished(Unfinished { received: 4, expected: 6 })));
 # Ok::<(), Box<dyn std::error::Error>>(())
@@ -41,8 +42,6 @@ assert!(matches!(error, ReadError::Unfinished(Unfinished { received: 4, expected
 #[cfg_attr(
     feature = "asynchronous-codec",
     doc = r##"
-# Examples
-
 With the feature `asynchronous-codec`:
 
 ```
@@ -58,7 +57,7 @@ wire.extend(b"\x05wor");
 
 let mut reader = FramedRead::new(&wire[..], Codec);
 let body = reader.try_next().await?.unwrap();
-assert_eq!(body.as_ref(), b"hello");
+assert_eq!(body.as_bytes(), b"hello");
 let error = reader.try_next().await.unwrap_err();
 assert!(matches!(error, ReadError::Unfinished(Unfinished { received: 4, expected: 6 })));
 # Ok::<(), Box<dyn std::error::Error>>(())

@@ -16,7 +16,7 @@
 //!
 //! let mut reader = Reader::new(&wire[..]);
 //! let body = reader.try_next().await?.unwrap();
-//! assert_eq!(body.as_ref(), b"hello");
+//! assert_eq!(body.as_bytes(), b"hello");
 //! let error = reader.try_next().await.unwrap_err();
 //! assert!(matches!(error, ReadError::Unfinished(Unfinished { received: 4, expected: 6 })));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -158,6 +158,9 @@ impl<R: AsyncRead + Unpin> Stream for Reader<R> {
 /// Messages are collected until the sink is flushed or its buffer is full, so that many go out in one write. `SinkExt::send` flushes,
 /// `SinkExt::feed` does not. A writer that is dropped does not flush. After an error, flushing goes on with the first byte that was not
 /// taken.
+///
+/// `SinkExt::close` flushes and then closes the stream, whatever that means to it. To a socket of async-std it means nothing: flush, and
+/// shut down its sending side yourself, to tell the other end that no more will come.
 #[derive(Debug)]
 pub struct Writer<W> {
     stream: W,

@@ -1,18 +1,52 @@
 //! The wire format of a broadcast chat: messages of up to 255 bytes behind a one-byte header.
 //!
 //! ```text
-//! | len: u8 | body: len bytes |
+//!    message              message    message
+//!  ┌───┬───────────────┐┌───┐┌───┬──────────────────────────┐
+//!  │ 5 │ h  e  l  l  o ││ 0 ││ 8 │ g  o  o  d     d  a  y   │
+//!  └───┴───────────────┘└───┘└───┴──────────────────────────┘
+//!    │        │            │
+//!    │        │            └─ an empty message is a message
+//!    │        └────────────── body: 0 to 255 bytes of any value
+//!    └─────────────────────── header: u8, the length of the body in bytes
 //! ```
 //!
-//! The crate turns bodies into bytes and bytes into bodies, and nothing else: it does no I/O, knows no runtime and no clock,
-//! allocates nothing and is `no_std`. Any sequence of bytes is a valid stream, so decoding cannot fail; the only thing that can be
-//! wrong is where a stream ends.
+//! The crate turns bodies into bytes and bytes into bodies, at the speed of memory. Any sequence of bytes is a valid stream, so decoding
+//! cannot fail; the only thing that can be wrong is where a stream ends. There is one core, which does no I/O, allocates nothing and is
+//! `no_std`, and a thin layer over it for each way of doing I/O.
 //!
-//! | You have | You want | Use |
+//! # Which API to choose
+//!
+//! | You have | Reading | Writing | Feature |
+//! |---|---|---|---|
+//! | bytes in a buffer | [`Messages::split`] | [`Body::encode`] | |
+//! | an event loop: mio, io_uring, an interrupt | [`Decoder`] | [`Encoder`] | |
+//! | threads: any `std::io` stream | [`blocking::Reader`] | [`blocking::Writer`] | `std` (default) |
+//! | async-std, smol: any `futures-io` stream | [`futures::Reader`] | [`futures::Writer`] | `futures` |
+//! | tokio: `tokio_util::codec::Framed` | [`Codec`] | [`Codec`] | `tokio-util` |
+//! | `asynchronous_codec::Framed` | [`Codec`] | [`Codec`] | `asynchronous-codec` |
+//! | `bytes::BytesMut` | [`BodyBytes::split_from`] | | `bytes` |
+//!
+//! All of them decode the same bytes to the same bodies and the same error, whatever the pieces in which the bytes arrive. None
+//! allocates for a message. Those that return a whole run of messages at a time ([`Messages`]) are the fastest: a run is found at a
+//! fraction of what it costs to hand out its messages one by one, and can be forwarded as it is.
+//!
+//! The directory `examples` has a whole client for threads, async-std, tokio and mio, each in fewer than 60 lines.
+//!
+//! # Errors
+//!
+//! | Error | When | What to do |
 //! |---|---|---|
-//! | a body | its bytes on the wire | [`Body::encode`] |
-//! | received bytes in a buffer of yours | the whole messages in it, uncopied | [`Messages::split`] |
-//! | a stream that arrives in pieces | one body after the other | [`Decoder`] |
+//! | [`BodyTooLong`] | 256 bytes or more should be a body | send less, or in parts |
+//! | [`BufferTooSmall`] | a message does not fit the buffer | bring a larger one; with [`Encoder`], send some first |
+//! | [`Unfinished`] | the stream ended inside a message | discard the message (SPEC, rule 8) |
+//! | [`ReadError`] | one of the readers met the end inside a message, or its stream failed | as above; or read on, if the failure passes |
+//!
+//! # What it does not do
+//!
+//! It does not connect, listen, time out, encrypt or retry. It gives bodies no meaning: they need not be text, and one that is longer
+//! than 255 bytes is yours to cut. It has no maximum to configure, because the format has none but its own. A body has no `serde`
+//! implementation, because its encoding is the format.
 //!
 //! # Examples
 //!
@@ -32,8 +66,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! What follows is `SPEC.md`, the rules that a whole server keeps.
+//!
 #![doc = include_str!("../SPEC.md")]
 #![no_std]
+#![cfg_attr(
+    not(all(feature = "std", feature = "futures", feature = "tokio-util", feature = "asynchronous-codec")),
+    allow(rustdoc::broken_intra_doc_links, reason = "the front page names what every feature gives")
+)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used, clippy::cast_possible_truncation)]
 

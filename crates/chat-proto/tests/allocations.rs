@@ -37,7 +37,7 @@ fn check(allocations_max: u64, mut path: impl FnMut(&[u8]) -> usize) {
 
 #[test]
 fn the_core_allocates_nothing() {
-    check(0, |stream| Messages::split(stream).0.iter().map(|body| black_box(body).as_bytes()).count());
+    check(0, |stream| Messages::split(stream).0.iter().inspect(|body| _ = black_box(body)).count());
     check(0, |stream| boundary_from(stream, stream.len()).unwrap().count);
     check(0, |stream| {
         let (mut decoder, mut encoder) = (Decoder::new(), Encoder::new());

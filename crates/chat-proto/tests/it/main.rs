@@ -23,10 +23,10 @@ mod messages;
 mod naive;
 /// Streams that go in and out in pieces, every way there is.
 mod pieces;
+/// Every public item, as the last review saw it.
+mod public_api;
 /// Streams that do what a script says.
 #[cfg(feature = "std")]
 mod scripted;
-/// Every public item, as the last review saw it.
-mod public_api;
 /// The test vectors, which hold for a codec in any language.
 mod vectors;
