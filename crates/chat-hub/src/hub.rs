@@ -56,7 +56,7 @@ impl Config {
         if self.capacity < CAPACITY_MIN {
             return Err(CapacityTooSmall { capacity: self.capacity, capacity_min: CAPACITY_MIN });
         }
-        Ok(Hub { shared: Arc::new(Shared { policy: self.policy, state: Mutex::new(State::new(self.capacity)) }) })
+        Ok(Hub { shared: Arc::new(Shared { state: Mutex::new(State::new(self)) }) })
     }
 }
 
@@ -129,6 +129,8 @@ pub struct Stats {
     pub delivered: u64,
     /// How many messages subscribers skipped, over all subscribers there ever were.
     pub dropped: u64,
+    /// How many subscribers were disconnected because they lagged.
+    pub disconnected: u64,
     /// How many subscribers there are.
     pub subscriber_count: usize,
     /// The largest lag of a subscriber there is, in bytes. It exceeds the capacity once that subscriber has been overrun.
@@ -138,7 +140,6 @@ pub struct Stats {
 /// What the handles of one hub share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    policy: Policy,
     /// Guards the log, the cursors into it, and who waits. No waker is called and nothing is written while it is held.
     state: Mutex<State>,
 }
@@ -147,10 +148,6 @@ impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock is a bug in a waker's clone or drop; the state is consistent between calls of this crate.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn policy(&self) -> Policy {
-        self.policy
     }
 
     /// Releases the lock, then wakes whoever is to be woken.
@@ -171,6 +168,7 @@ impl Shared {
 
 #[derive(Debug)]
 pub(crate) struct State {
+    pub(crate) policy: Policy,
     pub(crate) log: Log,
     /// Where each subscriber was last seen.
     slots: Slab<Slot>,
@@ -187,6 +185,7 @@ pub(crate) struct State {
     ask_pos: u64,
     delivered: u64,
     dropped: u64,
+    disconnected: u64,
 }
 
 #[derive(Debug)]
@@ -200,9 +199,10 @@ struct Slot {
 }
 
 impl State {
-    fn new(capacity: usize) -> Self {
+    fn new(Config { capacity, policy }: Config) -> Self {
         Self {
-            log: Log::new(capacity),
+            policy,
+            log: Log::new(capacity, policy.window_len(capacity)),
             slots: Slab::new(),
             readers: WaitList::default(),
             writers: WaitList::default(),
@@ -212,6 +212,7 @@ impl State {
             ask_pos: 0,
             delivered: 0,
             dropped: 0,
+            disconnected: 0,
         }
     }
 
@@ -234,7 +235,7 @@ impl State {
 
     /// Appends as many of `messages` as publishers may, and leaves the others.
     pub(crate) fn append(&mut self, messages: &mut Messages<'_>) {
-        let start = self.log.end();
+        let (start, overrun_count) = (self.log.end(), self.log.overrun_count());
         while !messages.is_empty() && self.may_publish() {
             let room = self.clear_pos - self.log.end().byte_pos();
             let room = usize::try_from(room).unwrap_or(usize::MAX).max(MESSAGE_LEN_MAX);
@@ -242,6 +243,9 @@ impl State {
         }
         if self.log.end() > start {
             self.wake_readers();
+        }
+        if self.log.overrun_count() > overrun_count && self.policy.tells_overrun() {
+            self.tell_overrun();
         }
     }
 
@@ -257,14 +261,14 @@ impl State {
 
     /// Adds a subscriber at the end of the log.
     pub(crate) fn join(&mut self) -> (usize, Cursor) {
-        let pace = Pace::Blocked;
+        let pace = self.policy.pace_when_full();
         let cursor = self.log.join(pace);
         (self.slots.insert(Slot { cursor, pace, ticket: None, blocked: None }), cursor)
     }
 
     /// Removes a subscriber that has got to `cursor`.
     pub(crate) fn leave(&mut self, key: usize, cursor: Cursor) {
-        self.block(key, cursor, None);
+        self.end(key, cursor);
         let slot = self.slots.remove(key);
         self.log.leave(slot.cursor, slot.pace);
     }
@@ -286,20 +290,35 @@ impl State {
     }
 
     /// Notes that a subscriber has got to `cursor` and cannot go on; `waker` is asked whether that is still so.
-    pub(crate) fn block(&mut self, key: usize, cursor: Cursor, waker: Option<&Waker>) {
+    pub(crate) fn block(&mut self, key: usize, cursor: Cursor, waker: &Waker) {
         let answered_pos = self.log.end().byte_pos() + self.log.capacity() / ASKS_PER_LOG;
+        let pace = self.policy.pace_when_full();
         let slot = &mut self.slots[key];
-        slot.blocked = waker.map(|waker| (waker.clone(), answered_pos));
+        // Publishers who wait for it have no question.
+        slot.blocked = (pace == Pace::Blocked).then(|| (waker.clone(), answered_pos));
+        self.readers.take(&mut slot.ticket);
+        self.advance(key, cursor, pace);
+    }
+
+    /// Notes that a subscriber has got to `cursor` and will read nothing more.
+    pub(crate) fn end(&mut self, key: usize, cursor: Cursor) {
+        let slot = &mut self.slots[key];
+        slot.blocked = None;
         self.readers.take(&mut slot.ticket);
         self.advance(key, cursor, Pace::Blocked);
+    }
+
+    /// Ends a subscriber that lagged, at `cursor`.
+    pub(crate) fn disconnect(&mut self, key: usize, cursor: Cursor) {
+        self.disconnected += 1;
+        self.end(key, cursor);
     }
 
     /// Moves a subscriber over messages that it will not read. Those before `end` count as dropped; returns how many those are.
     pub(crate) fn skip(&mut self, key: usize, to: Cursor, end: Position) -> u64 {
         let slot = &mut self.slots[key];
-        let (from, pace) = (slot.cursor, slot.pace);
-        slot.cursor = to;
-        self.log.advance((from, pace), (to, pace));
+        let (from, pace) = (mem::replace(&mut slot.cursor, to), slot.pace);
+        self.move_cursor((from, pace), (to, pace));
         let dropped = end.message_pos() - from.pos.message_pos();
         self.dropped += dropped;
         dropped
@@ -309,7 +328,12 @@ impl State {
         let slot = &mut self.slots[key];
         let from = (mem::replace(&mut slot.cursor, cursor), mem::replace(&mut slot.pace, pace));
         self.delivered += cursor.pos.message_pos() - from.0.pos.message_pos();
-        self.log.advance(from, (cursor, pace));
+        self.move_cursor(from, (cursor, pace));
+    }
+
+    /// Counts a cursor where it has got to, and wakes publishers who waited for it.
+    fn move_cursor(&mut self, from: (Cursor, Pace), to: (Cursor, Pace)) {
+        self.log.advance(from, to);
         if !self.writers.is_empty() && !self.log.has_ready_beside(from.0) && self.may_publish() {
             self.wake_writers();
         }
@@ -328,12 +352,21 @@ impl State {
         let lag_max = self.lag_max();
         for (_, slot) in &mut self.slots {
             if end - slot.cursor.pos.byte_pos() > lag_max
-                && !self.log.is_overrun(slot.cursor)
+                && !self.log.will_be_overrun(slot.cursor)
                 && let Some((waker, _)) = slot.blocked.take_if(|(_, answered_pos)| end >= *answered_pos)
             {
                 self.log.advance((slot.cursor, slot.pace), (slot.cursor, Pace::Ready));
                 slot.pace = Pace::Ready;
                 self.woken.push(waker);
+            }
+        }
+    }
+
+    /// Wakes the blocked subscribers that the log has overrun.
+    fn tell_overrun(&mut self) {
+        for (_, slot) in &mut self.slots {
+            if self.log.is_overrun(slot.cursor) {
+                self.woken.extend(slot.blocked.take().map(|(waker, _)| waker));
             }
         }
     }
@@ -357,6 +390,7 @@ impl State {
             published: end.message_pos(),
             delivered: self.delivered,
             dropped: self.dropped,
+            disconnected: self.disconnected,
             subscriber_count: self.slots.len(),
             lag_max: self.slots.iter().map(|(_, slot)| end.byte_pos() - slot.cursor.pos.byte_pos()).max().unwrap_or(0),
         }

@@ -26,12 +26,14 @@
 //! # Lagging
 //!
 //! A subscriber that is blocked is not waited for. When the log's end has moved on by the log's capacity, the bytes at the subscriber's
-//! cursor are let go: the log *overruns* it. Its next read resumes by the hub's [`Policy`], and [`Batch::dropped`] tells how many
-//! messages lie between. Only whole messages are lost: who had begun to write one when its socket filled up gets the rest of it from
+//! cursor are let go: the log *overruns* it. What happens then is the hub's [`Policy`]: it may go on with newer messages
+//! ([`Oldest`](Policy::Oldest), the default), keep what was queued for it and miss what comes after ([`Newest`](Policy::Newest)), or be
+//! disconnected ([`Disconnect`](Policy::Disconnect)). By [`Block`](Policy::Block) it does not come to that: publishers wait for those that
+//! are blocked, too. The table at [`Policy`] says who pays for what. [`Batch::dropped`] tells how many messages were lost. Only whole messages are lost: who had begun to write one when its socket filled up gets the rest of it from
 //! [`Batch::consume`] and owes it to the socket, whatever the log does meanwhile.
 //!
-//! For every subscriber, delivered + dropped + still to be read = published since it joined. The hub learns of what was delivered with
-//! the subscriber's next call.
+//! For every subscriber, delivered + dropped + still to be read = published since it joined (and until it was disconnected). The hub learns
+//! of what was delivered with the subscriber's next call.
 //!
 //! # Closing
 //!

@@ -8,6 +8,9 @@
 //! Every chunk counts the cursors in it. A chunk that no cursor can reach any more is let go at once, and the block behind it is used
 //! again, so a log whose readers keep up lives in a block or two, however large its capacity. A cursor whose chunk was let go, because
 //! the log was full, is *overrun*; it is counted too, since it will resume at what is retained.
+//!
+//! A part of the capacity may be a *window*: chunks that the rest has no room for go there as long as it has, and stay until they are
+//! read. The window is *attached* as long as the rest goes on where it ends; from the first chunk that it cannot take it is *frozen*.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -25,6 +28,7 @@ pub(crate) struct Log {
     // Invariant: the chunks are contiguous: each starts where its predecessor ends, and the last one ends at `end`.
     // Invariant: end - chunks[0].start <= capacity, unless only the open chunk is left.
     chunks: VecDeque<Chunk>,
+    window: Window,
     /// Number of the chunk `chunks[0]`, counted from the first chunk of the log's life.
     front_seq: u64,
     open: BytesMut,
@@ -37,6 +41,20 @@ pub(crate) struct Log {
     spare: Option<BytesMut>,
     capacity: u64,
     block_len: usize,
+}
+
+/// What is kept for laggards beside the rest of the log.
+#[derive(Debug, Default)]
+struct Window {
+    // Invariant: the chunks are contiguous, sealed, and end at `end`; end - chunks[0].start <= capacity.
+    // Invariant: a cursor is counted in the first of them.
+    chunks: VecDeque<Chunk>,
+    /// Number of the chunk `chunks[0]`.
+    front_seq: u64,
+    end: Position,
+    capacity: u64,
+    /// Where the log ended when a cursor last moved on from here.
+    moved_pos: u64,
 }
 
 /// A subscriber's place in the log.
@@ -85,18 +103,19 @@ struct Chunk {
 }
 
 impl Log {
-    /// Makes an empty log. `capacity` is in bytes and at least [`CAPACITY_MIN`].
-    pub(crate) fn new(capacity: usize) -> Self {
-        debug_assert!(capacity >= CAPACITY_MIN);
+    /// Makes an empty log. `capacity` is in bytes and at least [`CAPACITY_MIN`]; `window_len` of it are a window.
+    pub(crate) fn new(capacity: usize, window_len: usize) -> Self {
+        debug_assert!(capacity >= CAPACITY_MIN && window_len < capacity);
         Self {
             chunks: VecDeque::from([Chunk::open_at(Position::default())]),
+            window: Window { capacity: window_len as u64, ..Window::default() },
             front_seq: 0,
             open: BytesMut::new(),
             end: Position::default(),
             overrun_count: 0,
             copy: Piece::default(),
             spare: None,
-            capacity: capacity as u64,
+            capacity: (capacity - window_len) as u64,
             block_len: (capacity / BLOCKS_MIN).min(BLOCK_LEN_MAX),
         }
     }
@@ -117,7 +136,7 @@ impl Log {
 
     /// Counts a new cursor at the end of the log.
     pub(crate) fn join(&mut self, pace: Pace) -> Cursor {
-        let cursor = Cursor { pos: self.end, seq: self.open_seq() };
+        let cursor = self.tail();
         self.count_in(cursor, pace);
         cursor
     }
@@ -146,7 +165,8 @@ impl Log {
         if cursor.pos == self.chunk_end(seq) && seq < self.open_seq() {
             seq += 1;
         }
-        let limit = limit.map_or(self.end, |limit| limit.min(self.end));
+        let readable = if self.is_frozen(seq) { self.window.end } else { self.end };
+        let limit = limit.map_or(readable, |limit| limit.min(readable));
         let mut stretch = Stretch { pieces: SmallVec::new(), byte_len: 0, end: Cursor { pos: cursor.pos, seq }, first_seq: seq };
         while stretch.end.pos < limit && stretch.byte_len < STRETCH_LEN && stretch.pieces.len() < PIECES_MAX {
             self.read_piece(&mut stretch, limit);
@@ -156,7 +176,12 @@ impl Log {
 
     /// Tells whether what a cursor would read next has been let go.
     pub(crate) fn is_overrun(&self, cursor: Cursor) -> bool {
-        cursor.seq < self.front_seq
+        self.chunk(cursor.seq).is_none() || (self.is_frozen(cursor.seq) && cursor.pos == self.window.end)
+    }
+
+    /// Tells whether what a cursor would read some time, though not next, has been let go.
+    pub(crate) fn will_be_overrun(&self, cursor: Cursor) -> bool {
+        self.chunk(cursor.seq).is_none() || self.is_frozen(cursor.seq)
     }
 
     /// Returns a place on a chunk boundary about halfway between the oldest byte and the end.
@@ -167,22 +192,37 @@ impl Log {
         Cursor { pos: self.chunks[index].start, seq: self.front_seq + index as u64 }
     }
 
+    /// Returns the end of the log, as a place.
+    pub(crate) fn tail(&self) -> Cursor {
+        Cursor { pos: self.end, seq: self.open_seq() }
+    }
+
     /// Returns the byte position that no cursor which publishers wait for is before. It may be up to a block too low.
     pub(crate) fn slowest_ready(&self) -> u64 {
         // The chunks before it hold blocked cursors alone: few, and none at all when everybody keeps up.
-        let slowest = self.chunks.iter().find(|chunk| chunk.ready_count > 0);
+        let slowest = self.window.chunks.iter().chain(&self.chunks).find(|chunk| chunk.ready_count > 0);
         slowest.map_or(self.end.byte_pos, |chunk| chunk.start.byte_pos)
     }
 
-    /// Returns the byte position that no cursor is before which is not overrun. It may be up to a block too low.
+    /// Returns the byte position that no cursor is before which has yet lost nothing. It may be up to a block too low.
     pub(crate) fn slowest(&self) -> u64 {
+        if let Some(chunk) = self.window.chunks.front()
+            && !self.is_frozen(self.window.front_seq)
+        {
+            return chunk.start.byte_pos;
+        }
         let slowest = self.chunks.iter().find(|chunk| chunk.cursor_count > 0);
         slowest.map_or(self.end.byte_pos, |chunk| chunk.start.byte_pos)
     }
 
     /// Tells whether publishers wait for any cursor in the chunk in which `cursor` is counted.
     pub(crate) fn has_ready_beside(&self, cursor: Cursor) -> bool {
-        self.index(cursor.seq).is_some_and(|index| self.chunks[index].ready_count > 0)
+        self.chunk(cursor.seq).is_some_and(|chunk| chunk.ready_count > 0)
+    }
+
+    /// Returns how many cursors the log has overrun.
+    pub(crate) fn overrun_count(&self) -> u32 {
+        self.overrun_count
     }
 
     /// Returns the position behind the last message.
@@ -190,7 +230,7 @@ impl Log {
         self.end
     }
 
-    /// Returns the capacity in bytes.
+    /// Returns the capacity in bytes, but for the window.
     pub(crate) fn capacity(&self) -> u64 {
         self.capacity
     }
@@ -198,22 +238,22 @@ impl Log {
     /// Reads one more piece, from the chunk in which the stretch ends so far.
     fn read_piece(&mut self, stretch: &mut Stretch, limit: Position) {
         let Cursor { pos: start, seq } = stretch.end;
-        let index = self.index(seq).expect("a stretch is read from chunks that are retained");
         let chunk_end = self.chunk_end(seq);
         let end = chunk_end.min(limit);
-        let offset = span(self.chunks[index].start, start);
+        let is_open = seq == self.open_seq();
+        let chunk = self.chunk(seq).expect("a stretch is read from chunks that are retained");
+        let offset = span(chunk.start, start);
         let range = offset..offset + span(start, end);
-        let bytes = if seq < self.open_seq() {
-            self.chunks[index].bytes.slice(range)
+        let bytes = if !is_open {
+            chunk.bytes.slice(range)
         } else if range.len() <= COPY_LEN_MAX {
             self.copy_open(range, start)
         } else {
-            self.seal();
-            self.chunks[index].bytes.slice(range)
+            self.seal().slice(range)
         };
         stretch.byte_len += bytes.len();
         stretch.pieces.push(Piece { bytes, start });
-        let next_seq = if end == chunk_end && seq < self.open_seq() { seq + 1 } else { seq };
+        let next_seq = if end == chunk_end && self.chunk(seq + 1).is_some() { seq + 1 } else { seq };
         stretch.end = Cursor { pos: end, seq: next_seq };
     }
 
@@ -225,14 +265,15 @@ impl Log {
         self.copy.bytes.clone()
     }
 
-    /// Makes the open chunk immutable and opens the next one behind it.
-    fn seal(&mut self) {
-        if self.open.is_empty() {
-            return;
+    /// Makes the open chunk immutable, opens the next one behind it, and returns its bytes.
+    fn seal(&mut self) -> Bytes {
+        let bytes = self.open.split().freeze();
+        if !bytes.is_empty() {
+            let last = self.chunks.len() - 1;
+            self.chunks[last].bytes = bytes.clone();
+            self.chunks.push_back(Chunk::open_at(self.end));
         }
-        let last = self.chunks.len() - 1;
-        self.chunks[last].bytes = self.open.split().freeze();
-        self.chunks.push_back(Chunk::open_at(self.end));
+        bytes
     }
 
     /// Seals the open chunk and goes on in a block of its own: a used one where nobody needs it any more, else a new one.
@@ -248,16 +289,60 @@ impl Log {
 
     /// Lets go of the oldest chunks: those no cursor can reach, and those beyond the capacity.
     fn let_go(&mut self) {
+        self.trim_window();
         while self.chunks.len() > 1 {
             let oldest = &self.chunks[0];
-            let is_needed = oldest.cursor_count > 0 || self.overrun_count > 0;
+            let is_awaited = !self.window.chunks.is_empty() && !self.is_frozen(self.window.front_seq);
+            let is_needed = oldest.cursor_count > 0 || self.overrun_count > 0 || is_awaited;
             if is_needed && self.end.byte_pos - oldest.start.byte_pos <= self.capacity {
                 return;
             }
-            self.overrun_count += oldest.cursor_count;
-            let bytes = self.chunks.pop_front().map(|chunk| chunk.bytes).unwrap_or_default();
+            let Some(chunk) = self.chunks.pop_front() else { return };
             self.front_seq += 1;
+            if let Some(chunk) = self.hold(chunk) {
+                self.overrun_count += chunk.cursor_count;
+                self.recycle(chunk.bytes);
+            }
+        }
+    }
+
+    /// Puts the chunk that was let go last into the window; gives it back when it is not to be kept.
+    fn hold(&mut self, chunk: Chunk) -> Option<Chunk> {
+        let (seq, end) = (self.front_seq - 1, self.chunks[0].start);
+        let is_stale = self.end.byte_pos - self.window.moved_pos > self.capacity;
+        if chunk.cursor_count > 0 && is_stale && seq != self.window.next_seq() {
+            self.clear_window();
+        }
+        let window = &mut self.window;
+        if window.chunks.is_empty() {
+            if chunk.cursor_count == 0 {
+                return Some(chunk);
+            }
+            (window.front_seq, window.moved_pos) = (seq, self.end.byte_pos);
+        }
+        let start = window.chunks.front().unwrap_or(&chunk).start;
+        if seq != window.next_seq() || end.byte_pos - start.byte_pos > window.capacity {
+            return Some(chunk);
+        }
+        window.chunks.push_back(chunk);
+        window.end = end;
+        None
+    }
+
+    /// Lets go of the chunks of the window that all its readers have read.
+    fn trim_window(&mut self) {
+        while self.window.chunks.front().is_some_and(|chunk| chunk.cursor_count == 0) {
+            let bytes = self.window.chunks.pop_front().map(|chunk| chunk.bytes).unwrap_or_default();
+            self.window.front_seq += 1;
             self.recycle(bytes);
+        }
+    }
+
+    /// Lets go of the window: its readers are overrun.
+    fn clear_window(&mut self) {
+        while let Some(chunk) = self.window.chunks.pop_front() {
+            self.overrun_count += chunk.cursor_count;
+            self.recycle(chunk.bytes);
         }
     }
 
@@ -275,28 +360,54 @@ impl Log {
     }
 
     fn count_in(&mut self, cursor: Cursor, pace: Pace) {
-        match self.index(cursor.seq) {
-            Some(index) => {
-                self.chunks[index].cursor_count += 1;
-                self.chunks[index].ready_count += u32::from(pace == Pace::Ready);
+        match self.chunk_mut(cursor.seq) {
+            Some(chunk) => {
+                chunk.cursor_count += 1;
+                chunk.ready_count += u32::from(pace == Pace::Ready);
             }
             None => self.overrun_count += 1,
         }
     }
 
     fn count_out(&mut self, cursor: Cursor, pace: Pace) {
-        match self.index(cursor.seq) {
-            Some(index) => {
-                self.chunks[index].cursor_count -= 1;
-                self.chunks[index].ready_count -= u32::from(pace == Pace::Ready);
+        if cursor.seq < self.front_seq {
+            self.window.moved_pos = self.end.byte_pos;
+        }
+        match self.chunk_mut(cursor.seq) {
+            Some(chunk) => {
+                chunk.cursor_count -= 1;
+                chunk.ready_count -= u32::from(pace == Pace::Ready);
             }
             None => self.overrun_count -= 1,
         }
     }
 
-    /// Returns the index of a chunk by its number, or `None` when it has been let go.
+    /// Returns a chunk by its number, or `None` when it has been let go.
+    fn chunk(&self, seq: u64) -> Option<&Chunk> {
+        match self.index(seq) {
+            Some(index) => self.chunks.get(index),
+            None => self.window.chunks.get(self.window.index(seq)?),
+        }
+    }
+
+    fn chunk_mut(&mut self, seq: u64) -> Option<&mut Chunk> {
+        match self.index(seq) {
+            Some(index) => self.chunks.get_mut(index),
+            None => {
+                let index = self.window.index(seq)?;
+                self.window.chunks.get_mut(index)
+            }
+        }
+    }
+
+    /// Returns the index in `chunks` of a chunk by its number, or `None` when it is not there any more.
     fn index(&self, seq: u64) -> Option<usize> {
         usize::try_from(seq.checked_sub(self.front_seq)?).ok()
+    }
+
+    /// Tells whether a chunk is in the window, and messages behind the window have been let go.
+    fn is_frozen(&self, seq: u64) -> bool {
+        seq < self.front_seq && self.window.next_seq() < self.front_seq
     }
 
     fn open_seq(&self) -> u64 {
@@ -304,8 +415,8 @@ impl Log {
     }
 
     fn chunk_end(&self, seq: u64) -> Position {
-        let next = self.index(seq).and_then(|index| self.chunks.get(index + 1));
-        next.map_or(self.end, |next| next.start)
+        let end = if seq < self.front_seq { self.window.end } else { self.end };
+        self.chunk(seq + 1).map_or(end, |next| next.start)
     }
 
     /// Checks the invariants, in debug builds; once a block, since it looks at the whole log.
@@ -313,17 +424,21 @@ impl Log {
         if !cfg!(debug_assertions) {
             return;
         }
-        let (mut pos, last) = (self.chunks[0].start, self.chunks.len() - 1);
-        for (index, chunk) in self.chunks.iter().enumerate() {
-            assert_eq!(chunk.start, pos, "chunks are contiguous");
-            assert!(chunk.ready_count <= chunk.cursor_count);
-            let bytes = if index == last { &self.open[..] } else { &chunk.bytes[..] };
-            let (messages, rest) = Messages::split(bytes);
-            assert!(rest.is_empty(), "chunks hold whole messages");
-            pos = pos.after(bytes.len(), messages.count());
-        }
-        assert_eq!(pos, self.end, "the last chunk ends where the log does");
+        let last = self.chunks.len() - 1;
+        let live = self
+            .chunks
+            .iter()
+            .enumerate()
+            .map(|(index, chunk)| (chunk, if index == last { &self.open[..] } else { &chunk.bytes[..] }));
+        assert_eq!(check_chunks(self.chunks[0].start, live), self.end, "the last chunk ends where the log does");
         assert!(last == 0 || span(self.chunks[0].start, self.end) as u64 <= self.capacity);
+        if let Some(first) = self.window.chunks.front() {
+            let held = self.window.chunks.iter().map(|chunk| (chunk, &chunk.bytes[..]));
+            assert_eq!(check_chunks(first.start, held), self.window.end, "the window ends where it says");
+            assert!(first.cursor_count > 0, "the window begins where somebody reads");
+            assert!(span(first.start, self.window.end) as u64 <= self.window.capacity);
+            assert!(self.window.next_seq() <= self.front_seq && self.window.end <= self.chunks[0].start);
+        }
     }
 }
 
@@ -349,10 +464,33 @@ impl Stretch {
     }
 }
 
+impl Window {
+    /// Returns the index of a chunk by its number, or `None` when it is before the window.
+    fn index(&self, seq: u64) -> Option<usize> {
+        usize::try_from(seq.checked_sub(self.front_seq)?).ok()
+    }
+
+    /// Returns the number of the chunk that the window would take next.
+    fn next_seq(&self) -> u64 {
+        self.front_seq + self.chunks.len() as u64
+    }
+}
+
 impl Chunk {
     fn open_at(start: Position) -> Self {
         Self { start, bytes: Bytes::new(), cursor_count: 0, ready_count: 0 }
     }
+}
+
+/// Checks that chunks are whole messages without a gap from `start` on; returns where they end.
+fn check_chunks<'a>(start: Position, chunks: impl Iterator<Item = (&'a Chunk, &'a [u8])>) -> Position {
+    chunks.fold(start, |pos, (chunk, bytes)| {
+        assert_eq!(chunk.start, pos, "chunks are contiguous");
+        assert!(chunk.ready_count <= chunk.cursor_count);
+        let (messages, rest) = Messages::split(bytes);
+        assert!(rest.is_empty(), "chunks hold whole messages");
+        pos.after(bytes.len(), messages.count())
+    })
 }
 
 /// Returns how many bytes lie between two places that are both in memory.

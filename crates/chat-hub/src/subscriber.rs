@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::Position;
-use crate::hub::Shared;
+use crate::hub::{Shared, State};
 use crate::log::{Cursor, Stretch};
 
 /// Reads what is published, from the moment it joined on.
@@ -17,18 +17,13 @@ use crate::log::{Cursor, Stretch};
 #[derive(Debug)]
 pub struct Subscriber {
     shared: Arc<Shared>,
-    key: usize,
-    /// Where the next batch begins. The hub learns of it with the next call that locks it.
-    cursor: Cursor,
-    /// Where the subscription ends, if somebody said so.
-    limit: Option<Position>,
-    dropped: u64,
+    reader: Reader,
 }
 
 impl Subscriber {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let (key, cursor) = shared.lock().join();
-        Self { shared, key, cursor, limit: None, dropped: 0 }
+        Self { shared, reader: Reader { key, cursor, limit: None, dropped: 0, dropped_before: 0, is_disconnected: false } }
     }
 
     /// Waits for the next batch; `None` is the end: the hub was closed, or the end that was set is reached.
@@ -54,85 +49,64 @@ impl Subscriber {
     /// # });
     /// ```
     pub async fn next_batch(&mut self) -> Option<Batch<'_>> {
-        let read = poll_fn(|cx| self.poll_read(cx)).await;
-        read.map(|(dropped, stretch)| Batch { subscriber: self, stretch, dropped })
+        let stretch = poll_fn(|cx| self.poll_read(cx)).await;
+        stretch.map(|stretch| Batch { reader: &mut self.reader, stretch })
     }
 
     /// Polls for the next batch. See [`next_batch`](Self::next_batch).
     ///
     /// Costs a short lock and no allocation; up to two kilobytes of a batch may be copied out of the log.
     pub fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch<'_>>> {
-        self.poll_read(cx).map(|read| read.map(|(dropped, stretch)| Batch { subscriber: self, stretch, dropped }))
+        self.poll_read(cx).map(|stretch| stretch.map(|stretch| Batch { reader: &mut self.reader, stretch }))
     }
 
     /// Says that nothing more can be written for now: publishers do not wait for this subscriber, and publishing does not wake it,
     /// until its next read.
     ///
     /// When the log is about to overrun it, the task of `cx` is woken once, for its socket may have room again though nobody had the
-    /// time to notice. Publishers wait for the answer, which is to read on or to block again.
+    /// time to notice. Publishers wait for the answer, which is to read on or to block again. By [`Policy::Block`](crate::Policy::Block)
+    /// they wait anyway, and nobody asks.
     pub fn block(&mut self, cx: &mut Context<'_>) {
         let mut state = self.shared.lock();
-        state.block(self.key, self.cursor, Some(cx.waker()));
+        self.reader.block(&mut state, cx);
         self.shared.release(state);
     }
 
     /// Ends the subscription at a place in this hub's log: what was published before it is read, and then the end. If that is behind what
     /// was read already, or if it was told to end earlier, it ends there.
     pub fn end_at(&mut self, end: Position) {
-        self.limit = Some(self.limit.map_or(end, |limit| limit.min(end)));
+        self.reader.end_at(end);
     }
 
     /// Returns where the next batch begins, unless messages are dropped before.
     pub fn position(&self) -> Position {
-        self.cursor.pos
+        self.reader.cursor.pos
     }
 
     /// Returns how many messages this subscriber has lost. The count is exact.
     pub fn dropped(&self) -> u64 {
-        self.dropped
+        self.reader.dropped
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<(u64, Stretch)>> {
+    /// Tells whether the subscription has ended because this subscriber lagged, by [`Policy::Disconnect`](crate::Policy::Disconnect).
+    ///
+    /// A read finds out, and so does [`block`](Self::block): whoever is blocked is woken for it.
+    pub fn is_disconnected(&self) -> bool {
+        self.reader.is_disconnected
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Stretch>> {
         let mut state = self.shared.lock();
-        if self.has_ended() {
-            // Nobody is to wait for a subscriber that has read everything it ever will.
-            state.block(self.key, self.cursor, None);
-            self.shared.release(state);
-            return Poll::Ready(None);
-        }
-        state.read(self.key, self.cursor);
-        let mut dropped = 0;
-        if state.log.is_overrun(self.cursor) {
-            let resumed = self.shared.policy().resume(&state.log);
-            // What is beyond the end of the subscription was never to be delivered.
-            let end = self.limit.map_or(resumed.pos, |limit| limit.min(resumed.pos));
-            dropped = state.skip(self.key, resumed, end);
-            self.dropped += dropped;
-            self.cursor = resumed;
-        }
-        let stretch = state.log.read(self.cursor, self.limit);
-        let poll = if stretch.byte_len > 0 {
-            Poll::Ready(Some((dropped, stretch)))
-        } else if state.closed || self.has_ended() {
-            state.block(self.key, self.cursor, None);
-            Poll::Ready(None)
-        } else {
-            state.wait_to_read(self.key, cx.waker());
-            Poll::Pending
-        };
+        let poll = self.reader.poll_read(&mut state, cx);
         self.shared.release(state);
         poll
-    }
-
-    fn has_ended(&self) -> bool {
-        self.limit.is_some_and(|limit| limit <= self.cursor.pos)
     }
 }
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.leave(self.key, self.cursor);
+        state.leave(self.reader.key, self.reader.cursor);
         self.shared.release(state);
     }
 }
@@ -143,9 +117,8 @@ impl Drop for Subscriber {
 /// consumed: its messages are in the next one.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    subscriber: &'a mut Subscriber,
+    reader: &'a mut Reader,
     stretch: Stretch,
-    dropped: u64,
 }
 
 impl Batch<'_> {
@@ -163,7 +136,7 @@ impl Batch<'_> {
     /// Returns how many messages the subscriber lost right before this batch. What it lost before its end no batch tells, only
     /// [`Subscriber::dropped`].
     pub fn dropped(&self) -> u64 {
-        self.dropped
+        self.reader.dropped - self.reader.dropped_before
     }
 
     /// Says that the first `len` bytes have been written, and returns what the writer still owes: the rest of the message that `len`
@@ -177,7 +150,80 @@ impl Batch<'_> {
     pub fn consume(self, len: usize) -> Vec<u8> {
         assert!(len <= self.stretch.byte_len, "consumed {len} bytes of a batch of {}", self.stretch.byte_len);
         let (cursor, owed) = self.stretch.split_at(len);
-        self.subscriber.cursor = cursor;
+        self.reader.cursor = cursor;
+        self.reader.dropped_before = self.reader.dropped;
         owed.to_vec()
+    }
+}
+
+/// How far a subscriber has read. Its methods take the state that the hub's lock guards.
+#[derive(Debug)]
+struct Reader {
+    key: usize,
+    /// Where the next batch begins. The hub learns of it with the next call that locks it.
+    cursor: Cursor,
+    /// Where the subscription ends, if somebody said so.
+    limit: Option<Position>,
+    dropped: u64,
+    /// How many of these were lost before a batch that was consumed.
+    dropped_before: u64,
+    is_disconnected: bool,
+}
+
+impl Reader {
+    fn poll_read(&mut self, state: &mut State, cx: &mut Context<'_>) -> Poll<Option<Stretch>> {
+        if !self.has_ended() {
+            state.read(self.key, self.cursor);
+            self.resume_if_overrun(state);
+        }
+        if !self.has_ended() {
+            let stretch = state.log.read(self.cursor, self.limit);
+            if stretch.byte_len > 0 {
+                return Poll::Ready(Some(stretch));
+            }
+            if !state.closed {
+                state.wait_to_read(self.key, cx.waker());
+                return Poll::Pending;
+            }
+        }
+        // Nobody is to wait for a subscriber that has read everything it ever will.
+        state.end(self.key, self.cursor);
+        Poll::Ready(None)
+    }
+
+    fn block(&mut self, state: &mut State, cx: &mut Context<'_>) {
+        if self.has_ended() {
+            return state.end(self.key, self.cursor);
+        }
+        state.block(self.key, self.cursor, cx.waker());
+        if state.policy.tells_overrun() {
+            self.resume_if_overrun(state);
+        }
+    }
+
+    /// Goes on where the policy says if the log has overrun the cursor, or ends there.
+    fn resume_if_overrun(&mut self, state: &mut State) {
+        if !state.log.is_overrun(self.cursor) {
+            return;
+        }
+        let resumed = state.policy.resume(&state.log);
+        let cursor = resumed.unwrap_or_else(|| state.log.tail());
+        // What is beyond the end of the subscription was never to be delivered.
+        let end = self.limit.map_or(cursor.pos, |limit| limit.min(cursor.pos));
+        self.dropped += state.skip(self.key, cursor, end);
+        self.cursor = cursor;
+        if resumed.is_none() {
+            self.is_disconnected = true;
+            self.end_at(cursor.pos);
+            state.disconnect(self.key, cursor);
+        }
+    }
+
+    fn end_at(&mut self, end: Position) {
+        self.limit = Some(self.limit.map_or(end, |limit| limit.min(end)));
+    }
+
+    fn has_ended(&self) -> bool {
+        self.limit.is_some_and(|limit| limit <= self.cursor.pos)
     }
 }

@@ -8,6 +8,8 @@ mod fairness;
 mod lagging;
 /// The naive model that the hub is compared with.
 mod model;
+/// Every policy: what all have in common, and what each promises.
+mod policies;
 /// Publishing and reading when all goes well, and the end.
 mod reading;
 /// What the tests share.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use chat_hub::{Closed, Config, Hub, Position, Publisher, Subscriber};
+use chat_hub::{Closed, Config, Hub, Policy, Position, Publisher, Subscriber};
 use chat_proto::Messages;
 
 /// One step of a history.
@@ -55,10 +55,11 @@ impl Op {
     }
 }
 
-/// Checks one input of the fuzzer: `| capacity: u8 | operations: 3 bytes each |`.
+/// Checks one input of the fuzzer: `| shape: u8 | operations: 3 bytes each |`. The shape is the policy, and four times the capacity.
 pub(crate) fn check_input(input: &[u8]) {
-    let Some((&capacity, ops)) = input.split_first() else { return };
-    let mut model = Model::new(8192 + 512 * usize::from(capacity));
+    let Some((&shape, ops)) = input.split_first() else { return };
+    let policy = POLICIES[usize::from(shape % 4)];
+    let mut model = Model::new(8192 + 2048 * usize::from(shape / 4), policy);
     for op in ops.chunks_exact(3) {
         model.apply(Op::decode([op[0], op[1], op[2]]));
         model.check_wakes();
@@ -66,8 +67,13 @@ pub(crate) fn check_input(input: &[u8]) {
     model.finish();
 }
 
+/// The policies, in the order of a shape.
+const POLICIES: [Policy; 4] = [Policy::Oldest, Policy::Newest, Policy::Disconnect, Policy::Block];
+
 struct Model {
     hub: Hub,
+    policy: Policy,
+    /// The capacity without the window that a policy may have.
     capacity: u64,
     /// The longest stretch that the hub lets go at once, which it may count as unread although its end was read.
     block_len: u64,
@@ -80,6 +86,7 @@ struct Model {
     subscribers: Vec<ModelSubscriber>,
     /// What subscribers that are gone had delivered and dropped.
     gone: (u64, u64),
+    disconnected: u64,
     closed: bool,
 }
 
@@ -96,6 +103,10 @@ struct ModelSubscriber {
     waiting: bool,
     /// Whether it read last, and did not block since.
     ready: bool,
+    /// Whether its last read found the end.
+    ended: bool,
+    /// Up to where messages were published while nobody waited for it; an index into the log.
+    unawaited: usize,
     /// How many bytes it had to read when it last blocked.
     blocked_lag: Option<u64>,
     /// Index into the log: where it joined, and what it reads next.
@@ -108,6 +119,8 @@ struct ModelSubscriber {
     limit: Option<usize>,
     delivered: u64,
     dropped: u64,
+    /// How many of these no batch has told of yet.
+    untold: u64,
 }
 
 /// A waker that remembers.
@@ -127,12 +140,14 @@ impl Flag {
 }
 
 impl Model {
-    fn new(capacity: usize) -> Self {
-        let hub = Config::default().with_capacity(capacity).build().expect("a model's capacity is large enough");
+    fn new(capacity: usize, policy: Policy) -> Self {
+        let config = Config::default().with_capacity(capacity).with_policy(policy);
+        let hub = config.build().expect("a model's capacity is large enough");
         let publishers = (0..2).map(|_| ModelPublisher { real: hub.publisher(), woken: Arc::default(), pending: false }).collect();
         Self {
             hub,
-            capacity: capacity as u64,
+            policy,
+            capacity: if policy == Policy::Newest { capacity / 2 } else { capacity } as u64,
             block_len: (capacity / 16).min(64 * 1024) as u64,
             log: Vec::new(),
             byte_len: 0,
@@ -140,6 +155,7 @@ impl Model {
             publishers,
             subscribers: Vec::new(),
             gone: (0, 0),
+            disconnected: 0,
             closed: false,
         }
     }
@@ -166,7 +182,8 @@ impl Model {
         let run: Vec<Vec<u8>> = (0..usize::from(count)).map(|i| message(first + i, body_len)).collect();
         let wire = run.concat();
         let (mut messages, _) = Messages::split(&wire);
-        let lag_max = self.ready_lag_max();
+        // Who is further behind may have been woken for its end, and not been asked.
+        let lag_max = self.ready_lag_max(if self.policy == Policy::Disconnect { self.capacity - self.block_len } else { u64::MAX });
         let publisher = &mut self.publishers[index];
         publisher.woken = Arc::default();
         let waker = Waker::from(Arc::clone(&publisher.woken));
@@ -185,6 +202,10 @@ impl Model {
             Poll::Pending => assert!(!messages.is_empty(), "a run that was published is not pending"),
         }
         if published > 0 {
+            let policy = self.policy;
+            for subscriber in self.subscribers.iter_mut().filter(|subscriber| !subscriber.is_waited_for(policy)) {
+                subscriber.unawaited = self.log.len();
+            }
             let allowed = self.capacity / 2 + self.capacity / 16 + 256;
             assert!(lag_max <= allowed, "publishing went on while {lag_max} bytes were to be read");
             let asleep = self.subscribers.iter().find(|subscriber| subscriber.waiting && !subscriber.woken.is_set());
@@ -193,28 +214,28 @@ impl Model {
     }
 
     fn read(&mut self, index: usize, share: u8) {
+        let policy = self.policy;
         let subscriber = &mut self.subscribers[index];
-        let end = subscriber.limit.unwrap_or(self.log.len()).min(self.log.len());
-        let was_ready = subscriber.is_waited_for();
+        let was_waited_for = subscriber.was_waited_for(policy);
         subscriber.ready = true;
         subscriber.woken = Arc::default();
         let waker = Waker::from(Arc::clone(&subscriber.woken));
-        let may_lose = subscriber.blocked_lag.is_none_or(|lag| lag + self.block_len > self.capacity / 2);
         subscriber.seen_byte_pos = subscriber.byte_pos;
-        let lag = self.byte_len - subscriber.byte_pos;
         match subscriber.real.poll_batch(&mut Context::from_waker(&waker)) {
             Poll::Pending => {
+                self.lose(index, was_waited_for, None);
+                let subscriber = &mut self.subscribers[index];
                 assert_eq!(subscriber.next, self.log.len(), "a subscriber waits when it has read everything");
                 assert!(!self.closed && subscriber.limit.is_none_or(|limit| limit > subscriber.next));
                 subscriber.waiting = true;
             }
             Poll::Ready(None) => {
-                assert!(self.closed || subscriber.limit.is_some_and(|limit| limit <= self.log.len()), "only an end ends");
-                (subscriber.waiting, subscriber.ready) = (false, false);
-                if subscriber.next < end {
-                    assert!(!was_ready && lag > self.capacity - self.block_len, "a lag of {lag} bytes lost the rest");
-                    subscriber.skip(end - subscriber.next, &self.log);
-                }
+                self.lose(index, was_waited_for, None);
+                let subscriber = &mut self.subscribers[index];
+                let disconnected = subscriber.real.is_disconnected();
+                let has_ended = subscriber.limit.is_some_and(|limit| limit <= self.log.len());
+                assert!(self.closed || has_ended || disconnected, "only an end ends");
+                (subscriber.waiting, subscriber.ready, subscriber.ended) = (false, false, true);
             }
             Poll::Ready(Some(batch)) => {
                 subscriber.waiting = false;
@@ -223,36 +244,85 @@ impl Model {
                 assert!(!wire.is_empty() && wire.len() == batch.len());
                 let len = wire.len() * usize::from(share) / 255;
                 let owed = batch.consume(len);
-                if dropped > 0 {
-                    assert!(!was_ready && may_lose, "who could be written to lost {dropped} messages");
-                    assert!(lag > self.capacity - self.block_len, "a lag of {lag} bytes lost messages");
-                    subscriber.skip(usize::try_from(dropped).expect("a model's log is small"), &self.log);
-                    let lag = self.byte_len - subscriber.byte_pos;
-                    assert!(lag <= self.capacity / 2 + self.block_len, "it resumes in the middle, not {lag} bytes behind");
-                }
-                let (messages, rest) = Messages::split(&wire);
-                assert!(rest.is_empty(), "batches are whole messages");
-                assert_eq!(wire, self.log[subscriber.next..][..messages.count()].concat(), "in order, without a gap");
-                assert!(subscriber.next + messages.count() <= end, "not beyond the end");
-                let taken = [&wire[..len], &owed].concat();
-                let (messages, rest) = Messages::split(&taken);
-                assert!(rest.is_empty() && owed.len() < 256, "what is owed completes the message that was cut");
-                assert_eq!(taken, wire[..taken.len()]);
-                subscriber.deliver(messages.count(), taken.len());
+                self.lose(index, was_waited_for, Some(dropped));
+                self.deliver(index, &wire, len, &owed);
             }
         }
-        let subscriber = &self.subscribers[index];
-        assert_eq!(subscriber.real.dropped(), subscriber.dropped);
+    }
+
+    /// Checks what a subscriber lost in its last call to the hub; `told` is what its batch said.
+    fn lose(&mut self, index: usize, was_waited_for: bool, told: Option<u64>) {
+        let subscriber = &mut self.subscribers[index];
+        let lost = usize::try_from(subscriber.real.dropped() - subscriber.dropped).expect("a model's log is small");
+        subscriber.untold += lost as u64;
+        if let Some(told) = told {
+            assert_eq!(told, std::mem::take(&mut subscriber.untold), "a batch tells what was lost before it");
+        }
+        if lost == 0 {
+            return assert_eq!(subscriber.real.dropped(), subscriber.dropped);
+        }
+        let lag = self.byte_len - subscriber.byte_pos;
+        assert!(lag > self.capacity - self.block_len, "a lag of {lag} bytes lost messages");
+        assert!(
+            subscriber.blocked_lag.is_none_or(|lag| lag + self.block_len > self.capacity / 2),
+            "it was not asked before it lost {lost} messages"
+        );
+        subscriber.skip(lost, &self.log);
+        let end = subscriber.limit.map_or(self.log.len(), |limit| limit.min(self.log.len()));
+        match self.policy {
+            Policy::Oldest => {
+                assert!(!was_waited_for, "who could be written to lost {lost} messages");
+                let lag = self.byte_len - subscriber.byte_pos;
+                assert!(subscriber.next == end || lag <= self.capacity / 2 + self.block_len, "it resumes {lag} bytes behind");
+            }
+            Policy::Newest => {
+                assert_eq!(subscriber.next, end, "it jumps to the end");
+                assert!(
+                    !was_waited_for || subscriber.next <= subscriber.unawaited,
+                    "it lost what was published while it was waited for"
+                );
+            }
+            Policy::Disconnect => {
+                assert!(!was_waited_for, "who could be written to was disconnected");
+                assert_eq!(subscriber.next, end, "all that was left is lost");
+                assert!(subscriber.real.is_disconnected());
+                self.disconnected += 1;
+            }
+            _ => panic!("the policy {:?} loses nothing", self.policy),
+        }
+    }
+
+    /// Checks a batch of which `len` bytes were consumed.
+    fn deliver(&mut self, index: usize, wire: &[u8], len: usize, owed: &[u8]) {
+        let subscriber = &mut self.subscribers[index];
+        let end = subscriber.limit.map_or(self.log.len(), |limit| limit.min(self.log.len()));
+        let (messages, rest) = Messages::split(wire);
+        assert!(rest.is_empty(), "batches are whole messages");
+        assert_eq!(wire, self.log[subscriber.next..][..messages.count()].concat(), "in order, without a gap");
+        assert!(subscriber.next + messages.count() <= end, "not beyond the end");
+        let taken = [&wire[..len], owed].concat();
+        let (messages, rest) = Messages::split(&taken);
+        assert!(rest.is_empty() && owed.len() < 256, "what is owed completes the message that was cut");
+        assert_eq!(taken, wire[..taken.len()]);
+        subscriber.deliver(messages.count(), taken.len());
     }
 
     fn block(&mut self, index: usize) {
+        let policy = self.policy;
         let subscriber = &mut self.subscribers[index];
+        let was_waited_for = subscriber.was_waited_for(policy);
         subscriber.woken = Arc::default();
         let waker = Waker::from(Arc::clone(&subscriber.woken));
         subscriber.real.block(&mut Context::from_waker(&waker));
         subscriber.seen_byte_pos = subscriber.byte_pos;
-        subscriber.blocked_lag = Some(self.byte_len - subscriber.byte_pos);
         (subscriber.waiting, subscriber.ready) = (false, false);
+        if subscriber.ended {
+            return;
+        }
+        self.lose(index, was_waited_for, None);
+        let subscriber = &mut self.subscribers[index];
+        subscriber.blocked_lag = Some(self.byte_len - subscriber.byte_pos);
+        subscriber.ended = subscriber.real.is_disconnected() || subscriber.limit.is_some_and(|limit| limit <= subscriber.next);
     }
 
     fn join(&mut self) {
@@ -266,6 +336,9 @@ impl Model {
             woken: Arc::default(),
             waiting: false,
             ready: false,
+            ended: false,
+            unawaited: self.log.len(),
+            untold: 0,
             blocked_lag: None,
             joined: self.log.len(),
             next: self.log.len(),
@@ -291,19 +364,25 @@ impl Model {
         subscriber.limit = Some(subscriber.limit.map_or(message_count, |limit| limit.min(message_count)));
     }
 
-    /// How many bytes the slowest subscriber has to read that could be written to.
-    fn ready_lag_max(&self) -> u64 {
-        let ready = self.subscribers.iter().filter(|subscriber| subscriber.is_waited_for());
-        ready.map(|subscriber| self.byte_len - subscriber.seen_byte_pos).max().unwrap_or(0)
+    /// How many bytes the slowest subscriber has to read that could be written to; more than `limit` do not count.
+    fn ready_lag_max(&self, limit: u64) -> u64 {
+        let ready = self.subscribers.iter().filter(|subscriber| subscriber.is_waited_for(self.policy));
+        let lags = ready.map(|subscriber| self.byte_len - subscriber.seen_byte_pos);
+        lags.filter(|&lag| lag <= limit).max().unwrap_or(0)
     }
 
     /// Nobody sleeps who could go on: a publisher waits only for a subscriber that could be written to and is half the log behind.
     fn check_wakes(&self) {
         let half = self.capacity / 2;
-        let lag_max = self.ready_lag_max();
+        let lag_max = self.ready_lag_max(u64::MAX);
         for publisher in &self.publishers {
             let asleep = publisher.pending && !publisher.woken.is_set() && !self.closed;
             assert!(!asleep || lag_max + self.block_len > half, "a publisher sleeps and the largest lag is {lag_max}");
+        }
+        if self.policy == Policy::Disconnect {
+            let is_lost = |subscriber: &&ModelSubscriber| self.byte_len - subscriber.seen_byte_pos > self.capacity + self.block_len;
+            let mut asleep = self.subscribers.iter().filter(|subscriber| subscriber.blocked_lag.is_some() && !subscriber.ended);
+            assert!(asleep.all(|subscriber| !is_lost(&subscriber) || subscriber.woken.is_set()), "a blocked laggard is told");
         }
     }
 
@@ -315,12 +394,14 @@ impl Model {
         for index in 0..self.subscribers.len() {
             let end = self.subscribers[index].limit.unwrap_or(self.log.len());
             let end = end.max(self.subscribers[index].joined);
-            while self.subscribers[index].next < end {
+            while self.subscribers[index].next < end && !self.subscribers[index].real.is_disconnected() {
                 self.read(index, 255);
             }
             self.read(index, 255);
             let subscriber = &self.subscribers[index];
-            let read_len = subscriber.next.max(end) - subscriber.joined;
+            // Nothing that was published after its disconnection was for it.
+            let end = if subscriber.real.is_disconnected() { subscriber.next } else { subscriber.next.max(end) };
+            let read_len = end - subscriber.joined;
             assert_eq!(subscriber.delivered + subscriber.dropped, read_len as u64, "the counts add up");
             delivered += subscriber.delivered;
             dropped += subscriber.dropped;
@@ -328,14 +409,22 @@ impl Model {
         let stats = self.hub.stats();
         assert_eq!((stats.published, stats.dropped), (self.log.len() as u64, dropped));
         assert_eq!(stats.delivered, delivered);
-        assert_eq!(stats.subscriber_count, self.subscribers.len());
+        assert_eq!((stats.subscriber_count, stats.disconnected), (self.subscribers.len(), self.disconnected));
     }
 }
 
 impl ModelSubscriber {
     /// Whether publishers wait for it: it reads on, or it was asked whether it can.
-    fn is_waited_for(&self) -> bool {
-        self.ready || (self.blocked_lag.is_some() && self.woken.is_set())
+    fn is_waited_for(&self, policy: Policy) -> bool {
+        match policy {
+            Policy::Block => !self.ended,
+            _ => self.ready || (self.blocked_lag.is_some() && self.woken.is_set()),
+        }
+    }
+
+    /// Whether publishers waited for it, as far as that is known: by `Disconnect` it is woken for its end, too.
+    fn was_waited_for(&self, policy: Policy) -> bool {
+        if policy == Policy::Disconnect { self.ready } else { self.is_waited_for(policy) }
     }
 
     /// Moves it over messages that the hub dropped, which it did in a call.
