@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chat_hub::{Config, Hub, Policy};
 use clap::Parser;
 use tracing_subscriber::filter::Targets;
 
@@ -11,7 +12,8 @@ use crate::limits::{self, LimitsError};
 /// A broadcast chat server: forwards every message to every client, in one order that all clients agree on.
 ///
 /// A message is one byte with the length of its body, and the body of 0 to 255 bytes. Every message goes to every connected client,
-/// its sender included. A client that does not keep up loses messages, the oldest first and only whole ones; nobody waits for it.
+/// its sender included. Nobody waits for a client that does not keep up: it loses messages, the oldest first and only whole ones, unless
+/// --drop-policy says otherwise. A client that keeps up loses nothing.
 ///
 /// When clients can connect, the server prints `listening on ADDRESS` to stdout, and nothing else there ever.
 #[derive(Debug, Parser)]
@@ -25,6 +27,19 @@ pub(crate) struct Args {
     /// files has room for]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_clients: Option<u32>,
+
+    /// What happens to a client that does not take its messages for longer than the log lasts
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
+    drop_policy: DropPolicy,
+
+    /// How many bytes of messages are kept for clients that are behind; all clients share them
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = parse_log_bytes)]
+    log_bytes: usize,
+
+    /// Close a client that takes nothing for so long while there is something for it; 0 is never [default: 10 with the policy block, 0
+    /// with others]
+    #[arg(long, value_name = "SECONDS")]
+    stall_timeout: Option<u32>,
 
     /// On SIGINT or SIGTERM, how long clients have to take what the server still holds for them
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
@@ -41,14 +56,62 @@ impl Args {
         limits::client_count_max(self.max_clients.map(|count| count as usize))
     }
 
+    /// Makes the hub of all clients.
+    pub(crate) fn hub(&self) -> Hub {
+        let config = Config::default().with_capacity(self.log_bytes).with_policy(self.drop_policy.policy());
+        config.build().expect("the capacity was checked when it was parsed")
+    }
+
+    /// Returns how long a client may take nothing, if there is a limit.
+    pub(crate) fn stall_timeout(&self) -> Option<Duration> {
+        let default = if self.drop_policy == DropPolicy::Block { STALL_TIMEOUT_BLOCK } else { 0 };
+        let seconds = self.stall_timeout.unwrap_or(default);
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+    }
+
     pub(crate) fn drain_timeout(&self) -> Duration {
         Duration::from_secs(self.drain_timeout.into())
     }
 }
 
+/// What happens to a client that does not keep up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum DropPolicy {
+    /// It loses the oldest messages that it has not taken
+    #[default]
+    Oldest,
+    /// It gets what was there for it when it fell behind, and loses newer messages
+    Newest,
+    /// Its connection is closed
+    Disconnect,
+    /// All senders wait for it; nothing is lost
+    Block,
+}
+
+impl DropPolicy {
+    fn policy(self) -> Policy {
+        match self {
+            Self::Oldest => Policy::Oldest,
+            Self::Newest => Policy::Newest,
+            Self::Disconnect => Policy::Disconnect,
+            Self::Block => Policy::Block,
+        }
+    }
+}
+
+fn parse_log_bytes(text: &str) -> Result<usize, String> {
+    let bytes = text.parse().map_err(|_| "a number of bytes is needed, like 8388608".to_owned())?;
+    Config::default().with_capacity(bytes).build().map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
 fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:8080")
 }
+
+/// After how many seconds a client that takes nothing is closed when everybody waits for it. Short enough that the others do not leave;
+/// a judgement.
+const STALL_TIMEOUT_BLOCK: u32 = 10;
 
 const AFTER_HELP: &str = "\
 Try it:

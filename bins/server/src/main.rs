@@ -5,6 +5,7 @@ mod limits;
 mod runtime;
 mod server;
 mod socket;
+mod watched;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
 /// Serves until a signal says to end. Other threads do all the work; this one waits for the signal.
 fn run(args: &Args) -> Result<(), StartError> {
     let mut signals = terminating_signals().map_err(StartError::Signals)?;
-    let server = Server::start(args.address, args.client_count_max()?)?;
+    let server = Server::start(args)?;
     print_ready_line(&server);
     signals.forever().next();
     tracing::info!("ending");

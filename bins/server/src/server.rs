@@ -15,9 +15,11 @@ use chat_session::Session;
 use futures::executor::block_on;
 use tracing::{debug, info, warn};
 
+use crate::args::Args;
 use crate::limits::LimitsError;
 use crate::runtime;
 use crate::socket::Socket;
+use crate::watched::Watched;
 
 /// A server that accepts clients and serves them.
 #[derive(Debug)]
@@ -53,15 +55,17 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 impl Server {
-    /// Listens on `address` and serves at most `client_count_max` clients at a time.
-    pub(crate) fn start(address: SocketAddr, client_count_max: usize) -> Result<Self, StartError> {
+    /// Listens, and serves clients as the arguments say.
+    pub(crate) fn start(args: &Args) -> Result<Self, StartError> {
+        let (address, client_count_max) = (args.address, args.client_count_max()?);
         let listen = |source| StartError::Listen { address, source };
         let listener = StdTcpListener::bind(address).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         runtime::start().map_err(StartError::Threads)?;
-        let hub = Hub::default();
         let (session, sessions) = channel::bounded(1);
-        let acceptor = Acceptor { hub: hub.clone(), session, client_count_max, is_failing: false, is_full: false };
+        let hub = args.hub();
+        let stall_timeout = args.stall_timeout();
+        let acceptor = Acceptor { hub: hub.clone(), session, client_count_max, stall_timeout, is_failing: false, is_full: false };
         let accepting = runtime::spawn(acceptor.run(listener.into()));
         info!("serving at most {client_count_max} clients");
         Ok(Self { address, hub, accepting, sessions })
@@ -82,7 +86,7 @@ impl Server {
             }
         });
         let stats = self.hub.stats();
-        info!(stats.published, stats.delivered, stats.dropped, "ended");
+        info!(stats.published, stats.delivered, stats.dropped, stats.disconnected, "ended");
     }
 }
 
@@ -93,6 +97,7 @@ struct Acceptor {
     /// Cloned into every session, so that the sessions are counted and their end is seen.
     session: Sender<Infallible>,
     client_count_max: usize,
+    stall_timeout: Option<Duration>,
     /// Whether accepting fails, and whether there are too many clients; each is logged when it begins, not with every client.
     is_failing: bool,
     is_full: bool,
@@ -135,11 +140,12 @@ impl Acceptor {
             Err(error) => return debug!(%peer, "a client left before it was served: {error}"),
         };
         debug!(%peer, "connected");
-        let (hub, alive) = (self.hub.clone(), self.session.clone());
+        let (hub, alive, stall_timeout) = (self.hub.clone(), self.session.clone(), self.stall_timeout);
         let serving = runtime::spawn(async move {
             // The client joins when its session is run for the first time: nothing can overrun it before it has its turn.
-            match Session::new(socket, &hub).await {
+            match Watched::new(Session::new(socket, &hub), stall_timeout).await {
                 Ok(summary) => debug!(%peer, summary.published, summary.dropped, "left"),
+                Err(ended) if ended.is_for_slowness() => info!(%peer, "closed: {ended}"),
                 Err(error) => debug!(%peer, "left: {error}"),
             }
             drop(alive);

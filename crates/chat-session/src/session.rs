@@ -66,6 +66,24 @@ impl<S> Session<S> {
         Self { stream, reader, writer: Writer::new(subscriber), stage: Stage::Serving }
     }
 
+    /// Tells whether the client's stream took nothing when it was last tried.
+    ///
+    /// A session has no clock. Whoever has one can end a client that stays blocked for too long without more being
+    /// [written](Self::written); under [`Policy::Block`](chat_hub::Policy::Block) somebody must.
+    pub fn is_blocked(&self) -> bool {
+        self.writer.is_blocked()
+    }
+
+    /// Returns how many bytes the client's stream has taken.
+    pub fn written(&self) -> u64 {
+        self.writer.written()
+    }
+
+    /// Returns how many messages the client has lost so far.
+    pub fn dropped(&self) -> u64 {
+        self.writer.dropped()
+    }
+
     fn summary(&self) -> Summary {
         Summary { published: self.reader.message_count(), dropped: self.writer.dropped() }
     }
@@ -77,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.stage = match self.stage {
             Stage::Serving => ready!(self.poll_serve(cx))?,
             Stage::Draining(end) => {
-                ready!(self.writer.poll_turn(cx, &mut self.stream)).map_err(SessionError::Write)?;
+                ready!(self.writer.poll_turn(cx, &mut self.stream))?;
                 Stage::Closing(end)
             }
             Stage::Closing(end) => {
@@ -95,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Writes first, so that what this turn reads goes out with what other sessions read in theirs.
     fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stage, SessionError>> {
-        if self.writer.poll_turn(cx, &mut self.stream).map_err(SessionError::Write)?.is_ready() {
+        if self.writer.poll_turn(cx, &mut self.stream)?.is_ready() {
             return Poll::Ready(Ok(Stage::Closing(ReadEnd::HubClosed)));
         }
         let end = ready!(self.reader.poll_turn(cx, &mut self.stream)).map_err(SessionError::Read)?;
@@ -149,6 +167,9 @@ pub enum SessionError {
     /// The stream could not be written to: as a rule the client is gone.
     #[error("cannot write to the client: {0}")]
     Write(#[source] io::Error),
+    /// The client did not keep up, and the hub's policy is to disconnect such clients.
+    #[error("the client did not keep up, and the policy is to disconnect")]
+    Lagged,
 }
 
 /// How many reads a turn throws away at most. A judgement, for fairness to other sessions.

@@ -9,6 +9,7 @@ use chat_hub::{Batch, Position, Subscriber};
 use futures::io::AsyncWrite;
 use futures::task::waker_ref;
 
+use crate::SessionError;
 use crate::flag::Flag;
 
 /// Writes everything that is published to a stream.
@@ -21,18 +22,24 @@ pub(crate) struct Writer {
     is_blocked: bool,
     /// Whether the stream may hold bytes back.
     is_unflushed: bool,
+    /// How many bytes the stream has taken.
+    written: u64,
     /// The rest of a message whose beginning has been written. It is kept here, so that a session that waits holds none of the log.
     owed: Vec<u8>,
 }
 
 impl Writer {
     pub(crate) fn new(subscriber: Subscriber) -> Self {
-        Self { subscriber, writable: Flag::new(), is_blocked: false, is_unflushed: false, owed: Vec::new() }
+        Self { subscriber, writable: Flag::new(), is_blocked: false, is_unflushed: false, written: 0, owed: Vec::new() }
     }
 
     /// Writes for a turn: until everything is written, the stream takes nothing more, or [`WRITE_LEN`] bytes or more were written. In the
     /// last case the task has been woken. It is ready once all there will ever be has been written.
-    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, mut stream: impl AsyncWrite + Unpin) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut stream: impl AsyncWrite + Unpin,
+    ) -> Poll<Result<(), SessionError>> {
         if self.is_blocked && !self.writable.lower(cx.waker()) {
             return Poll::Pending;
         }
@@ -40,10 +47,11 @@ impl Writer {
         let mut budget = WRITE_LEN;
         while budget > 0 {
             match self.poll_write(cx, &mut stream) {
+                _ if self.subscriber.is_disconnected() => return Poll::Ready(Err(SessionError::Lagged)),
                 Poll::Ready(Ok(0)) => return self.poll_flush(cx, stream),
                 Poll::Ready(Ok(len)) => budget = budget.saturating_sub(len),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(SessionError::Write(error))),
                 Poll::Pending if self.is_blocked => return Poll::Pending,
                 Poll::Pending => {
                     ready!(self.poll_flush(cx, stream))?;
@@ -58,6 +66,16 @@ impl Writer {
     /// Ends the writing at a place in the log.
     pub(crate) fn end_at(&mut self, end: Position) {
         self.subscriber.end_at(end);
+    }
+
+    /// Tells whether the stream took nothing when it was last tried.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.is_blocked
+    }
+
+    /// Returns how many bytes the stream has taken.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
     }
 
     /// Returns how many messages the client has lost.
@@ -87,6 +105,7 @@ impl Writer {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(len)) => {
                 self.is_unflushed = true;
+                self.written += len as u64;
                 Poll::Ready(Ok(len))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -105,9 +124,9 @@ impl Writer {
     }
 
     /// Sees to it that what was written is on its way.
-    fn poll_flush(&mut self, cx: &mut Context<'_>, mut stream: impl AsyncWrite + Unpin) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>, mut stream: impl AsyncWrite + Unpin) -> Poll<Result<(), SessionError>> {
         if self.is_unflushed {
-            ready!(Pin::new(&mut stream).poll_flush(cx))?;
+            ready!(Pin::new(&mut stream).poll_flush(cx)).map_err(SessionError::Write)?;
             self.is_unflushed = false;
         }
         Poll::Ready(Ok(()))

@@ -79,6 +79,15 @@ impl Server {
         (status, printed)
     }
 
+    /// Ends the server; returns what it logged.
+    pub(crate) fn end(mut self) -> String {
+        self.signal(Signal::TERM);
+        let mut log = String::new();
+        self.child.stderr.as_mut().unwrap().read_to_string(&mut log).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        log
+    }
+
     /// Asserts that the server still runs and serves.
     #[track_caller]
     pub(crate) fn assert_serves(&mut self) {
@@ -171,6 +180,22 @@ impl Client {
     #[track_caller]
     pub(crate) fn receive_all(&mut self) -> Vec<Vec<u8>> {
         std::iter::from_fn(|| self.try_receive()).collect()
+    }
+
+    /// Receives one message, or `None` when the server has closed or cut the connection.
+    pub(crate) fn receive_until_cut(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(body) = self.decoder.next_body() {
+                return Some(body.as_bytes().to_vec());
+            }
+            match self.stream.read(self.decoder.spare()) {
+                Ok(0) => return None,
+                Ok(len) => self.decoder.advance(len),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("cannot receive: {error}"),
+            }
+        }
     }
 
     /// Tells whether the server has closed the connection without sending anything.
