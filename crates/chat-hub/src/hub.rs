@@ -289,13 +289,13 @@ impl State {
         self.advance(key, cursor, Pace::Ready);
     }
 
-    /// Notes that a subscriber has got to `cursor` and cannot go on; `waker` is asked whether that is still so.
-    pub(crate) fn block(&mut self, key: usize, cursor: Cursor, waker: &Waker) {
+    /// Notes that a subscriber has got to `cursor` and cannot go on; `waker`, if any, is asked whether that is still so.
+    pub(crate) fn block(&mut self, key: usize, cursor: Cursor, waker: Option<&Waker>) {
         let answered_pos = self.log.end().byte_pos() + self.log.capacity() / ASKS_PER_LOG;
         let pace = self.policy.pace_when_full();
         let slot = &mut self.slots[key];
         // Publishers who wait for it have no question.
-        slot.blocked = (pace == Pace::Blocked).then(|| (waker.clone(), answered_pos));
+        slot.blocked = waker.filter(|_| pace == Pace::Blocked).map(|waker| (waker.clone(), answered_pos));
         self.readers.take(&mut slot.ticket);
         self.advance(key, cursor, pace);
     }

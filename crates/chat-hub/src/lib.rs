@@ -9,6 +9,17 @@
 //! not encode or decode either; that is [chat-proto](chat_proto)'s work, whose [`Messages`](chat_proto::Messages) prove that what is
 //! published is whole.
 //!
+//! # Three ways of waiting
+//!
+//! | You have | Publish | Read | When the socket is full |
+//! |---|---|---|---|
+//! | async tasks | [`Publisher::publish`] | [`Subscriber::next_batch`] | [`Subscriber::block`] |
+//! | threads | [`Publisher::publish_blocking`] | [`Subscriber::next_batch_blocking`] | [`Subscriber::block_unasked`], before the write |
+//! | an event loop | [`Publisher::poll_publish`] | [`Subscriber::poll_batch`] | [`Subscriber::block`] |
+//!
+//! For an event loop, a waker is whatever makes its wait end and tells whose turn it is: implement [`Wake`](std::task::Wake) for it. To
+//! try without waiting, poll with [`Waker::noop`](std::task::Waker::noop). The directory `examples` has a server for each.
+//!
 //! # Order
 //!
 //! There is one log, so there is one order. Every subscriber sees a subsequence of it: all messages from its joining on, but for those
@@ -72,6 +83,7 @@
 //! ```
 #![warn(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod blocking;
 mod hub;
 mod log;
 mod policy;

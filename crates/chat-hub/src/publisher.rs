@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use chat_proto::Messages;
 
 use crate::Position;
+use crate::blocking;
 use crate::hub::Shared;
 use crate::wait::Ticket;
 
@@ -52,6 +53,15 @@ impl Publisher {
     /// ```
     pub async fn publish(&mut self, mut messages: Messages<'_>) -> Result<Position, Closed> {
         poll_fn(|cx| self.poll_publish(cx, &mut messages)).await
+    }
+
+    /// Publishes messages as [`publish`](Self::publish) does; the thread is parked while it waits. Not for async tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when the hub was closed; what had not been published by then is not published.
+    pub fn publish_blocking(&mut self, mut messages: Messages<'_>) -> Result<Position, Closed> {
+        blocking::wait(|cx| self.poll_publish(cx, &mut messages))
     }
 
     /// Publishes as many of `messages` as may be published now and takes those off its front; is pending while some are left.

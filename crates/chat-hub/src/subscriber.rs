@@ -2,9 +2,10 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::Position;
+use crate::blocking;
 use crate::hub::{Shared, State};
 use crate::log::{Cursor, Stretch};
 
@@ -53,6 +54,33 @@ impl Subscriber {
         stretch.map(|stretch| Batch { reader: &mut self.reader, stretch })
     }
 
+    /// Waits for the next batch as [`next_batch`](Self::next_batch) does; the thread is parked while it waits. Not for async tasks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_hub::Hub;
+    /// use chat_proto::Messages;
+    ///
+    /// let hub = Hub::default();
+    /// let mut subscriber = hub.subscribe();
+    /// let publishing = std::thread::spawn(move || {
+    ///     let (messages, _) = Messages::split(b"\x05hello");
+    ///     hub.publisher().publish_blocking(messages).unwrap();
+    ///     hub.close();
+    /// });
+    /// let batch = subscriber.next_batch_blocking().unwrap();
+    /// assert_eq!(batch.chunks().flatten().copied().collect::<Vec<u8>>(), b"\x05hello");
+    /// let len = batch.len();
+    /// batch.consume(len);
+    /// assert!(subscriber.next_batch_blocking().is_none());
+    /// publishing.join().unwrap();
+    /// ```
+    pub fn next_batch_blocking(&mut self) -> Option<Batch<'_>> {
+        let stretch = blocking::wait(|cx| self.poll_read(cx))?;
+        Some(Batch { reader: &mut self.reader, stretch })
+    }
+
     /// Polls for the next batch. See [`next_batch`](Self::next_batch).
     ///
     /// Costs a short lock and no allocation; up to two kilobytes of a batch may be copied out of the log.
@@ -68,7 +96,18 @@ impl Subscriber {
     /// they wait anyway, and nobody asks.
     pub fn block(&mut self, cx: &mut Context<'_>) {
         let mut state = self.shared.lock();
-        self.reader.block(&mut state, cx);
+        self.reader.block(&mut state, Some(cx.waker()));
+        self.shared.release(state);
+    }
+
+    /// Says that this subscriber does not read for a while and cannot be asked about it: publishers do not wait for it until its next
+    /// read.
+    ///
+    /// For threads, before a write that may wait for the socket. Prefer [`block`](Self::block) where a wake can be heeded: it says so
+    /// only of a socket that is full, and does not lose what there was time to write.
+    pub fn block_unasked(&mut self) {
+        let mut state = self.shared.lock();
+        self.reader.block(&mut state, None);
         self.shared.release(state);
     }
 
@@ -191,11 +230,11 @@ impl Reader {
         Poll::Ready(None)
     }
 
-    fn block(&mut self, state: &mut State, cx: &mut Context<'_>) {
+    fn block(&mut self, state: &mut State, waker: Option<&Waker>) {
         if self.has_ended() {
             return state.end(self.key, self.cursor);
         }
-        state.block(self.key, self.cursor, cx.waker());
+        state.block(self.key, self.cursor, waker);
         if state.policy.tells_overrun() {
             self.resume_if_overrun(state);
         }
