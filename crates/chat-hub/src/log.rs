@@ -77,7 +77,7 @@ pub(crate) enum Pace {
 /// A stretch of the log for one subscriber to write.
 #[derive(Debug)]
 pub(crate) struct Stretch {
-    pub(crate) pieces: SmallVec<[Piece; 2]>,
+    pub(crate) pieces: SmallVec<[Piece; 1]>,
     pub(crate) byte_len: usize,
     /// Where the stretch ends.
     pub(crate) end: Cursor,
