@@ -4,7 +4,7 @@
 use std::{hint::black_box, io};
 
 use bytes::{Bytes, BytesMut};
-use chat_proto::{BODY_LEN_MAX, Body, BodyBytes, Codec, Decoder, Encoder, Messages, blocking, futures as over_futures};
+use chat_proto::{BODY_LEN_MAX, Body, BodyBytes, Codec, Decoder, Encoder, Messages, blocking, futures_io};
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
 use futures::{FutureExt, SinkExt, StreamExt};
 
@@ -201,9 +201,9 @@ fn read(criterion: &mut Criterion) {
                 count += messages.iter().map(black_box).count();
             }
         });
-        rows.row("futures_stream", count, || drain_stream(over_futures::Reader::new(placed.next())));
+        rows.row("futures_stream", count, || drain_stream(futures_io::Reader::new(placed.next())));
         rows.row("futures_runs", count, || {
-            let mut reader = over_futures::Reader::new(placed.next());
+            let mut reader = futures_io::Reader::new(placed.next());
             let mut count = 0;
             loop {
                 let messages = ready(reader.next_messages()).expect("memory does not fail");
@@ -323,14 +323,14 @@ fn write(criterion: &mut Criterion) {
             blocking.flush().expect("a sink does not fail");
             count
         });
-        let mut over_futures = over_futures::Writer::new(futures::io::sink());
+        let mut sink = futures_io::Writer::new(futures::io::sink());
         rows.row("futures_sink", count, || {
             let mut count = 0;
             for &body in black_box(&bodies) {
-                ready(over_futures.feed(body)).expect("a sink does not fail");
+                ready(sink.feed(body)).expect("a sink does not fail");
                 count += 1;
             }
-            ready(over_futures.flush()).expect("a sink does not fail");
+            ready(sink.flush()).expect("a sink does not fail");
             count
         });
         let mut ours = tokio_util::codec::FramedWrite::new(tokio::io::sink(), Codec);

@@ -7,7 +7,7 @@ use std::{env, error::Error, ffi::OsString, net::Shutdown, process::ExitCode};
 
 use async_std::{net::TcpStream, task};
 use chat_proto::Body;
-use chat_proto::futures::{Reader, Writer};
+use chat_proto::futures_io::{Reader, Writer};
 use futures::{SinkExt, TryStreamExt, future::try_join};
 
 fn main() -> ExitCode {

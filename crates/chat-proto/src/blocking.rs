@@ -1,7 +1,8 @@
 //! Messages over [`std::io`]: for threads, files and pipes.
 //!
 //! Both ends buffer, so give them the bare stream. What the other end of a connection does is seen in [`ReadError`] and
-//! [`io::Error`] alone; no bytes of a peer can make them panic.
+//! [`io::Error`] alone; no bytes of a peer can make them panic. They do panic when a stream claims that it moved more bytes than it was
+//! given.
 //!
 //! # Examples
 //!
@@ -30,12 +31,14 @@ use crate::{Body, Decoder, Encoder, MESSAGE_LEN_MAX, Messages, ReadError};
 
 /// Reads messages from a stream.
 ///
-/// A read that was interrupted is repeated. After any other error, [`WouldBlock`](io::ErrorKind::WouldBlock) among them, reading goes
-/// on where it stopped.
+/// A read that was interrupted is repeated. After any other error of the stream, [`WouldBlock`](io::ErrorKind::WouldBlock) among them,
+/// reading goes on where it stopped. After an unfinished message the reader is at its end, whatever the stream does.
 #[derive(Debug)]
 pub struct Reader<R> {
     stream: R,
     decoder: Decoder<Box<[u8]>>,
+    /// Whether the stream ended inside a message: what came behind that would be read as if a message began there.
+    is_cut: bool,
 }
 
 impl<R: Read> Reader<R> {
@@ -47,7 +50,7 @@ impl<R: Read> Reader<R> {
     /// Makes a reader with a buffer of `len` bytes, or of [`MESSAGE_LEN_MAX`] if that is more.
     pub fn with_buf_len(stream: R, len: usize) -> Self {
         let decoder = Decoder::with_buf(buf(len)).expect("the buffer has room for the longest message");
-        Self { stream, decoder }
+        Self { stream, decoder, is_cut: false }
     }
 
     /// Takes the next body; waits for it if it has not arrived. Returns `None` when the stream ended, on a message boundary.
@@ -73,9 +76,13 @@ impl<R: Read> Reader<R> {
 
     /// Reads until there is a body to take or the stream ends.
     fn fill(&mut self) -> Result<(), ReadError> {
-        while !self.decoder.has_body() {
+        while !self.decoder.has_body() && !self.is_cut {
             match self.stream.read(self.decoder.spare()) {
-                Ok(0) => return Ok(self.decoder.finish()?),
+                Ok(0) => {
+                    let finished = self.decoder.finish();
+                    self.is_cut = finished.is_err();
+                    return Ok(finished?);
+                }
                 Ok(len) => self.decoder.advance(len),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
@@ -89,6 +96,11 @@ impl<R> Reader<R> {
     /// Returns the stream. Reading from it takes bytes out of the middle.
     pub fn stream(&self) -> &R {
         &self.stream
+    }
+
+    /// Returns the stream, for its settings. Reading from it takes bytes out of the middle.
+    pub fn stream_mut(&mut self) -> &mut R {
+        &mut self.stream
     }
 
     /// Returns the stream. What had arrived and was not taken is lost.
@@ -177,6 +189,11 @@ impl<W> Writer<W> {
     /// Returns the stream. Writing to it puts bytes before what is collected.
     pub fn stream(&self) -> &W {
         &self.stream
+    }
+
+    /// Returns the stream, for its settings. Writing to it puts bytes before what is collected.
+    pub fn stream_mut(&mut self) -> &mut W {
+        &mut self.stream
     }
 
     /// Returns the stream. What was collected and not sent is lost.

@@ -6,8 +6,8 @@ use crate::{Body, BodyTooLong, HEADER_LEN, messages::first_message_len};
 
 /// A [`Body`] that shares the memory it was received in, for passing on to tasks and channels.
 ///
-/// Cloning one, or taking it out of a buffer, copies and allocates nothing: it counts a reference. As long as one lives, so does the
-/// whole buffer that it was received in. `BodyBytes::from(body)` copies, where that is too much.
+/// Cloning one, or taking it out of a buffer, copies nothing: it counts a reference, and allocates the count once a buffer. As long as one
+/// lives, so does the whole buffer that it was received in, some 8 KiB as a rule. `BodyBytes::from(body)` copies, where that is too much.
 ///
 /// # Examples
 ///
@@ -43,6 +43,7 @@ impl BodyBytes {
     /// Takes the first message off `received`, which begin on a message boundary, and returns its body.
     ///
     /// Returns `None`, and leaves `received` as they are, until the message is whole.
+    #[must_use = "the body is taken; it cannot be had again"]
     pub fn split_from(received: &mut BytesMut) -> Option<Self> {
         let len = first_message_len(received)?;
         let mut bytes = received.split_to(len).freeze();

@@ -4,12 +4,13 @@ use std::io;
 
 use bytes::{BufMut, BytesMut};
 
-use crate::{Body, BodyBytes, MESSAGE_LEN_MAX, ReadError, Unfinished};
+use crate::{Body, BodyBytes, ReadError, Unfinished};
 
 /// The codec for the `Framed` types of tokio-util and of asynchronous-codec.
 ///
-/// It decodes to [`BodyBytes`], which share the buffer they were received in, and encodes [`Body`]. After an error of the stream,
-/// decoding goes on where it stopped; after [`ReadError::Unfinished`] the stream is at its end.
+/// It decodes to [`BodyBytes`], which share the buffer they were received in, and encodes [`Body`]. After an error of the stream, decoding
+/// goes on where it stopped, in tokio-util's `Framed` behind one `None`. After [`ReadError::Unfinished`] the stream is at its end: read no
+/// more from it, for a codec cannot tell what comes behind from a message.
 ///
 /// # Examples
 ///
@@ -70,11 +71,7 @@ pub struct Codec;
 
 impl Codec {
     fn decode(received: &mut BytesMut) -> Option<BodyBytes> {
-        let body = BodyBytes::split_from(received);
-        if body.is_none() && received.capacity() < MESSAGE_LEN_MAX {
-            received.reserve(MESSAGE_LEN_MAX);
-        }
-        body
+        BodyBytes::split_from(received)
     }
 
     fn decode_eof(received: &mut BytesMut) -> Result<Option<BodyBytes>, ReadError> {

@@ -1,5 +1,7 @@
 //! Decoding a stream that arrives in pieces.
 
+use core::fmt;
+
 use crate::{Body, BufferTooSmall, HEADER_LEN, MESSAGE_LEN_MAX, Messages, messages::first_message_len};
 
 /// Decodes a stream that arrives in pieces of any size.
@@ -9,8 +11,8 @@ use crate::{Body, BufferTooSmall, HEADER_LEN, MESSAGE_LEN_MAX, Messages, message
 /// [`finish`](Self::finish) tells whether it ended on a message boundary.
 ///
 /// The storage `B` is anything that holds bytes: an array, a `Vec`, a slice of yours. It must have room for the longest message,
-/// [`MESSAGE_LEN_MAX`] bytes; a larger one takes more bytes a read. Each byte is written once, by the reader, and moved at most once
-/// more, when it belongs to the message that the end of the buffer cut.
+/// [`MESSAGE_LEN_MAX`] bytes; a larger one takes more bytes a read. Bytes that wait are moved only when as many have been taken, or when they
+/// are the message that the end of the buffer cut, so the cost of a message does not grow with the buffer.
 ///
 /// # Examples
 ///
@@ -36,7 +38,7 @@ use crate::{Body, BufferTooSmall, HEADER_LEN, MESSAGE_LEN_MAX, Messages, message
 /// assert_eq!(decoder.finish(), Err(Unfinished { received: 4, expected: 6 }));
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Decoder<B = [u8; BUF_LEN]> {
     // Invariant: start <= end <= buf.len(), and start is a message boundary of the stream.
     // Invariant: buf.len() >= MESSAGE_LEN_MAX.
@@ -80,10 +82,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// It is never empty once [`next_body`](Self::next_body) has returned `None`; it may be while there are bodies to take.
     pub fn spare(&mut self) -> &mut [u8] {
         let buf = self.buf.as_mut();
-        if self.start == self.end || buf.len() - self.end < MESSAGE_LEN_MAX {
+        let received_len = self.end - self.start;
+        let is_short = buf.len() - self.end < MESSAGE_LEN_MAX;
+        if received_len == 0 || (is_short && received_len <= self.start.max(MESSAGE_LEN_MAX)) {
             buf.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
+            (self.start, self.end) = (0, received_len);
         }
         &mut buf[self.end..]
     }
@@ -102,6 +105,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// Takes the next body, or returns `None` until more bytes have arrived.
     ///
     /// The body lives in the decoder's buffer until the next call.
+    #[must_use = "the body is taken; it cannot be had again"]
     pub fn next_body(&mut self) -> Option<Body<'_>> {
         let len = first_message_len(self.received())?;
         let start = self.start;
@@ -110,24 +114,22 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     }
 
     /// Takes all whole messages that have arrived, as one run.
+    #[must_use = "the messages are taken; they cannot be had again"]
     pub fn next_messages(&mut self) -> Messages<'_> {
         let (messages, _) = Messages::split(&self.buf.as_ref()[self.start..self.end]);
         self.start += messages.as_bytes().len();
         messages
     }
 
-    /// Ends the stream and tells whether it may end here. Call it when all bodies have been taken.
-    ///
-    /// The decoder is empty then, as if it were new.
+    /// Ends the stream and tells whether it may end here. An unfinished message is discarded; bodies that were not taken still can be.
     ///
     /// # Errors
     ///
     /// [`Unfinished`] when the stream ended inside a message.
     pub fn finish(&mut self) -> Result<(), Unfinished> {
-        debug_assert!(!self.has_body(), "finished with bodies left to take");
         let (_, unfinished) = Messages::split(self.received());
-        let finished = Unfinished::check(unfinished);
-        (self.start, self.end) = (0, 0);
+        let (finished, unfinished_len) = (Unfinished::check(unfinished), unfinished.len());
+        self.end -= unfinished_len;
         finished
     }
 
@@ -142,13 +144,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     }
 }
 
+/// Prints lengths, and no body.
+impl<B: AsRef<[u8]>> fmt::Debug for Decoder<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let received_len = self.end - self.start;
+        f.debug_struct("Decoder").field("received_len", &received_len).field("buf_len", &self.buf.as_ref().len()).finish()
+    }
+}
+
 impl Default for Decoder {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// Says that a stream ended inside a message. What had arrived of that message is lost.
+/// Says that a stream ended inside a message. What had arrived of that message is discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stream ended inside a message: {received} of its {expected} bytes had arrived")]
 pub struct Unfinished {
@@ -156,6 +166,14 @@ pub struct Unfinished {
     pub received: usize,
     /// How many bytes the message has, header included: 2 to 256.
     pub expected: usize,
+}
+
+/// An unfinished message becomes [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof).
+#[cfg(feature = "std")]
+impl From<Unfinished> for std::io::Error {
+    fn from(error: Unfinished) -> Self {
+        Self::new(std::io::ErrorKind::UnexpectedEof, error)
+    }
 }
 
 impl Unfinished {

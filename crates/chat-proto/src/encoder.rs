@@ -1,5 +1,7 @@
 //! Encoding for a stream that takes bytes in pieces.
 
+use core::fmt;
+
 use crate::{Body, BufferTooSmall, MESSAGE_LEN_MAX, decoder::BUF_LEN};
 
 /// Encodes bodies for a stream that takes bytes in pieces of any size: the mirror of [`Decoder`](crate::Decoder).
@@ -9,7 +11,8 @@ use crate::{Body, BufferTooSmall, MESSAGE_LEN_MAX, decoder::BUF_LEN};
 /// bytes go out whole and in order.
 ///
 /// The storage `B` is anything that holds bytes: an array, a `Vec`, a slice of yours. It must have room for the longest message,
-/// [`MESSAGE_LEN_MAX`] bytes; a larger one puts more messages into a write. Each byte is written once, and moved at most once more.
+/// [`MESSAGE_LEN_MAX`] bytes; a larger one puts more messages into a write. Bytes that wait are moved only when as many have been sent, so
+/// the cost of a message does not grow with the buffer.
 ///
 /// # Examples
 ///
@@ -27,10 +30,10 @@ use crate::{Body, BufferTooSmall, MESSAGE_LEN_MAX, decoder::BUF_LEN};
 ///
 /// let longest = Body::new(&[0; 255])?;
 /// encoder.push(longest)?;
-/// assert_eq!(encoder.push(longest), Err(BufferTooSmall { needed: 256, len: 250 }));
+/// assert_eq!(encoder.push(longest), Err(BufferTooSmall { needed: 256, len: 246 }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Encoder<B = [u8; BUF_LEN]> {
     // Invariant: start <= end <= buf.len().
     // Invariant: buf.len() >= MESSAGE_LEN_MAX.
@@ -64,17 +67,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
     ///
     /// # Errors
     ///
-    /// [`BufferTooSmall`] when the message does not fit before more has been sent; nothing has changed then. With nothing unsent, any
-    /// message fits.
+    /// [`BufferTooSmall`] when the message does not fit before more has been sent; nothing was pushed then. With nothing unsent, any message
+    /// fits.
     pub fn push(&mut self, body: Body<'_>) -> Result<(), BufferTooSmall> {
         let buf = self.buf.as_mut();
-        if buf.len() - self.end < body.encoded_len() {
-            let unsent_len = self.end - self.start;
-            if buf.len() - unsent_len < body.encoded_len() {
-                return Err(BufferTooSmall { needed: body.encoded_len(), len: buf.len() - unsent_len });
-            }
+        if buf.len() - self.end < body.encoded_len() && self.end - self.start <= self.start {
             buf.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, unsent_len);
+            (self.start, self.end) = (0, self.end - self.start);
         }
         self.end += body.encode(&mut buf[self.end..])?;
         Ok(())
@@ -101,7 +100,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
 
     /// Tells whether [`push`](Self::push) takes any body now.
     pub fn has_room(&self) -> bool {
-        self.buf.as_ref().len() - (self.end - self.start) >= MESSAGE_LEN_MAX
+        let unsent_len = self.end - self.start;
+        let end = if unsent_len <= self.start { unsent_len } else { self.end };
+        self.buf.as_ref().len() - end >= MESSAGE_LEN_MAX
+    }
+}
+
+/// Prints lengths, and no body.
+impl<B: AsRef<[u8]>> fmt::Debug for Encoder<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unsent_len = self.end - self.start;
+        f.debug_struct("Encoder").field("unsent_len", &unsent_len).field("buf_len", &self.buf.as_ref().len()).finish()
     }
 }
 

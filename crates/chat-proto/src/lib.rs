@@ -22,7 +22,7 @@
 //! | bytes in a buffer | [`Messages::split`] | [`Body::encode`] | |
 //! | an event loop: mio, io_uring, an interrupt | [`Decoder`] | [`Encoder`] | |
 //! | threads: any `std::io` stream | [`blocking::Reader`] | [`blocking::Writer`] | `std` (default) |
-//! | async-std, smol: any `futures-io` stream | [`futures::Reader`] | [`futures::Writer`] | `futures` |
+//! | async-std, smol: any `futures-io` stream | [`futures_io::Reader`] | [`futures_io::Writer`] | `futures` |
 //! | tokio: `tokio_util::codec::Framed` | [`Codec`] | [`Codec`] | `tokio-util` |
 //! | `asynchronous_codec::Framed` | [`Codec`] | [`Codec`] | `asynchronous-codec` |
 //! | `bytes::BytesMut` | [`BodyBytes::split_from`] | | `bytes` |
@@ -90,7 +90,7 @@ mod codec;
 mod decoder;
 mod encoder;
 #[cfg(feature = "futures")]
-pub mod futures;
+pub mod futures_io;
 mod messages;
 #[cfg(feature = "std")]
 mod read_error;

@@ -50,6 +50,7 @@ impl<'a> Messages<'a> {
     /// assert_eq!(messages.as_bytes(), b"\x03you");
     /// assert!(messages.take_len(3).is_empty());
     /// ```
+    #[must_use = "the messages are taken; they cannot be had again"]
     pub fn take_len(&mut self, len_max: usize) -> Self {
         if self.bytes.len() <= len_max {
             return core::mem::take(self);

@@ -6,7 +6,7 @@ use std::{hint::black_box, io};
 
 use allocation_counter::measure;
 use bytes::BytesMut;
-use chat_proto::{Body, BodyBytes, Codec, Decoder, Encoder, Messages, blocking, boundary_from, futures as over_futures};
+use chat_proto::{Body, BodyBytes, Codec, Decoder, Encoder, Messages, blocking, boundary_from, futures_io};
 use futures::{SinkExt, TryStreamExt, executor::block_on};
 
 /// How many bytes go through each path: enough that an allocation a message would stand out.
@@ -74,7 +74,7 @@ fn blocking_ends_allocate_their_buffers() {
 #[test]
 fn a_stream_of_bodies_allocates_for_blocks_whether_they_live_on_or_not() {
     check(BLOCKS, |stream| {
-        let mut reader = over_futures::Reader::new(stream);
+        let mut reader = futures_io::Reader::new(stream);
         let mut count = 0;
         while block_on(reader.try_next()).unwrap().is_some() {
             count += 1;
@@ -82,7 +82,7 @@ fn a_stream_of_bodies_allocates_for_blocks_whether_they_live_on_or_not() {
         count
     });
     check(BLOCKS, |stream| {
-        let mut reader = over_futures::Reader::new(stream);
+        let mut reader = futures_io::Reader::new(stream);
         let mut last = BodyBytes::default();
         let mut count = 0;
         while let Some(body) = block_on(reader.try_next()).unwrap() {
@@ -93,7 +93,7 @@ fn a_stream_of_bodies_allocates_for_blocks_whether_they_live_on_or_not() {
         count
     });
     check(BLOCKS, |stream| {
-        let mut reader = over_futures::Reader::new(stream);
+        let mut reader = futures_io::Reader::new(stream);
         let mut count = 0;
         loop {
             let messages = block_on(reader.next_messages()).unwrap();
@@ -108,7 +108,7 @@ fn a_stream_of_bodies_allocates_for_blocks_whether_they_live_on_or_not() {
 #[test]
 fn a_sink_of_bodies_allocates_its_buffer() {
     check(1, |stream| {
-        let mut writer = over_futures::Writer::new(futures::io::sink());
+        let mut writer = futures_io::Writer::new(futures::io::sink());
         each_body(stream, |body| block_on(writer.feed(body)).unwrap())
     });
 }

@@ -66,7 +66,8 @@ fn read_all(mut next: impl FnMut(&mut Vec<Vec<u8>>) -> Result<bool, ReadError>) 
             Ok(true) => {}
             Ok(false) => break,
             Err(ReadError::Io(error)) => {
-                assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Other), "{error}");
+                let kinds = [io::ErrorKind::WouldBlock, io::ErrorKind::Other, io::ErrorKind::Interrupted];
+                assert!(kinds.contains(&error.kind()), "{error}");
             }
             Err(ReadError::Unfinished(unfinished)) => {
                 read_end(next);
@@ -92,8 +93,8 @@ fn read_end(mut next: impl FnMut(&mut Vec<Vec<u8>>) -> Result<bool, ReadError>) 
 /// Repeats `write` until no error is in its way.
 fn insist(mut write: impl FnMut() -> io::Result<()>) {
     while let Err(error) = write() {
-        let kinds = [io::ErrorKind::WouldBlock, io::ErrorKind::Other, io::ErrorKind::WriteZero, io::ErrorKind::UnexpectedEof];
-        assert!(kinds.contains(&error.kind()), "{error}");
+        use io::ErrorKind::{Interrupted, Other, UnexpectedEof, WouldBlock, WriteZero};
+        assert!(matches!(error.kind(), Interrupted | Other | UnexpectedEof | WouldBlock | WriteZero), "{error}");
     }
 }
 
@@ -147,7 +148,7 @@ mod blocking {
 
 #[cfg(feature = "futures")]
 mod futures_io {
-    use chat_proto::futures::{Reader, Writer};
+    use chat_proto::futures_io::{Reader, Writer};
     use futures::{SinkExt, TryStreamExt, executor::block_on};
 
     use super::*;

@@ -91,6 +91,105 @@ fn a_writer_whose_stream_takes_nothing_says_so_and_keeps_the_message() {
     assert_eq!(&full, b"\x04fo");
 }
 
+#[test]
+fn what_comes_behind_an_unfinished_message_is_not_taken_for_one() {
+    // A stream that goes on after it said that it ended: a terminal, or a file that grows.
+    let mut reader = Reader::new(Ending { pieces: vec![b"\x01l\x02o\0", b"", b"\x01x\x05he"] });
+    assert_eq!(reader.next_body().unwrap(), Some(Body::new(b"x").unwrap()));
+    assert!(matches!(reader.next_body(), Err(ReadError::Unfinished(Unfinished { received: 3, expected: 6 }))));
+    assert_eq!(reader.next_body().unwrap(), None);
+    assert!(reader.next_messages().unwrap().is_empty());
+}
+
+/// A reader that gives these pieces, the last one first; an empty one is an end.
+struct Ending {
+    pieces: Vec<&'static [u8]>,
+}
+
+impl io::Read for Ending {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let piece = self.pieces.pop().unwrap_or_default();
+        buf[..piece.len()].copy_from_slice(piece);
+        Ok(piece.len())
+    }
+}
+
+#[test]
+fn errors_become_errors_of_io() {
+    assert_eq!(io::Error::from(Body::new(&[0; 256]).unwrap_err()).kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(io::Error::from(Unfinished::check(b"\x01").unwrap_err()).kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn no_body_is_printed_by_debug() {
+    let mut reader = Reader::new(&b"\x06secret\x06secret"[..]);
+    reader.next_body().unwrap();
+    let mut writer = Writer::new(Vec::new());
+    writer.feed(Body::new(b"secret").unwrap()).unwrap();
+    for text in [format!("{:?}", reader), format!("{:?}", writer)] {
+        assert!(text.len() < 200 && !text.contains("115, 101, 99"), "{text}");
+    }
+}
+
+/// A sink that counts what it is asked to do.
+#[derive(Debug, Default)]
+struct Counting {
+    write_count: usize,
+    flush_count: usize,
+}
+
+impl io::Write for Counting {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_count += 1;
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flush_count += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn many_messages_go_out_in_one_write() {
+    let body = Body::new(&[7; 63]).unwrap();
+    let mut writer = Writer::new(Counting::default());
+    for _ in 0..100 {
+        writer.feed(body).unwrap();
+    }
+    assert_eq!((writer.stream().write_count, writer.stream().flush_count), (0, 0));
+    writer.flush().unwrap();
+    assert_eq!((writer.stream().write_count, writer.stream().flush_count), (1, 1));
+}
+
+#[cfg(feature = "futures")]
+#[test]
+fn many_messages_go_out_in_one_write_of_a_future() {
+    use futures::{SinkExt, executor::block_on};
+
+    let body = Body::new(&[7; 63]).unwrap();
+    let mut writer = chat_proto::futures_io::Writer::new(futures::io::AllowStdIo::new(Counting::default()));
+    for _ in 0..100 {
+        block_on(writer.feed(body)).unwrap();
+    }
+    assert_eq!((writer.stream().get_ref().write_count, writer.stream().get_ref().flush_count), (0, 0));
+    block_on(writer.flush()).unwrap();
+    assert_eq!((writer.stream().get_ref().write_count, writer.stream().get_ref().flush_count), (1, 1));
+}
+
+#[cfg(feature = "futures")]
+#[test]
+fn what_comes_behind_an_unfinished_message_is_not_taken_for_one_by_a_stream() {
+    use futures::{TryStreamExt, executor::block_on};
+
+    let ending = Ending { pieces: vec![b"\x01l\x02o\0", b"", b"\x01x\x05he"] };
+    let mut reader = chat_proto::futures_io::Reader::new(futures::io::AllowStdIo::new(ending));
+    assert_eq!(block_on(reader.try_next()).unwrap().unwrap().as_bytes(), b"x");
+    assert!(matches!(block_on(reader.try_next()), Err(ReadError::Unfinished(Unfinished { received: 3, expected: 6 }))));
+    assert_eq!(block_on(reader.try_next()).unwrap(), None);
+    assert!(block_on(reader.next_messages()).unwrap().is_empty());
+}
+
 /// A reader that fails with each of `kinds`, and then reads.
 struct Failing<R> {
     kinds: Vec<io::ErrorKind>,
@@ -100,7 +199,6 @@ struct Failing<R> {
 impl<R: io::Read> io::Read for Failing<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self.kinds.pop() {
-            Some(io::ErrorKind::Interrupted) => self.read(buf),
             Some(kind) => Err(kind.into()),
             None => self.then.read(buf),
         }

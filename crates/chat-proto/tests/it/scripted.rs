@@ -113,10 +113,10 @@ mod polled {
 
     use super::*;
 
-    /// Turns the result of a call that does not block into that of a poll, as a runtime does: interruptions are its business.
+    /// Turns the result of a call that does not block into that of a poll.
     fn poll<T>(cx: &Context<'_>, result: io::Result<T>) -> Poll<io::Result<T>> {
         match result {
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -243,7 +243,7 @@ mod asynchronous {
     #[cfg(feature = "futures")]
     #[test]
     fn the_futures_reader_decodes_as_the_vectors_say() {
-        use chat_proto::futures::Reader;
+        use chat_proto::futures_io::Reader;
 
         check(|case| decode(Reader::new(pieces(case).into_async_read())));
         check(|case| {

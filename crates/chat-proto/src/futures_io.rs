@@ -1,11 +1,12 @@
 //! Messages over [`futures_io`]: for any runtime whose streams have its traits, async-std and smol among them.
 //!
-//! Both ends buffer, so give them the bare stream. Dropping a future of either loses nothing.
+//! Both ends buffer, so give them the bare stream. A future of a [`Reader`] may be dropped, and nothing is lost. One that sends may be
+//! dropped too, but whether its body was collected by then is not known: wait for it to end.
 //!
 //! # Examples
 //!
 //! ```
-//! use chat_proto::{Body, ReadError, Unfinished, futures::{Reader, Writer}};
+//! use chat_proto::{Body, ReadError, Unfinished, futures_io::{Reader, Writer}};
 //! use futures::{SinkExt, TryStreamExt, executor::block_on, io::Cursor};
 //!
 //! # block_on(async {
@@ -25,6 +26,7 @@
 
 use std::{
     boxed::Box,
+    fmt,
     future::poll_fn,
     io,
     pin::Pin,
@@ -41,8 +43,12 @@ use crate::{Body, BodyBytes, Encoder, MESSAGE_LEN_MAX, Messages, ReadError, Unfi
 
 /// Reads messages from a stream of bytes, as a [`Stream`] of bodies that share its buffer, or run by run.
 ///
-/// The [`Stream`] ends after an unfinished message. After any other error reading goes on where it stopped.
-#[derive(Debug)]
+/// After an error of the stream, reading goes on where it stopped. After an unfinished message the reader is at its end, whatever the stream
+/// does.
+///
+/// # Panics
+///
+/// When the stream claims that it moved more bytes than it was given.
 pub struct Reader<R> {
     stream: R,
     // Invariant: taken_len <= received_len <= buf.len().
@@ -50,12 +56,21 @@ pub struct Reader<R> {
     buf: BytesMut,
     received_len: usize,
     taken_len: usize,
+    /// How long a new block is at least.
+    block_len: usize,
+    /// Whether the stream ended inside a message: what came behind that would be read as if a message began there.
+    is_cut: bool,
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
     /// Makes a reader, which allocates blocks of 8 KiB.
     pub fn new(stream: R) -> Self {
-        Self { stream, buf: BytesMut::new(), received_len: 0, taken_len: 0 }
+        Self::with_buf_len(stream, BUF_LEN)
+    }
+
+    /// Makes a reader, which allocates blocks of `len` bytes, or of [`MESSAGE_LEN_MAX`] if that is more.
+    pub fn with_buf_len(stream: R, len: usize) -> Self {
+        Self { stream, buf: BytesMut::new(), received_len: 0, taken_len: 0, block_len: len.max(MESSAGE_LEN_MAX), is_cut: false }
     }
 
     /// Takes all whole messages that have arrived, as one run; waits for one if there is none. Returns an empty run when the stream
@@ -68,7 +83,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// # Examples
     ///
     /// ```
-    /// use chat_proto::futures::Reader;
+    /// use chat_proto::futures_io::Reader;
     ///
     /// # futures::executor::block_on(async {
     /// let mut reader = Reader::new(&b"\x02hi\x03you\x09unfinis"[..]);
@@ -87,6 +102,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Reads once and returns how many bytes arrived, none at the end of the stream.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, ReadError>> {
+        if self.is_cut {
+            return Poll::Ready(Ok(0));
+        }
         self.make_room();
         let spare = &mut self.buf[self.received_len..];
         let len = ready!(Pin::new(&mut self.stream).poll_read(cx, spare))?;
@@ -95,6 +113,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         if len == 0 {
             let unfinished = self.buf.split_to(self.received_len);
             self.received_len = 0;
+            self.is_cut = !unfinished.is_empty();
             Unfinished::check(&unfinished)?;
         }
         Poll::Ready(Ok(len))
@@ -113,7 +132,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     fn make_room(&mut self) {
         if self.buf.len() - self.received_len < MESSAGE_LEN_MAX {
             self.buf.truncate(self.received_len);
-            self.buf.reserve(BUF_LEN - self.received_len);
+            self.buf.reserve(self.block_len - self.received_len);
             self.buf.resize(self.buf.capacity(), 0);
         }
     }
@@ -130,9 +149,22 @@ impl<R> Reader<R> {
         &self.stream
     }
 
+    /// Returns the stream, for its settings. Reading from it takes bytes out of the middle.
+    pub fn stream_mut(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
     /// Returns the stream. What had arrived and was not taken is lost.
     pub fn into_inner(self) -> R {
         self.stream
+    }
+}
+
+/// Prints lengths, and no body.
+impl<R: fmt::Debug> fmt::Debug for Reader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let received_len = self.received_len - self.taken_len;
+        f.debug_struct("Reader").field("stream", &self.stream).field("received_len", &received_len).finish_non_exhaustive()
     }
 }
 
@@ -170,7 +202,12 @@ pub struct Writer<W> {
 impl<W: AsyncWrite + Unpin> Writer<W> {
     /// Makes a writer with a buffer of 8 KiB.
     pub fn new(stream: W) -> Self {
-        let buf = vec![0; BUF_LEN].into_boxed_slice();
+        Self::with_buf_len(stream, BUF_LEN)
+    }
+
+    /// Makes a writer with a buffer of `len` bytes, or of [`MESSAGE_LEN_MAX`] if that is more.
+    pub fn with_buf_len(stream: W, len: usize) -> Self {
+        let buf = vec![0; len.max(MESSAGE_LEN_MAX)].into_boxed_slice();
         Self { stream, encoder: Encoder::with_buf(buf).expect("the buffer has room for the longest message") }
     }
 
@@ -195,6 +232,11 @@ impl<W> Writer<W> {
     /// Returns the stream. Writing to it puts bytes before what is collected.
     pub fn stream(&self) -> &W {
         &self.stream
+    }
+
+    /// Returns the stream, for its settings. Writing to it puts bytes before what is collected.
+    pub fn stream_mut(&mut self) -> &mut W {
+        &mut self.stream
     }
 
     /// Returns the stream. What was collected and not sent is lost.
