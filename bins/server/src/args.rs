@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chat_hub::{Config, Hub, Policy};
@@ -62,11 +63,10 @@ impl Args {
         config.build().expect("the capacity was checked when it was parsed")
     }
 
-    /// Returns how long a client may take nothing, if there is a limit.
-    pub(crate) fn stall_timeout(&self) -> Option<Duration> {
+    /// Returns how long a client may take nothing, in seconds, if there is a limit.
+    pub(crate) fn stall_timeout(&self) -> Option<NonZeroU32> {
         let default = if self.drop_policy == DropPolicy::Block { STALL_TIMEOUT_BLOCK } else { 0 };
-        let seconds = self.stall_timeout.unwrap_or(default);
-        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+        NonZeroU32::new(self.stall_timeout.unwrap_or(default))
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {

@@ -4,8 +4,8 @@ mod args;
 mod limits;
 mod runtime;
 mod server;
+mod serving;
 mod socket;
-mod watched;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

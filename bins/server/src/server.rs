@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use async_executor::Task;
@@ -11,15 +12,14 @@ use async_std::future::timeout;
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
 use chat_hub::Hub;
-use chat_session::Session;
 use futures::executor::block_on;
 use tracing::{debug, info, warn};
 
 use crate::args::Args;
 use crate::limits::LimitsError;
 use crate::runtime;
+use crate::serving::Serving;
 use crate::socket::Socket;
-use crate::watched::Watched;
 
 /// A server that accepts clients and serves them.
 #[derive(Debug)]
@@ -97,7 +97,8 @@ struct Acceptor {
     /// Cloned into every session, so that the sessions are counted and their end is seen.
     session: Sender<Infallible>,
     client_count_max: usize,
-    stall_timeout: Option<Duration>,
+    /// In seconds.
+    stall_timeout: Option<NonZeroU32>,
     /// Whether accepting fails, and whether there are too many clients; each is logged when it begins, not with every client.
     is_failing: bool,
     is_full: bool,
@@ -140,16 +141,8 @@ impl Acceptor {
             Err(error) => return debug!(%peer, "a client left before it was served: {error}"),
         };
         debug!(%peer, "connected");
-        let (hub, alive, stall_timeout) = (self.hub.clone(), self.session.clone(), self.stall_timeout);
-        let serving = runtime::spawn(async move {
-            // The client joins when its session is run for the first time: nothing can overrun it before it has its turn.
-            match Watched::new(Session::new(socket, &hub), stall_timeout).await {
-                Ok(summary) => debug!(%peer, summary.published, summary.dropped, "left"),
-                Err(ended) if ended.is_for_slowness() => info!(%peer, "closed: {ended}"),
-                Err(error) => debug!(%peer, "left: {error}"),
-            }
-            drop(alive);
-        });
+        let serving = Serving::new(socket, peer, self.hub.clone(), self.stall_timeout, self.session.clone());
+        let serving = runtime::spawn(serving);
         serving.detach();
     }
 }

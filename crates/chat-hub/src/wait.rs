@@ -1,5 +1,6 @@
 //! Tasks that wait, and waking them outside the lock.
 
+use std::num::NonZeroU64;
 use std::task::Waker;
 
 use slab::Slab;
@@ -9,13 +10,23 @@ use slab::Slab;
 pub(crate) struct WaitList {
     wakers: Slab<Waker>,
     /// Counts the times the list was taken: a ticket of an earlier epoch has been woken.
-    epoch: u64,
+    epoch: Epoch,
+}
+
+/// Not zero, so that an `Option<Ticket>` is no larger than a ticket: every subscriber and publisher has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Epoch(NonZeroU64);
+
+impl Default for Epoch {
+    fn default() -> Self {
+        Self(NonZeroU64::MIN)
+    }
 }
 
 /// A task's place in a [`WaitList`]. It is void once the list has been taken.
 #[derive(Debug)]
 pub(crate) struct Ticket {
-    epoch: u64,
+    epoch: Epoch,
     key: usize,
 }
 
@@ -31,7 +42,7 @@ impl WaitList {
     /// Takes all tasks off the list and adds them to those that are to be woken.
     pub(crate) fn wake_into(&mut self, woken: &mut Vec<Waker>) {
         if !self.wakers.is_empty() {
-            self.epoch += 1;
+            self.epoch.0 = self.epoch.0.saturating_add(1);
             woken.extend(self.wakers.drain());
         }
     }

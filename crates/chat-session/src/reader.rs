@@ -19,10 +19,9 @@ pub(crate) struct Reader {
     publisher: Publisher,
     /// Raised when the stream may have something to read.
     readable: Arc<Flag>,
-    /// The beginning of a message whose end has not arrived.
-    unfinished: Vec<u8>,
-    /// Whole messages that could not be published yet. Nothing is read meanwhile.
-    unpublished: Vec<u8>,
+    /// What was read and not published: messages that the hub did not take yet, and the beginning of one whose end has not arrived. As long
+    /// as a whole message is kept, nothing is read.
+    kept: Vec<u8>,
     /// Behind the last message that was published.
     end: Position,
     message_count: u64,
@@ -42,7 +41,7 @@ impl Reader {
     pub(crate) fn new(publisher: Publisher, start: Position) -> Self {
         let readable = Flag::new();
         readable.raise();
-        Self { publisher, readable, unfinished: Vec::new(), unpublished: Vec::new(), end: start, message_count: 0 }
+        Self { publisher, readable, kept: Vec::new(), end: start, message_count: 0 }
     }
 
     /// Returns the position behind the client's last message.
@@ -86,15 +85,16 @@ impl Reader {
                     return Ok(None);
                 }
             }
-            let kept_len = self.unfinished.len();
-            buf[..kept_len].copy_from_slice(&self.unfinished);
+            let kept_len = self.kept.len();
+            buf[..kept_len].copy_from_slice(&self.kept);
             let waker = waker_ref(&self.readable);
             let read = Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut buf[kept_len..kept_len + budget]);
             match read {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(Ok(0)) => return Ok(Some(ReadEnd::EndOfStream)),
                 Poll::Ready(Ok(len)) => {
-                    self.publish(cx, &buf[..kept_len + len]);
+                    // Whether the hub took everything is seen before the next read.
+                    let _ = self.poll_publish(cx, &buf[..kept_len + len]);
                     budget -= len;
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -110,40 +110,22 @@ impl Reader {
 
     /// Waits until the hub takes messages, and publishes those it did not take before.
     fn poll_publishable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
-        if self.unpublished.is_empty() {
+        if Messages::split(&self.kept).0.is_empty() {
             return self.publisher.poll_ready(cx);
         }
-        let received = std::mem::take(&mut self.unpublished);
-        let (messages, _) = Messages::split(&received);
-        self.poll_publish(cx, messages)
+        let received = std::mem::take(&mut self.kept);
+        self.poll_publish(cx, &received)
     }
 
-    /// Publishes the whole messages in `received` and keeps the rest.
-    fn publish(&mut self, cx: &mut Context<'_>, received: &[u8]) {
-        let (messages, rest) = Messages::split(received);
-        self.unfinished.clear();
-        self.unfinished.extend_from_slice(rest);
-        if !messages.is_empty() {
-            // Whether the hub took them all is seen before the next read.
-            let _ = self.poll_publish(cx, messages);
-        }
-    }
-
-    /// Publishes messages, and keeps those that the hub does not take now.
-    fn poll_publish(&mut self, cx: &mut Context<'_>, mut messages: Messages<'_>) -> Poll<Result<(), Closed>> {
+    /// Publishes the whole messages in `received` and keeps what is left.
+    fn poll_publish(&mut self, cx: &mut Context<'_>, received: &[u8]) -> Poll<Result<(), Closed>> {
+        let (mut messages, rest) = Messages::split(received);
         let count = messages.count();
-        let poll = self.publisher.poll_publish(cx, &mut messages);
+        let poll = if count == 0 { Poll::Ready(Ok(self.end)) } else { self.publisher.poll_publish(cx, &mut messages) };
         self.message_count += (count - messages.count()) as u64;
-        match poll {
-            Poll::Ready(Ok(end)) => {
-                self.end = end;
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(closed)) => Poll::Ready(Err(closed)),
-            Poll::Pending => {
-                self.unpublished = messages.as_bytes().to_vec();
-                Poll::Pending
-            }
-        }
+        let kept_len = messages.as_bytes().len() + rest.len();
+        self.kept.clear();
+        self.kept.extend_from_slice(&received[received.len() - kept_len..]);
+        poll.map_ok(|end| self.end = end)
     }
 }
