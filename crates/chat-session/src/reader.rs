@@ -2,13 +2,11 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use chat_hub::{Closed, Position, Publisher};
 use chat_proto::Messages;
 use futures::io::AsyncRead;
-use futures::task::waker_ref;
 
 use crate::flag::Flag;
 use crate::scratch::{self, READ_LEN};
@@ -18,7 +16,7 @@ use crate::scratch::{self, READ_LEN};
 pub(crate) struct Reader {
     publisher: Publisher,
     /// Raised when the stream may have something to read.
-    readable: Arc<Flag>,
+    readable: Flag,
     /// What was read and not published: messages that the hub did not take yet, and the beginning of one whose end has not arrived. As long
     /// as a whole message is kept, nothing is read.
     kept: Vec<u8>,
@@ -39,9 +37,7 @@ pub(crate) enum ReadEnd {
 impl Reader {
     /// Makes a reader. `start` is where the client joined.
     pub(crate) fn new(publisher: Publisher, start: Position) -> Self {
-        let readable = Flag::new();
-        readable.raise();
-        Self { publisher, readable, kept: Vec::new(), end: start, message_count: 0 }
+        Self { publisher, readable: Flag::default(), kept: Vec::new(), end: start, message_count: 0 }
     }
 
     /// Returns the position behind the client's last message.
@@ -87,7 +83,7 @@ impl Reader {
             }
             let kept_len = self.kept.len();
             buf[..kept_len].copy_from_slice(&self.kept);
-            let waker = waker_ref(&self.readable);
+            let waker = self.readable.waker(cx.waker());
             let read = Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut buf[kept_len..kept_len + budget]);
             match read {
                 Poll::Pending => return Ok(None),

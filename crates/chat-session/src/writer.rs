@@ -2,12 +2,10 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use chat_hub::{Batch, Position, Subscriber};
 use futures::io::AsyncWrite;
-use futures::task::waker_ref;
 
 use crate::SessionError;
 use crate::flag::Flag;
@@ -17,7 +15,7 @@ use crate::flag::Flag;
 pub(crate) struct Writer {
     subscriber: Subscriber,
     /// Raised when the stream may take more. It counts only while the writer is blocked.
-    writable: Arc<Flag>,
+    writable: Flag,
     /// Whether the stream took nothing when it was last tried.
     is_blocked: bool,
     /// Whether the stream may hold bytes back.
@@ -30,7 +28,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(subscriber: Subscriber) -> Self {
-        Self { subscriber, writable: Flag::new(), is_blocked: false, is_unflushed: false, written: 0, owed: Vec::new() }
+        Self { subscriber, writable: Flag::default(), is_blocked: false, is_unflushed: false, written: 0, owed: Vec::new() }
     }
 
     /// Writes for a turn: until everything is written, the stream takes nothing more, or [`WRITE_LEN`] bytes or more were written. In the
@@ -40,7 +38,8 @@ impl Writer {
         cx: &mut Context<'_>,
         mut stream: impl AsyncWrite + Unpin,
     ) -> Poll<Result<(), SessionError>> {
-        if self.is_blocked && !self.writable.lower(cx.waker()) {
+        let is_writable = self.writable.lower(cx.waker());
+        if self.is_blocked && !is_writable {
             return Poll::Pending;
         }
         self.is_blocked = false;
@@ -85,7 +84,7 @@ impl Writer {
 
     /// Writes once: what is owed, else the next batch. Returns how many bytes the stream took, 0 at the end.
     fn poll_write(&mut self, cx: &mut Context<'_>, stream: impl AsyncWrite + Unpin) -> Poll<io::Result<usize>> {
-        let waker = waker_ref(&self.writable);
+        let waker = self.writable.waker(cx.waker());
         let mut stream_cx = Context::from_waker(&waker);
         let poll = if self.owed.is_empty() {
             let Some(batch) = ready!(self.subscriber.poll_batch(cx)) else { return Poll::Ready(Ok(0)) };
@@ -113,11 +112,6 @@ impl Writer {
                 // Nobody waits for this session, and it holds nothing of the log. The hub asks as the stream would: by the flag.
                 self.is_blocked = true;
                 self.subscriber.block(&mut stream_cx);
-                if self.writable.lower(cx.waker()) {
-                    // The stream was quicker than we, and the flag did not know the task yet.
-                    self.writable.raise();
-                    cx.waker().wake_by_ref();
-                }
                 Poll::Pending
             }
         }
