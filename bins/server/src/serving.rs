@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -22,7 +22,8 @@ use crate::socket::Socket;
 /// It is written by hand, since there is one for every client: what is needed at the beginning takes no room later.
 pub(crate) struct Serving {
     stage: Stage,
-    peer: SocketAddr,
+    /// A socket address without what only the system can make use of.
+    peer: (IpAddr, u16),
     /// How long the client may take nothing, in seconds.
     stall_timeout: Option<NonZeroU32>,
     /// The clock that runs while the client takes nothing. Most clients never need one.
@@ -61,7 +62,13 @@ impl Serving {
         stall_timeout: Option<NonZeroU32>,
         alive: Sender<Infallible>,
     ) -> Self {
-        Self { stage: Stage::Accepted(Some((socket, hub))), peer, stall_timeout, stall: None, _alive: alive }
+        Self {
+            stage: Stage::Accepted(Some((socket, hub))),
+            peer: (peer.ip(), peer.port()),
+            stall_timeout,
+            stall: None,
+            _alive: alive,
+        }
     }
 }
 
@@ -80,7 +87,7 @@ impl Future for Serving {
             Poll::Ready(ended) => ended.map_err(Ended::from),
             Poll::Pending => Err(ready!(poll_stalled(session, &mut serving.stall, serving.stall_timeout, cx))),
         };
-        log(serving.peer, ended);
+        log(serving.peer.into(), ended);
         Poll::Ready(())
     }
 }

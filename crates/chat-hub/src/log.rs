@@ -159,14 +159,14 @@ impl Log {
     /// Takes what lies between a cursor and `limit`, sealing the open chunk if it is reached.
     ///
     /// The stretch ends at a chunk boundary once it has [`STRETCH_LEN`] bytes or [`PIECES_MAX`] pieces.
-    pub(crate) fn read(&mut self, cursor: Cursor, limit: Option<Position>) -> Stretch {
+    pub(crate) fn read(&mut self, cursor: Cursor, limit: Position) -> Stretch {
         debug_assert!(!self.is_overrun(cursor));
         let mut seq = cursor.seq;
         if cursor.pos == self.chunk_end(seq) && seq < self.open_seq() {
             seq += 1;
         }
         let readable = if self.is_frozen(seq) { self.window.end } else { self.end };
-        let limit = limit.map_or(readable, |limit| limit.min(readable));
+        let limit = limit.min(readable);
         let mut stretch = Stretch { pieces: SmallVec::new(), byte_len: 0, end: Cursor { pos: cursor.pos, seq }, first_seq: seq };
         while stretch.end.pos < limit && stretch.byte_len < STRETCH_LEN && stretch.pieces.len() < PIECES_MAX {
             self.read_piece(&mut stretch, limit);

@@ -11,6 +11,9 @@ pub struct Position {
 }
 
 impl Position {
+    /// Behind everything.
+    pub(crate) const MAX: Self = Self { byte_pos: u64::MAX, message_pos: u64::MAX };
+
     /// Returns how many bytes of wire form were published before this place.
     pub const fn byte_pos(self) -> u64 {
         self.byte_pos

@@ -24,7 +24,7 @@ pub struct Subscriber {
 impl Subscriber {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let (key, cursor) = shared.lock().join();
-        Self { shared, reader: Reader { key, cursor, limit: None, dropped: 0, dropped_before: 0, is_disconnected: false } }
+        Self { shared, reader: Reader { key, cursor, limit: Position::MAX, dropped: 0, dropped_before: 0, is_disconnected: false } }
     }
 
     /// Waits for the next batch; `None` is the end: the hub was closed, or the end that was set is reached.
@@ -201,8 +201,8 @@ struct Reader {
     key: usize,
     /// Where the next batch begins. The hub learns of it with the next call that locks it.
     cursor: Cursor,
-    /// Where the subscription ends, if somebody said so.
-    limit: Option<Position>,
+    /// Where the subscription ends; [`Position::MAX`] until somebody says so.
+    limit: Position,
     dropped: u64,
     /// How many of these were lost before a batch that was consumed.
     dropped_before: u64,
@@ -248,7 +248,7 @@ impl Reader {
         let resumed = state.policy.resume(&state.log);
         let cursor = resumed.unwrap_or_else(|| state.log.tail());
         // What is beyond the end of the subscription was never to be delivered.
-        let end = self.limit.map_or(cursor.pos, |limit| limit.min(cursor.pos));
+        let end = self.limit.min(cursor.pos);
         self.dropped += state.skip(self.key, cursor, end);
         self.cursor = cursor;
         if resumed.is_none() {
@@ -259,10 +259,10 @@ impl Reader {
     }
 
     fn end_at(&mut self, end: Position) {
-        self.limit = Some(self.limit.map_or(end, |limit| limit.min(end)));
+        self.limit = self.limit.min(end);
     }
 
     fn has_ended(&self) -> bool {
-        self.limit.is_some_and(|limit| limit <= self.cursor.pos)
+        self.limit <= self.cursor.pos
     }
 }
