@@ -2,6 +2,8 @@
 
 /// Replays the fuzzer's corpus, without the fuzzer.
 mod corpus;
+/// The examples, each a server: the rules of the specification, over real sockets.
+mod examples;
 /// The fairness promise: who waits for whom.
 mod fairness;
 /// What laggards lose, and that they learn it exactly.
