@@ -1,13 +1,14 @@
 //! The hub: the log behind its lock, and who is woken when.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::Waker;
 
 use chat_proto::{MESSAGE_LEN_MAX, Messages};
 use slab::Slab;
 
 use crate::log::{CAPACITY_MIN, Cursor, Log, Pace};
+use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::wait::{Ticket, WaitList};
 use crate::{Policy, Position, Publisher, Subscriber};
 

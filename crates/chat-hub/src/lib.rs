@@ -90,6 +90,7 @@ mod policy;
 mod position;
 mod publisher;
 mod subscriber;
+mod sync;
 mod wait;
 
 pub use hub::{CapacityTooSmall, Config, Hub, Stats};

@@ -1,7 +1,6 @@
 //! Publishing.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use chat_proto::Messages;
@@ -9,6 +8,7 @@ use chat_proto::Messages;
 use crate::Position;
 use crate::blocking;
 use crate::hub::Shared;
+use crate::sync::Arc;
 use crate::wait::Ticket;
 
 /// Publishes messages to all subscribers of a hub.

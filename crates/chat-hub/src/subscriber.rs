@@ -1,13 +1,13 @@
 //! Subscribing: reading the log in batches.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::Position;
 use crate::blocking;
 use crate::hub::{Shared, State};
 use crate::log::{Cursor, Stretch};
+use crate::sync::Arc;
 
 /// Reads what is published, from the moment it joined on.
 ///
