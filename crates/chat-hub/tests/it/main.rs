@@ -14,5 +14,7 @@ mod model;
 mod policies;
 /// Publishing and reading when all goes well, and the end.
 mod reading;
+/// Crowds of tasks, scheduled at random from a seed.
+mod scheduler;
 /// What the tests share.
 mod util;
