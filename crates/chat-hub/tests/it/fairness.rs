@@ -176,3 +176,15 @@ fn a_publisher_that_is_gone_is_not_woken() {
     drain(&mut subscriber);
     assert!(!woken.is_set());
 }
+
+#[test]
+fn a_subscriber_that_is_gone_is_not_woken() {
+    let hub = hub(16 * 1024);
+    let mut subscriber = hub.subscribe();
+    let woken = Arc::new(Woken::default());
+    assert!(subscriber.poll_batch(&mut Context::from_waker(&Waker::from(Arc::clone(&woken)))).is_pending());
+    drop(subscriber);
+    assert_eq!(Arc::strong_count(&woken), 1, "its waker is gone with it");
+    assert!(publish(&mut hub.publisher(), &message(0, 9)).is_ready());
+    assert!(!woken.is_set());
+}
