@@ -12,7 +12,7 @@ use std::{env, pin::Pin, process::ExitCode, task::Poll, time::Duration};
 
 use async_std::{io::WriteExt, net, task};
 use chat_hub::{Batch, Hub, Position, Publisher, Subscriber};
-use chat_proto::futures::Reader;
+use chat_proto::futures_io::Reader;
 use futures::{FutureExt, channel::oneshot};
 
 fn main() -> ExitCode {

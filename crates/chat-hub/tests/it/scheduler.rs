@@ -281,7 +281,7 @@ impl Session {
                 self.blocked_lag = Some(end - self.subscriber.position().byte_pos());
                 self.subscriber.block(cx);
                 self.record.blocks += 1;
-                return Poll::Pending;
+                return if self.subscriber.is_disconnected() { Poll::Ready(()) } else { Poll::Pending };
             }
             if self.owed.is_empty() {
                 if !ready!(self.poll_write(cx, random)) {
@@ -311,8 +311,10 @@ impl Session {
         self.owed = batch.consume(len);
         let (messages, rest) = Messages::split(&wire[..len + self.owed.len()]);
         assert!(rest.is_empty(), "what is owed completes the message that was cut");
-        if dropped > 0 && self.policy == Policy::Oldest {
-            let may_lose = self.blocked_lag.is_none_or(|lag| lag + self.capacity / 16 > self.capacity / 2);
+        if dropped > 0 {
+            // The other half is the window.
+            let live = if self.policy == Policy::Newest { self.capacity / 2 } else { self.capacity };
+            let may_lose = self.blocked_lag.is_none_or(|lag| lag + self.capacity / 16 > live / 2);
             assert!(may_lose, "{dropped} messages were lost and nobody asked");
         }
         self.next += dropped;
@@ -327,6 +329,7 @@ impl Drop for Session {
         let mut record = mem::take(&mut self.record);
         record.dropped = self.subscriber.dropped();
         record.end = self.subscriber.position().message_pos();
+        record.is_disconnected = self.subscriber.is_disconnected();
         record.owed_len = self.owed.len();
         record.socket = Rc::clone(&self.socket);
         self.records.borrow_mut().push(record);
@@ -346,6 +349,7 @@ struct Record {
     owed_len: usize,
     /// Whether the hub ended it, and not its own leaving.
     has_ended: bool,
+    is_disconnected: bool,
     blocks: u64,
     socket: Rc<RefCell<Socket>>,
 }
@@ -357,9 +361,10 @@ impl Record {
         assert!(self.socket.borrow().received == expected, "a socket took something else than what it was to");
         assert!(self.received.is_sorted_by(|before, after| before.end <= after.start), "messages are in the one order");
         assert_eq!(self.joined + self.delivered() + self.dropped, self.end, "the counts add up");
-        if self.has_ended {
+        if self.has_ended && !self.is_disconnected {
             assert_eq!(self.end, log.len() as u64, "it was served to the end");
         }
+        assert!(!self.is_disconnected || (policy == Policy::Disconnect && self.dropped > 0), "only for a loss is it disconnected");
         if matches!(self.room, Room::Always) || !is_lossy(policy) {
             assert_eq!(self.dropped, 0, "a client that keeps up loses nothing");
         }
@@ -373,7 +378,8 @@ impl Record {
 /// Tells whether a subscriber whose socket is full may lose messages.
 fn is_lossy(policy: Policy) -> bool {
     match policy {
-        Policy::Oldest => true,
+        Policy::Oldest | Policy::Newest | Policy::Disconnect => true,
+        Policy::Block => false,
         other => panic!("nobody said what {other:?} promises"),
     }
 }
@@ -570,7 +576,7 @@ fn to_index(numbers: &Range<u64>) -> Range<usize> {
 }
 
 /// The policies that are played.
-const POLICIES: [Policy; 1] = [Policy::Oldest];
+const POLICIES: [Policy; 4] = [Policy::Oldest, Policy::Newest, Policy::Disconnect, Policy::Block];
 
 /// How many plays there are under each policy. A judgement: a second or two without optimisation.
 const SEED_COUNT: u64 = 300;
