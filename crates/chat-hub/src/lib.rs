@@ -17,8 +17,9 @@
 //! | threads | [`Publisher::publish_blocking`] | [`Subscriber::next_batch_blocking`] | [`Subscriber::block_unasked`], before the write |
 //! | an event loop | [`Publisher::poll_publish`] | [`Subscriber::poll_batch`] | [`Subscriber::block`] |
 //!
-//! For an event loop, a waker is whatever makes its wait end and tells whose turn it is: implement [`Wake`](std::task::Wake) for it. To
-//! try without waiting, poll with [`Waker::noop`](std::task::Waker::noop). The directory `examples` has a server for each.
+//! For an event loop, a waker is whatever makes its wait end and tells whose turn it is: implement [`Wake`](std::task::Wake) for it, and
+//! expect to be told more than once. An async task that writes to a socket calls [`Subscriber::block`] inside
+//! [`poll_fn`](std::future::poll_fn), where the write is pending. To try without waiting, poll with [`Waker::noop`](std::task::Waker::noop). The directory `examples` has a server for each.
 //!
 //! # Order
 //!
@@ -32,7 +33,9 @@
 //! they look for such subscribers a few times a log's length, not at every message. A subscriber is waited for from its first read on,
 //! until it says with [`Subscriber::block`] that its socket is full. So whoever reads a batch goes on reading until there is nothing to
 //! read, or says that it cannot. Before a blocked subscriber is overrun it is asked whether it still is, and publishers wait for the
-//! answer: what is lost is lost to a full socket, not to a task that did not get its turn.
+//! answer: what is lost is lost to a full socket, not to a task that did not get its turn. (A thread that writes to a blocking socket cannot
+//! answer, and says so before every write with [`Subscriber::block_unasked`]. So it is threads alone that can lose messages to their
+//! scheduling, a whole log at a time.)
 //!
 //! # Lagging
 //!

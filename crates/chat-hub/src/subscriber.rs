@@ -150,7 +150,7 @@ impl Drop for Subscriber {
     }
 }
 
-/// Whole messages that a subscriber has not consumed yet, in their wire form.
+/// Whole messages that a subscriber has not consumed yet, in their wire form: at most 256 KiB and a block of 64, in at most 64 chunks.
 ///
 /// It shares the log's memory and keeps it from being used again, so do not hold it across a wait. A batch that is dropped was not
 /// consumed: its messages are in the next one.
