@@ -42,6 +42,8 @@ enum Stage {
 struct Stall {
     /// How much the client had taken when the clock was started.
     written: u64,
+    /// Whether the time is over, and the socket was tried for the last time.
+    is_over: bool,
     sleep: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -83,22 +85,28 @@ impl Future for Serving {
             serving.stage = Stage::Joined(Session::new(socket, &hub));
         }
         let Stage::Joined(session) = &mut serving.stage else { return Poll::Ready(()) };
-        let ended = match Pin::new(&mut *session).poll(cx) {
-            Poll::Ready(ended) => ended.map_err(Ended::from),
-            Poll::Pending => Err(ready!(poll_stalled(session, &mut serving.stall, serving.stall_timeout, cx))),
+        let ended = loop {
+            if let Poll::Ready(ended) = Pin::new(&mut *session).poll(cx) {
+                break ended.map_err(Ended::from);
+            }
+            match ready!(poll_stalled(session, &mut serving.stall, serving.stall_timeout, cx)) {
+                // The socket says that it takes more only when it takes much more. So it is tried once, however it feels.
+                None => session.unblock(),
+                Some(ended) => break Err(ended),
+            }
         };
         log(serving.peer.into(), ended);
         Poll::Ready(())
     }
 }
 
-/// Is ready when the client has taken nothing for too long.
+/// Is ready when the client has taken nothing for too long: with `None` the first time, for a last try, then with why it is closed.
 fn poll_stalled(
     session: &Session<Socket>,
     stall: &mut Option<Box<Stall>>,
     timeout: Option<NonZeroU32>,
     cx: &mut Context<'_>,
-) -> Poll<Ended> {
+) -> Poll<Option<Ended>> {
     let Some(seconds) = timeout.filter(|_| session.is_blocked()) else {
         *stall = None;
         return Poll::Pending;
@@ -107,9 +115,14 @@ fn poll_stalled(
     let written = session.written();
     let stall = match stall {
         Some(stall) if stall.written == written => stall,
-        stall => stall.insert(Box::new(Stall { written, sleep: Box::pin(task::sleep(timeout)) })),
+        stall => stall.insert(Box::new(Stall { written, is_over: false, sleep: Box::pin(task::sleep(timeout)) })),
     };
-    stall.sleep.as_mut().poll(cx).map(|()| Ended::Stalled(timeout))
+    if !stall.is_over {
+        ready!(stall.sleep.as_mut().poll(cx));
+        stall.is_over = true;
+        return Poll::Ready(None);
+    }
+    Poll::Ready(Some(Ended::Stalled(timeout)))
 }
 
 fn log(peer: SocketAddr, ended: Result<Summary, Ended>) {

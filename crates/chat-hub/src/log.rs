@@ -53,7 +53,7 @@ struct Window {
     front_seq: u64,
     end: Position,
     capacity: u64,
-    /// Where the log ended when a cursor last moved on from here.
+    /// Where the log ended when a cursor in the window last moved on.
     moved_pos: u64,
 }
 
@@ -149,6 +149,9 @@ impl Log {
 
     /// Counts a cursor where it has got to. Takes constant time but for the chunks that are let go.
     pub(crate) fn advance(&mut self, from: (Cursor, Pace), to: (Cursor, Pace)) {
+        if from.0.pos < to.0.pos && from.0.seq < self.front_seq && self.chunk(from.0.seq).is_some() {
+            self.window.moved_pos = self.end.byte_pos;
+        }
         if from.0.seq == to.0.seq && from.1 == to.1 {
             return;
         }
@@ -370,9 +373,6 @@ impl Log {
     }
 
     fn count_out(&mut self, cursor: Cursor, pace: Pace) {
-        if cursor.seq < self.front_seq {
-            self.window.moved_pos = self.end.byte_pos;
-        }
         match self.chunk_mut(cursor.seq) {
             Some(chunk) => {
                 chunk.cursor_count -= 1;

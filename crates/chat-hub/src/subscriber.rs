@@ -101,7 +101,7 @@ impl Subscriber {
     }
 
     /// Says that this subscriber does not read for a while and cannot be asked about it: publishers do not wait for it until its next
-    /// read.
+    /// read, but by [`Policy::Block`](crate::Policy::Block).
     ///
     /// For threads, before a write that may wait for the socket. Prefer [`block`](Self::block) where a wake can be heeded: it says so
     /// only of a socket that is full, and does not lose what there was time to write.
@@ -129,7 +129,7 @@ impl Subscriber {
 
     /// Tells whether the subscription has ended because this subscriber lagged, by [`Policy::Disconnect`](crate::Policy::Disconnect).
     ///
-    /// A read finds out, and so does [`block`](Self::block): whoever is blocked is woken for it.
+    /// A read finds out, and so does [`block`](Self::block), whose task is woken for it.
     pub fn is_disconnected(&self) -> bool {
         self.reader.is_disconnected
     }

@@ -69,9 +69,15 @@ impl<S> Session<S> {
     /// Tells whether the client's stream took nothing when it was last tried.
     ///
     /// A session has no clock. Whoever has one can end a client that stays blocked for too long without more being
-    /// [written](Self::written); under [`Policy::Block`](chat_hub::Policy::Block) somebody must.
+    /// [written](Self::written); under [`Policy::Block`](chat_hub::Policy::Block) somebody must. A stream may take bytes again long before it
+    /// says so, so [`unblock`](Self::unblock) the session and poll it once more before that.
     pub fn is_blocked(&self) -> bool {
         self.writer.is_blocked()
+    }
+
+    /// Has the next poll try the client's stream again, though it has not said that it would take more.
+    pub fn unblock(&self) {
+        self.writer.unblock();
     }
 
     /// Returns how many bytes the client's stream has taken.

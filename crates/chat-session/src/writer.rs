@@ -67,6 +67,11 @@ impl Writer {
         self.subscriber.end_at(end);
     }
 
+    /// Has the next turn try the stream again.
+    pub(crate) fn unblock(&self) {
+        self.writable.raise();
+    }
+
     /// Tells whether the stream took nothing when it was last tried.
     pub(crate) fn is_blocked(&self) -> bool {
         self.is_blocked

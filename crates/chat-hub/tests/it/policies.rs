@@ -142,6 +142,39 @@ fn a_window_that_nobody_reads_goes_to_the_next_laggard() {
 }
 
 #[test]
+fn a_window_that_nobody_reads_goes_to_the_next_laggard_though_others_read() {
+    let hub = hub(Policy::Newest);
+    let mut publisher = hub.publisher();
+    let mut forgotten = hub.subscribe();
+    let mut laggards: Vec<_> = (0..3).map(|_| hub.subscribe()).collect();
+    read(&mut forgotten);
+    forgotten.block_unasked();
+    for laggard in &mut laggards {
+        read(laggard);
+        laggard.block_unasked();
+    }
+    let mut published = 0;
+    let mut publish_more = |count| {
+        assert!(publish(&mut publisher, &run(published..published + count, 63)).is_ready());
+        published += count;
+    };
+    publish_more(CAPACITY_COUNT * 11 / 10);
+    // Each is more than the half of a log behind that is no window when it reads.
+    let mut dropped_before = 0;
+    for turn in 0..90 {
+        let laggard = &mut laggards[turn % 3];
+        drain(laggard);
+        laggard.block_unasked();
+        publish_more(CAPACITY_COUNT * 19 / 100);
+        if turn == 45 {
+            dropped_before = hub.stats().dropped;
+        }
+    }
+    let dropped = hub.stats().dropped - dropped_before;
+    assert!(dropped < 45 * CAPACITY_COUNT / 10, "{dropped} messages were lost by laggards whose window nobody else read");
+}
+
+#[test]
 fn a_laggard_is_disconnected_as_soon_as_it_has_lost_something() {
     let hub = hub(Policy::Disconnect);
     let (mut publisher, mut laggard, mut quick) = (hub.publisher(), hub.subscribe(), hub.subscribe());
