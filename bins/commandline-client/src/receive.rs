@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use chat_proto::{Decoder, Unfinished};
+use chat_proto::{ReadError, Unfinished, blocking::Reader};
 
 use crate::print::Form;
 
@@ -13,17 +13,15 @@ use crate::print::Form;
 /// # Errors
 ///
 /// [`ReceiveError`] says which side failed.
-pub(crate) fn receive(mut stream: impl Read, mut output: impl Write, form: Form) -> Result<(), ReceiveError> {
-    let mut decoder = Decoder::with_buf(vec![0; STREAM_BUF_LEN]).expect("the buffer has room for the longest message");
+pub(crate) fn receive(stream: impl Read, mut output: impl Write, form: Form) -> Result<(), ReceiveError> {
+    let mut reader = Reader::with_buf_len(stream, STREAM_BUF_LEN);
     let mut text = Vec::new();
     loop {
-        match stream.read(decoder.spare()) {
-            Ok(0) => return Ok(decoder.finish()?),
-            Ok(len) => decoder.advance(len),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(ReceiveError::Stream(error)),
+        let messages = reader.next_messages()?;
+        if messages.is_empty() {
+            return Ok(());
         }
-        while let Some(body) = decoder.next_body() {
+        for body in messages {
             form.append_line(body, &mut text);
         }
         output.write_all(&text).and_then(|()| output.flush()).map_err(ReceiveError::Output)?;
@@ -39,10 +37,19 @@ pub(crate) enum ReceiveError {
     Stream(#[source] io::Error),
     /// The stream ended where it may not.
     #[error(transparent)]
-    Unfinished(#[from] Unfinished),
+    Unfinished(Unfinished),
     /// The output takes no more.
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
+}
+
+impl From<ReadError> for ReceiveError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::Stream(error),
+            ReadError::Unfinished(unfinished) => Self::Unfinished(unfinished),
+        }
+    }
 }
 
 /// Length in bytes of one read of the stream. A judgement: a write of the output is about as large, and so fits a pipe.
