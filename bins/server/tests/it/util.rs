@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chat_proto::{Body, Decoder, MESSAGE_LEN_MAX};
+use chat_proto::{Body, MESSAGE_LEN_MAX, ReadError, blocking::Reader};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take. Nothing here comes near it unless it hangs.
@@ -49,7 +49,7 @@ impl Server {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { stream, decoder: Decoder::new() }
+        Client { reader: Reader::new(stream.try_clone().unwrap()), stream }
     }
 
     /// Connects a client and waits for its own echo, so that the server is known to serve it.
@@ -133,7 +133,7 @@ impl Drop for Server {
 /// A client: blocking, with a deadline on everything.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
-    decoder: Decoder,
+    reader: Reader<TcpStream>,
 }
 
 impl Client {
@@ -160,20 +160,8 @@ impl Client {
     /// Receives one message, or `None` when the server has closed on a message boundary.
     #[track_caller]
     pub(crate) fn try_receive(&mut self) -> Option<Vec<u8>> {
-        loop {
-            if let Some(body) = self.decoder.next_body() {
-                return Some(body.as_bytes().to_vec());
-            }
-            match self.stream.read(self.decoder.spare()) {
-                Ok(0) => {
-                    self.decoder.finish().expect("the server closes on a message boundary");
-                    return None;
-                }
-                Ok(len) => self.decoder.advance(len),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => panic!("cannot receive: {error}"),
-            }
-        }
+        let body = self.reader.next_body().expect("the server closes on a message boundary, and before the deadline");
+        body.map(|body| body.as_bytes().to_vec())
     }
 
     /// Receives everything until the server closes.
@@ -184,17 +172,11 @@ impl Client {
 
     /// Receives one message, or `None` when the server has closed or cut the connection.
     pub(crate) fn receive_until_cut(&mut self) -> Option<Vec<u8>> {
-        loop {
-            if let Some(body) = self.decoder.next_body() {
-                return Some(body.as_bytes().to_vec());
-            }
-            match self.stream.read(self.decoder.spare()) {
-                Ok(0) => return None,
-                Ok(len) => self.decoder.advance(len),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("cannot receive: {error}"),
-            }
+        match self.reader.next_body() {
+            Ok(body) => body.map(|body| body.as_bytes().to_vec()),
+            Err(ReadError::Unfinished(_)) => None,
+            Err(ReadError::Io(error)) if error.kind() == ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("cannot receive: {error}"),
         }
     }
 

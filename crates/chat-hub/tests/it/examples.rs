@@ -1,11 +1,11 @@
 //! The examples: each is a server that people copy, so each keeps the rules of chat-proto's SPEC.md here.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use chat_proto::{BODY_LEN_MAX, Body, Decoder, Encoder};
+use chat_proto::{BODY_LEN_MAX, Body, Encoder, blocking::Reader};
 
 #[path = "../../examples/event_loop.rs"]
 #[expect(dead_code, reason = "its `main` is for the shell")]
@@ -188,7 +188,7 @@ impl Server {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { stream, decoder: Decoder::with_buf(vec![0; BUF_LEN]).unwrap() }
+        Client { reader: Reader::with_buf_len(stream.try_clone().unwrap(), BUF_LEN), stream }
     }
 
     /// Connects a client and waits for its own echo, so that the server is known to serve it.
@@ -203,7 +203,7 @@ impl Server {
 /// A client: blocking, with a deadline on everything.
 struct Client {
     stream: TcpStream,
-    decoder: Decoder<Vec<u8>>,
+    reader: Reader<TcpStream>,
 }
 
 impl Client {
@@ -243,20 +243,8 @@ impl Client {
     /// Receives one message, or `None` when the server has closed on a message boundary.
     #[track_caller]
     fn try_receive(&mut self) -> Option<Vec<u8>> {
-        loop {
-            if let Some(body) = self.decoder.next_body() {
-                return Some(body.as_bytes().to_vec());
-            }
-            match self.stream.read(self.decoder.spare()) {
-                Ok(0) => {
-                    self.decoder.finish().expect("the server closes on a message boundary");
-                    return None;
-                }
-                Ok(len) => self.decoder.advance(len),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => panic!("cannot receive: {error}"),
-            }
-        }
+        let body = self.reader.next_body().expect("the server closes on a message boundary, and before the deadline");
+        body.map(|body| body.as_bytes().to_vec())
     }
 
     /// Receives everything until the server closes.
