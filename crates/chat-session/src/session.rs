@@ -85,11 +85,6 @@ impl<S> Session<S> {
         self.writer.written()
     }
 
-    /// Returns how many messages the client has lost so far.
-    pub fn dropped(&self) -> u64 {
-        self.writer.dropped()
-    }
-
     fn summary(&self) -> Summary {
         Summary { published: self.reader.message_count(), dropped: self.writer.dropped() }
     }
