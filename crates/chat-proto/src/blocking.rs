@@ -24,10 +24,12 @@
 use std::{
     boxed::Box,
     io::{self, Read, Write},
-    vec,
 };
 
-use crate::{Body, Decoder, Encoder, MESSAGE_LEN_MAX, Messages, ReadError};
+use crate::{
+    Body, Decoder, Encoder, Messages, ReadError,
+    stream_buf::{STREAM_BUF_LEN, stream_buf},
+};
 
 /// Reads messages from a stream.
 ///
@@ -44,12 +46,12 @@ pub struct Reader<R> {
 impl<R: Read> Reader<R> {
     /// Makes a reader with a buffer of 8 KiB.
     pub fn new(stream: R) -> Self {
-        Self::with_buf_len(stream, BUF_LEN)
+        Self::with_buf_len(stream, STREAM_BUF_LEN)
     }
 
-    /// Makes a reader with a buffer of `len` bytes, or of [`MESSAGE_LEN_MAX`] if that is more.
+    /// Makes a reader with a buffer of `len` bytes, or of [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX) if that is more.
     pub fn with_buf_len(stream: R, len: usize) -> Self {
-        let decoder = Decoder::with_buf(buf(len)).expect("the buffer has room for the longest message");
+        let decoder = Decoder::with_buf(stream_buf(len)).expect("the buffer has room for the longest message");
         Self { stream, decoder, is_cut: false }
     }
 
@@ -123,12 +125,12 @@ pub struct Writer<W> {
 impl<W: Write> Writer<W> {
     /// Makes a writer with a buffer of 8 KiB.
     pub fn new(stream: W) -> Self {
-        Self::with_buf_len(stream, BUF_LEN)
+        Self::with_buf_len(stream, STREAM_BUF_LEN)
     }
 
-    /// Makes a writer with a buffer of `len` bytes, or of [`MESSAGE_LEN_MAX`] if that is more.
+    /// Makes a writer with a buffer of `len` bytes, or of [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX) if that is more.
     pub fn with_buf_len(stream: W, len: usize) -> Self {
-        let encoder = Encoder::with_buf(buf(len)).expect("the buffer has room for the longest message");
+        let encoder = Encoder::with_buf(stream_buf(len)).expect("the buffer has room for the longest message");
         Self { stream, encoder }
     }
 
@@ -201,10 +203,3 @@ impl<W> Writer<W> {
         self.stream
     }
 }
-
-fn buf(len: usize) -> Box<[u8]> {
-    vec![0; len.max(MESSAGE_LEN_MAX)].into()
-}
-
-/// Length in bytes of a buffer: that of the buffers in the standard library.
-const BUF_LEN: usize = 8 * 1024;

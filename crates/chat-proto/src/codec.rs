@@ -70,10 +70,6 @@ assert!(matches!(error, ReadError::Unfinished(Unfinished { received: 4, expected
 pub struct Codec;
 
 impl Codec {
-    fn decode(received: &mut BytesMut) -> Option<BodyBytes> {
-        BodyBytes::split_from(received)
-    }
-
     fn decode_eof(received: &mut BytesMut) -> Result<Option<BodyBytes>, ReadError> {
         let body = BodyBytes::split_from(received);
         if body.is_none() {
@@ -95,7 +91,7 @@ impl tokio_util::codec::Decoder for Codec {
     type Error = ReadError;
 
     fn decode(&mut self, received: &mut BytesMut) -> Result<Option<BodyBytes>, ReadError> {
-        Ok(Self::decode(received))
+        Ok(BodyBytes::split_from(received))
     }
 
     fn decode_eof(&mut self, received: &mut BytesMut) -> Result<Option<BodyBytes>, ReadError> {
@@ -119,7 +115,7 @@ impl asynchronous_codec::Decoder for Codec {
     type Error = ReadError;
 
     fn decode(&mut self, received: &mut BytesMut) -> Result<Option<BodyBytes>, ReadError> {
-        Ok(Self::decode(received))
+        Ok(BodyBytes::split_from(received))
     }
 
     fn decode_eof(&mut self, received: &mut BytesMut) -> Result<Option<BodyBytes>, ReadError> {

@@ -70,8 +70,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
     /// [`BufferTooSmall`] when the message does not fit before more has been sent; nothing was pushed then. With nothing unsent, any message
     /// fits.
     pub fn push(&mut self, body: Body<'_>) -> Result<(), BufferTooSmall> {
+        let may_move = self.may_move();
         let buf = self.buf.as_mut();
-        if buf.len() - self.end < body.encoded_len() && self.end - self.start <= self.start {
+        if may_move && buf.len() - self.end < body.encoded_len() {
             buf.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
@@ -100,9 +101,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
 
     /// Tells whether [`push`](Self::push) takes any body now.
     pub fn has_room(&self) -> bool {
-        let unsent_len = self.end - self.start;
-        let end = if unsent_len <= self.start { unsent_len } else { self.end };
+        let end = if self.may_move() { self.end - self.start } else { self.end };
         self.buf.as_ref().len() - end >= MESSAGE_LEN_MAX
+    }
+
+    /// Tells whether what is unsent may be moved to the front: no more than was sent.
+    fn may_move(&self) -> bool {
+        self.end - self.start <= self.start
     }
 }
 

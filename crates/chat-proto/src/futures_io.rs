@@ -31,7 +31,6 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
-    vec,
 };
 
 use bytes::{Buf, BytesMut};
@@ -39,7 +38,11 @@ use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 
-use crate::{Body, BodyBytes, Encoder, MESSAGE_LEN_MAX, Messages, ReadError, Unfinished, messages::first_message_len};
+use crate::{
+    Body, BodyBytes, Encoder, MESSAGE_LEN_MAX, Messages, ReadError, Unfinished,
+    messages::first_message_len,
+    stream_buf::{STREAM_BUF_LEN, stream_buf},
+};
 
 /// Reads messages from a stream of bytes, as a [`Stream`] of bodies that share its buffer, or run by run.
 ///
@@ -65,7 +68,7 @@ pub struct Reader<R> {
 impl<R: AsyncRead + Unpin> Reader<R> {
     /// Makes a reader, which allocates blocks of 8 KiB.
     pub fn new(stream: R) -> Self {
-        Self::with_buf_len(stream, BUF_LEN)
+        Self::with_buf_len(stream, STREAM_BUF_LEN)
     }
 
     /// Makes a reader, which allocates blocks of `len` bytes, or of [`MESSAGE_LEN_MAX`] if that is more.
@@ -202,13 +205,13 @@ pub struct Writer<W> {
 impl<W: AsyncWrite + Unpin> Writer<W> {
     /// Makes a writer with a buffer of 8 KiB.
     pub fn new(stream: W) -> Self {
-        Self::with_buf_len(stream, BUF_LEN)
+        Self::with_buf_len(stream, STREAM_BUF_LEN)
     }
 
     /// Makes a writer with a buffer of `len` bytes, or of [`MESSAGE_LEN_MAX`] if that is more.
     pub fn with_buf_len(stream: W, len: usize) -> Self {
-        let buf = vec![0; len.max(MESSAGE_LEN_MAX)].into_boxed_slice();
-        Self { stream, encoder: Encoder::with_buf(buf).expect("the buffer has room for the longest message") }
+        let encoder = Encoder::with_buf(stream_buf(len)).expect("the buffer has room for the longest message");
+        Self { stream, encoder }
     }
 
     fn poll_write_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -269,6 +272,3 @@ impl<W: AsyncWrite + Unpin> Sink<Body<'_>> for Writer<W> {
         Pin::new(&mut self.stream).poll_close(cx)
     }
 }
-
-/// Length in bytes of a buffer: that of the buffers in the standard library.
-const BUF_LEN: usize = 8 * 1024;

@@ -94,6 +94,8 @@ pub mod futures_io;
 mod messages;
 #[cfg(feature = "std")]
 mod read_error;
+#[cfg(feature = "std")]
+mod stream_buf;
 
 pub use body::{Body, BodyTooLong, BufferTooSmall};
 #[cfg(feature = "bytes")]

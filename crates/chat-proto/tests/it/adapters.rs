@@ -102,6 +102,22 @@ fn body(bytes: &[u8]) -> Body<'_> {
     Body::new(bytes).expect("the naive decoder returns bodies")
 }
 
+/// Adds what a stream said to `bodies`; tells whether it goes on.
+#[cfg(any(feature = "futures", feature = "tokio-util", feature = "asynchronous-codec"))]
+fn push_next(bodies: &mut Vec<Vec<u8>>, next: Result<Option<chat_proto::BodyBytes>, ReadError>) -> Result<bool, ReadError> {
+    let body = next?;
+    bodies.extend(body.iter().map(|body| body.as_bytes().to_vec()));
+    Ok(body.is_some())
+}
+
+/// Feeds all bodies to a sink, whatever it says in between.
+#[cfg(any(feature = "futures", feature = "tokio-util", feature = "asynchronous-codec"))]
+fn feed_all(bodies: &[Vec<u8>], sink: &mut (impl for<'a> futures::Sink<Body<'a>, Error = io::Error> + Unpin)) {
+    for bytes in bodies {
+        insist(|| futures::executor::block_on(futures::SinkExt::feed(sink, body(bytes))));
+    }
+}
+
 #[cfg(feature = "std")]
 mod blocking {
     use chat_proto::blocking::{Reader, Writer};
@@ -177,9 +193,7 @@ mod futures_io {
         read_all(|bodies| {
             turn += 1;
             if turn % 4 == 0 {
-                let body = block_on(reader.try_next())?;
-                bodies.extend(body.iter().map(|body| body.as_ref().to_vec()));
-                return Ok(body.is_some());
+                return push_next(bodies, block_on(reader.try_next()));
             }
             let messages = block_on(reader.next_messages())?;
             bodies.extend(messages.iter().map(|body| body.as_bytes().to_vec()));
@@ -189,9 +203,7 @@ mod futures_io {
 
     pub(super) fn write(bodies: &[Vec<u8>], stream: Scripted) -> Vec<u8> {
         let mut writer = Writer::new(stream);
-        for bytes in bodies {
-            insist(|| block_on(writer.feed(body(bytes))));
-        }
+        feed_all(bodies, &mut writer);
         insist(|| block_on(writer.close()));
         writer.into_inner().into_bytes()
     }
@@ -222,17 +234,13 @@ mod tokio_util {
                 // It says that the stream ended after any error, and then goes on.
                 assert!(matches!(block_on(reader.try_next()), Ok(None)));
             }
-            let body = next?;
-            bodies.extend(body.iter().map(|body| body.as_ref().to_vec()));
-            Ok(body.is_some())
+            push_next(bodies, next)
         })
     }
 
     pub(super) fn write(bodies: &[Vec<u8>], stream: Scripted) -> Vec<u8> {
         let mut writer = FramedWrite::new(stream, Codec);
-        for bytes in bodies {
-            insist(|| block_on(writer.feed(body(bytes))));
-        }
+        feed_all(bodies, &mut writer);
         insist(|| block_on(writer.flush()));
         writer.into_inner().into_bytes()
     }
@@ -248,18 +256,12 @@ mod asynchronous_codec {
 
     pub(super) fn read(stream: Scripted) -> Decoded {
         let mut reader = FramedRead::new(stream, Codec);
-        read_all(|bodies| {
-            let body = block_on(reader.try_next())?;
-            bodies.extend(body.iter().map(|body| body.as_ref().to_vec()));
-            Ok(body.is_some())
-        })
+        read_all(|bodies| push_next(bodies, block_on(reader.try_next())))
     }
 
     pub(super) fn write(bodies: &[Vec<u8>], stream: Scripted) -> Vec<u8> {
         let mut writer = FramedWrite::new(stream, Codec);
-        for bytes in bodies {
-            insist(|| block_on(writer.feed(body(bytes))));
-        }
+        feed_all(bodies, &mut writer);
         insist(|| block_on(writer.flush()));
         writer.into_inner().into_bytes()
     }
