@@ -85,7 +85,7 @@ fn a_flood_is_read_in_turns() {
     server.run();
     let received = numbers(&other.receive());
     let place = received.iter().position(|&number| number == 1 << 40).unwrap();
-    assert!(place <= 2 * 64 * 1024 / 100, "{place} messages of the flood came first");
+    assert!(place <= 2 * TURN_LEN / 100, "{place} messages of the flood came first");
     assert_eq!(received.len(), 20_001);
 }
 
@@ -96,14 +96,17 @@ fn a_session_waits_for_subscribers_that_could_be_written_to() {
     let mut slow = server.hub.subscribe();
     assert!(slow.poll_batch(&mut Context::from_waker(Waker::noop())).is_pending());
     let mut client = server.connect();
-    let stream: Vec<u8> = (0..5000).flat_map(|number| message(number, 99)).collect();
+    let stream: Vec<u8> = (0..20_000).flat_map(|number| message(number, 99)).collect();
     client.send(&stream);
     client.end_sending();
     server.run();
     assert!(client.receive().len() < 10 * 1024, "half a log, and the gate is closed");
-    assert!(client.wire().unread_len() > stream.len() - 80 * 1024, "what cannot be published is not read");
+    assert!(client.wire().unread_len() > stream.len() - TURN_LEN - 16 * 1024, "what cannot be published is not read");
     drop(slow);
     server.run();
     // Now nobody but the client itself is waited for.
-    assert_eq!(client.end().unwrap().unwrap().published, 5000);
+    assert_eq!(client.end().unwrap().unwrap().published, 20_000);
 }
+
+/// How much a session reads in one turn, in bytes, as the crate's documentation has it.
+const TURN_LEN: usize = 256 * 1024;
