@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, value_parser};
 
-use crate::roles::Roles;
+use crate::load::roles::Roles;
 
 /// Proves the order promise of a broadcast chat server while it measures it
 ///

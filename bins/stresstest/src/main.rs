@@ -6,18 +6,11 @@
 //! `run` tells the story of a run, `load` that of a repetition; `proof` has what is recorded and the verdict on it.
 
 mod args;
-mod client;
-mod group;
 mod load;
-mod output;
-mod payload;
-mod progress;
 mod proof;
 mod report;
-mod roles;
 mod run;
 mod server;
-mod stop;
 mod watch;
 
 use std::process::ExitCode;

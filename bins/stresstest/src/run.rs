@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::Args;
-use crate::client::SCRATCH_LEN;
+use crate::load::client::SCRATCH_LEN;
+use crate::load::stop::Stop;
 use crate::load::{self, Count, Ended, Load};
 use crate::proof::{Conviction, Proof};
 use crate::report::{Report, tell};
 use crate::server::{Launch, Server, ServerError};
-use crate::stop::Stop;
 use crate::watch::Watch;
 use crate::{EXIT_BROKEN, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED};
 

@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SI
 use signal_hook::iterator::Signals;
 
 use crate::EXIT_INTERRUPTED;
-use crate::group::Group;
+use crate::server::group::Group;
 
 /// Waits for everything at once.
 #[derive(Debug)]

@@ -1,5 +1,8 @@
 //! The server that is tested: a child process in a process group of its own.
 
+pub(crate) mod group;
+pub(crate) mod output;
+
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,8 +12,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::group::Group;
-use crate::output::{LastLines, Output};
+use crate::server::group::Group;
+use crate::server::output::{LastLines, Output};
 use crate::watch::Watch;
 
 /// How to start a server.

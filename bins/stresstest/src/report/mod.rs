@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use crate::load::Count;
-use crate::roles::Roles;
+use crate::load::roles::Roles;
 
 /// Prints the result lines, each at once.
 #[derive(Debug)]

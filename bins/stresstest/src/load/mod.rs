@@ -3,6 +3,11 @@
 //! One thread serves all connections. What a message of a sender needs before the sender goes on is the business of
 //! [`Progress`]; what it proves is the business of [`Proof`].
 
+pub(crate) mod client;
+pub(crate) mod progress;
+pub(crate) mod roles;
+pub(crate) mod stop;
+
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -11,13 +16,13 @@ use chat_proto::{BODY_LEN_MAX, MESSAGE_LEN_MAX};
 use mio::event::Event;
 use mio::{Registry, Token};
 
-use crate::client::{Client, ReadUntil, SCRATCH_LEN, Stream};
-use crate::payload::Kind;
-use crate::progress::{Audience, Open, Progress, Step};
+use crate::load::client::{Client, ReadUntil, SCRATCH_LEN, Stream};
+use crate::load::progress::{Audience, Open, Progress, Step};
+use crate::load::roles::Roles;
+use crate::load::stop::{Stop, Unresolved};
+use crate::proof::payload::Kind;
 use crate::proof::{Proof, Receipt};
-use crate::roles::Roles;
 use crate::server::Server;
-use crate::stop::{Stop, Unresolved};
 use crate::watch::Watch;
 
 /// What a repetition does.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::roles::Roles;
+use crate::load::roles::Roles;
 
 /// How far every client has got with every publisher's messages.
 ///

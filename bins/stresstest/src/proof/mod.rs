@@ -11,13 +11,15 @@
 //! when the last message of each of its senders has come out of the server, so all of them stand before that hello message, and the
 //! server has taken such a message out of its place. It counts as a phantom.
 
+pub(crate) mod payload;
+
 use std::fmt;
 
 use chat_check::{MessageId, Record, Step, StepKind, Violation, check};
 use chat_proto::{BODY_LEN_MAX, Body};
 
-use crate::payload::{Kind, NUMBER_END, Payloads, Reading, Tag};
-use crate::roles::{Role, Roles};
+use crate::load::roles::{Role, Roles};
+use crate::proof::payload::{Kind, NUMBER_END, Payloads, Reading, Tag};
 
 /// What happened in a repetition. Its memory serves the next one too.
 #[derive(Debug)]
