@@ -1,0 +1,209 @@
+//! What a run found. Everything that is printed, stored, judged and compared afterwards is derived from this, and from nothing else.
+
+use serde::{Deserialize, Serialize};
+
+/// What a run found, over all its repetitions.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Results {
+    /// Version of this structure; see [`VERSION`].
+    pub(crate) version: u32,
+    /// What was asked for.
+    pub(crate) load: Load,
+    /// What happened, in numbers.
+    pub(crate) counts: Counts,
+    /// What did not arrive.
+    pub(crate) drops: Drops,
+    /// How long things took.
+    pub(crate) latency: Latency,
+    /// Whether there is one order of all messages.
+    pub(crate) order: Order,
+    /// The server, seen from outside; `None` when it runs elsewhere.
+    pub(crate) server: Option<ServerSeen>,
+    /// How well the load tester itself did.
+    pub(crate) health: Health,
+    /// What it comes to.
+    pub(crate) verdict: Verdict,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Load {
+    /// The executable with its arguments, or the address that was connected to.
+    pub(crate) server: String,
+    /// The number of publishers.
+    pub(crate) publishers: u32,
+    /// The number of subscribers of each publisher.
+    pub(crate) subscribers: u32,
+    /// Messages a publisher and repetition, if that was what ended a repetition.
+    pub(crate) messages: Option<u32>,
+    /// How long a repetition lasted at most, in seconds, if that was set.
+    pub(crate) duration_s: Option<f64>,
+    /// Messages in flight a publisher; 0 is any number. `None` when a rate was asked for.
+    pub(crate) window: Option<u32>,
+    /// Messages a second of all publishers, in an open schedule.
+    pub(crate) rate: Option<f64>,
+    /// The shortest and the longest body, in bytes.
+    pub(crate) size: [u8; 2],
+    /// Clients that never read.
+    pub(crate) stalled: u32,
+    /// Clients that read slowly.
+    pub(crate) slow: u32,
+    /// Clients that join and leave, a second.
+    pub(crate) churn: f64,
+    /// What was checked: `off`, `basic` or `full`.
+    pub(crate) check: String,
+    /// The seed of all bodies.
+    pub(crate) seed: u64,
+}
+
+/// What happened, in numbers. Deliveries are those of load messages to publishers and subscribers.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Counts {
+    /// How many repetitions were completed.
+    pub(crate) repetitions: u32,
+    /// How many load messages were sent.
+    pub(crate) sent: u64,
+    /// How many load messages the schedule had and nobody could send.
+    pub(crate) unsent: u64,
+    /// How many deliveries there were.
+    pub(crate) delivered: u64,
+    /// How many bytes these had, headers included.
+    pub(crate) delivered_bytes: u64,
+    /// How long the load took, in seconds.
+    pub(crate) load_s: f64,
+    /// Deliveries a second, over that time.
+    pub(crate) deliveries_per_s: f64,
+    /// How many clients joined and left meanwhile.
+    pub(crate) churned: u64,
+    /// How many connections of stalled and slow clients the server closed.
+    pub(crate) closed: u64,
+}
+
+/// What did not arrive, of `sent` times the number of clients that are to receive it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Drops {
+    /// How many deliveries are proved not to come, by later messages of the same sender.
+    pub(crate) dropped: u64,
+    /// `dropped` as a part of all deliveries that were due, from 0 to 1.
+    pub(crate) rate: f64,
+    /// How many messages of one publisher in a row a client lost at most.
+    pub(crate) longest_run: u64,
+    /// The client that lost most, in words, and how many it lost.
+    pub(crate) worst: Option<(String, u64)>,
+    /// How many deliveries neither came nor are proved not to come.
+    pub(crate) unresolved: u64,
+}
+
+/// How long things took. Each is `None` where it does not apply or nothing was measured.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Latency {
+    /// From when a message was to be sent, by the schedule, to each delivery.
+    pub(crate) delivery: Option<Summary>,
+    /// From when it was really sent; `None` without a schedule, since then both are the same.
+    pub(crate) delivery_raw: Option<Summary>,
+    /// To the delivery to the sender itself.
+    pub(crate) echo: Option<Summary>,
+    /// To the delivery to the last client. Messages that some client lost have none.
+    pub(crate) last: Option<Summary>,
+    /// From the first to the last delivery of a message.
+    pub(crate) spread: Option<Summary>,
+    /// From connecting to the echo of the hello message, of every client.
+    pub(crate) join: Option<Summary>,
+}
+
+/// A distribution of times, in microseconds. Values have three significant digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Summary {
+    /// How many values there are.
+    pub(crate) count: u64,
+    pub(crate) min: f64,
+    pub(crate) mean: f64,
+    pub(crate) p50: f64,
+    pub(crate) p90: f64,
+    pub(crate) p99: f64,
+    #[serde(rename = "p99.9")]
+    pub(crate) p99_9: f64,
+    pub(crate) max: f64,
+}
+
+/// Whether there is one order of all messages.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub(crate) enum Order {
+    /// One order explains what every client saw; so it was proved.
+    Proved {
+        /// How many times some client was delivered a message after a later one had been sent and delivered elsewhere, in real time. The
+        /// specification does not forbid it.
+        overtaken: u64,
+    },
+    /// Content and the order of each sender's messages were checked, but not whether all clients agree.
+    PartlyChecked,
+    /// Nothing was checked.
+    Unchecked,
+    /// There is no such order.
+    Broken {
+        /// Which repetition it was.
+        iteration: u32,
+        /// The class of the violation, in one word.
+        class: String,
+        /// Who received what.
+        story: String,
+    },
+}
+
+/// The server, seen from outside. Memory is in KiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub(crate) struct ServerSeen {
+    /// Processor time a delivery in the load, in microseconds; `None` without a delivery.
+    pub(crate) cpu_us_per_delivery: Option<f64>,
+    /// How many processors it kept busy in the load, on average.
+    pub(crate) cpus: f64,
+    /// Resident memory before the first client joined.
+    pub(crate) rss_before_kib: u64,
+    /// The most resident memory there was.
+    pub(crate) rss_peak_kib: u64,
+    /// Resident memory after the last client had left.
+    pub(crate) rss_after_kib: u64,
+    /// The most threads that were seen.
+    pub(crate) threads: u64,
+    /// The most open files that were seen.
+    pub(crate) descriptors: u64,
+}
+
+/// How well the load tester itself did.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Health {
+    /// Sent messages as a part of what the schedule had, from 0 to 1; `None` without a schedule.
+    pub(crate) achieved: Option<f64>,
+    /// How late messages were sent; `None` without a schedule.
+    pub(crate) lateness: Option<Summary>,
+    /// How much of one processor the load tester took in the load, from 0 to 1.
+    pub(crate) cpu: f64,
+    /// Processor time of the load tester a delivery, in microseconds; `None` without a delivery.
+    pub(crate) cpu_us_per_delivery: Option<f64>,
+    /// Deliveries a second of the same load on the null broadcaster: what the load tester itself can do at most here. By `--calibrate`.
+    pub(crate) ceiling: Option<f64>,
+    /// Why the figures tell of the load tester rather than of the server, in words, if they do.
+    pub(crate) bound_by: Option<String>,
+}
+
+/// What a run comes to; the worst that applies.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub(crate) enum Verdict {
+    /// The server kept the specification, and all thresholds.
+    Passed,
+    /// What the figures tell is uncertain.
+    Inconclusive { why: String },
+    /// Thresholds were crossed, or it is worse than the baseline.
+    Failed { why: Vec<String> },
+    /// The server broke the specification.
+    Broken { why: String },
+    /// The run could not be completed.
+    Stopped { why: String },
+    /// A signal ended the run; what there is, is true.
+    Interrupted,
+}
+
+/// The version of [`Results`] that this program writes. It grows when a field goes away or changes its meaning, not for a new one.
+pub(crate) const VERSION: u32 = 1;
