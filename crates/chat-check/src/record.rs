@@ -56,6 +56,32 @@ impl Record {
         self.events.push(Packed::new(RECEIVED, message));
     }
 
+    /// Records that the client received `count` messages, `first` and those numbered next, in this order.
+    ///
+    /// The same as so many calls of [`received`](Self::received), at a fraction of the time.
+    ///
+    /// # Panics
+    ///
+    /// When the last of them would be numbered [`MESSAGE_COUNT_MAX`] or more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_check::{MessageId, Record};
+    ///
+    /// let [a, b] = [7, 8].map(|index| MessageId::new(index).unwrap());
+    /// let (mut one_by_one, mut at_once) = (Record::new(), Record::new());
+    /// one_by_one.received(a);
+    /// one_by_one.received(b);
+    /// at_once.received_run(a, 2);
+    /// assert_eq!(at_once, one_by_one);
+    /// ```
+    pub fn received_run(&mut self, first: MessageId, count: u32) {
+        let end = first.index() + count;
+        assert!(end <= MESSAGE_COUNT_MAX, "{count} messages from {first} on");
+        self.events.extend((first.index()..end).map(|index| Packed { bits: RECEIVED | index }));
+    }
+
     /// Records that the client received something that is known to be `message`, but with another content.
     pub fn received_corrupt(&mut self, message: MessageId) {
         self.events.push(Packed::new(CORRUPT, message));
