@@ -3,19 +3,26 @@
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, value_parser};
 
+use crate::load::Load;
+use crate::load::pace::Pacing;
 use crate::load::roles::Roles;
+use crate::proof::Check;
+use crate::proof::payload::{BodyLens, Payloads};
+use crate::server::Launch;
 
 /// Proves the order promise of a broadcast chat server while it measures it
 ///
 /// Starts the server EXECUTABLE with an address to listen on, connects publishers and subscribers, and has each publisher send
-/// messages, each as soon as its own subscribers have the one before. Every delivery at every client is checked to the last byte, and
-/// the whole run is checked for one order of all messages that explains what everybody saw.
+/// messages. Every delivery at every client is checked to the last byte, and the whole run is checked for one order of all messages that
+/// explains what everybody saw. Without options that say otherwise, a publisher sends a message as soon as its own subscribers have the
+/// one before.
 ///
 /// A server is any executable that takes an address as its last argument, prints `listening on ADDRESS` when it is ready, and forwards
 /// every message (one byte with the length of the body, then the body) to all its clients, the sender included. It may drop whole
@@ -35,13 +42,62 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
     subscribers: u32,
 
-    /// Number of messages each publisher sends
-    #[arg(short, long, value_name = "N", default_value_t = 1000, value_parser = value_parser!(u32).range(1..))]
-    pub(crate) messages: u32,
+    /// Number of messages each publisher sends [default: 1000, or as many as --duration has room for]
+    #[arg(short, long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    messages: Option<u32>,
 
-    /// Number of times all this is repeated, with new connections to the same server
-    #[arg(short, long, value_name = "N", default_value_t = 100, value_parser = value_parser!(u32).range(1..=REPETITIONS_MAX))]
-    pub(crate) repetitions: u32,
+    /// Number of times all this is repeated, with new connections to the same server [default: 100, or 1 with --window, --rate or
+    /// --duration]
+    #[arg(short, long, value_name = "N", value_parser = value_parser!(u32).range(1..=REPETITIONS_MAX))]
+    repetitions: Option<u32>,
+
+    /// Measure a server that runs already, at this address, instead of starting one
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["server", "executable", "args"])]
+    connect: Option<SocketAddr>,
+
+    /// Number of messages each publisher has in flight, not yet received by all of its subscribers; 0 is any number
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(..=WINDOW_MAX), help_heading = LOAD)]
+    window: Option<u32>,
+
+    /// Messages a second of all publishers together, on a schedule that never shifts: what cannot be sent in time is counted as unsent
+    #[arg(long, value_name = "N", conflicts_with = "window", value_parser = parse_rate, help_heading = LOAD)]
+    rate: Option<f64>,
+
+    /// How long publishers send in each repetition, like 10s or 2m
+    #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = LOAD)]
+    duration: Option<Duration>,
+
+    /// How long publishers send before anything is measured; checked it is all the same
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_time, help_heading = LOAD)]
+    warmup: Duration,
+
+    /// Lengths of bodies in bytes, one or a range, from 8 to 255
+    #[arg(long, value_name = "A..B", default_value = "8..255", value_parser = parse_lens, help_heading = LOAD)]
+    size: BodyLens,
+
+    /// Clients that connect and never read
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = LOAD)]
+    stalled: u32,
+
+    /// Clients that read slowly, 10000 bytes a second each if nothing is said
+    #[arg(long, value_name = "N[:BYTES/s]", default_value = "0", value_parser = parse_slow, help_heading = LOAD)]
+    slow: Slow,
+
+    /// Clients that join every second during the load, stay for one, and leave
+    #[arg(long, value_name = "N/s", default_value = "0", value_parser = parse_per_second, help_heading = LOAD)]
+    churn: f64,
+
+    /// How many clients connect a second; without, as fast as the server accepts them
+    #[arg(long, value_name = "N/s", value_parser = parse_rate, help_heading = LOAD)]
+    connect_rate: Option<f64>,
+
+    /// Have publishers never read, as old load testers did
+    #[arg(long, help_heading = LOAD)]
+    classic: bool,
+
+    /// How much is checked
+    #[arg(long, value_enum, default_value_t = Check::Full)]
+    pub(crate) check: Check,
 
     /// Time to wait for the server to get ready, and for anything to go on, before giving up
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = value_parser!(u64).range(1..=3600))]
@@ -51,12 +107,21 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = random_seed(), hide_default_value = true)]
     pub(crate) seed: u64,
 
-    /// Server to test
-    pub(crate) executable: PathBuf,
+    /// Server to test [default: the chat-server beside this program]
+    executable: Option<PathBuf>,
 
     /// Arguments for the server, which gets them before the address
     #[arg(last = true)]
-    pub(crate) args: Vec<OsString>,
+    args: Vec<OsString>,
+}
+
+/// What is tested.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// A server that is started for it.
+    Launch(Launch),
+    /// A server that runs already.
+    Running(SocketAddr),
 }
 
 impl Args {
@@ -69,10 +134,70 @@ impl Args {
         args
     }
 
+    /// Returns what is tested.
+    pub(crate) fn target(&self) -> Target {
+        if let Some(addr) = self.connect {
+            return Target::Running(addr);
+        }
+        let beside = || std::env::current_exe().map_or_else(|_| SERVER_NAME.into(), |path| path.with_file_name(SERVER_NAME));
+        let executable = self.executable.clone().unwrap_or_else(beside);
+        Target::Launch(Launch { executable, args: self.args.clone(), addr: self.server })
+    }
+
+    /// Returns what each repetition does.
+    pub(crate) fn load(&self) -> Load {
+        let pacing = match (self.rate, self.window.map(NonZeroU32::new)) {
+            (Some(rate), _) => Pacing::Rate(rate),
+            (None, Some(None)) => Pacing::Flood,
+            (None, Some(Some(window))) => Pacing::Window(window),
+            (None, None) => Pacing::Window(NonZeroU32::MIN),
+        };
+        let messages = self.messages.or(if self.duration.is_none() { Some(MESSAGES) } else { None });
+        let roles = self.roles();
+        Load {
+            roles,
+            pacing,
+            messages,
+            duration: self.duration,
+            warmup: self.warmup,
+            stalled: self.stalled,
+            slow_rate: self.slow.bytes_per_s,
+            churn: self.churn,
+            connect_rate: self.connect_rate,
+            message_count_max: self.message_count_max(roles),
+            patience: self.patience(),
+        }
+    }
+
+    /// Returns how many messages can be recorded.
+    fn message_count_max(&self, roles: Roles) -> u32 {
+        let countable = chat_check::MESSAGE_COUNT_MAX / 2;
+        if self.check != Check::Full {
+            return countable;
+        }
+        u32::try_from(EVENTS_MAX / (roles.resident_count() as u64 + 1)).unwrap_or(u32::MAX).min(countable)
+    }
+
+    /// Returns how often all this is repeated.
+    pub(crate) fn repetitions(&self) -> u32 {
+        let is_classic = self.window.is_none() && self.rate.is_none() && self.duration.is_none();
+        self.repetitions.unwrap_or(if is_classic { REPETITIONS } else { 1 })
+    }
+
+    /// Returns the bodies that are sent.
+    pub(crate) fn payloads(&self) -> Payloads {
+        Payloads::new(self.seed, self.size)
+    }
+
     /// Returns who takes part.
-    pub(crate) fn roles(&self) -> Roles {
+    fn roles(&self) -> Roles {
         let count = |n: u32| usize::try_from(n).expect("a count of clients that was checked");
-        Roles { publishers: count(self.publishers), subscribers: count(self.subscribers) }
+        Roles {
+            publishers: count(self.publishers),
+            subscribers: count(self.subscribers),
+            slow: count(self.slow.count),
+            publishers_read: !self.classic,
+        }
     }
 
     /// Returns how long to wait for anything.
@@ -82,9 +207,11 @@ impl Args {
 
     /// Tells what is wrong with numbers that are each right.
     fn problem(&self) -> Option<String> {
-        let clients = u64::from(self.publishers) * (1 + u64::from(self.subscribers));
+        let clients = u64::from(self.publishers) * (1 + u64::from(self.subscribers)) + u64::from(self.slow.count);
         if clients > CLIENTS_MAX {
-            return Some(format!("{clients} clients are too many: publishers times (1 + subscribers) may be up to {CLIENTS_MAX}"));
+            return Some(format!(
+                "{clients} clients are too many: publishers times (1 + subscribers) and slow ones may be up to {CLIENTS_MAX}"
+            ));
         }
         let cells = clients * u64::from(self.publishers);
         if cells > CELLS_MAX {
@@ -93,12 +220,60 @@ impl Args {
                 self.publishers
             ));
         }
-        let messages = u64::from(self.publishers) * u64::from(self.messages);
+        let messages = u64::from(self.publishers) * u64::from(self.messages.unwrap_or(MESSAGES));
         if messages > MESSAGES_MAX {
             return Some(format!("{messages} messages are too many: publishers times messages may be up to {MESSAGES_MAX}"));
         }
+        let recorded = u64::from(self.message_count_max(self.roles()));
+        // Every client says hello, more than once if it must.
+        if self.messages.is_some() && messages + HELLOS_MAX * clients > recorded {
+            return Some(format!(
+                "{messages} messages to {clients} clients are more than can be recorded, which is {recorded}: take --check basic, or \
+                 fewer messages in more repetitions"
+            ));
+        }
         None
     }
+}
+
+/// Clients that read slowly.
+#[derive(Clone, Copy, Debug)]
+struct Slow {
+    count: u32,
+    bytes_per_s: u32,
+}
+
+/// Reads a time like `10s`, `500ms` or `1m 30s`; a plain number is in seconds.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
+    }
+    humantime::parse_duration(text).map_err(|error| format!("{error}; a time is like 10s, 500ms or 2m"))
+}
+
+/// Reads a number above zero, with `/s` behind it or without.
+fn parse_rate(text: &str) -> Result<f64, String> {
+    parse_per_second(text).and_then(|rate| if rate > 0.0 { Ok(rate) } else { Err("it has to be more than 0".to_owned()) })
+}
+
+fn parse_per_second(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text).parse().ok();
+    number.filter(|rate: &f64| (0.0..=RATE_MAX).contains(rate)).ok_or_else(|| "a number is needed, like 100 or 0.5".to_owned())
+}
+
+fn parse_lens(text: &str) -> Result<BodyLens, String> {
+    let (min, max) = text.split_once("..").unwrap_or((text, text));
+    let bounds = min.parse().ok().zip(max.strip_prefix('=').unwrap_or(max).parse().ok());
+    bounds
+        .and_then(|(min, max)| BodyLens::new(min, max))
+        .ok_or_else(|| "a length or a range is needed, from 8 to 255, like 64 or 8..255".to_owned())
+}
+
+fn parse_slow(text: &str) -> Result<Slow, String> {
+    let (count, rate) = text.split_once(':').unwrap_or((text, SLOW_RATE));
+    let slow = count.parse().ok().zip(rate.strip_suffix("/s").unwrap_or(rate).parse().ok());
+    slow.map(|(count, bytes_per_s)| Slow { count, bytes_per_s })
+        .ok_or_else(|| "a number of clients is needed, and perhaps of bytes a second, like 3:5000".to_owned())
 }
 
 /// Draws a seed.
@@ -106,6 +281,31 @@ fn random_seed() -> u64 {
     // The standard library seeds its hash maps from the system's randomness, and this is all that is needed of it here.
     RandomState::new().build_hasher().finish()
 }
+
+/// What the options that shape the load are listed under.
+const LOAD: &str = "Load";
+
+/// The server that is tested when none is named.
+const SERVER_NAME: &str = "chat-server";
+
+/// How many messages a publisher sends and how many repetitions there are, when nothing is said. They are classic.
+const MESSAGES: u32 = 1000;
+const REPETITIONS: u32 = 100;
+
+/// How many bytes a second slow clients read when nothing is said. A judgement: far below any load.
+const SLOW_RATE: &str = "10000";
+
+/// How many messages a publisher may have in flight. A judgement: 16 MiB of the longest.
+const WINDOW_MAX: i64 = 1 << 16;
+
+/// The highest rate. A judgement: a message a nanosecond is beyond any machine.
+const RATE_MAX: f64 = 1e9;
+
+/// How many messages that are no load a client sends at most, as a rule. A judgement.
+const HELLOS_MAX: u64 = 16;
+
+/// How many sends and deliveries a repetition may record, of four bytes each. A judgement: 2 GiB.
+const EVENTS_MAX: u64 = 1 << 29;
 
 /// How many repetitions a tag can tell apart.
 const REPETITIONS_MAX: i64 = 1 << 16;

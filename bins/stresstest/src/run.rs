@@ -4,28 +4,43 @@ use std::io::{self, Write};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::args::Args;
+use crate::args::{Args, Target};
 use crate::load::client::SCRATCH_LEN;
+use crate::load::latency::Latencies;
 use crate::load::stop::Stop;
-use crate::load::{self, Count, Ended, Load};
+use crate::load::{self, Bench, Clock, Count, Ended, Load};
 use crate::proof::{Conviction, Proof};
 use crate::report::{Report, tell};
-use crate::server::{Launch, Server, ServerError};
+use crate::server::{Server, ServerError};
 use crate::watch::Watch;
 use crate::{EXIT_BROKEN, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED};
 
 /// Tests the server that `args` name, and prints results on `out`. The server has ended when this returns.
 pub(crate) fn run(args: &Args, out: impl Write) -> Result<(), Failure> {
     let mut watch = Watch::new().map_err(Failure::Watch)?;
-    let launch = Launch { executable: args.executable.clone(), args: args.args.clone(), addr: args.server };
-    let mut server = Server::start(&launch, &watch)?;
-    let addr = server.wait_ready(&mut watch, args.patience())?;
+    let (server, addr) = match args.target() {
+        Target::Running(addr) => (None, addr),
+        Target::Launch(launch) => {
+            let mut server = Server::start(&launch, &watch)?;
+            let addr = server.wait_ready(&mut watch, args.patience())?;
+            (Some(server), addr)
+        }
+    };
+    let load = args.load();
     // Not before the start, or the server would inherit what it should ask for itself.
-    raise_descriptor_limit(args.roles().client_count() as u64)?;
-    let load = Load { roles: args.roles(), messages: args.messages, addr, patience: args.patience() };
-    let result = repeat(args, load, out, &mut watch, &mut server);
-    if server.stdout_line_count() > 1 {
-        let count = server.stdout_line_count();
+    raise_descriptor_limit(load.roles.resident_count() as u64 + u64::from(load.stalled))?;
+    let mut bench = Bench {
+        addr,
+        clock: Clock::start(),
+        proof: Proof::new(args.payloads(), load.roles, args.check),
+        latencies: Latencies::new(),
+        scratch: vec![0; SCRATCH_LEN].into(),
+        watch,
+        server,
+        on_tick: &mut |_| {},
+    };
+    let result = repeat(args, load, out, &mut bench);
+    if let Some(count) = bench.server.as_ref().map(Server::stdout_line_count).filter(|&count| count > 1) {
         tell(format_args!(
             "note: the server printed {count} lines on standard output, where the specification has the ready line only"
         ));
@@ -34,25 +49,31 @@ pub(crate) fn run(args: &Args, out: impl Write) -> Result<(), Failure> {
 }
 
 /// Runs all repetitions.
-fn repeat(args: &Args, load: Load, out: impl Write, watch: &mut Watch, server: &mut Server) -> Result<(), Failure> {
-    let mut report = Report::new(out, args.repetitions);
-    let mut proof = Proof::new(args.seed, load.roles);
-    let mut scratch = vec![0; SCRATCH_LEN];
-    for iteration in 0..args.repetitions {
-        report.launching(iteration, load.roles, load.messages)?;
-        proof.begin(u16::try_from(iteration).expect("the arguments bound the repetitions"));
-        let Ended { count, stop } = load::run(load, &mut proof, &mut scratch, watch, server);
+fn repeat(args: &Args, load: Load, out: impl Write, bench: &mut Bench<'_>) -> Result<(), Failure> {
+    let mut report = Report::new(out, args.repetitions());
+    for iteration in 0..args.repetitions() {
+        report.launching(iteration, load.roles, load.sends())?;
+        bench.proof.begin(u16::try_from(iteration).expect("the arguments bound the repetitions"));
+        let started = std::time::Instant::now();
+        let Ended { count, stop } = load::run(&load, bench);
+        let ran = started.elapsed();
         // A broken promise outweighs whatever ended the repetition.
-        proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
+        let kept = bench.proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
+        if std::env::var_os("DEBUG_RUN").is_some() {
+            eprintln!("{kept:?} {count:?} lost {} run {ran:?} verdict {:?}", bench.proof.lost(), started.elapsed() - ran);
+            eprintln!("{:#?}", bench.latencies.summary().delivery);
+        }
         match stop {
             None => report.completed(count)?,
             Some(Stop::Interrupted) => return Err(Failure::Interrupted { iteration, count }),
-            Some(stop) => return Err(server.death().map_or(Failure::Stopped { iteration, stop }, Failure::Server)),
+            Some(stop) => {
+                let death = bench.server.as_mut().and_then(Server::death);
+                return Err(death.map_or(Failure::Stopped { iteration, stop }, Failure::Server));
+            }
         }
     }
     Ok(())
 }
-
 /// Why a run did not pass.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -78,8 +99,8 @@ pub(crate) enum Failure {
     /// A signal asked to stop.
     #[error(
         "interrupted in iteration {iteration}, in which {} messages out of {} sent had been received; no order was broken",
-        count.delivered,
-        count.sent
+        count.own_delivered,
+        count.own_sent
     )]
     Interrupted {
         /// Which repetition it was.

@@ -1,13 +1,16 @@
 //! What the one thread waits for: sockets, the server's output and signals.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::{Events, Poll, Registry, Token, Waker};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
@@ -20,6 +23,8 @@ pub(crate) struct Watch {
     poll: Poll,
     events: Events,
     wake: Wake,
+    /// Ends a wait at a moment, to the microsecond; the timeout of a wait is in milliseconds.
+    timer: OwnedFd,
     signals: Arc<SignalState>,
 }
 
@@ -28,6 +33,8 @@ impl Watch {
     pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let wake = Wake { waker: Arc::new(Waker::new(poll.registry(), WAKE_TOKEN)?) };
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER_TOKEN, Interest::READABLE)?;
         let signals = Arc::new(SignalState::default());
         let (mut received, state, woken) = (Signals::new(ENDING_SIGNALS)?, Arc::clone(&signals), wake.clone());
         thread::spawn(move || {
@@ -36,7 +43,7 @@ impl Watch {
                 woken.wake();
             }
         });
-        Ok(Self { poll, events: Events::with_capacity(EVENTS_MAX), wake, signals })
+        Ok(Self { poll, events: Events::with_capacity(EVENTS_MAX), wake, timer, signals })
     }
 
     /// Waits for events, at most as long as `timeout`.
@@ -47,12 +54,21 @@ impl Watch {
         }
     }
 
-    /// Returns the events of sockets that the last wait found.
-    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
-        self.events.iter().filter(|event| event.token() != WAKE_TOKEN)
+    /// Has a wait end when `time` is over, whatever it was told before.
+    pub(crate) fn wake_after(&self, time: Duration) -> io::Result<()> {
+        // Zero would mean never.
+        let time = Timespec::try_from(time.max(Duration::from_nanos(1))).map_err(io::Error::other)?;
+        let never = Timespec::default();
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: never, it_value: time })?;
+        Ok(())
     }
 
-    /// Returns where sockets are registered, under any token but the highest.
+    /// Returns the events of sockets that the last wait found.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(|event| event.token() != WAKE_TOKEN && event.token() != TIMER_TOKEN)
+    }
+
+    /// Returns where sockets are registered, under any token but the two highest.
     pub(crate) fn registry(&self) -> &Registry {
         self.poll.registry()
     }
@@ -110,6 +126,9 @@ impl SignalState {
 
 /// The token of [`Wake`].
 const WAKE_TOKEN: Token = Token(usize::MAX);
+
+/// The token of the timer.
+const TIMER_TOKEN: Token = Token(usize::MAX - 1);
 
 /// How many events one wait returns at most. A judgement: more clients than that just have their turn with the next.
 const EVENTS_MAX: usize = 1024;

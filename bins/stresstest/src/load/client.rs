@@ -1,10 +1,10 @@
 //! One connection: nonblocking, edge-triggered, with next to no memory of its own.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
-use chat_proto::{Body, MESSAGE_LEN_MAX, Messages};
+use chat_proto::Messages;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
@@ -16,9 +16,11 @@ pub(crate) struct Client {
     is_connected: bool,
     /// The beginning of a message whose end has not arrived; shorter than a message.
     unfinished: Vec<u8>,
-    /// What the socket has not taken yet: at most two messages, because a client sends the next one when the one before has arrived
-    /// somewhere, and asks after it only when nothing is unsent.
+    /// What the socket has not taken yet: at most one burst and one message, because a client sends the next when the one before has
+    /// arrived somewhere or the socket has taken it, and asks after it only when nothing is unsent.
     unsent: Vec<u8>,
+    /// How much of `unsent` the socket has taken.
+    taken: usize,
 }
 
 impl Client {
@@ -26,7 +28,7 @@ impl Client {
     pub(crate) fn connect(addr: SocketAddr, token: Token, registry: &Registry) -> io::Result<Self> {
         let mut stream = TcpStream::connect(addr)?;
         registry.register(&mut stream, token, INTEREST)?;
-        Ok(Self { stream, token, is_connected: false, unfinished: Vec::new(), unsent: Vec::new() })
+        Ok(Self { stream, token, is_connected: false, unfinished: Vec::new(), unsent: Vec::new(), taken: 0 })
     }
 
     /// Goes on connecting, after an event, and tells whether this completed it.
@@ -58,24 +60,40 @@ impl Client {
         !self.unsent.is_empty()
     }
 
-    /// Sends a message, behind what is unsent.
-    pub(crate) fn send(&mut self, message: &[u8]) -> io::Result<()> {
-        let taken = if self.has_unsent() { 0 } else { write_some(&mut self.stream, message)? };
-        self.unsent.extend_from_slice(&message[taken..]);
-        debug_assert!(self.unsent.len() <= UNSENT_LEN_MAX);
+    /// Sends messages, behind what is unsent.
+    pub(crate) fn send(&mut self, messages: &[u8]) -> io::Result<()> {
+        let taken = if self.has_unsent() { 0 } else { write_some(&mut self.stream, messages)? };
+        self.unsent.extend_from_slice(&messages[taken..]);
         Ok(())
     }
 
     /// Sends what is unsent, as far as the socket takes it.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if self.has_unsent() {
-            let taken = write_some(&mut self.stream, &self.unsent)?;
-            self.unsent.drain(..taken);
+            self.taken += write_some(&mut self.stream, &self.unsent[self.taken..])?;
+        }
+        if self.taken == self.unsent.len() {
+            self.unsent.clear();
+            self.taken = 0;
         }
         Ok(())
     }
 
-    /// Hands all bodies that have arrived to `deliver`, until it breaks off.
+    /// Reads `len_max` bytes or fewer, once, and hands the messages that have arrived to `deliver`.
+    pub(crate) fn receive_some(
+        &mut self,
+        scratch: &mut [u8],
+        len_max: usize,
+        mut deliver: impl FnMut(Messages<'_>) -> ControlFlow<()>,
+    ) -> io::Result<Stream> {
+        let end = (self.unfinished.len() + len_max).min(scratch.len());
+        match self.read(&mut scratch[..end], &mut deliver)? {
+            Read::Some { .. } | Read::None => Ok(Stream::Open),
+            Read::End => Ok(Stream::Closed),
+        }
+    }
+
+    /// Hands all messages that have arrived to `deliver`, until it breaks off.
     ///
     /// `scratch` is where the bytes are read to; all clients share it. Reads at most [`READS_MAX`] times; if there is more, an event
     /// will say so again.
@@ -84,35 +102,55 @@ impl Client {
         scratch: &mut [u8],
         until: ReadUntil,
         registry: &Registry,
-        mut deliver: impl FnMut(Body<'_>) -> ControlFlow<()>,
+        mut deliver: impl FnMut(Messages<'_>) -> ControlFlow<()>,
     ) -> io::Result<Stream> {
         for _ in 0..READS_MAX {
-            let kept = self.unfinished.len();
-            scratch[..kept].copy_from_slice(&self.unfinished);
-            let received = match self.stream.read(&mut scratch[kept..]) {
-                Ok(0) => return Ok(Stream::Closed),
-                Ok(len) => len,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Stream::Open),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            let (messages, rest) = Messages::split(&scratch[..kept + received]);
-            self.unfinished.clear();
-            self.unfinished.extend_from_slice(rest);
-            for body in messages {
-                if deliver(body).is_break() {
-                    return Ok(Stream::Open);
-                }
-            }
-            // The kernel had no more than this, so the next bytes are a new edge. Only the end of the stream could hide behind them.
-            if until == ReadUntil::Short && kept + received < scratch.len() {
-                return Ok(Stream::Open);
+            match self.read(scratch, &mut deliver)? {
+                Read::End => return Ok(Stream::Closed),
+                Read::None => return Ok(Stream::Open),
+                Read::Some { is_break: true, .. } => return Ok(Stream::Open),
+                // The kernel had no more than this, so the next bytes are a new edge. Only the end of the stream could hide behind them.
+                Read::Some { is_short: true, .. } if until == ReadUntil::Short => return Ok(Stream::Open),
+                Read::Some { .. } => {}
             }
         }
-        // Registering again makes a new edge of what is there already.
-        registry.reregister(&mut self.stream, self.token, INTEREST)?;
+        self.rearm(registry)?;
         Ok(Stream::Open)
     }
+
+    /// Makes a new event of what has arrived already.
+    pub(crate) fn rearm(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.reregister(&mut self.stream, self.token, INTEREST)
+    }
+
+    /// Reads once.
+    fn read(&mut self, scratch: &mut [u8], deliver: &mut impl FnMut(Messages<'_>) -> ControlFlow<()>) -> io::Result<Read> {
+        let kept = self.unfinished.len();
+        scratch[..kept].copy_from_slice(&self.unfinished);
+        let received = loop {
+            match self.stream.read(&mut scratch[kept..]) {
+                Ok(0) => return Ok(Read::End),
+                Ok(len) => break len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read::None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        };
+        let (messages, rest) = Messages::split(&scratch[..kept + received]);
+        self.unfinished.clear();
+        self.unfinished.extend_from_slice(rest);
+        Ok(Read::Some { is_short: kept + received < scratch.len(), is_break: deliver(messages).is_break() })
+    }
+}
+
+/// What a read found.
+enum Read {
+    /// Bytes: whether they did not fill the buffer, and whether whoever got the messages breaks off.
+    Some { is_short: bool, is_break: bool },
+    /// Nothing for now.
+    None,
+    /// The end of the stream.
+    End,
 }
 
 /// How far to read.
@@ -150,9 +188,6 @@ fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     }
     Ok(taken)
 }
-
-/// How many bytes can be unsent: a question after a message, and behind it the next message.
-const UNSENT_LEN_MAX: usize = 2 * MESSAGE_LEN_MAX;
 
 /// What every connection waits for.
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);

@@ -1,33 +1,29 @@
 //! Who has got how far: when a sender may go on, and what is still open.
 
-use std::time::{Duration, Instant};
+use std::ops::Range;
+use std::time::Duration;
 
 use crate::load::roles::Roles;
+use crate::proof::Proof;
+use crate::proof::sends::Nanos;
 
-/// How far every client has got with every publisher's messages.
+/// What is awaited of every sender.
 ///
 /// A client is *settled* on a message when it has received that message or a later one of the same sender: senders keep their order,
-/// so from then on what is missing was dropped and will not come. This is the only way a drop is ever concluded.
+/// so from then on what is missing was dropped and will not come. This is the only way a drop is ever concluded. How far each client
+/// is, the [`Proof`] knows.
 #[derive(Debug)]
 pub(crate) struct Progress {
     roles: Roles,
     audience: Audience,
-    /// How many messages of a sender a client is settled on: a row a client, a column a publisher, one more for the client's own.
-    settled: Vec<u32>,
-    /// What is awaited of each sender. There is one entry a client.
+    /// There is one entry a client.
     senders: Vec<Sender>,
 }
 
 impl Progress {
     /// Makes the progress of a repetition in which nothing has happened.
-    pub(crate) fn new(roles: Roles, now: Instant) -> Self {
-        let client_count = roles.client_count();
-        Self {
-            roles,
-            audience: Audience::Sender,
-            settled: vec![0; client_count * (roles.publishers + 1)],
-            senders: vec![Sender::idle(now); client_count],
-        }
+    pub(crate) fn new(roles: Roles) -> Self {
+        Self { roles, audience: Audience::Sender, senders: vec![Sender::default(); roles.resident_count()] }
     }
 
     /// Decides who has to be settled before a sender goes on. Nothing may be awaited.
@@ -36,72 +32,77 @@ impl Progress {
         self.audience = audience;
     }
 
-    /// Records that `sender` sent its message `number` and waits until the audience is settled on it.
-    pub(crate) fn expect(&mut self, sender: usize, number: u32, now: Instant) {
-        self.senders[sender] = Sender {
-            sent: number + 1,
-            awaited: number + 1,
-            missing: self.audience.len(self.roles),
-            is_awaited: true,
-            quiet_since: now,
-            nudge_wait: NUDGE_WAIT_MIN,
-            ..self.senders[sender]
-        };
+    /// Makes room for one more client.
+    pub(crate) fn add_client(&mut self) {
+        self.senders.push(Sender::default());
+    }
+
+    /// Has a sender wait until the audience is settled on the first `awaited` of its messages. Tells whether it is already.
+    pub(crate) fn expect(&mut self, sender: usize, awaited: u32, proof: &Proof, now: Nanos) -> bool {
+        let is_open = |&client: &usize| proof.settled(client, sender).is_some_and(|settled| settled < awaited);
+        let missing = self.audience.clients(self.roles, sender).filter(is_open).count();
+        let entry = &mut self.senders[sender];
+        entry.sent = proof.sends(sender).count();
+        (entry.awaited, entry.missing) = (awaited, missing);
+        (entry.quiet_since, entry.nudge_wait) = (now, NUDGE_WAIT_MIN);
+        entry.is_awaited = !entry.is_complete(self.audience);
+        !entry.is_awaited
     }
 
     /// Tells whether it is time to send something after the message of `sender` that is awaited: nobody has moved for a while.
-    pub(crate) fn is_nudge_due(&self, sender: usize, now: Instant) -> bool {
+    pub(crate) fn is_nudge_due(&self, sender: usize, now: Nanos) -> bool {
         let sender = &self.senders[sender];
         // What nobody has seen is more likely to be on its way than to have been dropped for everyone.
         let wait = if sender.has_passed() { sender.nudge_wait } else { UNSEEN_FACTOR * sender.nudge_wait };
-        sender.is_awaited && now.duration_since(sender.quiet_since) >= wait
+        sender.is_awaited && u128::from(now.saturating_sub(sender.quiet_since)) >= wait.as_nanos()
     }
 
-    /// Records that `sender` sent its message `number` to find out what became of the one that is awaited.
+    /// Records that `sender` sent one more message, to find out what became of the one that is awaited.
     ///
     /// After each, it waits longer before the next.
-    pub(crate) fn nudged(&mut self, sender: usize, number: u32, now: Instant) {
+    pub(crate) fn nudged(&mut self, sender: usize, now: Nanos) {
         let sender = &mut self.senders[sender];
         debug_assert!(sender.is_awaited);
-        sender.sent = number + 1;
+        sender.sent += 1;
         sender.quiet_since = now;
         sender.nudge_wait = (2 * sender.nudge_wait).min(NUDGE_WAIT_MAX);
     }
 
-    /// Records that `client` received message `number` of `sender`.
-    pub(crate) fn received(&mut self, client: usize, sender: usize, number: u32, now: Instant) -> Step {
-        let count = number + 1;
+    /// Records that `client`, which was settled on `before` messages of `sender`, is settled on `count` now.
+    pub(crate) fn settled(&mut self, client: usize, sender: usize, before: u32, count: u32, now: Nanos) -> Step {
         let awaited = &mut self.senders[sender];
         awaited.seen = awaited.seen.max(count);
-        let mut step = Step::None;
-        if let Some(cell) = cell(self.roles, client, sender) {
-            let before = std::mem::replace(&mut self.settled[cell], count);
-            if count <= before {
-                return Step::OutOfOrder;
-            }
-            if before < awaited.awaited && awaited.awaited <= count && self.audience.contains(self.roles, sender, client) {
-                awaited.missing -= 1;
-                awaited.quiet_since = now;
-                awaited.nudge_wait = NUDGE_WAIT_MIN;
-                step = Step::Forward;
-            }
+        if !awaited.is_awaited {
+            return Step::None;
         }
-        if awaited.is_awaited && awaited.is_complete(self.audience) {
+        let mut step = Step::None;
+        if before < awaited.awaited && awaited.awaited <= count && self.audience.clients(self.roles, sender).contains(&client) {
+            awaited.missing -= 1;
+            awaited.quiet_since = now;
+            awaited.nudge_wait = NUDGE_WAIT_MIN;
+            step = Step::Forward;
+        }
+        if awaited.is_complete(self.audience) {
             awaited.is_awaited = false;
             step = Step::Complete;
         }
         step
     }
 
+    /// Tells whether others have received all that a client has sent, and it not one message.
+    pub(crate) fn is_forgotten(&self, client: usize, proof: &Proof) -> bool {
+        let sender = &self.senders[client];
+        proof.settled(client, client) == Some(0) && sender.sent >= FORGOTTEN_MIN && sender.has_passed()
+    }
+
     /// Visits all that is awaited and open.
-    pub(crate) fn for_each_open(&self, mut visit: impl FnMut(Open)) {
+    pub(crate) fn for_each_open(&self, proof: &Proof, mut visit: impl FnMut(Open)) {
         for (sender, awaited) in self.senders.iter().enumerate().filter(|(_, awaited)| awaited.is_awaited) {
             if awaited.missing == 0 {
                 visit(Open::Unseen { sender });
             }
-            for client in 0..self.roles.client_count() {
-                let is_behind = cell(self.roles, client, sender).is_some_and(|cell| self.settled[cell] < awaited.awaited);
-                if is_behind && self.audience.contains(self.roles, sender, client) {
+            for client in self.audience.clients(self.roles, sender) {
+                if proof.settled(client, sender).is_some_and(|settled| settled < awaited.awaited) {
                     visit(Open::Unsettled { sender, number: awaited.awaited - 1, client });
                 }
             }
@@ -118,8 +119,6 @@ pub(crate) enum Step {
     Forward,
     /// The audience is settled: the sender may go on.
     Complete,
-    /// The sender's messages do not arrive in the order it sent them, each at most once.
-    OutOfOrder,
 }
 
 /// Something that is awaited.
@@ -148,36 +147,28 @@ pub(crate) enum Audience {
     Sender,
     /// The subscribers of the sender, which is a publisher.
     OwnSubscribers,
-    /// All clients. The sender is a publisher.
+    /// All clients that read and stay. The sender is a publisher.
     Everyone,
 }
 
 impl Audience {
-    fn len(self, roles: Roles) -> usize {
+    fn clients(self, roles: Roles, sender: usize) -> Range<usize> {
         match self {
-            Self::Sender => 1,
-            Self::OwnSubscribers => roles.subscribers,
-            Self::Everyone => roles.client_count(),
-        }
-    }
-
-    fn contains(self, roles: Roles, sender: usize, client: usize) -> bool {
-        match self {
-            Self::Sender => client == sender,
-            Self::OwnSubscribers => roles.is_own_subscriber(client, sender),
-            Self::Everyone => true,
+            Self::Sender => sender..sender + 1,
+            Self::OwnSubscribers => roles.own_subscribers(sender),
+            Self::Everyone => roles.readers(),
         }
     }
 }
 
 /// What is awaited of one sender.
-// Invariant: seen <= sent, unless the server invents messages, and awaited <= sent.
-// Invariant: missing is the number of clients in the audience that are settled on fewer than `awaited` messages.
-#[derive(Clone, Copy, Debug)]
+// Invariant: seen <= sent once it is awaited, and awaited <= sent.
+// Invariant: while it is awaited, missing is the number of clients in the audience that are settled on fewer than `awaited` messages.
+#[derive(Clone, Copy, Debug, Default)]
 struct Sender {
-    /// How many messages it has sent.
+    /// How many messages it had sent when it began to wait, and those sent since to ask after them.
     sent: u32,
-    /// How many of them any client at all is settled on: these have passed through the server.
+    /// How many of its messages any client at all is settled on: these have passed through the server.
     seen: u32,
     /// How many of them the audience has to be settled on.
     awaited: u32,
@@ -186,17 +177,12 @@ struct Sender {
     /// Whether the sender waits at all.
     is_awaited: bool,
     /// When it last sent, or a client of the audience last got settled.
-    quiet_since: Instant,
+    quiet_since: Nanos,
     /// How long it may be quiet before something is sent after the message that is awaited.
     nudge_wait: Duration,
 }
 
 impl Sender {
-    /// A sender that has sent nothing.
-    fn idle(now: Instant) -> Self {
-        Self { sent: 0, seen: 0, awaited: 0, missing: 0, is_awaited: false, quiet_since: now, nudge_wait: NUDGE_WAIT_MIN }
-    }
-
     /// Tells whether the audience is settled.
     ///
     /// Before load and before the end of a repetition, all that the sender ever sent must have passed through the server as well, or
@@ -211,20 +197,6 @@ impl Sender {
     }
 }
 
-/// Finds the cell that says how far `client` is with the messages of `sender`.
-///
-/// Other clients' hello messages have none: what subscribers send is awaited by nobody but themselves.
-fn cell(roles: Roles, client: usize, sender: usize) -> Option<usize> {
-    let column = if sender < roles.publishers {
-        sender
-    } else if sender == client {
-        roles.publishers
-    } else {
-        return None;
-    };
-    Some(client * (roles.publishers + 1) + column)
-}
-
 /// How long it may be quiet around a sender before it sends something after the message that is awaited. A judgement: long against any
 /// round trip, short for whoever waits. It decides only when to ask, never what the answer is.
 const NUDGE_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -236,88 +208,155 @@ const NUDGE_WAIT_MAX: Duration = Duration::from_millis(400);
 /// How many times as long to wait for a message that nobody has received. A judgement: or a server with a backlog would get a longer one.
 const UNSEEN_FACTOR: u32 = 4;
 
+/// How many of its own messages a client has to miss, all of which others received, for the server to be one that leaves out senders. A
+/// judgement: each is sent some hundred milliseconds after the one before, to a client with an empty socket.
+const FORGOTTEN_MIN: u32 = 5;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::roles::Role;
+    use crate::proof::payload::{BodyLens, Kind, Payloads};
+    use crate::proof::sends::Times;
+    use crate::proof::{Arrival, Check};
+    use chat_proto::Messages;
 
-    const ROLES: Roles = Roles { publishers: 2, subscribers: 2 };
+    const ROLES: Roles = Roles { publishers: 2, subscribers: 2, slow: 0, publishers_read: true };
 
-    /// Progress in which publisher 0 has said hello and sent its first load message, number 1.
-    fn loading(now: Instant) -> Progress {
-        let mut progress = Progress::new(ROLES, now);
-        progress.expect(0, 0, now);
-        assert_eq!(progress.received(0, 0, 0, now), Step::Complete);
-        progress.set_audience(Audience::OwnSubscribers);
-        progress.expect(0, 1, now);
-        progress
+    /// A progress and the proof that it goes by.
+    struct World {
+        progress: Progress,
+        proof: Proof,
+        /// The wire form of what each client has sent.
+        sent: Vec<Vec<Vec<u8>>>,
     }
 
-    fn open(progress: &Progress) -> Vec<Open> {
-        let mut open = Vec::new();
-        progress.for_each_open(|entry| open.push(entry));
-        open
+    impl World {
+        fn new() -> Self {
+            let proof = Proof::new(Payloads::new(1, BodyLens::ALL), ROLES, Check::Full);
+            Self { progress: Progress::new(ROLES), proof, sent: vec![Vec::new(); ROLES.resident_count()] }
+        }
+
+        /// Publisher 0 has said hello and sent its first load message, number 1.
+        fn loading() -> Self {
+            let mut world = Self::new();
+            assert!(!world.send(0, Kind::Hello, 0));
+            assert_eq!(world.receive(0, 0, 0, 0), Step::Complete);
+            world.progress.set_audience(Audience::OwnSubscribers);
+            assert!(!world.send(0, Kind::Load, 0));
+            world
+        }
+
+        /// Sends a message, and awaits it and all before.
+        fn send(&mut self, sender: usize, kind: Kind, now: Nanos) -> bool {
+            self.push(sender, kind);
+            let count = self.proof.sends(sender).count();
+            self.progress.expect(sender, count, &self.proof, now)
+        }
+
+        fn nudge(&mut self, sender: usize, kind: Kind, now: Nanos) {
+            self.push(sender, kind);
+            self.progress.nudged(sender, now);
+        }
+
+        fn push(&mut self, sender: usize, kind: Kind) {
+            let mut wire = Vec::new();
+            self.proof.send(sender, kind, 1, Times { intended: 0, sent: 0, is_measured: true }, &mut wire);
+            self.sent[sender].push(wire);
+        }
+
+        fn receive(&mut self, client: usize, sender: usize, number: usize, now: Nanos) -> Step {
+            let (messages, _) = Messages::split(&self.sent[sender][number]);
+            let Some(Arrival::Run(run)) = self.proof.receive(client, &mut messages.iter()) else { panic!("it is broken") };
+            self.progress.settled(client, sender, run.before, run.end(), now)
+        }
+
+        fn open(&self) -> Vec<Open> {
+            let mut open = Vec::new();
+            self.progress.for_each_open(&self.proof, |entry| open.push(entry));
+            open
+        }
+    }
+
+    fn nanos(duration: Duration) -> Nanos {
+        crate::load::nanos(duration)
     }
 
     #[test]
     fn a_publisher_waits_for_its_own_subscribers_only() {
-        let now = Instant::now();
-        let mut progress = loading(now);
-        assert_eq!(progress.received(0, 0, 1, now), Step::None);
-        assert_eq!(progress.received(4, 0, 1, now), Step::None);
-        assert_eq!(progress.received(2, 0, 1, now), Step::Forward);
-        assert_eq!(open(&progress), [Open::Unsettled { sender: 0, number: 1, client: 3 }]);
-        assert_eq!(progress.received(3, 0, 1, now), Step::Complete);
-        assert_eq!(open(&progress), []);
+        let mut world = World::loading();
+        assert_eq!(world.receive(0, 0, 1, 0), Step::None);
+        assert_eq!(world.receive(4, 0, 1, 0), Step::None);
+        assert_eq!(world.receive(2, 0, 1, 0), Step::Forward);
+        assert_eq!(world.open(), [Open::Unsettled { sender: 0, number: 1, client: 3 }]);
+        assert_eq!(world.receive(3, 0, 1, 0), Step::Complete);
+        assert_eq!(world.open(), []);
+    }
+
+    #[test]
+    fn who_is_settled_already_is_not_waited_for() {
+        let mut world = World::loading();
+        world.push(0, Kind::Load);
+        world.push(0, Kind::Load);
+        for client in [2, 3] {
+            world.receive(client, 0, 1, 0);
+            world.receive(client, 0, 2, 0);
+        }
+        assert!(world.progress.expect(0, 3, &world.proof, 0), "all but the last message is settled");
+        assert!(!world.progress.expect(0, 4, &world.proof, 0));
     }
 
     #[test]
     fn a_later_message_settles_the_one_that_is_awaited() {
-        let now = Instant::now();
-        let mut progress = loading(now);
-        assert_eq!(progress.received(2, 0, 1, now), Step::Forward);
-        progress.nudged(0, 2, now);
-        assert_eq!(progress.received(2, 0, 2, now), Step::None);
-        assert_eq!(progress.received(3, 0, 2, now), Step::Complete);
+        let mut world = World::loading();
+        assert_eq!(world.receive(2, 0, 1, 0), Step::Forward);
+        world.nudge(0, Kind::Probe, 0);
+        assert_eq!(world.receive(2, 0, 2, 0), Step::None);
+        assert_eq!(world.receive(3, 0, 2, 0), Step::Complete);
+        assert_eq!((world.proof.lost(), world.proof.worst_loss()), (1, Some((Role::Subscriber { publisher: 0, number: 1 }, 1))));
     }
 
     #[test]
     fn a_sender_asks_when_it_is_quiet_and_less_and_less_often() {
-        let start = Instant::now();
-        let mut progress = loading(start);
-        assert!(!progress.is_nudge_due(0, start + NUDGE_WAIT_MIN), "nobody has seen the message");
-        assert!(progress.is_nudge_due(0, start + UNSEEN_FACTOR * NUDGE_WAIT_MIN));
-        let moved = start + NUDGE_WAIT_MIN;
-        assert_eq!(progress.received(2, 0, 1, moved), Step::Forward);
-        assert!(!progress.is_nudge_due(0, moved + NUDGE_WAIT_MIN / 2));
-        assert!(progress.is_nudge_due(0, moved + NUDGE_WAIT_MIN));
-        let nudged = moved + NUDGE_WAIT_MIN;
-        progress.nudged(0, 2, nudged);
-        assert_eq!(progress.received(0, 0, 2, nudged), Step::None);
-        assert!(!progress.is_nudge_due(0, nudged + NUDGE_WAIT_MIN));
-        assert!(progress.is_nudge_due(0, nudged + 2 * NUDGE_WAIT_MIN));
+        let wait = nanos(NUDGE_WAIT_MIN);
+        let mut world = World::loading();
+        assert!(!world.progress.is_nudge_due(0, wait), "nobody has seen the message");
+        assert!(world.progress.is_nudge_due(0, wait * u64::from(UNSEEN_FACTOR)));
+        assert_eq!(world.receive(2, 0, 1, wait), Step::Forward);
+        assert!(!world.progress.is_nudge_due(0, wait + wait / 2));
+        assert!(world.progress.is_nudge_due(0, 2 * wait));
+        world.nudge(0, Kind::Probe, 2 * wait);
+        assert_eq!(world.receive(0, 0, 2, 2 * wait), Step::None);
+        assert!(!world.progress.is_nudge_due(0, 3 * wait));
+        assert!(world.progress.is_nudge_due(0, 4 * wait));
     }
 
     #[test]
     fn a_repetition_ends_when_everything_has_passed_through_the_server() {
-        let now = Instant::now();
-        let mut progress = Progress::new(ROLES, now);
-        progress.set_audience(Audience::Everyone);
-        progress.expect(0, 0, now);
-        progress.nudged(0, 1, now);
-        for client in 0..5 {
-            assert_eq!(progress.received(client, 0, 0, now), Step::Forward);
+        let mut world = World::new();
+        world.progress.set_audience(Audience::Everyone);
+        world.send(0, Kind::Closing, 0);
+        world.nudge(0, Kind::Closing, 0);
+        for client in 0..6 {
+            assert_eq!(world.receive(client, 0, 0, 0), Step::Forward);
         }
-        assert_eq!(progress.received(5, 0, 0, now), Step::Forward);
-        assert_eq!(open(&progress), [Open::Unseen { sender: 0 }]);
-        assert_eq!(progress.received(3, 0, 1, now), Step::Complete);
+        assert_eq!(world.open(), [Open::Unseen { sender: 0 }]);
+        assert_eq!(world.receive(3, 0, 1, 0), Step::Complete);
     }
 
     #[test]
-    fn a_message_received_twice_or_after_its_successor_is_out_of_order() {
-        let now = Instant::now();
-        let mut progress = loading(now);
-        assert_eq!(progress.received(2, 0, 1, now), Step::Forward);
-        assert_eq!(progress.received(2, 0, 1, now), Step::OutOfOrder);
-        assert_eq!(progress.received(2, 0, 0, now), Step::OutOfOrder);
+    fn a_sender_is_forgotten_whose_messages_reach_all_but_itself() {
+        let mut world = World::new();
+        world.send(1, Kind::Hello, 0);
+        for number in 0..FORGOTTEN_MIN as usize {
+            assert!(!world.progress.is_forgotten(1, &world.proof), "{number} messages");
+            world.receive(0, 1, number, 0);
+            world.nudge(1, Kind::Hello, 0);
+        }
+        assert!(!world.progress.is_forgotten(1, &world.proof), "the last one is still under way");
+        world.receive(0, 1, FORGOTTEN_MIN as usize, 0);
+        assert!(world.progress.is_forgotten(1, &world.proof));
+        world.receive(1, 1, 2, 0);
+        assert!(!world.progress.is_forgotten(1, &world.proof), "it got one");
     }
 }

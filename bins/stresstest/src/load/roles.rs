@@ -1,42 +1,74 @@
 //! Who is who among the clients of a repetition.
 
 use std::fmt;
+use std::ops::Range;
 
-/// How many publishers there are and how many subscribers each has.
+/// How many clients of each kind there are.
 ///
-/// Clients are numbered from 0: first all publishers, then the subscribers of publisher 0, then those of publisher 1 and so on.
+/// Clients are numbered from 0: first all publishers, then the subscribers of publisher 0, then those of publisher 1 and so on, then the
+/// slow ones. These are there from the beginning to the end. Visitors come after them, as they join.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Roles {
     /// The number of publishers.
     pub(crate) publishers: usize,
     /// The number of subscribers of each publisher.
     pub(crate) subscribers: usize,
+    /// The number of clients that read slowly.
+    pub(crate) slow: usize,
+    /// Whether publishers read what they are sent.
+    pub(crate) publishers_read: bool,
 }
 
 impl Roles {
-    /// Returns how many clients there are.
-    pub(crate) fn client_count(self) -> usize {
+    /// Returns how many publishers and subscribers there are.
+    pub(crate) fn member_count(self) -> usize {
         self.publishers * (1 + self.subscribers)
+    }
+
+    /// Returns how many clients there are from the beginning to the end.
+    pub(crate) fn resident_count(self) -> usize {
+        self.member_count() + self.slow
+    }
+
+    /// Returns the publishers and subscribers that read: all that is published is due to each of them.
+    pub(crate) fn receivers(self) -> Range<usize> {
+        self.first_receiver()..self.member_count()
+    }
+
+    /// Returns the clients that read and stay to the end.
+    pub(crate) fn readers(self) -> Range<usize> {
+        self.first_receiver()..self.resident_count()
+    }
+
+    /// Returns the subscribers of a publisher.
+    pub(crate) fn own_subscribers(self, publisher: usize) -> Range<usize> {
+        let first = self.publishers + publisher * self.subscribers;
+        first..first + self.subscribers
     }
 
     /// Returns what `client` is.
     pub(crate) fn role(self, client: usize) -> Role {
+        if let Some(number) = client.checked_sub(self.resident_count()) {
+            return Role::Visitor(number);
+        }
+        if let Some(number) = client.checked_sub(self.member_count()) {
+            return Role::Slow(number);
+        }
         match client.checked_sub(self.publishers) {
             None => Role::Publisher(client),
             Some(n) => Role::Subscriber { publisher: n / self.subscribers, number: n % self.subscribers },
         }
     }
 
-    /// Tells whether `client` is one of the subscribers of `publisher`.
-    pub(crate) fn is_own_subscriber(self, client: usize, publisher: usize) -> bool {
-        client.checked_sub(self.publishers).is_some_and(|n| n / self.subscribers == publisher)
+    fn first_receiver(self) -> usize {
+        if self.publishers_read { 0 } else { self.publishers }
     }
 }
 
 /// What a client is. Displayed, it is a name for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// A client that sends the load. It receives everything too.
+    /// A client that sends the load. It receives everything too, unless publishers do not read.
     Publisher(usize),
     /// A client that a publisher waits for.
     Subscriber {
@@ -45,6 +77,10 @@ pub(crate) enum Role {
         /// Which of that publisher's subscribers this is.
         number: usize,
     },
+    /// A client that reads slowly. Nobody waits for it before the end.
+    Slow(usize),
+    /// A client that joins during the load and leaves again.
+    Visitor(usize),
 }
 
 impl fmt::Display for Role {
@@ -52,6 +88,8 @@ impl fmt::Display for Role {
         match self {
             Self::Publisher(number) => write!(f, "publisher {number}"),
             Self::Subscriber { publisher, number } => write!(f, "subscriber {number} of publisher {publisher}"),
+            Self::Slow(number) => write!(f, "slow client {number}"),
+            Self::Visitor(number) => write!(f, "visitor {number}"),
         }
     }
 }
@@ -62,15 +100,22 @@ mod tests {
 
     #[test]
     fn every_client_has_one_role() {
-        let roles = Roles { publishers: 2, subscribers: 3 };
-        let names: Vec<String> = (0..roles.client_count()).map(|client| roles.role(client).to_string()).collect();
+        let roles = Roles { publishers: 2, subscribers: 3, slow: 1, publishers_read: true };
+        let names: Vec<String> = (0..roles.resident_count() + 1).map(|client| roles.role(client).to_string()).collect();
         assert_eq!(names[..3], ["publisher 0", "publisher 1", "subscriber 0 of publisher 0"]);
-        assert_eq!(names[5..], ["subscriber 0 of publisher 1", "subscriber 1 of publisher 1", "subscriber 2 of publisher 1"]);
-        for client in 0..roles.client_count() {
-            for publisher in 0..2 {
+        assert_eq!(names[5..8], ["subscriber 0 of publisher 1", "subscriber 1 of publisher 1", "subscriber 2 of publisher 1"]);
+        assert_eq!(names[8..], ["slow client 0", "visitor 0"]);
+        for publisher in 0..2 {
+            for client in 0..roles.resident_count() {
                 let expected = matches!(roles.role(client), Role::Subscriber { publisher: own, .. } if own == publisher);
-                assert_eq!(roles.is_own_subscriber(client, publisher), expected, "client {client}, publisher {publisher}");
+                assert_eq!(roles.own_subscribers(publisher).contains(&client), expected, "client {client}, publisher {publisher}");
             }
         }
+    }
+
+    #[test]
+    fn publishers_that_do_not_read_receive_nothing() {
+        let roles = Roles { publishers: 2, subscribers: 3, slow: 1, publishers_read: false };
+        assert_eq!((roles.receivers(), roles.readers()), (2..8, 2..9));
     }
 }

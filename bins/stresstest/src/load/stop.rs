@@ -33,6 +33,22 @@ pub(crate) enum Stop {
     /// Nothing went on for too long.
     #[error("{0}")]
     Unresolved(Unresolved),
+    /// The server sent nobody anything for too long.
+    #[error("the server hangs: it has sent nothing to anybody for {} s, though it was sent messages", patience.as_secs())]
+    Hung {
+        /// For how long.
+        patience: Duration,
+    },
+    /// The server leaves out the sender of a message.
+    #[error(
+        "{who} sent {count} hello messages, all of which others received, and got none of them back: the sender is to get its own"
+    )]
+    Forgotten {
+        /// Who was left out.
+        who: String,
+        /// How many messages it sent.
+        count: u32,
+    },
     /// Waiting failed.
     #[error("cannot wait for sockets: {0}")]
     Wait(io::Error),

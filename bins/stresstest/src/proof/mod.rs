@@ -12,123 +12,317 @@
 //! server has taken such a message out of its place. It counts as a phantom.
 
 pub(crate) mod payload;
+pub(crate) mod sends;
 
 use std::fmt;
 
-use chat_check::{MessageId, Record, Step, StepKind, Violation, check};
-use chat_proto::{BODY_LEN_MAX, Body};
+use chat_check::{Consistent, MessageId, Record, Step, StepKind, Violation, check};
+use chat_proto::{BODY_LEN_MAX, Bodies, MESSAGE_LEN_MAX};
 
 use crate::load::roles::{Role, Roles};
 use crate::proof::payload::{Kind, NUMBER_END, Payloads, Reading, Tag};
+use crate::proof::sends::{Sends, Times};
 
 /// What happened in a repetition. Its memory serves the next one too.
 #[derive(Debug)]
 pub(crate) struct Proof {
     payloads: Payloads,
     roles: Roles,
+    check: Check,
     run: u16,
-    /// What each client sent, in order. The ids of a client ascend.
-    sent: Vec<Vec<Sent>>,
+    /// What each client sent.
+    sent: Vec<Sends>,
     /// The id of the next message that anybody sends.
     next_id: u32,
-    /// What each client did.
+    /// What each client did. Empty unless everything is checked.
     records: Vec<Record>,
     /// Which clients have had a message of their own back.
     joined: Vec<bool>,
-    /// What the first phantom looked like. The repetition ends with it.
-    strange: Option<Strange>,
+    /// How far each client is with the messages of each publisher, and with its own: a row a client, a column a publisher, one more for
+    /// the client's own.
+    cells: Vec<Cell>,
+    /// How many load messages each receiver has lost.
+    lost: Vec<u64>,
+    longest_loss: u64,
+    /// The first thing that is no delivery of a message in its place. The repetition ends with it.
+    strange: Option<(usize, Strange)>,
+}
+
+/// How much is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Check {
+    /// Nothing but what the load needs to go on
+    Off,
+    /// Every byte, and the order of each sender's messages; needs no memory for deliveries
+    Basic,
+    /// All that, and that one order explains what everybody saw
+    Full,
 }
 
 impl Proof {
     /// Makes room for the clients of a repetition.
-    pub(crate) fn new(seed: u64, roles: Roles) -> Self {
-        let client_count = roles.client_count();
-        Self {
-            payloads: Payloads::new(seed),
+    pub(crate) fn new(payloads: Payloads, roles: Roles, check: Check) -> Self {
+        let mut proof = Self {
+            payloads,
             roles,
+            check,
             run: 0,
-            sent: vec![Vec::new(); client_count],
+            sent: Vec::new(),
             next_id: 0,
-            records: vec![Record::new(); client_count],
-            joined: vec![false; client_count],
+            records: Vec::new(),
+            joined: Vec::new(),
+            cells: Vec::new(),
+            lost: vec![0; roles.member_count()],
+            longest_loss: 0,
             strange: None,
-        }
+        };
+        proof.make_room(roles.resident_count());
+        proof
     }
 
     /// Forgets the repetition before and begins repetition `run`.
     pub(crate) fn begin(&mut self, run: u16) {
         self.run = run;
         self.next_id = 0;
-        self.sent.iter_mut().for_each(Vec::clear);
+        self.sent.iter_mut().for_each(Sends::clear);
         self.records.iter_mut().for_each(Record::clear);
         self.joined.fill(false);
+        self.cells.fill(Cell::default());
+        self.lost.fill(0);
+        self.longest_loss = 0;
         self.strange = None;
     }
 
-    /// Makes and records the next message that `client` sends. Returns its number and its body, written into `buf`.
-    pub(crate) fn send<'a>(&mut self, client: usize, kind: Kind, buf: &'a mut [u8; BODY_LEN_MAX]) -> (u32, Body<'a>) {
-        let id = MessageId::new(self.next_id).expect("the arguments bound the load, and time bounds the rest");
-        self.next_id += 1;
-        let number = u32::try_from(self.sent[client].len()).expect("a client sends no more than all do");
-        debug_assert!(number < NUMBER_END);
-        self.sent[client].push(Sent { id, kind });
-        self.records[client].sent(id);
-        let client = u16::try_from(client).expect("the arguments bound the clients");
-        (number, self.payloads.body(Tag { run: self.run, client, kind, number }, buf))
+    /// Makes room for `client_count` clients, if there is less.
+    pub(crate) fn make_room(&mut self, client_count: usize) {
+        if client_count > self.sent.len() {
+            self.sent.resize_with(client_count, Sends::default);
+            self.records.resize_with(client_count, Record::new);
+            self.joined.resize(client_count, false);
+            self.cells.resize(client_count * (self.roles.publishers + 1), Cell::default());
+        }
     }
 
-    /// Checks and records what arrived at `client`.
-    pub(crate) fn receive(&mut self, client: usize, body: &[u8]) -> Receipt {
-        match self.payloads.read(body) {
-            Reading::Intact(tag) => match self.id(tag) {
-                Some(id) => {
-                    self.records[client].received(id);
-                    let sender = usize::from(tag.client);
-                    self.joined[client] |= sender == client;
-                    Receipt::Message { sender, kind: tag.kind, number: tag.number }
-                }
-                None if tag.run < self.run && !self.joined[client] => Receipt::Earlier,
-                None => self.receive_strange(client, Strange::Unsent(tag)),
-            },
-            Reading::Damaged(tag) => match self.id(tag) {
-                Some(id) => {
-                    self.records[client].received_corrupt(id);
-                    Receipt::Broken
-                }
-                None => self.receive_strange(client, Strange::Damaged),
-            },
-            Reading::Untagged => self.receive_strange(client, Strange::Untagged { len: body.len() }),
+    /// Makes and records the next `count` messages that `client` sends, and adds them to `wire`. Returns the number behind the last.
+    pub(crate) fn send(&mut self, client: usize, kind: Kind, count: u32, times: Times, wire: &mut Vec<u8>) -> u32 {
+        let first_id = self.next_id;
+        self.next_id += count;
+        let sends = &mut self.sent[client];
+        let first = sends.count();
+        debug_assert!(first + count <= NUMBER_END);
+        sends.push(kind, count, first_id, times);
+        let mut tag = Tag { run: self.run, client: u16_of(client), kind, number: first };
+        let (mut body, mut message) = ([0; BODY_LEN_MAX], [0; MESSAGE_LEN_MAX]);
+        for (number, id) in (first..).zip(first_id..self.next_id) {
+            if self.check == Check::Full {
+                self.records[client].sent(MessageId::new(id).expect("the load is bounded by what can be numbered"));
+            }
+            tag.number = number;
+            let len =
+                self.payloads.body(tag, &mut body).encode(&mut message).expect("the buffer is as long as the longest message");
+            wire.extend_from_slice(&message[..len]);
         }
+        first + count
+    }
+
+    /// Checks and records the next of what arrived at `client`, and as many after it as belong to the same burst, without a gap.
+    pub(crate) fn receive(&mut self, client: usize, bodies: &mut Bodies<'_>) -> Option<Arrival> {
+        let body = bodies.next()?;
+        let tag = match self.read(body.as_bytes()) {
+            Reading::Intact(tag) => tag,
+            Reading::Damaged(tag) => return Some(self.receive_damaged(client, tag)),
+            Reading::Untagged => return Some(self.strange(client, Strange::Untagged { len: body.as_bytes().len() })),
+        };
+        let Some(place) = self.find(client, tag) else {
+            let is_earlier = tag.run < self.run && !self.joined[client];
+            return Some(if is_earlier { Arrival::Earlier } else { self.strange(client, Strange::Unsent(tag)) });
+        };
+        let end = self.sent[usize::from(tag.client)].bursts()[place].end();
+        let mut run = Run {
+            sender: tag.client.into(),
+            kind: tag.kind,
+            place,
+            before: 0,
+            first: tag.number,
+            count: 1,
+            byte_len: 1 + body.as_bytes().len() as u64,
+        };
+        while run.end() < end {
+            let mut ahead = bodies.clone();
+            let Some(body) = ahead.next() else { break };
+            if !self.is_body_of(Tag { number: run.end(), ..tag }, body.as_bytes()) {
+                break;
+            }
+            *bodies = ahead;
+            run.count += 1;
+            run.byte_len += 1 + body.as_bytes().len() as u64;
+        }
+        Some(self.receive_run(client, run))
     }
 
     /// Decides whether what happened so far keeps the promise.
-    pub(crate) fn verdict(&self) -> Result<(), Conviction> {
-        match check(&self.records) {
-            Ok(_) => Ok(()),
-            Err(violation) => Err(self.conviction(violation)),
+    pub(crate) fn verdict(&self) -> Result<Kept, Conviction> {
+        match (self.check, self.strange) {
+            (Check::Off, None) => Ok(Kept::Unchecked),
+            (Check::Basic, None) => Ok(Kept::Partly),
+            (Check::Off | Check::Basic, Some((client, strange))) => {
+                let story = format!("{} received {}", self.roles.role(client), self.strange_story(strange));
+                Err(Conviction { class: strange.class(), story })
+            }
+            (Check::Full, _) => match check(&self.records) {
+                Ok(consistent) => Ok(Kept::Proved { overtaken: self.overtaken(&consistent) }),
+                Err(violation) => Err(self.conviction(violation)),
+            },
         }
+    }
+
+    /// Returns how many load messages receivers are known to have lost, by later messages of the same senders.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.iter().sum()
+    }
+
+    /// Returns how many messages of one publisher in a row a receiver lost at most.
+    pub(crate) fn longest_loss(&self) -> u64 {
+        self.longest_loss
+    }
+
+    /// Returns the receiver that lost most, if any did, and how many it lost.
+    pub(crate) fn worst_loss(&self) -> Option<(Role, u64)> {
+        let client = (0..self.lost.len()).rev().max_by_key(|&client| self.lost[client])?;
+        (self.lost[client] > 0).then(|| (self.roles.role(client), self.lost[client]))
+    }
+
+    /// Returns how many deliveries of load messages neither came nor are known to be lost.
+    pub(crate) fn unresolved(&self) -> u64 {
+        let open = |client, publisher| {
+            let (sends, cell) = (&self.sent[publisher], self.cell(client, publisher).unwrap_or_default());
+            u64::from(sends.load_count() - sends.load_before(cell.next, cell.place as usize))
+        };
+        self.roles.receivers().map(|client| (0..self.roles.publishers).map(|publisher| open(client, publisher)).sum::<u64>()).sum()
+    }
+
+    /// Returns how many messages of `sender` a client is settled on: it has received the last of them or a later one.
+    ///
+    /// Other clients' hello messages are not followed: what subscribers send is awaited by nobody but themselves.
+    pub(crate) fn settled(&self, client: usize, sender: usize) -> Option<u32> {
+        self.cell(client, sender).map(|cell| cell.next)
+    }
+
+    /// Returns what a client has sent.
+    pub(crate) fn sends(&self, client: usize) -> &Sends {
+        &self.sent[client]
+    }
+
+    pub(crate) fn sends_mut(&mut self, client: usize) -> &mut Sends {
+        &mut self.sent[client]
+    }
+
+    /// Returns how many messages all clients have sent.
+    pub(crate) fn message_count(&self) -> u32 {
+        self.next_id
     }
 
     /// Names message `number` of `client`.
     pub(crate) fn name(&self, client: usize, number: u32) -> MessageName {
-        let sent = &self.sent[client];
-        let position = usize::try_from(number).map_or(sent.len(), |number| number.min(sent.len()));
-        let kind = sent.get(position).map_or(Kind::Load, |message| message.kind);
-        let number = sent[..position].iter().filter(|message| message.kind == kind).count();
+        let sends = &self.sent[client];
+        let place = sends.find(number, 0).unwrap_or_default();
+        let kind = sends.bursts().get(place).map_or(Kind::Load, |burst| burst.kind);
+        let number = if kind == Kind::Load {
+            sends.load_before(number, place)
+        } else {
+            // A message of another kind is a burst by itself.
+            sends.bursts()[..place].iter().map(|burst| u32::from(burst.kind == kind)).sum()
+        };
         MessageName { sender: self.roles.role(client), kind, number }
     }
 
-    /// Finds the message of this repetition that a tag belongs to.
-    fn id(&self, tag: Tag) -> Option<MessageId> {
-        let number = usize::try_from(tag.number).ok()?;
-        let message = self.sent.get(usize::from(tag.client))?.get(number)?;
-        (tag.run == self.run && tag.kind == message.kind).then_some(message.id)
+    /// Takes a run of messages that are what their sender sent.
+    fn receive_run(&mut self, client: usize, mut run: Run) -> Arrival {
+        if self.check == Check::Full {
+            let burst = &self.sent[run.sender].bursts()[run.place];
+            let first =
+                MessageId::new(burst.first_id + (run.first - burst.first)).expect("it is the id of a message that was sent");
+            self.records[client].received_run(first, run.count);
+        }
+        self.joined[client] |= run.sender == client;
+        let Some(index) = self.cell_index(client, run.sender) else { return Arrival::Run(run) };
+        let cell = self.cells[index];
+        run.before = cell.next;
+        if run.first < run.before {
+            return self.strange(client, Strange::OutOfOrder { sender: run.sender, number: run.first, next: run.before });
+        }
+        if run.first > run.before && client < self.lost.len() {
+            let sends = &self.sent[run.sender];
+            let lost = sends.load_before(run.first, run.place) - sends.load_before(cell.next, cell.place as usize);
+            self.lost[client] += u64::from(lost);
+            self.longest_loss = self.longest_loss.max(lost.into());
+        }
+        self.cells[index] =
+            Cell { next: run.end(), place: u32::try_from(run.place).expect("there are fewer bursts than messages") };
+        Arrival::Run(run)
     }
 
-    fn receive_strange(&mut self, client: usize, strange: Strange) -> Receipt {
-        self.records[client].received_phantom();
-        self.strange.get_or_insert(strange);
-        Receipt::Broken
+    fn receive_damaged(&mut self, client: usize, tag: Tag) -> Arrival {
+        let Some(place) = self.find(client, tag) else { return self.strange(client, Strange::Damaged) };
+        let burst = &self.sent[usize::from(tag.client)].bursts()[place];
+        let id = MessageId::new(burst.first_id + (tag.number - burst.first)).expect("it is the id of a message that was sent");
+        self.records[client].received_corrupt(id);
+        self.strange.get_or_insert((client, Strange::Corrupt(tag)));
+        Arrival::Broken
+    }
+
+    /// Notes what no server may send.
+    fn strange(&mut self, client: usize, strange: Strange) -> Arrival {
+        // What is out of order has been recorded as what it is.
+        if !matches!(strange, Strange::OutOfOrder { .. }) {
+            self.records[client].received_phantom();
+        }
+        self.strange.get_or_insert((client, strange));
+        Arrival::Broken
+    }
+
+    fn read(&self, body: &[u8]) -> Reading {
+        if self.check == Check::Off { Payloads::tag(body) } else { self.payloads.read(body) }
+    }
+
+    fn is_body_of(&self, tag: Tag, body: &[u8]) -> bool {
+        if self.check == Check::Off { Payloads::tag(body) == Reading::Intact(tag) } else { self.payloads.is_body_of(tag, body) }
+    }
+
+    /// Finds the burst of this repetition that a tag belongs to.
+    fn find(&self, client: usize, tag: Tag) -> Option<usize> {
+        let sender = usize::from(tag.client);
+        let sends = self.sent.get(sender).filter(|_| tag.run == self.run)?;
+        let hint = self.cell(client, sender).map_or(0, |cell| cell.place as usize);
+        let place = sends.find(tag.number, hint)?;
+        (sends.bursts()[place].kind == tag.kind).then_some(place)
+    }
+
+    fn cell(&self, client: usize, sender: usize) -> Option<Cell> {
+        self.cell_index(client, sender).map(|index| self.cells[index])
+    }
+
+    fn cell_index(&self, client: usize, sender: usize) -> Option<usize> {
+        let publishers = self.roles.publishers;
+        let column = if sender < publishers { sender } else { publishers };
+        (sender < publishers || sender == client).then_some(client * (publishers + 1) + column)
+    }
+
+    /// Counts the messages that stand in the order behind one that was sent only after they had arrived somewhere.
+    fn overtaken(&self, consistent: &Consistent) -> u64 {
+        let mut times = vec![(0, None); self.next_id as usize];
+        for burst in self.sent.iter().flat_map(Sends::bursts) {
+            let place = burst.first_id as usize;
+            times[place..place + burst.count as usize].fill((burst.times.sent, burst.first_arrival));
+        }
+        let mut last_sent = 0;
+        let mut count = 0;
+        for message in consistent.order() {
+            let (sent, arrived) = times[message.index() as usize];
+            count += u64::from(arrived.is_some_and(|arrived| arrived < last_sent));
+            last_sent = last_sent.max(sent);
+        }
+        count
     }
 
     fn conviction(&self, violation: Violation) -> Conviction {
@@ -151,7 +345,12 @@ impl Proof {
             Violation::Corrupt { client, message } => {
                 format!("{} received {message} with another length or content than it was sent with", role(client))
             }
-            Violation::Phantom { client, .. } => format!("{} received {}", role(client), self.strange_story()),
+            Violation::Phantom { client, .. } => {
+                let strange = self
+                    .strange
+                    .map_or_else(|| "a message that nobody sent".to_owned(), |(_, strange)| self.strange_story(strange));
+                format!("{} received {strange}", role(client))
+            }
             Violation::Duplicate { client, message } => format!("{} received {message} more than once", role(client)),
             other if !other.story().is_empty() => self.steps_story(other.story()),
             other => other.to_string(),
@@ -182,24 +381,29 @@ impl Proof {
         }
     }
 
-    fn strange_story(&self) -> String {
-        match self.strange {
-            None => "a message that nobody sent".to_owned(),
-            Some(Strange::Untagged { len }) => format!("a message of {len} bytes, shorter than any that was sent"),
-            Some(Strange::Damaged) => "a message that nobody sent, or one whose first bytes are damaged".to_owned(),
-            Some(Strange::Unsent(tag)) if tag.run < self.run => {
+    fn strange_story(&self, strange: Strange) -> String {
+        match strange {
+            Strange::Untagged { len } => format!("a message of {len} bytes, shorter than any that was sent"),
+            Strange::Damaged => "a message that nobody sent, or one whose first bytes are damaged".to_owned(),
+            Strange::Corrupt(tag) => {
+                format!("{} with another length or content than it was sent with", self.name(tag.client.into(), tag.number))
+            }
+            Strange::Unsent(tag) if tag.run < self.run => {
                 format!("a message of iteration {}, after its own hello message of this one had come back", tag.run)
             }
-            Some(Strange::Unsent(tag)) => {
+            Strange::Unsent(tag) => {
                 format!("a message that nobody sent: it says it is number {} of client {}", tag.number, tag.client)
+            }
+            Strange::OutOfOrder { sender, number, next } => {
+                format!("{} after {}", self.name(sender, number), self.name(sender, next - 1))
             }
         }
     }
 
     fn name_of(&self, message: MessageId) -> MessageName {
-        let found = self.sent.iter().enumerate().find_map(|(client, sent)| {
-            let position = sent.binary_search_by_key(&message, |sent| sent.id).ok()?;
-            Some((client, u32::try_from(position).ok()?))
+        let found = self.sent.iter().enumerate().find_map(|(client, sends)| {
+            let (_, number) = sends.find_id(message.index())?;
+            Some((client, number))
         });
         let (client, number) = found.expect("only messages that were sent have ids");
         self.name(client, number)
@@ -208,20 +412,50 @@ impl Proof {
 
 /// What arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Receipt {
-    /// A message of this repetition, as it was sent.
-    Message {
-        /// The client that sent it.
-        sender: usize,
-        /// What it was sent for.
-        kind: Kind,
-        /// How many messages that client had sent before.
-        number: u32,
-    },
+pub(crate) enum Arrival {
+    /// Messages of this repetition, as they were sent.
+    Run(Run),
     /// A message of an earlier repetition, where that is no violation.
     Earlier,
     /// A violation, whatever else happens.
     Broken,
+}
+
+/// Messages of one burst that arrived at a client one after the other, without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The client that sent them.
+    pub(crate) sender: usize,
+    /// What they were sent for.
+    pub(crate) kind: Kind,
+    /// The place of the burst among all of the sender's.
+    pub(crate) place: usize,
+    /// How many messages of the sender the receiver was settled on before.
+    pub(crate) before: u32,
+    /// The number of the first.
+    pub(crate) first: u32,
+    /// How many there are.
+    pub(crate) count: u32,
+    /// How many bytes they have on the wire.
+    pub(crate) byte_len: u64,
+}
+
+impl Run {
+    /// Returns the number behind the last message.
+    pub(crate) fn end(self) -> u32 {
+        self.first + self.count
+    }
+}
+
+/// How far the promise was found to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// One order explains everything. So many messages stand in it behind one that was sent after they had arrived somewhere.
+    Proved { overtaken: u64 },
+    /// All that was checked.
+    Partly,
+    /// Nothing was checked.
+    Unchecked,
 }
 
 /// A broken promise, told for people.
@@ -239,7 +473,7 @@ pub(crate) struct Conviction {
 pub(crate) struct MessageName {
     sender: Role,
     kind: Kind,
-    number: usize,
+    number: u32,
 }
 
 impl MessageName {
@@ -261,14 +495,16 @@ impl fmt::Display for MessageName {
     }
 }
 
-/// A message that was sent. Its place in the sender's list is its number.
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    id: MessageId,
-    kind: Kind,
+/// How far a client is with the messages of one sender.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    /// How many messages it is settled on.
+    next: u32,
+    /// The place of the burst that the last of them is in.
+    place: u32,
 }
 
-/// Something that arrived and that nobody sent.
+/// Something that no server may send.
 #[derive(Clone, Copy, Debug)]
 enum Strange {
     /// It is too short for a tag.
@@ -277,4 +513,23 @@ enum Strange {
     Unsent(Tag),
     /// Tag and content do not fit, and the tag was never used in this repetition.
     Damaged,
+    /// Tag and content do not fit.
+    Corrupt(Tag),
+    /// It arrives again, or after a later message of the same sender: `next` of them had been settled.
+    OutOfOrder { sender: usize, number: u32, next: u32 },
+}
+
+impl Strange {
+    /// Returns the class of the violation, where there are no records to tell it from.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Untagged { .. } | Self::Unsent(_) | Self::Damaged => "phantom",
+            Self::Corrupt(_) => "corrupt",
+            Self::OutOfOrder { .. } => "duplicate or reordered",
+        }
+    }
+}
+
+fn u16_of(client: usize) -> u16 {
+    u16::try_from(client).expect("the arguments bound the clients")
 }

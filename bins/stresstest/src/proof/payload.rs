@@ -4,7 +4,7 @@
 //! every delivery is checked to the last byte and no body is ever stored.
 //!
 //! ```text
-//! | run: u16 | client: u16 | kind and number: u32 | filler: 0 to 247 bytes |
+//! | run: u16 | client: u16 | kind and number: u32 | filler: up to 247 bytes |
 //! ```
 //!
 //! All in little endian. The kind is the two highest bits of its field, the number the other 30.
@@ -69,23 +69,54 @@ impl Kind {
     }
 }
 
+/// Lengths that bodies have, in bytes: from [`TAG_LEN`] to 255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BodyLens {
+    // Invariant: TAG_LEN <= min <= max.
+    min: u8,
+    max: u8,
+}
+
+impl BodyLens {
+    /// All lengths that a body with a tag can have.
+    pub(crate) const ALL: Self = Self { min: TAG_LEN as u8, max: BODY_LEN_MAX as u8 };
+
+    /// Takes the lengths from `min` to `max`, unless they are out of order or too short for a tag.
+    pub(crate) fn new(min: u8, max: u8) -> Option<Self> {
+        (usize::from(min) >= TAG_LEN && min <= max).then_some(Self { min, max })
+    }
+
+    /// Returns the shortest and the longest length.
+    pub(crate) fn bounds(self) -> [u8; 2] {
+        [self.min, self.max]
+    }
+
+    /// Draws one from a random word.
+    fn draw(self, word: u64) -> usize {
+        let count = u64::from(self.max - self.min) + 1;
+        let drawn = ((word >> 32) * count) >> 32;
+        usize::from(self.min) + drawn as usize
+    }
+}
+
 /// Makes and checks bodies.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Payloads {
     key: u64,
+    lens: BodyLens,
 }
 
 impl Payloads {
-    /// Makes the payloads of a seed.
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { key: mixed(seed.wrapping_add(GOLDEN_GAMMA)) }
+    /// Makes the payloads of a seed, with bodies of the lengths `lens`.
+    pub(crate) fn new(seed: u64, lens: BodyLens) -> Self {
+        Self { key: mixed(seed.wrapping_add(GOLDEN_GAMMA)), lens }
     }
 
     /// Writes the body of the message with this tag into `buf`.
     pub(crate) fn body(self, tag: Tag, buf: &mut [u8; BODY_LEN_MAX]) -> Body<'_> {
         let tag = tag.to_bytes();
         let mut filler = self.filler(tag);
-        let body = &mut buf[..filler.body_len()];
+        let body = &mut buf[..self.lens.draw(filler.next_word())];
         body[..TAG_LEN].copy_from_slice(&tag);
         for chunk in body[TAG_LEN..].chunks_mut(WORD_LEN) {
             chunk.copy_from_slice(&filler.next_word().to_le_bytes()[..chunk.len()]);
@@ -98,10 +129,25 @@ impl Payloads {
         let Some((&tag, rest)) = body.split_first_chunk() else {
             return Reading::Untagged;
         };
-        let mut filler = self.filler(tag);
-        let is_intact = body.len() == filler.body_len() && filler.matches(rest);
+        let is_intact = self.is_intact(tag, rest);
         let tag = Tag::from_bytes(tag);
         if is_intact { Reading::Intact(tag) } else { Reading::Damaged(tag) }
+    }
+
+    /// Reads the tag of a body and checks nothing else.
+    pub(crate) fn tag(body: &[u8]) -> Reading {
+        body.first_chunk().map_or(Reading::Untagged, |&tag| Reading::Intact(Tag::from_bytes(tag)))
+    }
+
+    /// Tells whether `body` is exactly the one that belongs to `tag`.
+    pub(crate) fn is_body_of(self, tag: Tag, body: &[u8]) -> bool {
+        let expected = tag.to_bytes();
+        body.split_first_chunk().is_some_and(|(&tag, rest)| tag == expected && self.is_intact(tag, rest))
+    }
+
+    fn is_intact(self, tag: [u8; TAG_LEN], rest: &[u8]) -> bool {
+        let mut filler = self.filler(tag);
+        TAG_LEN + rest.len() == self.lens.draw(filler.next_word()) && filler.matches(rest)
     }
 
     /// Starts the generator for the body with this tag.
@@ -133,12 +179,6 @@ struct Filler {
 }
 
 impl Filler {
-    /// Draws the length in bytes of the body; to be called first.
-    fn body_len(&mut self) -> usize {
-        let drawn = ((self.next_word() >> 32) * BODY_LENS) >> 32;
-        TAG_LEN + usize::try_from(drawn).expect("it is below BODY_LENS")
-    }
-
     /// Tells whether `rest` is what the generator draws from here on.
     fn matches(&mut self, rest: &[u8]) -> bool {
         let (words, tail) = rest.as_chunks::<WORD_LEN>();
@@ -161,9 +201,6 @@ fn mixed(mut word: u64) -> u64 {
 
 /// Length of a tag in bytes, and so of the shortest body.
 const TAG_LEN: usize = 8;
-
-/// How many lengths a body can have: 8 to 255.
-const BODY_LENS: u64 = (BODY_LEN_MAX - TAG_LEN + 1) as u64;
 
 /// Length in bytes of what the generator draws at a time.
 const WORD_LEN: usize = 8;
@@ -197,24 +234,36 @@ mod tests {
     }
 
     #[test]
-    fn lengths_reach_from_8_to_255() {
-        let payloads = Payloads::new(1);
-        let mut buf = [0; BODY_LEN_MAX];
-        let lens: Vec<usize> = (0..10_000).map(|number| payloads.body(Tag { number, ..TAG }, &mut buf).as_bytes().len()).collect();
-        assert_eq!((lens.iter().min(), lens.iter().max()), (Some(&8), Some(&255)));
+    fn lengths_reach_from_the_shortest_to_the_longest() {
+        for (min, max) in [(8, 255), (8, 8), (255, 255), (63, 64)] {
+            let payloads = Payloads::new(1, BodyLens::new(min, max).unwrap());
+            let mut buf = [0; BODY_LEN_MAX];
+            let lens: Vec<usize> =
+                (0..10_000).map(|number| payloads.body(Tag { number, ..TAG }, &mut buf).as_bytes().len()).collect();
+            assert_eq!((lens.iter().min(), lens.iter().max()), (Some(&min.into()), Some(&max.into())));
+        }
+    }
+
+    #[test]
+    fn lengths_without_room_for_a_tag_are_none() {
+        assert_eq!(BodyLens::new(7, 255), None);
+        assert_eq!(BodyLens::new(65, 64), None);
+        assert_eq!(BodyLens::new(8, 255), Some(BodyLens::ALL));
     }
 
     #[test]
     fn any_flipped_bit_and_any_cut_is_found() {
-        let payloads = Payloads::new(1);
+        let payloads = Payloads::new(1, BodyLens::ALL);
         let mut buf = [0; BODY_LEN_MAX];
         let body = payloads.body(TAG, &mut buf).as_bytes().to_vec();
         assert_eq!(payloads.read(&body), Reading::Intact(TAG));
-        assert_ne!(Payloads::new(2).read(&body), Reading::Intact(TAG));
+        assert!(payloads.is_body_of(TAG, &body) && !payloads.is_body_of(Tag { number: 0, ..TAG }, &body));
+        assert_ne!(Payloads::new(2, BodyLens::ALL).read(&body), Reading::Intact(TAG));
         for bit in 0..8 * body.len() {
             let mut damaged = body.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(!matches!(payloads.read(&damaged), Reading::Intact(_)), "bit {bit}");
+            assert!(!payloads.is_body_of(TAG, &damaged), "bit {bit}");
         }
         for len in 0..body.len() {
             let expected = if len < TAG_LEN { Reading::Untagged } else { Reading::Damaged(TAG) };

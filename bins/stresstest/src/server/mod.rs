@@ -17,7 +17,7 @@ use crate::server::output::{LastLines, Output};
 use crate::watch::Watch;
 
 /// How to start a server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Launch {
     /// The executable.
     pub(crate) executable: PathBuf,

@@ -1,0 +1,63 @@
+//! When publishers may send.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::proof::sends::Nanos;
+
+/// What decides when a publisher sends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Pacing {
+    /// It has at most so many messages in flight: sent, and not settled at all of its own subscribers. One is the classic lock-step.
+    Window(NonZeroU32),
+    /// It sends as fast as the server reads.
+    Flood,
+    /// All publishers together send so many messages a second, whatever becomes of them.
+    Rate(f64),
+}
+
+/// When each message of an open schedule is to be sent. It never shifts: who is late has less time for what follows.
+///
+/// Publishers take turns, so that the load is as smooth as it can be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schedule {
+    start: Nanos,
+    /// Nanoseconds from one message to the next, of whatever publisher.
+    gap: f64,
+    publishers: u64,
+}
+
+impl Schedule {
+    /// Makes the schedule of `rate` messages a second of all `publishers`, from `start` on.
+    pub(crate) fn new(start: Nanos, rate: f64, publishers: usize) -> Self {
+        Self { start, gap: 1e9 / rate, publishers: publishers as u64 }
+    }
+
+    /// Returns when message `number` of a publisher is to be sent.
+    pub(crate) fn due(&self, publisher: usize, number: u64) -> Nanos {
+        let place = number * self.publishers + publisher as u64;
+        self.start + (place as f64 * self.gap) as Nanos
+    }
+}
+
+/// How late a message of a schedule may be sent. Later ones are not sent at all, and counted. A judgement: some turns of the load tester,
+/// so that it catches up with its own hiccups, and no more than a few messages of most loads.
+pub(crate) const CATCH_UP: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishers_take_turns_at_even_gaps() {
+        let schedule = Schedule::new(1000, 1_000_000.0, 4);
+        let due: Vec<Nanos> = (0..3).flat_map(|number| (0..4).map(move |publisher| schedule.due(publisher, number))).collect();
+        assert_eq!(due, (0..12).map(|place| 1000 + 1000 * place).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_schedule_does_not_drift() {
+        let schedule = Schedule::new(0, 3.0, 1);
+        assert_eq!(schedule.due(0, 3 * 86_400), 86_400_000_000_000);
+    }
+}

@@ -1,0 +1,177 @@
+//! Sending: the load as the pacing has it, and all other messages.
+
+use crate::load::nanos;
+use crate::load::pace::{CATCH_UP, Pacing, Schedule};
+use crate::load::repetition::Repetition;
+use crate::load::stop::Stop;
+use crate::proof::payload::Kind;
+use crate::proof::sends::{Nanos, Times};
+
+/// How far a publisher is with its load.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Publisher {
+    /// Which message of the schedule is next.
+    pub(super) next: u64,
+    /// How many load messages all of its subscribers are settled on, at least.
+    settled_load: u32,
+    /// Whether it sends no more.
+    pub(super) has_finished: bool,
+}
+
+impl Repetition<'_> {
+    /// Sends as much as a publisher may send now.
+    pub(super) fn load_more(&mut self, publisher: usize) -> Result<(), Stop> {
+        loop {
+            let left = self.load_left(publisher);
+            let count = match self.load.pacing {
+                Pacing::Window(window) => {
+                    let in_flight = self.intake.proof.sends(publisher).load_count() - self.publishers[publisher].settled_load;
+                    window.get().saturating_sub(in_flight)
+                }
+                Pacing::Flood => FLOOD_BURST,
+                Pacing::Rate(_) => 0,
+            };
+            let count = count.min(left);
+            if count > 0 {
+                self.send_load(publisher, count)?;
+            }
+            if count == left {
+                self.publishers[publisher].has_finished = true;
+                return self.await_last(publisher);
+            }
+            if self.load.pacing == Pacing::Flood {
+                if !self.client(publisher).has_unsent() {
+                    self.ready.push(publisher);
+                }
+                return Ok(());
+            }
+            if !self.await_half_window(publisher) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns how many load messages a publisher may send yet.
+    fn load_left(&self, publisher: usize) -> u32 {
+        let is_over = self.load_end().is_some_and(|end| self.now >= end);
+        if is_over {
+            return 0;
+        }
+        let left = self.load.messages.map_or(u32::MAX, |messages| messages - self.intake.proof.sends(publisher).load_count());
+        left.min(self.load.message_count_max.saturating_sub(self.intake.proof.message_count()))
+    }
+
+    /// Has a publisher wait until half a window is settled, so that it sends the other half at once. Tells whether that is so already.
+    fn await_half_window(&mut self, publisher: usize) -> bool {
+        let Pacing::Window(window) = self.load.pacing else { return false };
+        let sends = self.intake.proof.sends(publisher);
+        let awaited = sends.count() - window.get() / 2;
+        let place = sends.find(awaited.saturating_sub(1), 0).unwrap_or_default();
+        self.publishers[publisher].settled_load = sends.load_before(awaited, place);
+        self.intake.progress.expect(publisher, awaited, self.intake.proof, self.now)
+    }
+
+    /// Has a publisher that sends no more wait until all is settled.
+    fn await_last(&mut self, publisher: usize) -> Result<(), Stop> {
+        self.intake.count.is_cut |= self.load_is_full();
+        let count = self.intake.proof.sends(publisher).count();
+        if self.intake.progress.expect(publisher, count, self.intake.proof, self.now) {
+            self.open -= 1;
+        }
+        Ok(())
+    }
+
+    /// Sends a burst of load messages.
+    fn send_load(&mut self, publisher: usize, count: u32) -> Result<(), Stop> {
+        let now = self.bench.clock.now();
+        let is_measured = now >= self.measure_start();
+        self.wire.clear();
+        self.intake.proof.send(publisher, Kind::Load, count, Times { intended: now, sent: now, is_measured }, &mut self.wire);
+        self.intake.count.sent += u64::from(count);
+        self.write(publisher)
+    }
+
+    /// Sends all messages that the schedule has for now, and gives up those that are too late.
+    pub(super) fn send_due(&mut self, rate: f64) -> Result<(), Stop> {
+        let schedule = self.schedule(rate);
+        for publisher in 0..self.publishers.len() {
+            if !self.publishers[publisher].has_finished {
+                self.send_due_of(publisher, schedule)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends or gives up what one publisher is to send by now.
+    fn send_due_of(&mut self, publisher: usize, schedule: Schedule) -> Result<(), Stop> {
+        let now = self.bench.clock.now();
+        let (load_end, measure_start) = (self.load_end(), self.measure_start());
+        let messages = self.load.messages.map_or(u64::MAX, u64::from);
+        self.wire.clear();
+        let is_full = self.client(publisher).has_unsent();
+        loop {
+            let next = self.publishers[publisher].next;
+            let due = schedule.due(publisher, next);
+            if next >= messages || load_end.is_some_and(|end| due >= end) || self.load_is_full() {
+                self.publishers[publisher].has_finished = true;
+                self.write(publisher)?;
+                return self.await_last(publisher);
+            }
+            if due > now {
+                return self.write(publisher);
+            }
+            if now - due > nanos(CATCH_UP) {
+                self.intake.count.unsent += 1;
+            } else if is_full {
+                return self.write(publisher);
+            } else {
+                let times = Times { intended: due, sent: now, is_measured: due >= measure_start };
+                self.intake.proof.send(publisher, Kind::Load, 1, times, &mut self.wire);
+                self.intake.latencies.was_late(now - due);
+                self.intake.count.sent += 1;
+            }
+            self.publishers[publisher].next += 1;
+        }
+    }
+
+    /// Sends a message on which the audience of the phase has to be settled.
+    pub(super) fn send_awaited(&mut self, sender: usize, kind: Kind) -> Result<(), Stop> {
+        let count = self.send(sender, kind)?;
+        self.intake.progress.expect(sender, count, self.intake.proof, self.now);
+        Ok(())
+    }
+
+    /// Sends a message that is no load, and returns how many messages the client has sent.
+    pub(super) fn send(&mut self, sender: usize, kind: Kind) -> Result<u32, Stop> {
+        self.wire.clear();
+        let times = Times { intended: self.now, sent: self.now, is_measured: false };
+        let count = self.intake.proof.send(sender, kind, 1, times, &mut self.wire);
+        self.write(sender)?;
+        Ok(count)
+    }
+
+    /// Writes what is being sent.
+    fn write(&mut self, sender: usize) -> Result<(), Stop> {
+        let connection = self.clients[sender].as_mut().expect("who sends is there");
+        connection.send(&self.wire).map_err(|source| self.connection(sender, source))
+    }
+
+    pub(super) fn schedule(&self, rate: f64) -> Schedule {
+        Schedule::new(self.phase_start, rate, self.publishers.len())
+    }
+
+    fn measure_start(&self) -> Nanos {
+        self.phase_start + nanos(self.load.warmup)
+    }
+
+    fn load_end(&self) -> Option<Nanos> {
+        self.load.duration.map(|duration| self.phase_start + nanos(self.load.warmup + duration))
+    }
+
+    fn load_is_full(&self) -> bool {
+        self.intake.proof.message_count() >= self.load.message_count_max
+    }
+}
+
+/// How many messages a publisher that floods sends at a time. A judgement: some 64 KiB at most, so that it also reads.
+const FLOOD_BURST: u32 = 256;

@@ -1,0 +1,91 @@
+//! What the repetitions of a run add up to.
+
+use std::time::Duration;
+
+use crate::load::roles::Roles;
+use crate::load::{Count, Load};
+use crate::proof::{Kept, Proof};
+use crate::results::{Counts, Drops, Order};
+
+/// The sum of repetitions.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    counts: Counts,
+    drops: Drops,
+    /// How many of the deliveries were no warm-up, and how long that took.
+    measured: (u64, Duration),
+    /// How many messages were overtaken, as long as everything was proved.
+    overtaken: u64,
+    kept: Option<Kept>,
+}
+
+impl Tally {
+    /// Adds a repetition. Its promise was kept as far as `kept` says.
+    pub(crate) fn add(&mut self, count: Count, proof: &Proof, kept: Kept) {
+        self.add_broken(count, proof);
+        self.kept = Some(kept);
+        if let Kept::Proved { overtaken } = kept {
+            self.overtaken += overtaken;
+        }
+    }
+
+    /// Adds a repetition that broke the promise.
+    pub(crate) fn add_broken(&mut self, count: Count, proof: &Proof) {
+        let counts = &mut self.counts;
+        counts.sent += count.sent;
+        counts.unsent += count.unsent;
+        counts.delivered += count.delivered;
+        counts.delivered_bytes += count.delivered_bytes;
+        counts.churned += count.visited;
+        counts.closed += count.closed;
+        self.measured.0 += count.measured;
+        self.measured.1 += count.measured_time;
+        self.drops.dropped += proof.lost();
+        self.drops.unresolved += proof.unresolved();
+        self.drops.longest_run = self.drops.longest_run.max(proof.longest_loss());
+        if let Some((role, lost)) = proof.worst_loss()
+            && self.drops.worst.as_ref().is_none_or(|(_, most)| lost > *most)
+        {
+            self.drops.worst = Some((role.to_string(), lost));
+        }
+    }
+
+    /// Counts a repetition that was completed.
+    pub(crate) fn complete(&mut self) {
+        self.counts.repetitions += 1;
+    }
+
+    /// Returns how many deliveries there were, of those that are measured.
+    pub(crate) fn measured(&self) -> u64 {
+        self.measured.0
+    }
+
+    /// Returns what was counted.
+    pub(crate) fn counts(&self) -> Counts {
+        let load_s = self.measured.1.as_secs_f64();
+        let deliveries_per_s = if load_s > 0.0 { self.measured.0 as f64 / load_s } else { 0.0 };
+        Counts { load_s, deliveries_per_s, ..self.counts.clone() }
+    }
+
+    /// Returns what did not arrive.
+    pub(crate) fn drops(&self, roles: Roles) -> Drops {
+        let due = self.counts.sent * roles.receivers().len() as u64;
+        let rate = if due > 0 { self.drops.dropped as f64 / due as f64 } else { 0.0 };
+        Drops { rate, ..self.drops.clone() }
+    }
+
+    /// Returns how far an order was proved, where none was broken.
+    pub(crate) fn order(&self) -> Order {
+        match self.kept {
+            Some(Kept::Proved { .. }) => Order::Proved { overtaken: self.overtaken },
+            Some(Kept::Partly) => Order::PartlyChecked,
+            Some(Kept::Unchecked) | None => Order::Unchecked,
+        }
+    }
+
+    /// Returns which part of the schedule was sent, from 0 to 1, if there was one.
+    pub(crate) fn achieved(&self, load: &Load) -> Option<f64> {
+        let due = self.counts.sent + self.counts.unsent;
+        (load.has_schedule() && due > 0).then(|| self.counts.sent as f64 / due as f64)
+    }
+}
