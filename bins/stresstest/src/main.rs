@@ -6,10 +6,12 @@
 //! `run` tells the story of a run, `load` that of a repetition; `proof` has what is recorded and the verdict on it.
 
 mod args;
+#[cfg_attr(not(test), expect(dead_code, reason = "what calls it comes next"))]
+mod judge;
 mod load;
 mod proof;
 mod report;
-#[expect(dead_code, reason = "what fills it comes next")]
+#[cfg_attr(not(test), expect(dead_code, reason = "what fills it comes next"))]
 mod results;
 mod run;
 mod server;

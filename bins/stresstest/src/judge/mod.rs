@@ -1,0 +1,8 @@
+//! What a run's results come to: what was asked of them, and how they compare with an earlier run's.
+
+mod quantity;
+pub(crate) mod threshold;
+
+/// Results to judge, for the tests.
+#[cfg(test)]
+mod sample;
