@@ -11,7 +11,6 @@ mod judge;
 mod load;
 mod proof;
 mod report;
-#[cfg_attr(not(test), expect(dead_code, reason = "what fills it comes next"))]
 mod results;
 mod run;
 mod server;

@@ -1,5 +1,6 @@
 //! What a run's results come to: what was asked of them, and how they compare with an earlier run's.
 
+pub(crate) mod baseline;
 mod quantity;
 pub(crate) mod threshold;
 
