@@ -1,6 +1,8 @@
 //! The server that is tested: a child process in a process group of its own.
 
 pub(crate) mod group;
+#[cfg_attr(not(test), expect(dead_code, reason = "what calls it comes next"))]
+pub(crate) mod observe;
 pub(crate) mod output;
 
 use std::ffi::OsString;
@@ -13,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::server::group::Group;
+use crate::server::observe::Observer;
 use crate::server::output::{LastLines, Output};
 use crate::watch::Watch;
 
@@ -97,6 +100,12 @@ impl Server {
     /// Returns how many lines the server has printed on its standard output, the ready line included.
     pub(crate) fn stdout_line_count(&self) -> u64 {
         self.output.stdout_line_count()
+    }
+
+    /// Begins to observe the server. No client has joined yet.
+    #[expect(dead_code, reason = "what calls it comes next")]
+    pub(crate) fn observe(&self) -> Observer {
+        Observer::new(self.child.id())
     }
 
     /// Ends the process group: politely, then not.
