@@ -1,6 +1,8 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -8,13 +10,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, value_parser};
+use clap::{CommandFactory, Parser, ValueEnum, value_parser};
 
+use crate::judge::baseline::{Baseline, BaselineError, BaselineName, noise_from_percent};
+use crate::judge::threshold::Thresholds;
 use crate::load::Load;
 use crate::load::pace::Pacing;
 use crate::load::roles::Roles;
 use crate::proof::Check;
 use crate::proof::payload::{BodyLens, Payloads};
+use crate::results;
 use crate::server::Launch;
 
 /// Proves the order promise of a broadcast chat server while it measures it
@@ -95,9 +100,57 @@ pub(crate) struct Args {
     #[arg(long, help_heading = LOAD)]
     classic: bool,
 
+    /// Run without the stalled, slow and visiting clients first, and tell how much the others suffer from them
+    #[arg(long, help_heading = LOAD)]
+    pub(crate) isolation: bool,
+
+    /// Measure first what this program itself can do with the same load, on a server that does next to nothing
+    #[arg(long, help_heading = LOAD)]
+    pub(crate) calibrate: bool,
+
     /// How much is checked
     #[arg(long, value_enum, default_value_t = Check::Full)]
     pub(crate) check: Check,
+
+    /// Conditions on the results under which the run fails, like 'drop>1%,p99>5ms'; an unknown one lists what there is
+    #[arg(long, value_name = "CONDITIONS", default_value = None, help_heading = JUDGING)]
+    fail_on: Option<Thresholds>,
+
+    /// Keep the results under this name, to compare later runs with
+    #[arg(long, value_name = "NAME", help_heading = JUDGING)]
+    pub(crate) save_baseline: Option<BaselineName>,
+
+    /// Fail when the results are worse than those kept under this name
+    #[arg(long, value_name = "NAME", help_heading = JUDGING)]
+    baseline: Option<BaselineName>,
+
+    /// How much worse than the baseline is no more than noise
+    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = noise_from_percent, help_heading = JUDGING)]
+    pub(crate) noise: f64,
+
+    /// Where baselines are kept
+    #[arg(long, value_name = "DIR", default_value = ".stresstest", help_heading = JUDGING)]
+    pub(crate) baseline_dir: PathBuf,
+
+    /// Write the results to this file as JSON; schema.json in the source describes it
+    #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = OUTPUT)]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write the figures to this file as comma-separated values, a line for each run
+    #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = OUTPUT)]
+    pub(crate) csv: Option<PathBuf>,
+
+    /// Write the distributions of latencies to this file as an HDR histogram log
+    #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = OUTPUT)]
+    pub(crate) hdr: Option<PathBuf>,
+
+    /// Write all that a verdict needs to this file, four bytes for each delivery; `stresstest recheck FILE` repeats the verdict
+    #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = OUTPUT)]
+    pub(crate) record: Option<PathBuf>,
+
+    /// Print nothing but the verdict
+    #[arg(short, long, help_heading = OUTPUT)]
+    pub(crate) quiet: bool,
 
     /// Time to wait for the server to get ready, and for anything to go on, before giving up
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = value_parser!(u64).range(1..=3600))]
@@ -132,6 +185,46 @@ impl Args {
             Self::command().error(ErrorKind::ValueValidation, problem).exit();
         }
         args
+    }
+
+    /// Returns what the results are compared with, if anything.
+    pub(crate) fn load_baseline(&self) -> Result<Option<Baseline>, BaselineError> {
+        self.baseline.as_ref().map(|name| Baseline::load(&self.baseline_dir, name)).transpose()
+    }
+
+    /// Returns the conditions under which the run fails.
+    pub(crate) fn thresholds(&self) -> Thresholds {
+        self.fail_on.clone().unwrap_or_default()
+    }
+
+    /// Tells whether the classic lines are all that is to be printed on anything but a terminal.
+    pub(crate) fn is_classic(&self) -> bool {
+        let load = self.load();
+        let is_default = self.window.is_none() && self.rate.is_none() && self.duration.is_none() && self.size == BodyLens::ALL;
+        is_default && load.stalled == 0 && load.roles.slow == 0 && load.churn == 0.0 && !self.isolation && !self.calibrate
+    }
+
+    /// Describes the load on a server for the results.
+    pub(crate) fn describe(&self, target: &Target, load: &Load) -> results::Load {
+        results::Load {
+            server: target.to_string(),
+            publishers: self.publishers,
+            subscribers: self.subscribers,
+            messages: load.messages,
+            duration_s: load.duration.map(|duration| duration.as_secs_f64()),
+            window: match load.pacing {
+                Pacing::Window(window) => Some(window.get()),
+                Pacing::Flood => Some(0),
+                Pacing::Rate(_) => None,
+            },
+            rate: if let Pacing::Rate(rate) = load.pacing { Some(rate) } else { None },
+            size: self.size.bounds(),
+            stalled: load.stalled,
+            slow: u32::try_from(load.roles.slow).unwrap_or(u32::MAX),
+            churn: load.churn,
+            check: self.check.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()),
+            seed: self.seed,
+        }
     }
 
     /// Returns what is tested.
@@ -213,6 +306,9 @@ impl Args {
                 "{clients} clients are too many: publishers times (1 + subscribers) and slow ones may be up to {CLIENTS_MAX}"
             ));
         }
+        if self.record.is_some() && self.check != Check::Full {
+            return Some("--record needs --check full, since only then there is something to record".to_owned());
+        }
         let cells = clients * u64::from(self.publishers);
         if cells > CELLS_MAX {
             return Some(format!(
@@ -234,6 +330,30 @@ impl Args {
         }
         None
     }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running(addr) => addr.fmt(f),
+            Self::Launch(Launch { executable, args, .. }) => {
+                write!(f, "{}", executable.display())?;
+                args.iter().try_for_each(|arg| write!(f, " {}", arg.display()))
+            }
+        }
+    }
+}
+
+/// Checks, before anything is started, that a file can be written.
+fn parse_output(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_new = !path.exists();
+    OpenOptions::new().append(true).create(true).open(&path).map_err(|error| format!("it cannot be written: {error}"))?;
+    if is_new {
+        // There is to be nothing before there is everything.
+        let _ = fs::remove_file(&path);
+    }
+    Ok(path)
 }
 
 /// Clients that read slowly.
@@ -282,8 +402,10 @@ fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// What the options that shape the load are listed under.
+/// What the options are listed under that shape the load, that judge the results, and that write them.
 const LOAD: &str = "Load";
+const JUDGING: &str = "Judging";
+const OUTPUT: &str = "Output";
 
 /// The server that is tested when none is named.
 const SERVER_NAME: &str = "chat-server";
@@ -320,18 +442,25 @@ const CELLS_MAX: u64 = 1 << 26;
 const MESSAGES_MAX: u64 = (chat_check::MESSAGE_COUNT_MAX / 2) as u64;
 
 const AFTER_HELP: &str = "\
-Each repetition prints three lines on standard output, everything else is on standard error:
+Each repetition prints three lines on standard output:
   iteration 0 out of 100: launching 2 publishers, each sending 1000 messages to 3 subscribers...
   successfully received 6000 messages out of 6000 sent (= drop rate of 0)
   took 0.52 seconds
+A table of all results follows on a terminal, and where more than the classic options are given. Progress and errors are on standard error.
 
 Exit codes:
-  0    all repetitions passed
-  1    could not run, or could not prove what became of a message: the reason is on standard error
-  2    the command line makes no sense
-  3    the server broke the specification: what happened is told on standard error
-  130  interrupted
+  3    the server broke the specification
+  1    could not run to the end
+  130  interrupted; what was printed is true
+  4    a condition of --fail-on holds, or it is worse than the baseline
+  5    inconclusive: something is unresolved, the load tester was the limit, or the baseline is of another load
+  0    passed
+  2    the command line makes no sense; nothing was started
+Of several that apply, it is the first in this list.
 
 Examples:
   stresstest ./target/release/chat-server
-  stresstest -a 127.0.0.1:0 -p 10 -s 10 -m 5000 -r 3 ./my-server -- --threads 4";
+  stresstest -a 127.0.0.1:0 -p 10 -s 10 -m 5000 -r 3 ./my-server -- --threads 4
+  stresstest --rate 1000 --duration 10s -p 1 -s 99 --size 64 --fail-on 'p99>5ms'
+  stresstest --window 1000 --duration 5s -p 10 -s 9 --calibrate --json results.json
+  stresstest --window 100 --duration 5s -s 20 --stalled 20 --isolation";

@@ -1,5 +1,9 @@
 //! What a run found. Everything that is printed, stored, judged and compared afterwards is derived from this, and from nothing else.
 
+/// Results to test with.
+#[cfg(test)]
+pub(crate) mod sample;
+
 use serde::{Deserialize, Serialize};
 
 /// What a run found, over all its repetitions.
@@ -21,6 +25,8 @@ pub(crate) struct Results {
     pub(crate) server: Option<ServerSeen>,
     /// How well the load tester itself did.
     pub(crate) health: Health,
+    /// How much publishers and subscribers suffer from the other clients, by `--isolation`.
+    pub(crate) isolation: Option<Isolation>,
     /// What it comes to.
     pub(crate) verdict: Verdict,
 }
@@ -185,6 +191,35 @@ pub(crate) struct Health {
     pub(crate) ceiling: Option<f64>,
     /// Why the figures tell of the load tester rather than of the server, in words, if they do.
     pub(crate) bound_by: Option<String>,
+}
+
+/// A run with stalled, slow and visiting clients as a multiple of the same run without. 1 is perfect isolation.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Isolation {
+    /// Deliveries a second to publishers and subscribers.
+    pub(crate) deliveries: Option<f64>,
+    /// The 99th percentile of the latency of their deliveries.
+    pub(crate) p99: Option<f64>,
+    /// Processor time of the server a delivery.
+    pub(crate) cpu: Option<f64>,
+    /// The most resident memory of the server.
+    pub(crate) rss: Option<f64>,
+}
+
+impl Isolation {
+    /// Compares two runs.
+    pub(crate) fn new(without: &Results, with: &Results) -> Self {
+        let ratio = |of: fn(&Results) -> Option<f64>| {
+            let (without, with) = (of(without)?, of(with)?);
+            (without > 0.0).then(|| with / without)
+        };
+        Self {
+            deliveries: ratio(|results| Some(results.counts.deliveries_per_s)),
+            p99: ratio(|results| Some(results.latency.delivery?.p99)),
+            cpu: ratio(|results| results.server?.cpu_us_per_delivery),
+            rss: ratio(|results| Some(results.server?.rss_peak_kib as f64)),
+        }
+    }
 }
 
 /// What a run comes to; the worst that applies.

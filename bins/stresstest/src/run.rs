@@ -1,34 +1,64 @@
-//! A whole run: the server, the repetitions, the verdicts.
+//! A whole run: the server, the repetitions, the results and what they come to.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Args, Target};
+use crate::file::Draft;
+use crate::judge::baseline::BaselineError;
 use crate::load::client::SCRATCH_LEN;
 use crate::load::latency::Latencies;
+use crate::load::roles::Roles;
 use crate::load::stop::Stop;
 use crate::load::{self, Bench, Clock, Count, Ended, Load};
-use crate::proof::{Conviction, Proof};
+use crate::monitor::Monitor;
+use crate::proof::{Conviction, Proof, recording};
+use crate::report::screen::Screen;
 use crate::report::{Report, tell};
+use crate::results::{Health, Order, Results, VERSION, Verdict};
 use crate::server::{Server, ServerError};
+use crate::tally::Tally;
 use crate::watch::Watch;
-use crate::{EXIT_BROKEN, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PASSED};
 
-/// Tests the server that `args` name, and prints results on `out`. The server has ended when this returns.
-pub(crate) fn run(args: &Args, out: impl Write) -> Result<(), Failure> {
-    let mut watch = Watch::new().map_err(Failure::Watch)?;
-    let (server, addr) = match args.target() {
-        Target::Running(addr) => (None, addr),
-        Target::Launch(launch) => {
-            let mut server = Server::start(&launch, &watch)?;
-            let addr = server.wait_ready(&mut watch, args.patience())?;
-            (Some(server), addr)
-        }
-    };
-    let load = args.load();
+/// What a run has brought.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) results: Results,
+    pub(crate) latencies: Latencies,
+    /// Why it ended early, if it did.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// What is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) args: &'a Args,
+    pub(crate) target: &'a Target,
+    pub(crate) load: Load,
+    /// Where all that a verdict needs is written to, if anywhere.
+    pub(crate) record: Option<&'a Path>,
+}
+
+/// Tests a server, and prints the lines of each repetition on `report`. The server has ended when this returns.
+///
+/// # Errors
+///
+/// When there is nothing to measure.
+pub(crate) fn run(
+    plan: Plan<'_>,
+    report: &mut Report<impl Write>,
+    screen: &mut Screen,
+    watch: &mut Watch,
+) -> Result<Measured, Failure> {
+    let Plan { args, target, load, record } = plan;
+    let mut recorder = record.map(|path| Recorder::begin(path, load.roles)).transpose()?;
+    let (server, addr) = start(target, args, watch)?;
     // Not before the start, or the server would inherit what it should ask for itself.
-    raise_descriptor_limit(load.roles.resident_count() as u64 + u64::from(load.stalled))?;
+    raise_descriptor_limit(load.connection_count())?;
+    let mut monitor = Monitor::new(server.as_ref().map(Server::observe), screen, report.repetitions());
     let mut bench = Bench {
         addr,
         clock: Clock::start(),
@@ -37,43 +67,131 @@ pub(crate) fn run(args: &Args, out: impl Write) -> Result<(), Failure> {
         scratch: vec![0; SCRATCH_LEN].into(),
         watch,
         server,
-        on_tick: &mut |_| {},
     };
-    let result = repeat(args, load, out, &mut bench);
+    let mut tally = Tally::default();
+    let failure = repeat(&load, report, &mut bench, &mut monitor, &mut tally, recorder.as_mut()).err();
+    recorder.map_or(Ok(()), Recorder::keep)?;
     if let Some(count) = bench.server.as_ref().map(Server::stdout_line_count).filter(|&count| count > 1) {
         tell(format_args!(
             "note: the server printed {count} lines on standard output, where the specification has the ready line only"
         ));
     }
-    result
+    let order = match &failure {
+        Some(Failure::Broken { iteration, conviction: Conviction { class, story } }) => {
+            Order::Broken { iteration: *iteration, class: (*class).to_owned(), story: story.clone() }
+        }
+        _ => tally.order(),
+    };
+    let results = Results {
+        version: VERSION,
+        load: args.describe(target, &load),
+        counts: tally.counts(),
+        drops: tally.drops(load.roles),
+        latency: bench.latencies.summary(),
+        order,
+        server: monitor.seen(tally.measured()),
+        health: health(&tally, &load, &bench.latencies, &monitor),
+        isolation: None,
+        verdict: Verdict::Passed,
+    };
+    let Bench { latencies, server, .. } = bench;
+    drop(server);
+    watch.guard(None);
+    Ok(Measured { results, latencies, failure })
+}
+
+/// Starts the server, if it does not run already, and returns its address.
+fn start(target: &Target, args: &Args, watch: &mut Watch) -> Result<(Option<Server>, SocketAddr), Failure> {
+    match target {
+        Target::Running(addr) => Ok((None, *addr)),
+        Target::Launch(launch) => {
+            let mut server = Server::start(launch, watch)?;
+            let addr = server.wait_ready(watch, args.patience())?;
+            Ok((Some(server), addr))
+        }
+    }
 }
 
 /// Runs all repetitions.
-fn repeat(args: &Args, load: Load, out: impl Write, bench: &mut Bench<'_>) -> Result<(), Failure> {
-    let mut report = Report::new(out, args.repetitions());
-    for iteration in 0..args.repetitions() {
-        report.launching(iteration, load.roles, load.sends())?;
+fn repeat(
+    load: &Load,
+    report: &mut Report<impl Write>,
+    bench: &mut Bench<'_>,
+    monitor: &mut Monitor<'_>,
+    tally: &mut Tally,
+    mut recorder: Option<&mut Recorder>,
+) -> Result<(), Failure> {
+    for iteration in 0..report.repetitions() {
+        monitor.aside(|| report.launching(iteration, load.roles, load.sends()))?;
+        monitor.begin(iteration);
         bench.proof.begin(u16::try_from(iteration).expect("the arguments bound the repetitions"));
-        let started = std::time::Instant::now();
-        let Ended { count, stop } = load::run(&load, bench);
-        let ran = started.elapsed();
+        let Ended { count, stop } = load::run(load, bench, &mut |tick| monitor.tick(tick));
+        tally.add(count, &bench.proof);
+        recorder.as_mut().map_or(Ok(()), |recorder| recorder.add(&bench.proof))?;
         // A broken promise outweighs whatever ended the repetition.
         let kept = bench.proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
-        if std::env::var_os("DEBUG_RUN").is_some() {
-            eprintln!("{kept:?} {count:?} lost {} run {ran:?} verdict {:?}", bench.proof.lost(), started.elapsed() - ran);
-            eprintln!("{:#?}", bench.latencies.summary().delivery);
+        tally.keep(kept);
+        if count.is_cut {
+            monitor
+                .aside(|| tell("note: the load ended early, since no more deliveries can be recorded; --check basic records none"));
         }
-        match stop {
-            None => report.completed(count)?,
-            Some(Stop::Interrupted) => return Err(Failure::Interrupted { iteration, count }),
-            Some(stop) => {
-                let death = bench.server.as_mut().and_then(Server::death);
-                return Err(death.map_or(Failure::Stopped { iteration, stop }, Failure::Server));
-            }
+        if let Some(stop) = stop {
+            return Err(stopped(stop, iteration, count, bench.server.as_mut()));
         }
+        tally.complete();
+        monitor.aside(|| report.completed(count))?;
     }
     Ok(())
 }
+
+/// Tells why a repetition ended early.
+fn stopped(stop: Stop, iteration: u32, count: Count, server: Option<&mut Server>) -> Failure {
+    match stop {
+        Stop::Interrupted => Failure::Interrupted { iteration, count },
+        Stop::Forgotten { .. } => {
+            Failure::Broken { iteration, conviction: Conviction { class: "forgotten", story: stop.to_string() } }
+        }
+        stop => server.and_then(Server::death).map_or(Failure::Stopped { iteration, stop }, Failure::Server),
+    }
+}
+
+/// Records the repetitions in a file.
+#[derive(Debug)]
+struct Recorder {
+    path: PathBuf,
+    writer: recording::Writer<Draft>,
+}
+
+impl Recorder {
+    fn begin(path: &Path, roles: Roles) -> Result<Self, Failure> {
+        let writer = Draft::begin(path).and_then(|draft| recording::Writer::begin(draft, roles));
+        Ok(Self { path: path.to_owned(), writer: writer.map_err(|source| Failure::write(path, source))? })
+    }
+
+    fn add(&mut self, proof: &Proof) -> Result<(), Failure> {
+        self.writer.add(proof).map_err(|source| Failure::write(&self.path, source))
+    }
+
+    fn keep(self) -> Result<(), Failure> {
+        let kept = self.writer.end().and_then(Draft::keep);
+        kept.map_err(|source| Failure::write(&self.path, source))
+    }
+}
+
+/// Tells how well this process did.
+fn health(tally: &Tally, load: &Load, latencies: &Latencies, monitor: &Monitor<'_>) -> Health {
+    let (cpu, time) = monitor.own_cpu();
+    let deliveries = tally.measured();
+    Health {
+        achieved: tally.achieved(load),
+        lateness: latencies.lateness(),
+        cpu: if time.is_zero() { 0.0 } else { cpu.as_secs_f64() / time.as_secs_f64() },
+        cpu_us_per_delivery: (deliveries > 0).then(|| cpu.as_secs_f64() * 1e6 / deliveries as f64),
+        ceiling: None,
+        bound_by: None,
+    }
+}
+
 /// Why a run did not pass.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -119,20 +237,45 @@ pub(crate) enum Failure {
     /// The system gives nothing to wait with.
     #[error("cannot set up waiting: {0}")]
     Watch(io::Error),
+    /// There is no baseline to compare with, or none could be kept.
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
+    /// This program does not find itself.
+    #[error("cannot find this program, to calibrate it: {0}")]
+    Calibrate(io::Error),
+    /// A file of results could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Standard output failed.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
 }
 
 impl Failure {
-    /// Returns the exit code that says this.
-    pub(crate) fn exit_code(&self) -> u8 {
+    /// Makes the failure to write a file.
+    pub(crate) fn write(path: &Path, source: io::Error) -> Self {
+        Self::Write { path: path.to_owned(), source }
+    }
+
+    /// Returns what a run comes to that ended with this.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let why = self.to_string();
         match self {
-            Self::Broken { .. } => EXIT_BROKEN,
-            Self::Interrupted { .. } | Self::Server(ServerError::Interrupted) => EXIT_INTERRUPTED,
-            Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_PASSED,
-            _ => EXIT_FAILED,
+            Self::Broken { .. } => Verdict::Broken { why },
+            Self::Interrupted { .. } | Self::Server(ServerError::Interrupted) => Verdict::Interrupted,
+            Self::Stopped { stop: Stop::Unresolved(_), .. } => Verdict::Inconclusive { why },
+            _ => Verdict::Stopped { why },
         }
+    }
+
+    /// Tells whether whoever read standard output has had enough. That is a normal end.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// Tells whether the bodies that were sent may have to do with it.

@@ -20,17 +20,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds a repetition. Its promise was kept as far as `kept` says.
-    pub(crate) fn add(&mut self, count: Count, proof: &Proof, kept: Kept) {
-        self.add_broken(count, proof);
-        self.kept = Some(kept);
-        if let Kept::Proved { overtaken } = kept {
-            self.overtaken += overtaken;
-        }
-    }
-
-    /// Adds a repetition that broke the promise.
-    pub(crate) fn add_broken(&mut self, count: Count, proof: &Proof) {
+    /// Adds what was counted in a repetition, to its end or as far as it came.
+    pub(crate) fn add(&mut self, count: Count, proof: &Proof) {
         let counts = &mut self.counts;
         counts.sent += count.sent;
         counts.unsent += count.unsent;
@@ -47,6 +38,14 @@ impl Tally {
             && self.drops.worst.as_ref().is_none_or(|(_, most)| lost > *most)
         {
             self.drops.worst = Some((role.to_string(), lost));
+        }
+    }
+
+    /// Notes how far a repetition was found to keep the promise.
+    pub(crate) fn keep(&mut self, kept: Kept) {
+        self.kept = Some(kept);
+        if let Kept::Proved { overtaken } = kept {
+            self.overtaken += overtaken;
         }
     }
 

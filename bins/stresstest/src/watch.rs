@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -84,10 +84,9 @@ impl Watch {
         self.wake.clone()
     }
 
-    /// Has `group` killed by a second signal.
-    pub(crate) fn guard(&self, group: Group) {
-        // There is one server in a run.
-        let _ = self.signals.group.set(group);
+    /// Has `group` killed by a second signal, until there is another server or `None`.
+    pub(crate) fn guard(&self, group: Option<Group>) {
+        *self.signals.group() = group;
     }
 }
 
@@ -109,18 +108,24 @@ impl Wake {
 #[derive(Debug, Default)]
 struct SignalState {
     is_interrupted: AtomicBool,
-    group: OnceLock<Group>,
+    /// Guards the process group of the server that runs.
+    group: Mutex<Option<Group>>,
 }
 
 impl SignalState {
     /// Notes a signal. The first asks to stop, the second ends everything at once.
     fn note(&self) {
         if self.is_interrupted.swap(true, Ordering::Relaxed) {
-            if let Some(group) = self.group.get() {
+            if let Some(group) = *self.group() {
                 group.kill();
             }
             std::process::exit(EXIT_INTERRUPTED.into());
         }
+    }
+
+    fn group(&self) -> MutexGuard<'_, Option<Group>> {
+        // A group is replaced whole, so a panic elsewhere does not spoil it.
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,7 +9,8 @@ use crate::{MESSAGE_COUNT_MAX, MessageId};
 /// Record a send before the first byte of the message is written, and a receipt when the last byte of it has been read: then a
 /// receipt that precedes a send here preceded it in truth, and what [`check`](crate::check) concludes from that holds.
 ///
-/// Layout: 4 bytes an event, `| kind: 2 bits | message: 30 bits |`. Recording takes constant time, and allocates only when the record
+/// Layout: 4 bytes an event, `| kind: 2 bits | message: 30 bits |`, from the highest bit down. The kinds are 0 for a receipt, 1 for a send,
+/// 2 for a receipt with another content, 3 for a phantom, whose message says nothing. Recording takes constant time, and allocates only when the record
 /// outgrows the longest one before the last [`clear`](Self::clear).
 ///
 /// # Examples
@@ -94,6 +95,30 @@ impl Record {
         self.events.push(Packed { bits: PHANTOM });
     }
 
+    /// Returns the events in the layout above, to keep them for later.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_check::{MessageId, Record};
+    ///
+    /// let mut record = Record::new();
+    /// record.sent(MessageId::new(3).unwrap());
+    /// record.received_phantom();
+    /// assert_eq!(Record::from_words(record.words()), record);
+    /// ```
+    pub fn words(&self) -> impl ExactSizeIterator<Item = u32> {
+        self.events.iter().map(|event| event.bits)
+    }
+
+    /// Makes a record of events in the layout above. Any words are events.
+    pub fn from_words(words: impl IntoIterator<Item = u32>) -> Self {
+        let events: Vec<Packed> = words.into_iter().map(|bits| Packed { bits }).collect();
+        let sent = || events.iter().filter(|event| event.is_sent());
+        let sent_end = sent().map(|event| event.message().index() + 1).max().unwrap_or(0);
+        Self { sent_count: sent().count(), sent_end, events }
+    }
+
     /// Forgets all events and keeps the allocation.
     pub fn clear(&mut self) {
         self.events.clear();
@@ -106,7 +131,7 @@ impl Record {
     }
 
     /// Returns how many of the events are deliveries of any kind.
-    pub(crate) fn delivery_count(&self) -> usize {
+    pub fn delivery_count(&self) -> usize {
         self.events.len() - self.sent_count
     }
 

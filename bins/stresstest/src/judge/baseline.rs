@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use crate::judge::quantity::Quantity;
+use crate::quantity::Quantity;
 use crate::results::{Load, Results, Summary, VERSION};
 
 /// The results of an earlier run.
@@ -297,8 +297,8 @@ const NAME_LEN_MAX: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::sample::results;
     use crate::results::ServerSeen;
+    use crate::results::sample::results;
 
     fn baseline() -> Baseline {
         Baseline { name: name("main"), results: results() }

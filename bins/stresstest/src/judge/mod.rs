@@ -1,9 +1,4 @@
 //! What a run's results come to: what was asked of them, and how they compare with an earlier run's.
 
 pub(crate) mod baseline;
-mod quantity;
 pub(crate) mod threshold;
-
-/// Results to judge, for the tests.
-#[cfg(test)]
-mod sample;

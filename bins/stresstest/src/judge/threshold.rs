@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::judge::quantity::Quantity;
+use crate::quantity::Quantity;
 use crate::results::{Latency, Order, Results, ServerSeen, Summary};
 
 /// Conditions under which a run has failed, as in `drop>1%,p99>5ms`.
@@ -273,7 +273,7 @@ const QUANTILES: [Quantile; 5] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::sample::results;
+    use crate::results::sample::results;
 
     /// Each condition by itself is crossed with the sentence, or not crossed where that is empty.
     #[track_caller]

@@ -55,6 +55,22 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// Tells whether there is a schedule by which messages are to be sent.
+    pub(crate) fn has_schedule(&self) -> bool {
+        matches!(self.pacing, Pacing::Rate(_))
+    }
+
+    /// Returns the same load without the clients that are there to make it harder.
+    pub(crate) fn without_guests(self) -> Self {
+        Self { roles: Roles { slow: 0, ..self.roles }, stalled: 0, churn: 0.0, ..self }
+    }
+
+    /// Returns how many connections there are at a time, at most.
+    pub(crate) fn connection_count(&self) -> u64 {
+        // Visitors stay for a second, and some time goes by before they have joined.
+        self.roles.resident_count() as u64 + u64::from(self.stalled) + (2.0 * self.churn) as u64
+    }
+
     /// Tells what each publisher sends.
     pub(crate) fn sends(&self) -> String {
         match (self.messages, self.duration) {
@@ -65,6 +81,7 @@ impl Load {
 }
 
 /// What a repetition needs and leaves to the next one.
+#[derive(Debug)]
 pub(crate) struct Bench<'a> {
     /// The address of the server.
     pub(crate) addr: SocketAddr,
@@ -73,11 +90,9 @@ pub(crate) struct Bench<'a> {
     pub(crate) latencies: Latencies,
     /// Where connections read to.
     pub(crate) scratch: Box<[u8]>,
-    pub(crate) watch: Watch,
+    pub(crate) watch: &'a mut Watch,
     /// The server, if it is a child of this process.
     pub(crate) server: Option<Server>,
-    /// What is told of every turn of the hand, and of the beginning of each phase.
-    pub(crate) on_tick: &'a mut dyn FnMut(Tick),
 }
 
 /// How far a repetition is.
@@ -140,10 +155,11 @@ pub(crate) struct Ended {
     pub(crate) stop: Option<Stop>,
 }
 
-/// Runs one repetition. The proof has begun it, and holds all there is to judge when this returns.
-pub(crate) fn run(load: &Load, bench: &mut Bench<'_>) -> Ended {
+/// Runs one repetition. The proof has begun it, and holds all there is to judge when this returns. `on_tick` is told some twenty times a
+/// second how far it is, and when each phase begins.
+pub(crate) fn run(load: &Load, bench: &mut Bench<'_>, on_tick: &mut dyn FnMut(Tick)) -> Ended {
     debug_assert_eq!(bench.scratch.len(), SCRATCH_LEN);
-    let (mut repetition, watch, server) = Repetition::new(load, bench);
+    let (mut repetition, watch, server) = Repetition::new(load, bench, on_tick);
     let stop = repetition.run(watch, server).err();
     Ended { count: repetition.count(), stop }
 }

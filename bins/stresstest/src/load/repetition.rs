@@ -60,9 +60,13 @@ pub(super) struct Shared<'a> {
 }
 
 impl<'a> Repetition<'a> {
-    pub(crate) fn new(load: &'a Load, bench: &'a mut Bench<'_>) -> (Self, &'a mut Watch, &'a mut Option<Server>) {
+    pub(crate) fn new(
+        load: &'a Load,
+        bench: &'a mut Bench<'_>,
+        on_tick: &'a mut dyn FnMut(Tick),
+    ) -> (Self, &'a mut Watch, &'a mut Option<Server>) {
         let now = bench.clock.now();
-        let Bench { addr, clock, proof, latencies, scratch, watch, server, on_tick } = bench;
+        let Bench { addr, clock, proof, latencies, scratch, watch, server } = bench;
         let repetition = Self {
             load,
             bench: Shared { addr: *addr, clock: *clock, scratch, on_tick },

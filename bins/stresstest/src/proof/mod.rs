@@ -12,6 +12,7 @@
 //! server has taken such a message out of its place. It counts as a phantom.
 
 pub(crate) mod payload;
+pub(crate) mod recording;
 pub(crate) mod sends;
 
 use std::fmt;
@@ -174,6 +175,16 @@ impl Proof {
                 Err(violation) => Err(self.conviction(violation)),
             },
         }
+    }
+
+    /// Returns the repetition.
+    pub(crate) fn run(&self) -> u16 {
+        self.run
+    }
+
+    /// Returns how many deliveries are recorded.
+    pub(crate) fn recorded_count(&self) -> u64 {
+        self.records.iter().map(|record| record.delivery_count() as u64).sum()
     }
 
     /// Returns how many load messages receivers are known to have lost, by later messages of the same senders.
@@ -533,3 +544,6 @@ impl Strange {
 fn u16_of(client: usize) -> u16 {
     u16::try_from(client).expect("the arguments bound the clients")
 }
+
+#[cfg(test)]
+mod tests;

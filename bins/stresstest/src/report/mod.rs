@@ -1,5 +1,11 @@
 //! What is printed: result lines on standard output, everything else on standard error.
 
+pub(crate) mod csv;
+pub(crate) mod hdr;
+pub(crate) mod json;
+pub(crate) mod screen;
+pub(crate) mod table;
+
 use std::fmt;
 use std::io::{self, Write};
 
@@ -17,6 +23,11 @@ impl<W: Write> Report<W> {
     /// Makes the report of a run of `repetitions`, on `out`.
     pub(crate) fn new(out: W, repetitions: u32) -> Self {
         Self { out, repetitions }
+    }
+
+    /// Returns how many repetitions there are.
+    pub(crate) fn repetitions(&self) -> u32 {
+        self.repetitions
     }
 
     /// Prints that a repetition begins, in which each publisher sends `what`.

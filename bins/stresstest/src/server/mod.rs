@@ -1,7 +1,6 @@
 //! The server that is tested: a child process in a process group of its own.
 
 pub(crate) mod group;
-#[cfg_attr(not(test), expect(dead_code, reason = "what calls it comes next"))]
 pub(crate) mod observe;
 pub(crate) mod output;
 
@@ -52,7 +51,7 @@ impl Server {
             .spawn()
             .map_err(|source| ServerError::Start { executable: launch.executable.clone(), source })?;
         let group = Group::led_by(&child);
-        watch.guard(group);
+        watch.guard(Some(group));
         let output = Output::drain(&mut child, watch);
         Ok(Self { child, group, output, exit_status: None })
     }
@@ -103,7 +102,6 @@ impl Server {
     }
 
     /// Begins to observe the server. No client has joined yet.
-    #[expect(dead_code, reason = "what calls it comes next")]
     pub(crate) fn observe(&self) -> Observer {
         Observer::new(self.child.id())
     }

@@ -1,3 +1,5 @@
+use std::process::Command;
+
 use crate::run::{Running, run, server, stresstest};
 
 /// Expects a usage error that tells `told`, before anything is started.
@@ -29,8 +31,55 @@ fn an_address_that_is_none_is_refused() {
 }
 
 #[test]
-fn an_executable_is_required() {
-    Running::start_command(&mut stresstest()).wait().check(2, &["<EXECUTABLE>"]);
+fn without_an_executable_the_server_beside_this_program_is_tested() {
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("beside");
+    std::fs::create_dir_all(&dir).unwrap();
+    let alone = dir.join("stresstest");
+    // A link, since nobody may have an executable open for writing that is started.
+    let _ = std::fs::remove_file(&alone);
+    std::fs::hard_link(env!("CARGO_BIN_EXE_stresstest"), &alone).unwrap();
+    let told = format!("error: cannot start {}: ", dir.join("chat-server").display());
+    Running::start_command(&mut Command::new(alone)).wait().check(1, &[&told]);
+}
+
+#[test]
+fn what_contradicts_is_refused() {
+    check(&["--window", "5", "--rate", "100"], "the argument '--window <N>' cannot be used with '--rate <N>'");
+    check(&["--connect", "127.0.0.1:1"], "cannot be used with");
+}
+
+#[test]
+fn lengths_without_room_for_a_tag_are_refused() {
+    for size in ["7..255", "8..256", "0", "64..63", "x", "8..", ""] {
+        check(&["--size", size], "invalid value '");
+    }
+}
+
+#[test]
+fn times_and_rates_that_are_none_are_refused() {
+    check(&["--duration", "soon"], "a time is like 10s, 500ms or 2m");
+    check(&["--rate", "0"], "it has to be more than 0");
+    check(&["--rate", "-5"], "");
+    check(&["--slow", "many"], "a number of clients is needed");
+    check(&["--window", "65537"], "invalid value '65537'");
+}
+
+#[test]
+fn unknown_conditions_and_names_are_refused() {
+    check(&["--fail-on", "speed>5"], "there is no metric `speed`: there are drop");
+    check(&["--save-baseline", "../escape"], "invalid value '../escape'");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_and_none_is_left() {
+    for option in ["--json", "--csv", "--hdr"] {
+        check(&[option, "/nonexistent/results"], "it cannot be written: ");
+    }
+}
+
+#[test]
+fn a_load_that_cannot_be_recorded_is_refused() {
+    check(&["-p", "1", "-s", "999", "-m", "1000000"], "are more than can be recorded");
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod convicted;
 mod failed;
 /// Ending early from outside.
 mod interrupted;
+/// The server that the load tester is measured with itself.
+mod null;
 /// Servers that keep the promise.
 mod passed;
 /// Runs the binary under a deadline.

@@ -1,7 +1,7 @@
 use crate::results::{Counts, Drops, Health, Latency, Load, Order, Results, ServerSeen, Summary, VERSION, Verdict};
 
 /// Returns the results of a run in which everything was measured.
-pub(super) fn results() -> Results {
+pub(crate) fn results() -> Results {
     let summary = Summary { count: 1000, min: 10.0, mean: 100.0, p50: 90.0, p90: 400.0, p99: 4000.0, p99_9: 7250.0, max: 2e6 };
     let latency = Latency {
         delivery: Some(summary),
@@ -29,6 +29,7 @@ pub(super) fn results() -> Results {
             descriptors: 20,
         }),
         health: Health::default(),
+        isolation: None,
         verdict: Verdict::Passed,
     }
 }

@@ -1,0 +1,72 @@
+//! What is looked at all the time during a run: the server, this process, the progress for people.
+
+use std::time::{Duration, Instant};
+
+use crate::load::{Phase, Tick};
+use crate::report::screen::Screen;
+use crate::results::ServerSeen;
+use crate::server::observe::{Observer, OwnCpu};
+
+/// Looks at everything when a repetition says so.
+#[derive(Debug)]
+pub(crate) struct Monitor<'a> {
+    observer: Option<Observer>,
+    screen: &'a mut Screen,
+    iteration: u32,
+    iterations: u32,
+    phase: Phase,
+    /// When the load that is under way began, and how much processor time this process had taken.
+    load_from: Option<(Instant, OwnCpu)>,
+    /// How long the loads took, and how much processor time this process took in them.
+    loads: (Duration, Duration),
+}
+
+impl<'a> Monitor<'a> {
+    /// Makes one that looks at a server through `observer`, if there is one.
+    pub(crate) fn new(observer: Option<Observer>, screen: &'a mut Screen, iterations: u32) -> Self {
+        let loads = (Duration::ZERO, Duration::ZERO);
+        Self { observer, screen, iteration: 0, iterations, phase: Phase::Join, load_from: None, loads }
+    }
+
+    /// Notes that a repetition begins.
+    pub(crate) fn begin(&mut self, iteration: u32) {
+        self.iteration = iteration;
+    }
+
+    /// Has something printed that is not to be mixed up with the progress.
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.screen.aside(print)
+    }
+
+    /// Looks at everything.
+    pub(crate) fn tick(&mut self, tick: Tick) {
+        if tick.phase != std::mem::replace(&mut self.phase, tick.phase) {
+            self.end_load();
+            if tick.phase == Phase::Load {
+                self.load_from = Some((Instant::now(), OwnCpu::now()));
+                self.observer.iter_mut().for_each(Observer::begin_load);
+            }
+        }
+        self.observer.iter_mut().for_each(Observer::sample);
+        self.screen.update(self.iteration, self.iterations, &tick);
+    }
+
+    /// Returns what was seen of the server, which was part in so many deliveries during the load.
+    pub(crate) fn seen(&mut self, delivered: u64) -> Option<ServerSeen> {
+        self.end_load();
+        self.observer.as_mut().and_then(|observer| observer.seen(delivered))
+    }
+
+    /// Returns how much processor time this process took during the load, and how long that was.
+    pub(crate) fn own_cpu(&self) -> (Duration, Duration) {
+        (self.loads.1, self.loads.0)
+    }
+
+    fn end_load(&mut self) {
+        if let Some((from, cpu)) = self.load_from.take() {
+            self.loads.0 += from.elapsed();
+            self.loads.1 += OwnCpu::now().since(cpu).process;
+            self.observer.iter_mut().for_each(Observer::end_load);
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The null broadcaster: what the load tester can do at most is what it does with a server that does next to nothing.
+//!
+//! It keeps the specification, but a signal ends it at once. One thread serves all clients by rounds: it reads what has arrived, one
+//! client's bytes behind the other's, and writes this batch to everybody, straight from where it was read to.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chat_proto::Messages;
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Registry, Token};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use slab::Slab;
+
+use crate::report::tell;
+use crate::server::Launch;
+use crate::{EXIT_STOPPED, EXIT_USAGE};
+
+/// Returns how to start the null broadcaster: it is this executable.
+pub(crate) fn launch() -> io::Result<Launch> {
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    Ok(Launch { executable: std::env::current_exe()?, args: vec![NAME.into()], addr })
+}
+
+/// Is the null broadcaster, if that is what the process was started as. `args` come after the executable.
+pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    args.next().filter(|name| name == NAME)?;
+    let Some(addr) = args.next().as_deref().and_then(OsStr::to_str).and_then(|addr| addr.parse().ok()) else {
+        tell(format_args!("usage: stresstest {NAME} ADDRESS"));
+        return Some(EXIT_USAGE.into());
+    };
+    // It only ends when something is wrong.
+    let Err(error) = Broadcaster::listen(addr).and_then(Broadcaster::serve) else { return Some(ExitCode::SUCCESS) };
+    tell(format_args!("error: {error}"));
+    Some(EXIT_STOPPED.into())
+}
+
+/// A broadcaster on one thread.
+struct Broadcaster {
+    listener: TcpListener,
+    poll: Poll,
+    clients: Slab<Client>,
+    /// Which clients may have something to read, each once.
+    ready: VecDeque<usize>,
+    batch: Batch,
+    may_accept: bool,
+}
+
+impl Broadcaster {
+    fn listen(addr: SocketAddr) -> io::Result<Self> {
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // When raising fails, there are fewer clients.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        let (mut listener, poll) = (TcpListener::bind(addr)?, Poll::new()?);
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let mut stdout = io::stdout();
+        writeln!(stdout, "listening on {}", listener.local_addr()?)?;
+        stdout.flush()?;
+        let batch = Batch { buf: vec![0; BATCH_LEN].into(), len: 0 };
+        Ok(Self { listener, poll, clients: Slab::new(), ready: VecDeque::new(), batch, may_accept: false })
+    }
+
+    fn serve(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            // What was left of the last round does not wait.
+            let timeout = (!self.ready.is_empty()).then_some(Duration::ZERO);
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                waited => waited?,
+            }
+            events.iter().for_each(|event| self.note(event));
+            self.read();
+            self.write();
+            self.accept();
+        }
+    }
+
+    fn note(&mut self, event: &Event) {
+        let Token(key) = event.token();
+        self.may_accept |= event.token() == LISTENER;
+        if let Some(client) = self.clients.get_mut(key) {
+            client.socket.is_writable |= event.is_writable();
+            client.may_end |= event.is_read_closed() || event.is_error();
+            if (event.is_readable() || client.may_end) && !client.is_ready {
+                client.is_ready = true;
+                self.ready.push_back(key);
+            }
+        }
+    }
+
+    /// Fills the batch, with one read a client by turns.
+    fn read(&mut self) {
+        while self.batch.has_room()
+            && let Some(key) = self.ready.pop_front()
+        {
+            if let Some(client) = self.clients.get_mut(key) {
+                client.is_ready = client.read(&mut self.batch);
+                if client.is_ready {
+                    self.ready.push_back(key);
+                }
+            }
+        }
+    }
+
+    /// Writes the batch to everybody. Ends the clients that have got all that they are owed.
+    fn write(&mut self) {
+        let client_count = self.clients.len();
+        let queue_len_max = QUEUE_LEN_MAX.min(QUEUES_LEN_MAX / client_count.max(1));
+        let batch = &self.batch.buf[..self.batch.len];
+        self.clients.retain(|_, client| client.write(batch, queue_len_max).is_ok_and(|()| !client.is_done()));
+        self.batch.len = 0;
+        if self.clients.len() < client_count {
+            self.ready.retain(|&key| self.clients.contains(key));
+            // If there were too many clients, nobody tells again of those that wait.
+            self.may_accept = true;
+        }
+    }
+
+    fn accept(&mut self) {
+        while self.may_accept {
+            let entry = self.clients.vacant_entry();
+            match self.listener.accept() {
+                // Whoever is gone already is no client.
+                Ok((stream, _)) => _ = Client::new(stream, entry.key(), self.poll.registry()).map(|client| entry.insert(client)),
+                Err(error) => {
+                    self.may_accept = matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+                }
+            }
+        }
+    }
+}
+
+/// What is read in a round: whole messages, and room behind them.
+struct Batch {
+    buf: Box<[u8]>,
+    len: usize,
+}
+
+impl Batch {
+    fn has_room(&self) -> bool {
+        self.buf.len() - self.len >= READ_LEN_MIN
+    }
+}
+
+struct Client {
+    socket: Socket,
+    /// The beginning of a message whose end has not arrived.
+    unfinished: Vec<u8>,
+    /// What the socket did not take. It ends on a message boundary.
+    queue: VecDeque<u8>,
+    /// Whether it is among the ready ones.
+    is_ready: bool,
+    /// Whether the end of the stream may hide behind what is read.
+    may_end: bool,
+    stage: Stage,
+}
+
+impl Client {
+    fn new(mut stream: TcpStream, key: usize, registry: &Registry) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        registry.register(&mut stream, Token(key), Interest::READABLE | Interest::WRITABLE)?;
+        let socket = Socket { stream, is_writable: true };
+        let (unfinished, queue) = (Vec::new(), VecDeque::new());
+        Ok(Self { socket, unfinished, queue, is_ready: false, may_end: false, stage: Stage::Open })
+    }
+
+    /// Reads once, behind the batch, and tells whether there may be more.
+    fn read(&mut self, batch: &mut Batch) -> bool {
+        if self.stage != Stage::Open {
+            return false;
+        }
+        let room = &mut batch.buf[batch.len..];
+        let kept = self.unfinished.len();
+        room[..kept].copy_from_slice(&self.unfinished);
+        let len = match self.socket.stream.read(&mut room[kept..]) {
+            Ok(received) if received > 0 => kept + received,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            // A stream that fails has ended too: writing finds out the rest.
+            Ok(_) | Err(_) => {
+                self.stage = Stage::Ended;
+                return false;
+            }
+        };
+        let is_short = len < room.len();
+        let (messages, rest) = Messages::split(&room[..len]);
+        self.unfinished.clear();
+        self.unfinished.extend_from_slice(rest);
+        batch.len += messages.as_bytes().len();
+        // The kernel had no more than this, so the next bytes are a new edge. Only the end of the stream could hide behind them.
+        !is_short || self.may_end
+    }
+
+    /// Writes what is queued, and the batch behind it.
+    fn write(&mut self, batch: &[u8], queue_len_max: usize) -> io::Result<()> {
+        while self.socket.is_writable && !self.queue.is_empty() {
+            let taken = self.socket.write(self.queue.as_slices().0)?;
+            self.queue.drain(..taken);
+        }
+        if self.stage != Stage::Owed {
+            let taken = if self.queue.is_empty() { self.socket.write(batch)? } else { 0 };
+            enqueue(&mut self.queue, &batch[taken..], queue_len_max);
+        }
+        if self.stage == Stage::Ended {
+            self.stage = Stage::Owed;
+        }
+        Ok(())
+    }
+
+    /// Tells whether nothing is to be read or written any more.
+    fn is_done(&self) -> bool {
+        self.stage == Stage::Owed && self.queue.is_empty()
+    }
+}
+
+/// How far a client has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It may send.
+    Open,
+    /// It will send no more. Its last message may be in the batch.
+    Ended,
+    /// What is queued is all that it is to get.
+    Owed,
+}
+
+struct Socket {
+    stream: TcpStream,
+    is_writable: bool,
+}
+
+impl Socket {
+    /// Writes as much as the socket takes, and returns how much that was.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut taken = 0;
+        while self.is_writable && taken < bytes.len() {
+            match self.stream.write(&bytes[taken..]) {
+                Ok(len) => taken += len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// Queues the rest of a batch for a client. When there is no room, it is dropped: the queue ends on a message boundary, and while
+/// something is queued, the rest is all of the batch.
+fn enqueue(queue: &mut VecDeque<u8>, rest: &[u8], len_max: usize) {
+    if queue.is_empty() || queue.len() + rest.len() <= len_max {
+        queue.extend(rest);
+    }
+}
+
+/// What this executable is called with to be the null broadcaster.
+const NAME: &str = "null-broadcaster";
+
+const LISTENER: Token = Token(usize::MAX);
+
+/// How many events one wait returns at most. A judgement: more clients than that just have their turn with the next.
+const EVENTS_MAX: usize = 1024;
+
+/// How many bytes are read in a round. A judgement: many messages a system call, and still in the second-level cache.
+const BATCH_LEN: usize = 256 << 10;
+
+/// How much room a read has at least. A judgement, but it has to be more than a message.
+const READ_LEN_MIN: usize = 64 << 10;
+
+/// How many bytes are queued for a client at most, but for the rest of one batch. A judgement: a pause of a second or so.
+const QUEUE_LEN_MAX: usize = 64 << 20;
+
+/// How many bytes are queued for all clients at most. A judgement: it fits in memory, however many clients never read.
+const QUEUES_LEN_MAX: usize = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_dropped_whole() {
+        let mut queue = VecDeque::new();
+        enqueue(&mut queue, b"est of one that was begun", 20);
+        enqueue(&mut queue, b"more", 20);
+        assert_eq!(queue.len(), 25, "the rest of a message is owed, and no more");
+        queue.drain(..20);
+        enqueue(&mut queue, b"sixteen and so on", 20);
+        enqueue(&mut queue, b"fifteen and so ", 20);
+        assert_eq!(queue, b"begunfifteen and so ");
+    }
+}

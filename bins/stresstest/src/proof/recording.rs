@@ -1,0 +1,268 @@
+//! A recording: all that a verdict needs, in a file, to repeat the verdict without the server.
+//!
+//! ```text
+//! | magic: 8 bytes | publishers: u32 | subscribers: u32 | slow: u32 | publishers read: u32 | repetitions |
+//! repetition: | 1: u32 | run: u32 | client count: u32 | clients |
+//! client:     | burst count: u32 | bursts | event count: u32 | events |
+//! burst:      | kind: u32 | message count: u32 | id of the first: u32 |
+//! event:      | kind: 2 bits, id: 30 bits |
+//! end:        | 0: u32 |
+//! ```
+//!
+//! All in little endian. Events are those of [`Record`]. What a delivery that nobody sent looked like is not recorded.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use chat_check::Record;
+
+use crate::load::roles::Roles;
+use crate::proof::payload::{BodyLens, Kind, Payloads};
+use crate::proof::sends::{Sends, Times};
+use crate::proof::{Check, Proof};
+
+/// Writes a recording.
+#[derive(Debug)]
+pub(crate) struct Writer<W> {
+    out: W,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a recording of clients with these roles.
+    pub(crate) fn begin(mut out: W, roles: Roles) -> io::Result<Self> {
+        out.write_all(MAGIC)?;
+        let mut writer = Self { out };
+        for count in [roles.publishers, roles.subscribers, roles.slow, usize::from(roles.publishers_read)] {
+            writer.write_count(count)?;
+        }
+        Ok(writer)
+    }
+
+    /// Adds a repetition.
+    pub(crate) fn add(&mut self, proof: &Proof) -> io::Result<()> {
+        self.write(1)?;
+        self.write(proof.run.into())?;
+        self.write_count(proof.sent.len())?;
+        for (sends, record) in proof.sent.iter().zip(&proof.records) {
+            self.write_count(sends.bursts().len())?;
+            for burst in sends.bursts() {
+                for word in [burst.kind as u32, burst.count, burst.first_id] {
+                    self.write(word)?;
+                }
+            }
+            let words = record.words();
+            self.write_count(words.len())?;
+            words.into_iter().try_for_each(|word| self.write(word))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the recording.
+    pub(crate) fn end(mut self) -> io::Result<W> {
+        self.write(0)?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    fn write_count(&mut self, count: usize) -> io::Result<()> {
+        self.write(u32::try_from(count).map_err(|_| io::Error::other("there is more than a recording can hold"))?)
+    }
+
+    fn write(&mut self, word: u32) -> io::Result<()> {
+        self.out.write_all(&word.to_le_bytes())
+    }
+}
+
+/// Reads a recording.
+#[derive(Debug)]
+pub(crate) struct Reader<R> {
+    input: R,
+    roles: Roles,
+}
+
+impl<R: Read> Reader<R> {
+    /// Begins to read a recording.
+    pub(crate) fn begin(mut input: R) -> Result<Self, RecordingError> {
+        let mut magic = [0; MAGIC.len()];
+        match input.read_exact(&mut magic) {
+            Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(error.into()),
+            _ if magic != *MAGIC => return Err(RecordingError::Foreign),
+            _ => {}
+        }
+        let [publishers, subscribers, slow, publishers_read] = read_words(&mut input)?;
+        let roles = Roles {
+            publishers: publishers as usize,
+            subscribers: subscribers as usize,
+            slow: slow as usize,
+            publishers_read: publishers_read != 0,
+        };
+        let is_sound = publishers > 0 && subscribers > 0 && publishers.max(subscribers).max(slow) <= CLIENTS_MAX;
+        if is_sound { Ok(Self { input, roles }) } else { Err(RecordingError::Damaged) }
+    }
+
+    /// Reads the next repetition; `None` is the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Proof>, RecordingError> {
+        let [more] = read_words(&mut self.input)?;
+        if more == 0 {
+            return Ok(None);
+        }
+        let [run, client_count] = read_words(&mut self.input)?;
+        let run = u16::try_from(run).map_err(|_| RecordingError::Damaged)?;
+        if client_count > CLIENTS_MAX || (client_count as usize) < self.roles.resident_count() {
+            return Err(RecordingError::Damaged);
+        }
+        let mut proof = Proof::new(Payloads::new(0, BodyLens::ALL), self.roles, Check::Full);
+        proof.begin(run);
+        proof.make_room(client_count as usize);
+        for client in 0..client_count as usize {
+            proof.sent[client] = self.read_sends()?;
+            proof.records[client] = self.read_record()?;
+        }
+        proof.next_id = proof.sent.iter().flat_map(Sends::bursts).map(|burst| burst.first_id + burst.count).max().unwrap_or(0);
+        if is_sound(&proof) { Ok(Some(proof)) } else { Err(RecordingError::Damaged) }
+    }
+
+    fn read_sends(&mut self) -> Result<Sends, RecordingError> {
+        let mut sends = Sends::default();
+        let [burst_count] = read_words(&mut self.input)?;
+        let mut end = 0;
+        for _ in 0..burst_count {
+            let [kind, count, first_id] = read_words(&mut self.input)?;
+            let kind = Kind::from_number(kind).ok_or(RecordingError::Damaged)?;
+            if first_id < end || first_id.checked_add(count).is_none_or(|id_end| id_end > chat_check::MESSAGE_COUNT_MAX) {
+                return Err(RecordingError::Damaged);
+            }
+            end = first_id + count;
+            sends.push(kind, count, first_id, Times { intended: 0, sent: 0, is_measured: false });
+        }
+        Ok(sends)
+    }
+
+    fn read_record(&mut self) -> Result<Record, RecordingError> {
+        let [event_count] = read_words(&mut self.input)?;
+        let words: Result<Vec<u32>, RecordingError> =
+            (0..event_count).map(|_| read_words(&mut self.input).map(|[word]| word)).collect();
+        Ok(Record::from_words(words?))
+    }
+}
+
+/// Why a recording cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordingError {
+    /// It is something else.
+    #[error("it is no recording of this program")]
+    Foreign,
+    /// It ends too early.
+    #[error("it is incomplete: it ends in the middle")]
+    Incomplete,
+    /// It contradicts itself.
+    #[error("it is damaged")]
+    Damaged,
+    /// The system does not let it be read.
+    #[error(transparent)]
+    Read(io::Error),
+}
+
+impl From<io::Error> for RecordingError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == ErrorKind::UnexpectedEof { Self::Incomplete } else { Self::Read(error) }
+    }
+}
+
+/// Tells whether the records speak of the messages that were sent, each of which has an id of its own, and of no others.
+fn is_sound(proof: &Proof) -> bool {
+    let message_count: u64 = proof.sent.iter().map(|sends| u64::from(sends.count())).sum();
+    let are_sends_recorded = proof.sent.iter().zip(&proof.records).all(|(sends, record)| {
+        let sent = sends.bursts().iter().flat_map(|burst| burst.first_id..burst.first_id + burst.count);
+        let recorded = record.words().filter(|word| word >> ID_BITS == SENT).map(|word| word % ID_END);
+        sent.eq(recorded)
+    });
+    let are_sent = |record: &Record| record.words().all(|word| word >> ID_BITS == PHANTOM || word % ID_END < proof.next_id);
+    message_count == u64::from(proof.next_id) && are_sends_recorded && proof.records.iter().all(are_sent)
+}
+
+fn read_words<const N: usize>(input: &mut impl Read) -> Result<[u32; N], RecordingError> {
+    let mut words = [0; N];
+    for word in &mut words {
+        let mut bytes = [0; 4];
+        input.read_exact(&mut bytes)?;
+        *word = u32::from_le_bytes(bytes);
+    }
+    Ok(words)
+}
+
+/// How a recording begins; the last byte is the version.
+const MAGIC: &[u8; 8] = b"chatrec\x01";
+
+/// The layout of an event.
+///
+/// Source: [`Record`].
+const ID_BITS: u32 = 30;
+const ID_END: u32 = 1 << ID_BITS;
+const SENT: u32 = 1;
+const PHANTOM: u32 = 3;
+
+/// How many clients a tag can tell apart.
+const CLIENTS_MAX: u32 = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use chat_proto::Messages;
+
+    use super::*;
+
+    const ROLES: Roles = Roles { publishers: 2, subscribers: 1, slow: 0, publishers_read: true };
+
+    /// Two repetitions in which publisher 0 sent three messages; in the second, client 2 got two of them in the wrong order.
+    fn record() -> Vec<u8> {
+        let mut proof = Proof::new(Payloads::new(1, BodyLens::ALL), ROLES, Check::Full);
+        let mut writer = Writer::begin(Vec::new(), ROLES).unwrap();
+        for run in 0..2 {
+            proof.begin(run);
+            let mut wire = Vec::new();
+            proof.send(0, Kind::Load, 3, Times { intended: 0, sent: 0, is_measured: true }, &mut wire);
+            let (messages, _) = Messages::split(&wire);
+            let mut ahead = messages.iter();
+            if run == 1 {
+                ahead.nth(1);
+                proof.receive(2, &mut ahead);
+            }
+            proof.receive(2, &mut messages.iter());
+            writer.add(&proof).unwrap();
+        }
+        writer.end().unwrap()
+    }
+
+    /// Reads all repetitions, and returns for each whether the promise was kept.
+    fn recheck(recording: &[u8]) -> Result<Vec<bool>, RecordingError> {
+        let mut reader = Reader::begin(recording)?;
+        std::iter::from_fn(|| reader.next().transpose()).map(|proof| proof.map(|proof| proof.verdict().is_ok())).collect()
+    }
+
+    #[test]
+    fn a_recording_leads_to_the_same_verdicts() {
+        assert_eq!(recheck(&record()).unwrap(), [true, false]);
+    }
+
+    #[test]
+    fn a_recording_that_is_cut_anywhere_is_incomplete() {
+        let recording = record();
+        for len in 0..recording.len() {
+            let error = recheck(&recording[..len]).unwrap_err();
+            assert!(matches!(error, RecordingError::Incomplete | RecordingError::Foreign), "cut to {len}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_changed_bit_is_found_or_makes_another_recording_and_nothing_else() {
+        let recording = record();
+        for bit in 0..8 * recording.len() {
+            let mut changed = recording.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(mut reader) = Reader::begin(&changed[..]) {
+                while let Ok(Some(proof)) = reader.next() {
+                    let _ = proof.verdict();
+                }
+            }
+        }
+    }
+}

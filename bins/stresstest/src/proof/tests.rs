@@ -1,0 +1,152 @@
+use chat_proto::Messages;
+
+use super::*;
+use crate::proof::payload::BodyLens;
+use crate::proof::sends::Nanos;
+
+const ROLES: Roles = Roles { publishers: 2, subscribers: 1, slow: 0, publishers_read: true };
+
+/// A proof and the wire form of what was sent.
+struct World {
+    proof: Proof,
+    sent: Vec<Vec<Vec<u8>>>,
+}
+
+impl World {
+    fn new(check: Check) -> Self {
+        let mut proof = Proof::new(Payloads::new(7, BodyLens::ALL), ROLES, check);
+        proof.begin(3);
+        Self { proof, sent: vec![Vec::new(); ROLES.resident_count()] }
+    }
+
+    fn send(&mut self, client: usize, kind: Kind, count: u32, sent: Nanos) {
+        let mut wire = Vec::new();
+        self.proof.send(client, kind, count, Times { intended: sent, sent, is_measured: true }, &mut wire);
+        let mut bodies = Messages::split(&wire).0.iter();
+        while !bodies.remaining().is_empty() {
+            let before = bodies.remaining().as_bytes();
+            bodies.next();
+            self.sent[client].push(before[..before.len() - bodies.remaining().as_bytes().len()].to_vec());
+        }
+    }
+
+    /// Delivers messages of `sender` to `client` in one piece, and returns the runs that were found until the promise is broken.
+    fn receive(&mut self, client: usize, sender: usize, numbers: &[usize]) -> Vec<(u32, u32)> {
+        let wire: Vec<u8> = numbers.iter().flat_map(|&number| self.sent[sender][number].clone()).collect();
+        self.receive_wire(client, &wire)
+    }
+
+    fn receive_wire(&mut self, client: usize, wire: &[u8]) -> Vec<(u32, u32)> {
+        let mut bodies = Messages::split(wire).0.iter();
+        let mut runs = Vec::new();
+        while let Some(Arrival::Run(run)) = self.proof.receive(client, &mut bodies) {
+            runs.push((run.first, run.count));
+        }
+        runs
+    }
+
+    #[track_caller]
+    fn check_broken(&self, class: &str, story: &str) {
+        let conviction = self.proof.verdict().unwrap_err();
+        assert_eq!((conviction.class, conviction.story.as_str()), (class, story));
+    }
+}
+
+#[test]
+fn runs_end_at_gaps_and_where_bursts_do() {
+    let mut world = World::new(Check::Full);
+    world.send(0, Kind::Load, 5, 0);
+    world.send(0, Kind::Load, 3, 1);
+    assert_eq!(world.receive(2, 0, &[0, 1, 3, 4, 5, 6]), [(0, 2), (3, 2), (5, 2)]);
+    assert_eq!(world.receive(2, 0, &[7]), [(7, 1)]);
+    assert_eq!(world.receive(3, 0, &[0, 1, 2, 3, 4, 5, 6, 7]), [(0, 5), (5, 3)]);
+    assert_eq!(world.proof.verdict().unwrap(), Kept::Proved { overtaken: 0 });
+}
+
+#[test]
+fn every_load_message_is_delivered_lost_or_unresolved() {
+    let mut world = World::new(Check::Basic);
+    world.send(0, Kind::Hello, 1, 0);
+    world.send(0, Kind::Load, 6, 0);
+    let due = 6 * 4;
+    assert_eq!((world.proof.lost(), world.proof.unresolved()), (0, due));
+    world.receive(2, 0, &[0, 1, 5]);
+    assert_eq!((world.proof.lost(), world.proof.unresolved()), (3, due - 5));
+    world.send(0, Kind::Closing, 1, 1);
+    world.receive(2, 0, &[7]);
+    assert_eq!((world.proof.lost(), world.proof.unresolved()), (4, due - 6));
+    world.receive(3, 0, &[7]);
+    assert_eq!((world.proof.lost(), world.proof.unresolved()), (10, due - 12));
+    assert_eq!((world.proof.longest_loss(), world.proof.worst_loss()), (6, Some((ROLES.role(3), 6))));
+    world.proof.begin(4);
+    assert_eq!((world.proof.lost(), world.proof.unresolved(), world.proof.worst_loss()), (0, 0, None));
+}
+
+#[test]
+fn what_comes_again_or_too_late_is_broken_under_every_check() {
+    for (check, class, story) in [
+        (
+            Check::Off,
+            "duplicate or reordered",
+            "subscriber 0 of publisher 0 received publisher 0's message 0 after publisher 0's message 2",
+        ),
+        (
+            Check::Basic,
+            "duplicate or reordered",
+            "subscriber 0 of publisher 0 received publisher 0's message 0 after publisher 0's message 2",
+        ),
+        (Check::Full, "duplicate", "subscriber 0 of publisher 0 received publisher 0's message 0 more than once"),
+    ] {
+        let mut world = World::new(check);
+        world.send(0, Kind::Load, 3, 0);
+        assert_eq!(world.receive(2, 0, &[0, 1, 2, 0]), [(0, 3)]);
+        world.check_broken(class, story);
+    }
+}
+
+#[test]
+fn a_changed_byte_is_found_under_every_check_but_off() {
+    for check in [Check::Off, Check::Basic, Check::Full] {
+        let mut world = World::new(check);
+        world.send(0, Kind::Load, 8, 0);
+        let longest = (0..8).max_by_key(|&number| world.sent[0][number].len()).unwrap();
+        *world.sent[0][longest].last_mut().unwrap() ^= 1;
+        world.receive(2, 0, &[0, 1, 2, 3, 4, 5, 6, 7]);
+        if check == Check::Off {
+            assert_eq!(world.proof.verdict().unwrap(), Kept::Unchecked);
+        } else {
+            let story = format!(
+                "subscriber 0 of publisher 0 received publisher 0's message {longest} with another length or content than it was sent with"
+            );
+            world.check_broken("corrupt", &story);
+        }
+    }
+}
+
+#[test]
+fn messages_of_the_repetition_before_are_passed_over_until_the_own_hello_is_back() {
+    let mut world = World::new(Check::Full);
+    world.send(0, Kind::Load, 2, 0);
+    world.proof.begin(4);
+    assert!(world.receive(1, 0, &[0]).is_empty());
+    assert_eq!(world.proof.verdict().unwrap(), Kept::Proved { overtaken: 0 });
+    world.send(1, Kind::Hello, 1, 0);
+    world.receive(1, 1, &[0]);
+    world.receive(1, 0, &[1]);
+    world.check_broken(
+        "phantom",
+        "publisher 1 received a message of iteration 3, after its own hello message of this one had come back",
+    );
+}
+
+#[test]
+fn who_is_behind_a_message_sent_after_its_arrival_is_overtaken() {
+    let mut world = World::new(Check::Full);
+    world.send(0, Kind::Load, 1, 0);
+    world.receive(2, 0, &[0]);
+    world.proof.sends_mut(0).burst_mut(0).first_arrival = Some(5);
+    world.send(1, Kind::Load, 1, 6);
+    world.receive(3, 1, &[0]);
+    world.receive(3, 0, &[0]);
+    assert_eq!(world.proof.verdict().unwrap(), Kept::Proved { overtaken: 1 });
+}

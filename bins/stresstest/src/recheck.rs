@@ -1,0 +1,68 @@
+//! The verdict on a recording.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::proof::Conviction;
+use crate::proof::recording::{Reader, RecordingError};
+use crate::report::tell;
+use crate::{EXIT_BROKEN, EXIT_PASSED, EXIT_STOPPED};
+
+/// Repeats the verdict on what --record has recorded, without the server
+#[derive(Debug, Parser)]
+#[command(name = "stresstest recheck", version)]
+struct Args {
+    /// What was recorded
+    file: PathBuf,
+}
+
+/// Rechecks a recording, if that is what the process was started for, and returns the exit code. `args` come after the executable.
+pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
+    let name = args.next().filter(|name| name == NAME)?;
+    let Args { file } = Args::parse_from([name].into_iter().chain(args));
+    Some(match recheck(&file, &mut io::stdout()) {
+        Ok(()) => EXIT_PASSED,
+        Err(Failure::Broken { iteration, conviction }) => {
+            tell(format_args!("error: iteration {iteration}: {conviction}"));
+            EXIT_BROKEN
+        }
+        Err(Failure::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_PASSED,
+        Err(failure) => {
+            tell(format_args!("error: cannot recheck {}: {failure}", file.display()));
+            EXIT_STOPPED
+        }
+    })
+}
+
+fn recheck(file: &PathBuf, out: &mut impl Write) -> Result<(), Failure> {
+    let file = File::open(file).map_err(RecordingError::Read)?;
+    let mut recording = Reader::begin(BufReader::with_capacity(BUF_LEN, file))?;
+    while let Some(proof) = recording.next()? {
+        let iteration = proof.run();
+        proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
+        let (deliveries, messages) = (proof.recorded_count(), proof.message_count());
+        writeln!(out, "iteration {iteration}: one order of {messages} messages explains all of {deliveries} deliveries")?;
+    }
+    Ok(())
+}
+
+/// Why a recording did not pass.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    #[error("iteration {iteration}: {conviction}")]
+    Broken { iteration: u16, conviction: Conviction },
+    #[error("cannot print: {0}")]
+    Print(#[from] io::Error),
+}
+
+/// What asks for this, as the first argument.
+const NAME: &str = "recheck";
+
+/// Length of the buffer in bytes. A judgement: recordings are long.
+const BUF_LEN: usize = 1 << 20;

@@ -1,0 +1,126 @@
+//! The results as comma-separated values, for spreadsheets.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use crate::file::Draft;
+use crate::results::{Results, Summary};
+
+/// Writes a line with the names of the columns, and one for each run, which has a name.
+pub(crate) fn write<'a>(path: &Path, runs: impl IntoIterator<Item = (&'a str, &'a Results)>) -> io::Result<()> {
+    Draft::write(path, table(runs).as_bytes())
+}
+
+fn table<'a>(runs: impl IntoIterator<Item = (&'a str, &'a Results)>) -> String {
+    let mut text = String::new();
+    for (name, results) in runs {
+        let columns = columns(name, results);
+        if text.is_empty() {
+            push_line(&mut text, columns.iter().map(|(name, _)| name.as_str()));
+        }
+        push_line(&mut text, columns.iter().map(|(_, value)| value.as_str()));
+    }
+    text
+}
+
+/// Returns the name and the value of each column. What was not measured is empty.
+fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
+    let Results { load, counts, drops, latency, server, health, .. } = results;
+    let mut columns = vec![
+        column("run", name),
+        column("server", &load.server),
+        column("publishers", load.publishers),
+        column("subscribers", load.subscribers),
+        column("window", shown(load.window)),
+        column("rate", shown(load.rate)),
+        column("size_min", load.size[0]),
+        column("size_max", load.size[1]),
+        column("stalled", load.stalled),
+        column("slow", load.slow),
+        column("churn", load.churn),
+        column("check", &load.check),
+        column("sent", counts.sent),
+        column("unsent", counts.unsent),
+        column("delivered", counts.delivered),
+        column("load_s", counts.load_s),
+        column("deliveries_per_s", counts.deliveries_per_s),
+        column("dropped", drops.dropped),
+        column("drop_rate", drops.rate),
+        column("unresolved", drops.unresolved),
+    ];
+    let times = [
+        ("delivery", latency.delivery),
+        ("echo", latency.echo),
+        ("last", latency.last),
+        ("spread", latency.spread),
+        ("join", latency.join),
+    ];
+    for (name, summary) in times {
+        let values = |Summary { p50, p99, p99_9, max, .. }| [p50, p99, p99_9, max].map(Some);
+        for (quantile, value) in ["p50", "p99", "p99.9", "max"].into_iter().zip(summary.map_or([None; 4], values)) {
+            columns.push(column(format!("{name}_{quantile}_us"), shown(value)));
+        }
+    }
+    columns.extend([
+        column("server_cpu_us_per_delivery", shown(server.and_then(|it| it.cpu_us_per_delivery))),
+        column("server_cpus", shown(server.map(|it| it.cpus))),
+        column("server_rss_peak_kib", shown(server.map(|it| it.rss_peak_kib))),
+        column("tester_cpu", health.cpu),
+        column("tester_cpu_us_per_delivery", shown(health.cpu_us_per_delivery)),
+        column("tester_is_bound", health.bound_by.is_some()),
+    ]);
+    columns
+}
+
+fn column(name: impl ToString, value: impl ToString) -> (String, String) {
+    (name.to_string(), value.to_string())
+}
+
+fn shown(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+/// Adds a line. Only the server's name can have in it what needs quotes.
+///
+/// Source: RFC 4180.
+fn push_line<'a>(text: &mut String, values: impl Iterator<Item = &'a str>) {
+    let start = text.len();
+    for value in values {
+        let separator = if text.len() == start { "" } else { "," };
+        let written = if value.contains([',', '"', '\n', '\r']) {
+            write!(text, "{separator}\"{}\"", value.replace('"', "\"\""))
+        } else {
+            write!(text, "{separator}{value}")
+        };
+        written.expect("a string takes everything");
+    }
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::sample::results;
+
+    #[test]
+    fn a_run_is_a_line_with_a_value_for_each_name() {
+        let mut other = results();
+        other.server = None;
+        let text = table([("one", &results()), ("two", &other)]);
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{text}");
+        let value = |run: usize, name: &str| lines[run][lines[0].iter().position(|&column| column == name).unwrap()];
+        assert_eq!((value(1, "run"), value(2, "run"), value(1, "sent")), ("one", "two", "1000"));
+        assert_eq!((value(1, "server_rss_peak_kib"), value(2, "server_rss_peak_kib")), ("131072", ""));
+        assert_eq!(value(1, "echo_p99_us"), "2000");
+    }
+
+    #[test]
+    fn what_has_commas_and_quotes_is_quoted() {
+        let mut results = results();
+        results.load.server = "./server --say \"a, b\"".into();
+        assert!(table([("run", &results)]).contains("\nrun,\"./server --say \"\"a, b\"\"\",2,"));
+    }
+}

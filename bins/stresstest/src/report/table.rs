@@ -1,0 +1,299 @@
+//! The results as a table for people.
+
+use std::io::{self, Write};
+
+use console::Style;
+
+use crate::quantity::Quantity;
+use crate::results::{Health, Isolation, Latency, Load, Order, Results, ServerSeen, Summary, Verdict};
+
+/// Prints the results, with colours if `is_coloured`.
+pub(crate) fn print(results: &Results, is_coloured: bool, out: &mut impl Write) -> io::Result<()> {
+    let mut table = Table { out };
+    table.out.write_all(b"\n")?;
+    table.load(&results.load)?;
+    table.deliveries(results)?;
+    table.order(&results.order)?;
+    table.latency(&results.latency, results.load.rate.is_some())?;
+    if let Some(server) = &results.server {
+        table.server(server)?;
+    }
+    table.health(&results.health)?;
+    if let Some(isolation) = &results.isolation {
+        table.isolation(isolation)?;
+    }
+    table.verdict(&results.verdict, is_coloured)?;
+    table.out.flush()
+}
+
+/// Prints rows: a name, and behind it what there is to say.
+struct Table<'a, W> {
+    out: &'a mut W,
+}
+
+impl<W: Write> Table<'_, W> {
+    fn row(&mut self, name: &str, text: &str) -> io::Result<()> {
+        let mut name = name;
+        for line in wrapped(text) {
+            writeln!(self.out, "{name:NAME_WIDTH$}{line}")?;
+            name = "";
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, load: &Load) -> io::Result<()> {
+        self.row("server", &load.server)?;
+        let publishers = many(load.publishers.into(), "publisher");
+        let each = if load.publishers == 1 { "" } else { " each" };
+        let subscribers = many(load.subscribers.into(), "subscriber");
+        let pacing = match (load.rate, load.window) {
+            (Some(rate), _) => format!("{rate} messages a second on a schedule"),
+            (None, Some(0)) => "as many messages in flight as the server takes".to_owned(),
+            (None, Some(1)) => "one message in flight a publisher".to_owned(),
+            (None, window) => format!("{} messages in flight a publisher", window.unwrap_or_default()),
+        };
+        let bodies = match load.size {
+            [min, max] if min == max => format!("bodies of {min} bytes"),
+            [min, max] => format!("bodies of {min} to {max} bytes"),
+        };
+        let mut text = format!("{publishers} with {subscribers}{each}, {pacing}, {bodies}");
+        for (count, who) in [(load.stalled, "stalled client"), (load.slow, "slow client")] {
+            if count > 0 {
+                text += &format!(", {}", many(count.into(), who));
+            }
+        }
+        if load.churn > 0.0 {
+            text += &format!(", {} visitors a second", load.churn);
+        }
+        self.row("load", &text)
+    }
+
+    fn deliveries(&mut self, results: &Results) -> io::Result<()> {
+        let (counts, drops) = (&results.counts, &results.drops);
+        let rate = Quantity::Rate.show(counts.deliveries_per_s);
+        let unsent = if counts.unsent > 0 { format!(" ({} more could not be sent in time)", counts.unsent) } else { String::new() };
+        let (delivered, sent) = (many(counts.delivered, "delivery"), many(counts.sent, "message"));
+        self.row("deliveries", &format!("{rate}: {delivered} of {sent}{unsent} in {:.2} s", counts.load_s))?;
+        if drops.dropped == 0 {
+            self.row("drops", "none")?;
+        } else {
+            let mut text = format!("{} ({})", Quantity::Ratio.show(drops.rate), drops.dropped);
+            if let Some((who, lost)) = &drops.worst {
+                text += &format!("; most at {who}, {lost}; at most {} of one publisher in a row", drops.longest_run);
+            }
+            self.row("drops", &text)?;
+        }
+        if drops.unresolved > 0 {
+            self.row("unresolved", &format!("{} deliveries neither came nor are proved to be dropped", drops.unresolved))?;
+        }
+        if counts.closed > 0 {
+            self.row("", &format!("the server closed {} of clients that do not read", many(counts.closed, "connection")))?;
+        }
+        if counts.churned > 0 {
+            self.row("", &format!("{} came and left", many(counts.churned, "visitor")))?;
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, order: &Order) -> io::Result<()> {
+        let text = match order {
+            Order::Proved { overtaken: 0 } => "proved: one order explains what every client received".to_owned(),
+            Order::Proved { overtaken } => format!(
+                "proved: one order explains what every client received; in it, {} behind one that was sent after their arrival \
+                 elsewhere, which is allowed",
+                if *overtaken == 1 { "1 message stands".to_owned() } else { format!("{overtaken} messages stand") }
+            ),
+            Order::PartlyChecked => "checked for each sender alone; --check full proves that all clients agree".to_owned(),
+            Order::Unchecked => "not checked".to_owned(),
+            Order::Broken { iteration, class, story } => format!("BROKEN in iteration {iteration} ({class}): {story}"),
+        };
+        self.row("order", &text)
+    }
+
+    fn latency(&mut self, latency: &Latency, has_schedule: bool) -> io::Result<()> {
+        let rows = [
+            ("delivery", latency.delivery),
+            ("  since really sent", latency.delivery_raw),
+            ("  to the sender", latency.echo),
+            ("  to the last client", latency.last),
+            ("first to last client", latency.spread),
+            ("joining", latency.join),
+        ];
+        if rows.iter().all(|(_, summary)| summary.is_none()) {
+            return Ok(());
+        }
+        writeln!(self.out)?;
+        self.columns("latency", ["p50", "p90", "p99", "p99.9", "max"].map(str::to_owned))?;
+        for (name, summary) in rows {
+            if let Some(Summary { p50, p90, p99, p99_9, max, .. }) = summary {
+                self.columns(name, [p50, p90, p99, p99_9, max].map(|time| Quantity::Time.show(time)))?;
+            }
+        }
+        if !has_schedule {
+            self.row("", "Publishers wait for their subscribers here, so a slow server is asked less. --rate does not wait.")?;
+        }
+        writeln!(self.out)
+    }
+
+    fn columns(&mut self, name: &str, columns: [String; 5]) -> io::Result<()> {
+        write!(self.out, "{name:LATENCY_WIDTH$}")?;
+        columns.iter().try_for_each(|column| write!(self.out, "{column:>COLUMN_WIDTH$}"))?;
+        writeln!(self.out)
+    }
+
+    fn server(&mut self, seen: &ServerSeen) -> io::Result<()> {
+        let cpu = seen.cpu_us_per_delivery.map_or_else(String::new, |cpu| format!("{} a delivery, ", Quantity::Effort.show(cpu)));
+        let (threads, files) = (many(seen.threads, "thread"), many(seen.descriptors, "open file"));
+        self.row("server's cost", &format!("{cpu}{:.0} % of a processor; {threads}, {files}", 100.0 * seen.cpus))?;
+        let [before, peak, after] =
+            [seen.rss_before_kib, seen.rss_peak_kib, seen.rss_after_kib].map(|kib| Quantity::Memory.show(kib as f64));
+        self.row("its memory", &format!("{before} before, {peak} at most, {after} after"))
+    }
+
+    fn health(&mut self, health: &Health) -> io::Result<()> {
+        let cpu = health.cpu_us_per_delivery.map_or_else(String::new, |cpu| format!("{} a delivery, ", Quantity::Effort.show(cpu)));
+        let mut text = format!("{cpu}{:.0} % of a processor", 100.0 * health.cpu);
+        if let Some(achieved) = health.achieved {
+            text += &format!("; sent {} of the schedule", Quantity::Ratio.show(achieved));
+        }
+        if let Some(lateness) = &health.lateness {
+            let [p50, p99] = [lateness.p50, lateness.p99].map(|time| Quantity::Time.show(time));
+            text += &format!(", {p50} late as a rule (p50), {p99} at p99");
+        }
+        if let Some(ceiling) = health.ceiling {
+            text += &format!("; can do {} here", Quantity::Rate.show(ceiling));
+        }
+        self.row("load tester", &text)?;
+        health.bound_by.as_ref().map_or(Ok(()), |why| self.row("", &format!("generator-bound: it was the limit, since {why}")))
+    }
+
+    fn isolation(&mut self, isolation: &Isolation) -> io::Result<()> {
+        let parts = [
+            (isolation.deliveries, "deliveries a second"),
+            (isolation.p99, "p99"),
+            (isolation.cpu, "processor time a delivery"),
+            (isolation.rss, "memory"),
+        ];
+        let told: Vec<String> =
+            parts.iter().filter_map(|(ratio, what)| ratio.map(|ratio| format!("{ratio:.2} x the {what}"))).collect();
+        self.row("isolation", &format!("compared with no stalled, slow and visiting clients: {}", told.join(", ")))
+    }
+
+    fn verdict(&mut self, verdict: &Verdict, is_coloured: bool) -> io::Result<()> {
+        let style = Style::new().bold().force_styling(is_coloured);
+        let (word, why) = match verdict {
+            Verdict::Passed => (style.green().apply_to("passed"), Vec::new()),
+            Verdict::Inconclusive { why } => (style.yellow().apply_to("INCONCLUSIVE"), vec![why.as_str()]),
+            Verdict::Failed { why } => (style.red().apply_to("FAILED"), why.iter().map(String::as_str).collect()),
+            Verdict::Broken { why } => (style.red().apply_to("BROKEN"), vec![why.as_str()]),
+            Verdict::Stopped { why } => (style.red().apply_to("STOPPED"), vec![why.as_str()]),
+            Verdict::Interrupted => (style.yellow().apply_to("INTERRUPTED"), vec!["what is here is true of what was until then"]),
+        };
+        writeln!(self.out, "{:NAME_WIDTH$}{word}", "verdict")?;
+        why.iter().try_for_each(|why| self.row("", why))
+    }
+}
+
+/// Breaks a text into lines of a terminal's width; lines that it has stay lines.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for whole in text.lines() {
+        let mut line = String::new();
+        for word in whole.split(' ') {
+            if !line.is_empty() && line.len() + 1 + word.len() > TEXT_WIDTH {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line += word;
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// Returns a count and what it counts.
+fn many(count: u64, what: &str) -> String {
+    match (count, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {what}s"),
+    }
+}
+
+/// Widths in characters: of the names, of the texts behind them, of the names of latencies and of their figures. A judgement: all together
+/// less than a hundred.
+const NAME_WIDTH: usize = 15;
+const TEXT_WIDTH: usize = 82;
+const LATENCY_WIDTH: usize = 24;
+const COLUMN_WIDTH: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::sample::results;
+
+    fn printed(results: &Results) -> String {
+        let mut out = Vec::new();
+        print(results, false, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_line_fits_a_terminal_and_names_what_it_tells() {
+        let mut results = results();
+        results.verdict = Verdict::Failed { why: vec!["`p99>3ms` holds: delivery.p99 is 4 ms ".repeat(5)] };
+        results.health.bound_by = Some("it took 99 % of a processor".to_owned());
+        results.isolation = Some(Isolation::new(&results, &results));
+        let text = printed(&results);
+        for line in text.lines() {
+            assert!(line.chars().count() < 100, "{line}");
+        }
+        for name in [
+            "server",
+            "load",
+            "deliveries",
+            "drops",
+            "unresolved",
+            "order",
+            "latency",
+            "its memory",
+            "load tester",
+            "isolation",
+            "verdict",
+        ] {
+            assert!(text.lines().any(|line| line.starts_with(name)), "{name} is missing in\n{text}");
+        }
+        assert!(text.contains("generator-bound: it was the limit, since it took 99 % of a processor"), "{text}");
+    }
+
+    #[test]
+    fn what_does_not_apply_is_absent() {
+        let mut results = results();
+        results.server = None;
+        results.latency = Latency::default();
+        results.drops = crate::results::Drops::default();
+        let text = printed(&results);
+        for name in ["latency", "server's cost", "its memory", "isolation", "unresolved"] {
+            assert!(!text.lines().any(|line| line.starts_with(name)), "{name} is in\n{text}");
+        }
+        assert!(text.contains("drops          none\n"), "{text}");
+    }
+
+    #[test]
+    fn a_broken_order_is_told_with_its_story() {
+        let mut results = results();
+        results.order =
+            Order::Broken { iteration: 3, class: "duplicate".into(), story: "publisher 0 received a thing twice".into() };
+        assert!(printed(&results).contains("BROKEN in iteration 3 (duplicate): publisher 0 received a thing twice"));
+    }
+
+    #[test]
+    fn colours_are_for_terminals() {
+        let (mut plain, mut coloured) = (Vec::new(), Vec::new());
+        print(&results(), false, &mut plain).unwrap();
+        print(&results(), true, &mut coloured).unwrap();
+        assert!(!plain.contains(&0x1b) && coloured.contains(&0x1b));
+    }
+}
