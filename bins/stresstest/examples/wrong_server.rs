@@ -7,8 +7,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use chat_proto::{Body, Decoder, MESSAGE_LEN_MAX};
 use clap::{Parser, ValueEnum};
@@ -37,8 +39,12 @@ enum Fault {
     ReplayLate,
     /// Sends two messages of different senders to client 3 in the other order.
     Reorder,
+    /// Does so after some hundred messages.
+    ReorderLate,
     /// Sends two messages of client 0 to the last client in the other order.
     Swap,
+    /// Sends everybody but client 1 a message of it before the one that it had received when it sent it.
+    Causal,
     /// Changes a byte of a body for client 2.
     Corrupt,
     /// Cuts a byte off a body for client 2.
@@ -47,6 +53,18 @@ enum Fault {
     Duplicate,
     /// Sends client 2 a message that nobody sent.
     Invent,
+    /// Begins the stream of client 2 in the middle of a message.
+    WrongStart,
+    /// Sends nobody its own messages.
+    ForgetSender,
+    /// Sends client 2 everything 50 ms later than the others.
+    Delay,
+    /// Never gives back 64 KiB of memory for each load message.
+    Leak,
+    /// Prints lines on stderr as fast as it can.
+    FloodStderr,
+    /// Does nothing any more once the load has begun.
+    Hang,
     /// Closes the connection of client 2.
     HangUp,
     /// Exits with code 7 when the load begins.
@@ -87,6 +105,13 @@ fn main() {
             let mut child = Command::new("sleep").arg("600").spawn().unwrap();
             thread::spawn(move || child.wait());
         }
+        Fault::FloodStderr => {
+            thread::spawn(|| {
+                loop {
+                    eprintln!("{}", "all is well ".repeat(20));
+                }
+            });
+        }
         _ => {}
     }
     serve(fault, addr);
@@ -95,15 +120,31 @@ fn main() {
 fn serve(fault: Fault, addr: SocketAddr) {
     let listener = TcpListener::bind(addr).unwrap();
     println!("listening on {}", listener.local_addr().unwrap());
-    let hub = Arc::new(Mutex::new(Hub { fault, clients: Vec::new(), has_struck: false, held: None, earlier: None }));
+    let hub = Arc::new(Mutex::new(Hub {
+        fault,
+        clients: Vec::new(),
+        has_struck: false,
+        held: None,
+        earlier: None,
+        leaked: Vec::new(),
+        answer_count: 0,
+    }));
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();
         stream.set_nodelay(true).unwrap();
         let hub = Arc::clone(&hub);
         let client = {
             let mut hub = hub.lock().unwrap();
-            hub.clients.push(Client { stream: stream.try_clone().unwrap(), load_count: 0 });
-            hub.clients.len() - 1
+            let client = hub.clients.len();
+            let (mut sending, mut delayed) = (stream.try_clone().unwrap(), None);
+            if fault == Fault::WrongStart && client == 2 {
+                sending.write_all(b"ddle of a message").unwrap();
+            }
+            if fault == Fault::Delay && client == 2 {
+                delayed = Some(delay(stream.try_clone().unwrap()));
+            }
+            hub.clients.push(Client { stream: sending, delayed, load_count: 0 });
+            client
         };
         thread::spawn(move || {
             let mut decoder = Decoder::new();
@@ -127,10 +168,15 @@ struct Hub {
     held: Option<(usize, Vec<u8>)>,
     /// A load message, for a later repetition.
     earlier: Option<Vec<u8>>,
+    leaked: Vec<Vec<u8>>,
+    /// How many load messages client 1 has sent since it was sent the one that is held.
+    answer_count: usize,
 }
 
 struct Client {
     stream: TcpStream,
+    /// Where its messages go instead, if they are to be late.
+    delayed: Option<Sender<(Instant, Vec<u8>)>>,
     /// How many load messages it has sent.
     load_count: usize,
 }
@@ -149,6 +195,7 @@ impl Hub {
                 let is_dropped = match self.fault {
                     Fault::DropAll => client == 2 && sender != 2,
                     Fault::DropAnything => is_unlucky(client, body),
+                    Fault::ForgetSender => client == sender,
                     _ => false,
                 };
                 if !is_dropped {
@@ -165,8 +212,15 @@ impl Hub {
         self.earlier.get_or_insert_with(|| body.to_vec());
         let load_count = self.clients[sender].load_count;
         self.clients[sender].load_count += 1;
-        if self.fault == Fault::Reorder && !self.has_struck {
-            return self.reorder(sender, body);
+        match self.fault {
+            Fault::Reorder if !self.has_struck => return self.reorder(sender, body),
+            Fault::ReorderLate if load_count >= 500 && !self.has_struck => return self.reorder(sender, body),
+            Fault::Causal if !self.has_struck => return self.answer_first(sender, body),
+            Fault::Leak => self.leaked.push(vec![1; 64 << 10]),
+            Fault::Hang => loop {
+                thread::park();
+            },
+            _ => {}
         }
         for client in 0..self.clients.len() {
             match self.fault {
@@ -174,6 +228,7 @@ impl Hub {
                 Fault::DropHalf if (client + load_count).is_multiple_of(2) => {}
                 Fault::DropAnything if is_unlucky(client, body) => {}
                 Fault::DropAll if client == 2 => {}
+                Fault::ForgetSender if client == sender => {}
                 Fault::Swap if client == self.clients.len() - 1 && sender == 0 && !self.has_struck => self.swap(client, body),
                 Fault::Corrupt | Fault::Truncate | Fault::Duplicate | Fault::Invent | Fault::HangUp | Fault::Die
                     if client == 2 && !self.has_struck && body.len() > 8 =>
@@ -198,6 +253,32 @@ impl Hub {
                 self.has_struck = true;
             }
             _ => self.held = Some((sender, body.to_vec())),
+        }
+    }
+
+    /// Sends a message to client 1 alone, and to the others behind one that client 1 sends after it, which it never gets back.
+    fn answer_first(&mut self, sender: usize, body: &[u8]) {
+        match &self.held {
+            None if sender == 0 => {
+                self.deliver(1, body);
+                self.held = Some((0, body.to_vec()));
+                return;
+            }
+            Some(_) if sender == 1 => self.answer_count += 1,
+            _ => {}
+        }
+        let is_held = self.held.is_some();
+        for client in (0..self.clients.len()).filter(|&client| client != 1 || !is_held) {
+            self.deliver(client, body);
+        }
+        // The first ones may have been under way already.
+        if self.answer_count == 5
+            && let Some((_, held)) = self.held.take()
+        {
+            for client in (0..self.clients.len()).filter(|&client| client != 1) {
+                self.deliver(client, &held);
+            }
+            self.has_struck = true;
         }
     }
 
@@ -251,10 +332,29 @@ impl Hub {
     fn deliver(&mut self, client: usize, body: &[u8]) {
         let mut message = [0; MESSAGE_LEN_MAX];
         let len = Body::new(body).unwrap().encode(&mut message).unwrap();
+        let Client { stream, delayed, .. } = &mut self.clients[client];
         // A client that is gone wants nothing.
-        let _ = self.clients[client].stream.write_all(&message[..len]);
+        let _ = match delayed {
+            Some(delayed) => delayed.send((Instant::now() + DELAY, message[..len].to_vec())).map_err(|_| ()),
+            None => stream.write_all(&message[..len]).map_err(|_| ()),
+        };
     }
 }
+
+/// Returns where messages go that are written to a stream when their time has come.
+fn delay(mut stream: TcpStream) -> Sender<(Instant, Vec<u8>)> {
+    let (sender, messages) = mpsc::channel::<(Instant, Vec<u8>)>();
+    thread::spawn(move || {
+        for (due, message) in messages {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let _ = stream.write_all(&message);
+        }
+    });
+    sender
+}
+
+/// How late a client is sent everything.
+const DELAY: Duration = Duration::from_millis(50);
 
 /// What the load tester puts into the two highest bits of the fields of its tags, for two of its kinds of message.
 const HELLO: u32 = 0;

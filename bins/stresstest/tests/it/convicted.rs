@@ -51,6 +51,43 @@ fn two_messages_of_one_sender_in_the_wrong_order_are_reordered() {
 }
 
 #[test]
+fn an_answer_before_what_it_answers_is_causal() {
+    let run = run("causal", &["-m", "20", "-r", "1"]);
+    run.check(
+        3,
+        &[
+            "(causal): ",
+            "publisher 1 received publisher 0's message 0 before it sent its message ",
+            " received publisher 1's message ",
+        ],
+    );
+}
+
+#[test]
+fn two_orders_among_many_messages_in_flight_are_a_contradiction() {
+    let run = run("reorder-late", &["--window", "1000", "-m", "2000"]);
+    run.check(3, &["(contradiction): ", "subscriber 1 of publisher 0 received "]);
+}
+
+#[test]
+fn a_stream_that_begins_inside_a_message_is_a_phantom() {
+    let run = run("wrong-start", &["-m", "5", "-r", "1"]);
+    run.check(3, &["(phantom): subscriber 0 of publisher 0 received a message "]);
+}
+
+#[test]
+fn a_server_that_leaves_out_the_sender_is_convicted() {
+    let run = run("forget-sender", &["-m", "5", "-r", "1", "--patience", "4"]);
+    run.check(3, &["(forgotten): publisher ", " hello messages, all of which others received, and got none of them back"]);
+}
+
+#[test]
+fn without_records_a_message_delivered_twice_is_convicted_all_the_same() {
+    let run = run("duplicate", &["-m", "5", "-r", "1", "--check", "basic"]);
+    run.check(3, &["(duplicate or reordered): subscriber 0 of publisher 0 received publisher "]);
+}
+
+#[test]
 fn a_message_of_the_repetition_before_may_not_follow_the_own_hello() {
     check(
         "replay-late",

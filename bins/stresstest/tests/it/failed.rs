@@ -18,6 +18,12 @@ fn a_server_that_dies_halfway_is_told_of() {
 }
 
 #[test]
+fn a_server_that_hangs_is_told_of() {
+    let told = "error: iteration 0: the server hangs: it has sent nothing to anybody for 1 s, though it was sent messages";
+    run("hang", &["-m", "5", "-r", "1", "--patience", "1"]).check(1, &[told]);
+}
+
+#[test]
 fn a_server_that_exits_before_it_is_ready_is_told_of() {
     let told = "error: the server ended before it was ready: exit status: 9\n\
                 the last it printed on stdout:\n  not yet\n\

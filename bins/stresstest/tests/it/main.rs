@@ -8,6 +8,8 @@ mod convicted;
 mod failed;
 /// Ending early from outside.
 mod interrupted;
+/// What is measured, and how that is judged.
+mod measured;
 /// The server that the load tester is measured with itself.
 mod null;
 /// Servers that keep the promise.

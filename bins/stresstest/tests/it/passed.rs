@@ -33,6 +33,21 @@ fn drops_for_everybody_are_counted_exactly() {
 }
 
 #[test]
+fn drops_of_half_of_everything_are_counted_exactly_with_many_in_flight() {
+    let run = run("drop-half", &["--window", "100", "-m", "5000", "-r", "2"]);
+    run.check(0, &[]);
+    assert_eq!(run.stdout.matches("successfully received 15000 messages out of 30000 sent (= drop rate of 0.5)").count(), 2);
+    assert!(run.stdout.contains("\ndrops          50 % (80000)"), "{}", run.stdout);
+}
+
+#[test]
+fn a_server_that_floods_stderr_passes() {
+    let run = run("flood-stderr", &["-m", "100", "-r", "2"]);
+    run.check(0, &[]);
+    run.check_lines(100, 2, &[600, 600]);
+}
+
+#[test]
 fn dropped_hello_probe_and_closing_messages_are_repeated() {
     let run = run("drop-anything", &["-m", "3", "-r", "1", "--seed", "1"]);
     run.check(0, &[]);

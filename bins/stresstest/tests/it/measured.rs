@@ -1,0 +1,179 @@
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::run::{Run, Running, run, server, stresstest};
+
+/// Runs stresstest, which writes its results, and returns both.
+#[track_caller]
+fn measure(name: &str, fault: &str, options: &[&str]) -> (Run, Value) {
+    let path = path(name);
+    let run = run(fault, &[options, &["--json", path.to_str().unwrap()]].concat());
+    let results = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{error}\n{}", run.stderr));
+    (run, serde_json::from_str(&results).unwrap())
+}
+
+fn path(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_file(&path);
+    path
+}
+
+/// Fails unless the run passed, or was inconclusive for no other reason than that this machine had no time for the load tester.
+#[track_caller]
+fn check_passed_or_bound(run: &Run) {
+    if run.code != Some(0) {
+        run.check(5, &["error: inconclusive: generator-bound: the load tester was the limit, since "]);
+    }
+}
+
+#[track_caller]
+fn number(results: &Value, pointer: &str) -> f64 {
+    results.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {pointer} in {results:#}"))
+}
+
+#[test]
+fn a_known_delay_is_measured_within_five_per_cent() {
+    let (run, results) = measure("delay.json", "delay", &["--rate", "200", "--duration", "2s"]);
+    check_passed_or_bound(&run);
+    // An eighth of all deliveries is to the client that is late.
+    let p90 = number(&results, "/latency/delivery/p90");
+    assert!((50_000.0..52_500.0).contains(&p90), "{p90} µs");
+    let spread = number(&results, "/latency/spread/p50");
+    assert!((47_500.0..52_500.0).contains(&spread), "{spread} µs");
+    assert!(number(&results, "/latency/echo/p50") < 25_000.0, "{results:#}");
+}
+
+#[test]
+fn a_client_that_is_served_late_crosses_a_threshold() {
+    let options = ["--window", "10", "-m", "100", "--fail-on", "spread.p50>20ms"];
+    run("delay", &options).check(4, &["error: `spread.p50>20ms` holds: spread.p50 is 5"]);
+}
+
+#[test]
+fn a_leak_crosses_a_threshold() {
+    let options = ["--window", "10", "-m", "200", "--fail-on", "rss-growth>10MiB"];
+    run("leak", &options).check(4, &["error: `rss-growth>10MiB` holds: rss-growth is "]);
+    run("honest", &options).check(0, &[]);
+}
+
+#[test]
+fn a_schedule_is_kept_or_what_is_unsent_is_counted() {
+    let (run, results) = measure("rate.json", "honest", &["--rate", "1000", "--duration", "1s"]);
+    check_passed_or_bound(&run);
+    let (sent, unsent) = (number(&results, "/counts/sent"), number(&results, "/counts/unsent"));
+    assert_eq!(sent + unsent, 1000.0);
+    assert_eq!(number(&results, "/health/achieved"), sent / 1000.0);
+    assert_eq!(number(&results, "/health/lateness/count"), sent);
+    assert_eq!(number(&results, "/counts/delivered"), sent * 8.0);
+}
+
+#[test]
+fn lengths_are_as_asked_and_a_warm_up_is_not_measured() {
+    let options = ["--rate", "500", "--duration", "500ms", "--warmup", "500ms", "--size", "64"];
+    let (run, results) = measure("size.json", "honest", &options);
+    check_passed_or_bound(&run);
+    let delivered = number(&results, "/counts/delivered");
+    assert_eq!(number(&results, "/counts/delivered_bytes"), delivered * 65.0);
+    let measured = number(&results, "/latency/delivery/count");
+    assert!((8.0 * 200.0..=8.0 * 250.0).contains(&measured), "{measured} of {delivered}");
+}
+
+#[test]
+fn guests_of_all_kinds_change_nothing_in_what_is_proved() {
+    let options = ["--window", "20", "--duration", "1500ms", "--stalled", "2", "--slow", "2:100000", "--churn", "20", "-s", "2"];
+    let (run, results) = measure("guests.json", "honest", &options);
+    run.check(0, &[]);
+    assert_eq!(results["order"]["is"], "proved");
+    let delivered = number(&results, "/counts/delivered");
+    assert_eq!(delivered + number(&results, "/drops/dropped"), number(&results, "/counts/sent") * 6.0);
+    assert!(number(&results, "/counts/churned") >= 5.0, "{results:#}");
+}
+
+#[test]
+fn publishers_that_do_not_read_are_served() {
+    let (run, results) = measure("classic.json", "honest", &["--classic", "-m", "50", "-r", "2"]);
+    run.check(0, &[]);
+    assert_eq!(number(&results, "/counts/delivered"), 2.0 * 100.0 * 6.0);
+    assert_eq!(results["latency"]["echo"], Value::Null);
+}
+
+#[test]
+fn a_server_that_runs_already_is_measured() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let mut running =
+        std::process::Command::new(server()).args(["honest", &addr]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(running.stdout.as_mut().unwrap()), &mut ready).unwrap();
+    let run = Running::start_command(stresstest().args(["--connect", &addr, "-m", "10", "-r", "2"])).wait();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    run.check(0, &[]);
+    run.check_lines(10, 2, &[60, 60]);
+}
+
+#[test]
+fn a_baseline_that_is_kept_is_compared_with() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("baselines");
+    let _ = fs::remove_dir_all(&dir);
+    let load = ["--window", "10", "-m", "200", "--size", "64", "--baseline-dir", dir.to_str().unwrap()];
+    let with = |fault: &str, options: &[&str]| run(fault, &[&load, options].concat());
+    with("honest", &["--baseline", "first"]).check(1, &["error: there is no baseline ", "make it with --save-baseline first"]);
+    with("honest", &["--save-baseline", "first"]).check(0, &["note: the baseline is in "]);
+    with("honest", &["--baseline", "first", "--noise", "1000"]).check(0, &[]);
+    with("delay", &["--baseline", "first", "--noise", "100"]).check(4, &["error: p99 of delivery rose from "]);
+    with("honest", &["--baseline", "first", "-s", "4"]).check(5, &["error: inconclusive: "]);
+}
+
+#[test]
+fn a_recorded_run_is_convicted_again_without_a_server() {
+    let recheck = |path: &Path| Running::start_command(stresstest().arg("recheck").arg(path)).wait();
+    let path = path("recording");
+    run("honest", &["-m", "20", "-r", "2", "--record", path.to_str().unwrap()]).check(0, &[]);
+    let kept = recheck(&path);
+    kept.check(0, &[]);
+    assert!(kept.stdout.starts_with("iteration 0: one order of "), "{}", kept.stdout);
+    assert_eq!(kept.stdout.lines().count(), 2);
+
+    let broken = run("swap", &["-m", "20", "-r", "2", "--seed", "7", "--record", path.to_str().unwrap()]);
+    let story = broken.stderr.lines().next().unwrap();
+    assert!(story.starts_with("error: iteration 0: the promise is broken (reordered): "), "{story}");
+    recheck(&path).check(3, &[story]);
+
+    fs::write(&path, "something else").unwrap();
+    recheck(&path).check(1, &["error: cannot recheck ", "it is no recording of this program"]);
+}
+
+#[test]
+fn isolation_compares_with_a_run_without_guests() {
+    let (run, results) = measure("isolation.json", "honest", &["--window", "10", "-m", "200", "--stalled", "1", "--isolation"]);
+    run.check(0, &[]);
+    assert!(number(&results, "/isolation/deliveries") > 0.0 && number(&results, "/isolation/p99") > 0.0);
+    assert!(run.stdout.contains("isolation      compared with no stalled, slow and visiting clients: "), "{}", run.stdout);
+}
+
+#[test]
+fn calibration_tells_what_the_load_tester_can_do() {
+    // It is judged as it is: on two processors, the load tester may well be the limit.
+    let (run, results) = measure("calibrate.json", "honest", &["--window", "100", "-m", "2000", "--calibrate"]);
+    check_passed_or_bound(&run);
+    assert!(number(&results, "/health/ceiling") > 0.0);
+}
+
+#[test]
+fn every_kind_of_file_is_written() {
+    let (csv, hdr) = (path("results.csv"), path("results.hlog"));
+    let options =
+        ["--rate", "100", "--duration", "500ms", "--csv", csv.to_str().unwrap(), "--hdr", hdr.to_str().unwrap(), "--quiet"];
+    let run = run("honest", &options);
+    check_passed_or_bound(&run);
+    assert_eq!(run.stdout, "");
+    let csv = fs::read_to_string(csv).unwrap();
+    assert_eq!((csv.lines().count(), csv.starts_with("run,server,publishers,")), (2, true));
+    let hdr = fs::read_to_string(hdr).unwrap();
+    assert!(hdr.contains("Tag=delivery,") && hdr.contains("Tag=lateness,"), "{hdr}");
+}
