@@ -148,7 +148,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = OUTPUT)]
     pub(crate) record: Option<PathBuf>,
 
-    /// Print nothing but the verdict
+    /// Print nothing but what went wrong; the exit code tells the verdict
     #[arg(short, long, help_heading = OUTPUT)]
     pub(crate) quiet: bool,
 
@@ -453,7 +453,7 @@ Exit codes:
   1    could not run to the end
   130  interrupted; what was printed is true
   4    a condition of --fail-on holds, or it is worse than the baseline
-  5    inconclusive: something is unresolved, the load tester was the limit, or the baseline is of another load
+  5    inconclusive: not all is resolved, the load tester was the limit, or the baseline is of another load
   0    passed
   2    the command line makes no sense; nothing was started
 Of several that apply, it is the first in this list.

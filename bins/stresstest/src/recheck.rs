@@ -14,7 +14,7 @@ use crate::{EXIT_BROKEN, EXIT_PASSED, EXIT_STOPPED};
 
 /// Repeats the verdict on what --record has recorded, without the server
 #[derive(Debug, Parser)]
-#[command(name = "stresstest recheck", version)]
+#[command(version)]
 struct Args {
     /// What was recorded
     file: PathBuf,
@@ -22,8 +22,8 @@ struct Args {
 
 /// Rechecks a recording, if that is what the process was started for, and returns the exit code. `args` come after the executable.
 pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
-    let name = args.next().filter(|name| name == NAME)?;
-    let Args { file } = Args::parse_from([name].into_iter().chain(args));
+    args.next().filter(|name| name == NAME)?;
+    let Args { file } = Args::parse_from([OsString::from(format!("stresstest {NAME}"))].into_iter().chain(args));
     Some(match recheck(&file, &mut io::stdout()) {
         Ok(()) => EXIT_PASSED,
         Err(Failure::Broken { iteration, conviction }) => {
