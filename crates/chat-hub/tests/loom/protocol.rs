@@ -1,29 +1,18 @@
-//! The hub's protocol, proved: loom runs each of these small programs once for every order in which its threads can take their steps.
-//! A thread that sleeps for ever in one of them is reported as a deadlock, a handle that is never freed as a leak.
-//!
-//! `RUSTFLAGS="--cfg loom" cargo test -p chat-hub --test loom --release` runs them; with `-- --nocapture` it tells how many orders there
-//! were. Where there are too many, a bound on preemptions cuts them: on switches away from a thread that could have gone on, while those
-//! away from a thread that waits stay free. A lost wake-up takes one, between looking and registering; each bound is well above that.
-#![cfg(loom)]
-
-#[expect(dead_code, reason = "the other test crates use the rest")]
-#[path = "it/util.rs"]
-mod util;
-
 use std::future::poll_fn;
 use std::mem;
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::Poll;
 
-use chat_hub::{Closed, Hub, Position, Publisher, Subscriber};
-use chat_proto::Messages;
+use chat_hub::{Closed, Position, Subscriber};
 use loom::future::block_on;
-use loom::model::Builder;
-use loom::sync::{Arc, Mutex};
-use loom::thread::{self, JoinHandle};
+use loom::sync::Arc;
+use loom::thread;
 
-use crate::util::{Read, block, message, publish, publish_past, read, run};
+use crate::explore::{EVERY_ORDER, Moment, explore};
+use crate::steps::{
+    CAPACITY, Socket, assert_counts, behind, next, poll_once, publish_all, receive, serve, spawn_publishing,
+    spawn_publishing_behind,
+};
+use crate::util::{self, Read, block, message, publish_past, read, run};
 
 #[test]
 fn every_publish_wakes_a_waiting_subscriber() {
@@ -248,32 +237,6 @@ fn who_joins_misses_nothing_from_then_on() {
     });
 }
 
-#[test]
-fn wakers_may_call_the_hub() {
-    static READER: Moment = Moment::new("a waiting subscriber is woken");
-    static BLOCKED: Moment = Moment::new("a blocked subscriber is asked");
-    static WRITER: Moment = Moment::new("a waiting publisher is woken");
-    static CLOSE: Moment = Moment::new("closing wakes a publisher");
-    // One thread, one order: it stands here because loom reports a lock that is taken twice, where std would hang.
-    explore(EVERY_ORDER, &[&READER, &BLOCKED, &WRITER, &CLOSE], || {
-        let hub = util::hub(CAPACITY);
-        let waker = |called| Waker::from(std::sync::Arc::new(CallingWaker { hub: hub.clone(), called }));
-        let (mut quick, mut full) = (hub.subscribe(), hub.subscribe());
-        assert!(quick.poll_batch(&mut Context::from_waker(&waker(&READER))).is_pending());
-        full.block(&mut Context::from_waker(&waker(&BLOCKED)));
-        let (slow, _) = behind(&hub);
-        block(&mut quick);
-        block(&mut full);
-        let mut publisher = hub.publisher();
-        assert!(publisher.poll_ready(&mut Context::from_waker(&waker(&WRITER))).is_pending());
-        drop(slow);
-        assert!(publisher.poll_ready(&mut Context::from_waker(&waker(&WRITER))).is_ready());
-        let (_slow, _) = behind(&hub);
-        assert!(publisher.poll_ready(&mut Context::from_waker(&waker(&CLOSE))).is_pending());
-        hub.close();
-    });
-}
-
 /// Checks that a publisher which waits for a subscriber half the log behind publishes two more messages once the subscriber gives way.
 ///
 /// `give_way` is told how many messages there will be, and returns the subscriber if it is still there.
@@ -289,191 +252,3 @@ fn check_waiting_publisher_goes_on(waits: &'static Moment, give_way: fn(Subscrib
         drop(subscriber);
     });
 }
-
-/// Runs a model in every order of its steps, or in those of at most `preemption_bound` preemptions. Each of the moments must come.
-#[track_caller]
-fn explore(preemption_bound: Option<usize>, moments: &[&'static Moment], model: impl Fn() + Send + Sync + 'static) {
-    let order_count = std::sync::Arc::new(AtomicU64::new(0));
-    let mut builder = Builder::new();
-    builder.preemption_bound = preemption_bound;
-    builder.check({
-        let order_count = std::sync::Arc::clone(&order_count);
-        move || {
-            order_count.fetch_add(1, Ordering::Relaxed);
-            model();
-        }
-    });
-    println!("{} orders", order_count.load(Ordering::Relaxed));
-    for moment in moments {
-        assert!(moment.count.load(Ordering::Relaxed) > 0, "a model proves nothing in which it never happens that {}", moment.what);
-    }
-}
-
-/// What must happen in some order, or the model is not about what it says. It is no step of a model, so it is not loom's.
-struct Moment {
-    what: &'static str,
-    count: AtomicU64,
-}
-
-impl Moment {
-    const fn new(what: &'static str) -> Self {
-        Self { what, count: AtomicU64::new(0) }
-    }
-
-    fn comes(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// A waker that takes the hub's lock.
-struct CallingWaker {
-    hub: Hub,
-    called: &'static Moment,
-}
-
-impl Wake for CallingWaker {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.hub.stats();
-        self.called.comes();
-    }
-}
-
-/// A socket whose buffer is full until its peer empties it. Then it has room for everything.
-#[derive(Default)]
-struct Socket(Mutex<SocketState>);
-
-#[derive(Default)]
-struct SocketState {
-    has_room: bool,
-    waker: Option<Waker>,
-}
-
-impl Socket {
-    fn empty(&self) {
-        let mut state = self.0.lock().unwrap();
-        state.has_room = true;
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock().unwrap();
-        if state.has_room {
-            return Poll::Ready(());
-        }
-        state.waker = Some(cx.waker().clone());
-        Poll::Pending
-    }
-}
-
-/// Reads to the end, as far as the socket has room; returns how many messages that was.
-fn serve(subscriber: &mut Subscriber, socket: &Socket) -> u64 {
-    let mut delivered = 0;
-    block_on(poll_fn(|cx| {
-        loop {
-            if socket.poll_room(cx).is_pending() {
-                subscriber.block(cx);
-                return Poll::Pending;
-            }
-            match ready!(poll_next(subscriber, cx)) {
-                Some(received) => delivered += received.len() as u64,
-                None => return Poll::Ready(delivered),
-            }
-        }
-    }))
-}
-
-/// Makes a subscriber that publishers wait for; returns it and how many messages it has to read.
-fn behind(hub: &Hub) -> (Subscriber, usize) {
-    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
-    assert_eq!(read(&mut subscriber), Read::Pending);
-    let count = (0..).find(|&number| publish(&mut publisher, &message(number, 255)).is_pending());
-    (subscriber, count.expect("numbers do not end") as usize)
-}
-
-/// Starts a publisher of a message for each number, one after the other.
-fn spawn_publishing(mut publisher: Publisher, numbers: Range<u64>) -> JoinHandle<()> {
-    thread::spawn(move || {
-        for number in numbers {
-            publish_all(&mut publisher, &message(number, 8), &Moment::new("it waits")).unwrap();
-        }
-    })
-}
-
-/// Starts a publisher of two messages that finds `count` in the log, and returns how many there are when it is done.
-fn spawn_publishing_behind(hub: &Hub, count: usize, waits: &'static Moment) -> JoinHandle<Result<u64, Closed>> {
-    let mut publisher = hub.publisher();
-    let numbers = count as u64..count as u64 + 2;
-    thread::spawn(move || publish_all(&mut publisher, &run(numbers, 255), waits).map(Position::message_pos))
-}
-
-fn publish_all(publisher: &mut Publisher, wire: &[u8], waits: &Moment) -> Result<Position, Closed> {
-    let (mut messages, _) = Messages::split(wire);
-    wait(waits, |cx| publisher.poll_publish(cx, &mut messages))
-}
-
-/// Waits for `count` messages and returns their numbers.
-fn receive(subscriber: &mut Subscriber, count: usize, waits: &Moment) -> Vec<u64> {
-    let mut received = Vec::new();
-    while received.len() < count {
-        received.extend(next(subscriber, waits).expect("the hub is open"));
-    }
-    received
-}
-
-/// Waits for a batch and returns the numbers of its messages; `None` is the end.
-fn next(subscriber: &mut Subscriber, waits: &Moment) -> Option<Vec<u64>> {
-    wait(waits, |cx| poll_next(subscriber, cx))
-}
-
-fn poll_next(subscriber: &mut Subscriber, cx: &mut Context<'_>) -> Poll<Option<Vec<u64>>> {
-    let batch = ready!(subscriber.poll_batch(cx));
-    Poll::Ready(batch.map(|batch| {
-        let wire: Vec<u8> = batch.chunks().flatten().copied().collect();
-        let len = batch.len();
-        assert!(batch.consume(len).is_empty());
-        numbers(&wire)
-    }))
-}
-
-/// Returns the numbers of messages made by [`message`].
-fn numbers(wire: &[u8]) -> Vec<u64> {
-    let (messages, rest) = Messages::split(wire);
-    assert!(rest.is_empty());
-    messages.iter().map(|body| u64::from_le_bytes(body.as_bytes()[..8].try_into().unwrap())).collect()
-}
-
-/// Polls until it is ready, and sleeps in between.
-fn wait<T>(waits: &Moment, mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
-    block_on(poll_fn(|cx| {
-        let poll = poll(cx);
-        if poll.is_pending() {
-            waits.comes();
-        }
-        poll
-    }))
-}
-
-/// Calls `poll` once, with the waker of a task that does not wait for it.
-fn poll_once<T>(mut poll: impl FnMut(&mut Context<'_>) -> T) -> T {
-    block_on(poll_fn(|cx| Poll::Ready(poll(cx))))
-}
-
-/// Checks what the hub has counted, in total, once everybody has read everything.
-#[track_caller]
-fn assert_counts<const N: usize>(hub: &Hub, subscribers: [Subscriber; N], (published, delivered, dropped): (u64, u64, u64)) {
-    // The hub learns of what was delivered with the next call, such as the drop.
-    drop(subscribers);
-    let stats = hub.stats();
-    assert_eq!((stats.published, stats.delivered, stats.dropped), (published, delivered, dropped));
-    assert_eq!(stats.subscriber_count, 0);
-}
-
-/// The least there is: 32 messages with bodies of 255 bytes.
-const CAPACITY: usize = 8192;
-
-/// No bound on preemptions.
-const EVERY_ORDER: Option<usize> = None;
