@@ -9,7 +9,7 @@ use slab::Slab;
 
 use crate::log::{CAPACITY_MIN, Cursor, Log, Pace};
 use crate::sync::{Arc, Mutex, MutexGuard};
-use crate::wait::{Ticket, WaitList};
+use crate::wait::{Spent, Ticket, WaitList};
 use crate::{Policy, Position, Publisher, Subscriber};
 
 /// How a hub is built.
@@ -100,16 +100,16 @@ impl Hub {
 
     /// Ends the hub: nothing more is published, and subscribers read what is there and then the end. Closing again does nothing.
     pub fn close(&self) {
-        let mut state = self.shared.lock();
-        state.closed = true;
-        state.wake_readers();
-        state.wake_writers();
-        self.shared.release(state);
+        self.shared.with_state(|state| {
+            state.closed = true;
+            state.wake_readers();
+            state.wake_writers();
+        });
     }
 
     /// Counts what the hub has done so far. Takes one step a subscriber.
     pub fn stats(&self) -> Stats {
-        self.shared.lock().stats()
+        self.shared.with_state(|state| state.stats())
     }
 }
 
@@ -141,18 +141,30 @@ pub struct Stats {
 /// What the handles of one hub share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// Guards the log, the cursors into it, and who waits. No waker is called and nothing is written while it is held.
+    /// Guards the log, the cursors into it, and who waits.
+    ///
+    /// Nobody is woken, no waker is dropped and nothing is written while it is held. A task may be freed with its last waker, and with it
+    /// a publisher or subscriber that it owns, which takes this lock to leave.
     state: Mutex<State>,
 }
 
 impl Shared {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock is a bug in a waker's clone or drop; the state is consistent between calls of this crate.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets `access` have the state under the lock. Then, without the lock, wakes whoever is to be woken and drops the wakers that are
+    /// spent.
+    pub(crate) fn with_state<T>(&self, access: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let value = access(&mut state);
+        if state.woken.is_empty() && state.spent.is_empty() {
+            return value;
+        }
+        let spent = mem::take(&mut state.spent);
+        self.wake(state);
+        drop(spent);
+        value
     }
 
     /// Releases the lock, then wakes whoever is to be woken.
-    pub(crate) fn release(&self, mut state: MutexGuard<'_, State>) {
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
         if state.woken.is_empty() {
             return;
         }
@@ -164,6 +176,12 @@ impl Shared {
         if state.woken.capacity() < woken.capacity() && state.woken.is_empty() {
             state.woken = woken;
         }
+    }
+
+    /// Takes the lock: for [`with_state`](Self::with_state) alone, which knows what is to be done when it is released.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock is a bug in a waker's clone; the state is consistent between calls of this crate.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -179,6 +197,8 @@ pub(crate) struct State {
     writers: WaitList,
     /// Who is to be woken when the lock is released.
     woken: Vec<Waker>,
+    /// The wakers that are to be dropped when the lock is released.
+    spent: Spent,
     pub(crate) closed: bool,
     /// Up to which byte position publishers need not look at the subscribers.
     clear_pos: u64,
@@ -208,6 +228,7 @@ impl State {
             readers: WaitList::default(),
             writers: WaitList::default(),
             woken: Vec::new(),
+            spent: Spent::default(),
             closed: false,
             clear_pos: 0,
             ask_pos: 0,
@@ -252,12 +273,12 @@ impl State {
 
     /// Makes a publisher wait.
     pub(crate) fn wait_to_publish(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) {
-        self.writers.register(ticket, waker);
+        self.spent.add(self.writers.register(ticket, waker));
     }
 
     /// Lets a publisher go.
     pub(crate) fn leave_publisher(&mut self, ticket: &mut Option<Ticket>) {
-        self.writers.take(ticket);
+        self.spent.add(self.writers.take(ticket));
     }
 
     /// Adds a subscriber at the end of the log.
@@ -276,13 +297,13 @@ impl State {
 
     /// Makes a subscriber that has read everything wait for more.
     pub(crate) fn wait_to_read(&mut self, key: usize, waker: &Waker) {
-        self.readers.register(&mut self.slots[key].ticket, waker);
+        self.spent.add(self.readers.register(&mut self.slots[key].ticket, waker));
     }
 
     /// Notes that a subscriber has got to `cursor` and goes on reading.
     pub(crate) fn read(&mut self, key: usize, cursor: Cursor) {
         let slot = &mut self.slots[key];
-        slot.blocked = None;
+        self.spent.add(slot.unask());
         if slot.pace == Pace::Blocked {
             // Publishers may have been cleared to go on while nobody waited for this one.
             self.clear_pos = self.clear_pos.min(cursor.pos.byte_pos() + self.lag_max());
@@ -295,17 +316,18 @@ impl State {
         let answered_pos = self.log.end().byte_pos() + self.log.capacity() / ASKS_PER_LOG;
         let pace = self.policy.pace_when_full();
         let slot = &mut self.slots[key];
+        self.spent.add(slot.unask());
+        self.spent.add(self.readers.take(&mut slot.ticket));
         // Publishers who wait for it have no question.
         slot.blocked = waker.filter(|_| pace == Pace::Blocked).map(|waker| (waker.clone(), answered_pos));
-        self.readers.take(&mut slot.ticket);
         self.advance(key, cursor, pace);
     }
 
     /// Notes that a subscriber has got to `cursor` and will read nothing more.
     pub(crate) fn end(&mut self, key: usize, cursor: Cursor) {
         let slot = &mut self.slots[key];
-        slot.blocked = None;
-        self.readers.take(&mut slot.ticket);
+        self.spent.add(slot.unask());
+        self.spent.add(self.readers.take(&mut slot.ticket));
         self.advance(key, cursor, Pace::Blocked);
     }
 
@@ -367,7 +389,7 @@ impl State {
     fn tell_overrun(&mut self) {
         for (_, slot) in &mut self.slots {
             if self.log.is_overrun(slot.cursor) {
-                self.woken.extend(slot.blocked.take().map(|(waker, _)| waker));
+                self.woken.extend(slot.unask());
             }
         }
     }
@@ -395,6 +417,13 @@ impl State {
             subscriber_count: self.slots.len(),
             lag_max: self.slots.iter().map(|(_, slot)| end.byte_pos() - slot.cursor.pos.byte_pos()).max().unwrap_or(0),
         }
+    }
+}
+
+impl Slot {
+    /// Leaves nobody to be asked; returns the waker of who would have been.
+    fn unask(&mut self) -> Option<Waker> {
+        self.blocked.take().map(|(waker, _)| waker)
     }
 }
 

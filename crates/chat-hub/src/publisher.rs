@@ -72,17 +72,17 @@ impl Publisher {
     ///
     /// [`Closed`] when the hub was closed.
     pub fn poll_publish(&mut self, cx: &mut Context<'_>, messages: &mut Messages<'_>) -> Poll<Result<Position, Closed>> {
-        let mut state = self.shared.lock();
-        if state.closed {
-            return Poll::Ready(Err(Closed));
-        }
-        state.append(messages);
-        let poll = if messages.is_empty() { Poll::Ready(Ok(state.log.end())) } else { Poll::Pending };
-        if poll.is_pending() {
+        self.shared.with_state(|state| {
+            if state.closed {
+                return Poll::Ready(Err(Closed));
+            }
+            state.append(messages);
+            if messages.is_empty() {
+                return Poll::Ready(Ok(state.log.end()));
+            }
             state.wait_to_publish(&mut self.ticket, cx.waker());
-        }
-        self.shared.release(state);
-        poll
+            Poll::Pending
+        })
     }
 
     /// Waits until messages may be published.
@@ -94,23 +94,23 @@ impl Publisher {
     ///
     /// [`Closed`] when the hub was closed.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
-        let mut state = self.shared.lock();
-        if state.closed {
-            return Poll::Ready(Err(Closed));
-        }
-        let may_publish = state.may_publish();
-        if !may_publish {
+        self.shared.with_state(|state| {
+            if state.closed {
+                return Poll::Ready(Err(Closed));
+            }
+            if state.may_publish() {
+                return Poll::Ready(Ok(()));
+            }
             state.wait_to_publish(&mut self.ticket, cx.waker());
-        }
-        self.shared.release(state);
-        if may_publish { Poll::Ready(Ok(())) } else { Poll::Pending }
+            Poll::Pending
+        })
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
         if self.ticket.is_some() {
-            self.shared.lock().leave_publisher(&mut self.ticket);
+            self.shared.with_state(|state| state.leave_publisher(&mut self.ticket));
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct Subscriber {
 
 impl Subscriber {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let (key, cursor) = shared.lock().join();
+        let (key, cursor) = shared.with_state(State::join);
         Self { shared, reader: Reader { key, cursor, limit: Position::MAX, dropped: 0, dropped_before: 0, is_disconnected: false } }
     }
 
@@ -95,9 +95,7 @@ impl Subscriber {
     /// time to notice. Publishers wait for the answer, which is to read on or to block again. By [`Policy::Block`](crate::Policy::Block)
     /// they wait anyway, and nobody asks.
     pub fn block(&mut self, cx: &mut Context<'_>) {
-        let mut state = self.shared.lock();
-        self.reader.block(&mut state, Some(cx.waker()));
-        self.shared.release(state);
+        self.shared.with_state(|state| self.reader.block(state, Some(cx.waker())));
     }
 
     /// Says that this subscriber does not read for a while and cannot be asked about it: publishers do not wait for it until its next
@@ -106,9 +104,7 @@ impl Subscriber {
     /// For threads, before a write that may wait for the socket. Prefer [`block`](Self::block) where a wake can be heeded: it says so
     /// only of a socket that is full, and does not lose what there was time to write.
     pub fn block_unasked(&mut self) {
-        let mut state = self.shared.lock();
-        self.reader.block(&mut state, None);
-        self.shared.release(state);
+        self.shared.with_state(|state| self.reader.block(state, None));
     }
 
     /// Ends the subscription at a place in this hub's log: what was published before it is read, and then the end. If that is behind what
@@ -135,18 +131,13 @@ impl Subscriber {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Stretch>> {
-        let mut state = self.shared.lock();
-        let poll = self.reader.poll_read(&mut state, cx);
-        self.shared.release(state);
-        poll
+        self.shared.with_state(|state| self.reader.poll_read(state, cx))
     }
 }
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.leave(self.reader.key, self.reader.cursor);
-        self.shared.release(state);
+        self.shared.with_state(|state| state.leave(self.reader.key, self.reader.cursor));
     }
 }
 

@@ -1,9 +1,11 @@
-//! Tasks that wait, and waking them outside the lock.
+//! Tasks that wait, and what becomes of their wakers outside the lock.
 
+use std::mem;
 use std::num::NonZeroU64;
 use std::task::Waker;
 
 use slab::Slab;
+use smallvec::SmallVec;
 
 /// The tasks that wait for one thing. They are woken together, and each registers again if it finds that it must.
 #[derive(Debug, Default)]
@@ -30,13 +32,23 @@ pub(crate) struct Ticket {
     key: usize,
 }
 
+/// The wakers of tasks that wait no more, until they can be dropped outside the lock.
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    // Invariant: one call of this crate leaves two at most, so that none allocates.
+    wakers: SmallVec<[Waker; 2]>,
+}
+
 impl WaitList {
-    /// Puts a task on the list, or refreshes the waker it is on the list with.
-    pub(crate) fn register(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) {
-        match ticket {
-            Some(ticket) if ticket.epoch == self.epoch => self.wakers[ticket.key].clone_from(waker),
-            _ => *ticket = Some(Ticket { epoch: self.epoch, key: self.wakers.insert(waker.clone()) }),
-        }
+    /// Puts a task on the list. Returns the waker that it was on the list with, if that was another.
+    #[must_use = "a waker is not dropped under the lock"]
+    pub(crate) fn register(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
+        let Some(ticket) = ticket.as_ref().filter(|ticket| ticket.epoch == self.epoch) else {
+            *ticket = Some(Ticket { epoch: self.epoch, key: self.wakers.insert(waker.clone()) });
+            return None;
+        };
+        let listed = &mut self.wakers[ticket.key];
+        (!listed.will_wake(waker)).then(|| mem::replace(listed, waker.clone()))
     }
 
     /// Takes all tasks off the list and adds them to those that are to be woken.
@@ -48,12 +60,26 @@ impl WaitList {
     }
 
     /// Takes one task off the list, if it is still on it, and returns its waker.
+    #[must_use = "a waker is not dropped under the lock"]
     pub(crate) fn take(&mut self, ticket: &mut Option<Ticket>) -> Option<Waker> {
         let ticket = ticket.take().filter(|ticket| ticket.epoch == self.epoch)?;
         Some(self.wakers.remove(ticket.key))
     }
 
     /// Tells whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakers.is_empty()
+    }
+}
+
+impl Spent {
+    pub(crate) fn add(&mut self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
+            self.wakers.push(waker);
+            debug_assert!(!self.wakers.spilled(), "one call leaves two at most");
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.wakers.is_empty()
     }
