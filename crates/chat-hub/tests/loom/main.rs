@@ -8,7 +8,9 @@
 
 /// Runs a model in every order of its steps.
 mod explore;
-/// Who waits and who is woken.
+/// What the other policies change in that.
+mod policies;
+/// Who waits and who is woken, under `Oldest`.
 mod protocol;
 /// What the threads of a model do.
 mod steps;

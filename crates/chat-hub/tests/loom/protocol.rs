@@ -2,23 +2,23 @@ use std::future::poll_fn;
 use std::mem;
 use std::task::Poll;
 
-use chat_hub::{Closed, Position, Subscriber};
+use chat_hub::{Closed, Policy, Position, Subscriber};
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 
 use crate::explore::{EVERY_ORDER, Moment, explore};
 use crate::steps::{
-    CAPACITY, Socket, assert_counts, behind, next, poll_once, publish_all, receive, serve, spawn_publishing,
-    spawn_publishing_behind,
+    Socket, assert_counts, behind, hub, next, poll_once, publish_all, receive, spawn_publishing, spawn_publishing_behind,
+    spawn_serving,
 };
-use crate::util::{self, Read, block, message, publish_past, read, run};
+use crate::util::{Read, block, message, publish_past, read, run};
 
 #[test]
 fn every_publish_wakes_a_waiting_subscriber() {
     static WAITS: Moment = Moment::new("the subscriber waits");
     explore(EVERY_ORDER, &[&WAITS], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let (publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
         let publishing = spawn_publishing(publisher, 0..2);
         assert_eq!(receive(&mut subscriber, 2, &WAITS), [0, 1]);
@@ -31,7 +31,7 @@ fn every_publish_wakes_a_waiting_subscriber() {
 fn messages_of_two_publishers_arrive_once_and_those_of_each_in_order() {
     static WAITS: Moment = Moment::new("the subscriber waits");
     explore(Some(3), &[&WAITS], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let mut subscriber = hub.subscribe();
         let publishing = [10, 20].map(|first| spawn_publishing(hub.publisher(), first..first + 2));
         let mut received = receive(&mut subscriber, 4, &WAITS);
@@ -46,7 +46,7 @@ fn messages_of_two_publishers_arrive_once_and_those_of_each_in_order() {
 fn two_subscribers_see_one_order() {
     static WAITS: Moment = Moment::new("a subscriber waits");
     explore(Some(3), &[&WAITS], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let (mut publisher, mut subscriber, mut other) = (hub.publisher(), hub.subscribe(), hub.subscribe());
         let publishing = spawn_publishing(hub.publisher(), 0..1);
         let reading = thread::spawn(move || (receive(&mut other, 2, &WAITS), other));
@@ -62,7 +62,7 @@ fn two_subscribers_see_one_order() {
 #[test]
 fn reading_on_lets_a_waiting_publisher_go_on() {
     static WAITS: Moment = Moment::new("the publisher waits");
-    check_waiting_publisher_goes_on(&WAITS, |mut subscriber, count| {
+    check_waiting_publisher_goes_on(Policy::Oldest, &WAITS, |mut subscriber, count| {
         let received = receive(&mut subscriber, count, &Moment::new("the subscriber waits"));
         assert!(received.into_iter().eq(0..count as u64), "nothing is lost");
         Some(subscriber)
@@ -72,7 +72,7 @@ fn reading_on_lets_a_waiting_publisher_go_on() {
 #[test]
 fn blocking_lets_a_waiting_publisher_go_on() {
     static WAITS: Moment = Moment::new("the publisher waits");
-    check_waiting_publisher_goes_on(&WAITS, |mut subscriber, _| {
+    check_waiting_publisher_goes_on(Policy::Oldest, &WAITS, |mut subscriber, _| {
         block(&mut subscriber);
         Some(subscriber)
     });
@@ -81,7 +81,7 @@ fn blocking_lets_a_waiting_publisher_go_on() {
 #[test]
 fn ending_lets_a_waiting_publisher_go_on() {
     static WAITS: Moment = Moment::new("the publisher waits");
-    check_waiting_publisher_goes_on(&WAITS, |mut subscriber, _| {
+    check_waiting_publisher_goes_on(Policy::Oldest, &WAITS, |mut subscriber, _| {
         subscriber.end_at(Position::default());
         assert_eq!(read(&mut subscriber), Read::End);
         Some(subscriber)
@@ -91,7 +91,7 @@ fn ending_lets_a_waiting_publisher_go_on() {
 #[test]
 fn leaving_lets_a_waiting_publisher_go_on() {
     static WAITS: Moment = Moment::new("the publisher waits");
-    check_waiting_publisher_goes_on(&WAITS, |subscriber, _| {
+    check_waiting_publisher_goes_on(Policy::Oldest, &WAITS, |subscriber, _| {
         drop(subscriber);
         None
     });
@@ -101,7 +101,7 @@ fn leaving_lets_a_waiting_publisher_go_on() {
 fn a_publisher_that_gives_up_leaves_the_others_waiting() {
     static WAITS: Moment = Moment::new("a publisher waits");
     explore(Some(4), &[&WAITS], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let (mut subscriber, count) = behind(&hub);
         let mut impatient = hub.publisher();
         let giving_up = thread::spawn(move || {
@@ -119,32 +119,25 @@ fn a_publisher_that_gives_up_leaves_the_others_waiting() {
 
 #[test]
 fn a_blocked_subscriber_is_asked_and_publishing_goes_on() {
+    static BLOCKS: Moment = Moment::new("the subscriber blocks");
     static ASKED: Moment = Moment::new("the publisher waits for the answer");
     static LOSES: Moment = Moment::new("the subscriber loses messages");
     static LOSES_NOTHING: Moment = Moment::new("the subscriber loses nothing");
-    explore(Some(3), &[&ASKED, &LOSES, &LOSES_NOTHING], || {
-        let hub = util::hub(CAPACITY);
+    explore(Some(3), &[&BLOCKS, &ASKED, &LOSES, &LOSES_NOTHING], || {
+        let hub = hub(Policy::Oldest);
         let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
         assert_eq!(read(&mut subscriber), Read::Pending);
         // It is about to be overrun, and about to be asked once more.
         publish_past(&mut publisher, &run(0..28, 255), &mut subscriber);
         let socket = Arc::new(Socket::default());
-        let serving = thread::spawn({
-            let socket = Arc::clone(&socket);
-            move || (serve(&mut subscriber, &socket), subscriber)
-        });
+        let serving = spawn_serving(subscriber, &socket, 34, &BLOCKS);
         let emptying = thread::spawn(move || socket.empty());
         publish_all(&mut publisher, &run(28..34, 255), &ASKED).unwrap();
-        hub.close();
-        let (delivered, subscriber) = serving.join().unwrap();
+        let (received, subscriber) = serving.join().unwrap();
         emptying.join().unwrap();
-        let dropped = subscriber.dropped();
-        if dropped > 0 {
-            LOSES.comes()
-        } else {
-            LOSES_NOTHING.comes()
-        }
-        assert_eq!(delivered + dropped, 34);
+        let (delivered, dropped) = (received.len() as u64, subscriber.dropped());
+        if dropped > 0 { &LOSES } else { &LOSES_NOTHING }.comes();
+        assert!(received.into_iter().eq(dropped..34), "the newest are left");
         assert_counts(&hub, [subscriber], (34, delivered, dropped));
     });
 }
@@ -153,7 +146,7 @@ fn a_blocked_subscriber_is_asked_and_publishing_goes_on() {
 fn a_blocked_subscriber_that_answers_in_time_loses_nothing() {
     static ASKED: Moment = Moment::new("the publisher waits for the answer");
     explore(Some(4), &[&ASKED], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
         assert_eq!(read(&mut subscriber), Read::Pending);
         publish_past(&mut publisher, &run(0..15, 255), &mut subscriber);
@@ -181,7 +174,7 @@ fn closing_ends_all_waiting() {
     static PUBLISHER_WAITS: Moment = Moment::new("the publisher waits");
     static SUBSCRIBER_WAITS: Moment = Moment::new("the subscriber waits");
     explore(Some(4), &[&PUBLISHER_WAITS, &SUBSCRIBER_WAITS], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let mut quick = hub.subscribe();
         let (slow, count) = behind(&hub);
         assert_eq!(receive(&mut quick, count, &SUBSCRIBER_WAITS).len(), count);
@@ -199,7 +192,7 @@ fn a_subscriber_that_leaves_while_it_waits_leaves_the_others_waiting() {
     static WAITS: Moment = Moment::new("the other subscriber waits");
     static LEAVES: Moment = Moment::new("the subscriber leaves while it waits");
     explore(Some(4), &[&WAITS, &LEAVES], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let (mut leaving, mut staying) = (hub.subscribe(), hub.subscribe());
         let publishing = spawn_publishing(hub.publisher(), 0..2);
         let leaving = thread::spawn(move || {
@@ -219,7 +212,7 @@ fn who_joins_misses_nothing_from_then_on() {
     static WAITS: Moment = Moment::new("the subscriber waits");
     static JOINS_BETWEEN: Moment = Moment::new("the subscriber joins between two publishes");
     explore(EVERY_ORDER, &[&WAITS, &JOINS_BETWEEN], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let publishing = spawn_publishing(hub.publisher(), 0..2);
         let mut subscriber = hub.subscribe();
         let joined = subscriber.position().message_pos();
@@ -241,9 +234,13 @@ fn who_joins_misses_nothing_from_then_on() {
 ///
 /// `give_way` is told how many messages there will be, and returns the subscriber if it is still there.
 #[track_caller]
-fn check_waiting_publisher_goes_on(waits: &'static Moment, give_way: fn(Subscriber, usize) -> Option<Subscriber>) {
+pub(crate) fn check_waiting_publisher_goes_on(
+    policy: Policy,
+    waits: &'static Moment,
+    give_way: fn(Subscriber, usize) -> Option<Subscriber>,
+) {
     explore(EVERY_ORDER, &[waits], move || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(policy);
         let (subscriber, count) = behind(&hub);
         let publishing = spawn_publishing_behind(&hub, count, waits);
         let subscriber = give_way(subscriber, count + 2);

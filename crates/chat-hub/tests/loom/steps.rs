@@ -2,10 +2,10 @@ use std::future::poll_fn;
 use std::ops::Range;
 use std::task::{Context, Poll, Waker, ready};
 
-use chat_hub::{Closed, Hub, Position, Publisher, Subscriber};
+use chat_hub::{Closed, Config, Hub, Policy, Position, Publisher, Subscriber};
 use chat_proto::Messages;
 use loom::future::block_on;
-use loom::sync::Mutex;
+use loom::sync::{Arc, Mutex};
 use loom::thread::{self, JoinHandle};
 
 use crate::explore::Moment;
@@ -32,7 +32,11 @@ impl Socket {
         }
     }
 
-    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn has_room(&self) -> bool {
+        self.0.lock().unwrap().has_room
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.0.lock().unwrap();
         if state.has_room {
             return Poll::Ready(());
@@ -42,21 +46,45 @@ impl Socket {
     }
 }
 
-/// Reads to the end, as far as the socket has room; returns how many messages that was.
-pub(crate) fn serve(subscriber: &mut Subscriber, socket: &Socket) -> u64 {
-    let mut delivered = 0;
-    block_on(poll_fn(|cx| {
-        loop {
-            if socket.poll_room(cx).is_pending() {
-                subscriber.block(cx);
-                return Poll::Pending;
+/// Makes a hub whose log is as small as it can be.
+pub(crate) fn hub(policy: Policy) -> Hub {
+    Config::default().with_capacity(CAPACITY).with_policy(policy).build().unwrap()
+}
+
+/// Starts a subscriber that reads, as far as the socket has room, until `count` messages were read or lost, or to the end. Returns the
+/// numbers of those read.
+pub(crate) fn spawn_serving(
+    mut subscriber: Subscriber,
+    socket: &Arc<Socket>,
+    count: u64,
+    blocks: &'static Moment,
+) -> JoinHandle<(Vec<u64>, Subscriber)> {
+    let socket = Arc::clone(socket);
+    thread::spawn(move || {
+        let mut received = Vec::new();
+        block_on(poll_fn(|cx| {
+            loop {
+                if socket.poll_room(cx).is_pending() {
+                    subscriber.block(cx);
+                    if subscriber.is_disconnected() {
+                        return Poll::Ready(());
+                    }
+                    blocks.comes();
+                    return Poll::Pending;
+                }
+                let poll = poll_next(&mut subscriber, cx);
+                if let Poll::Ready(Some(numbers)) = &poll {
+                    received.extend(numbers);
+                }
+                // A read that is pending may have found the rest lost.
+                if poll == Poll::Ready(None) || received.len() as u64 + subscriber.dropped() == count {
+                    return Poll::Ready(());
+                }
+                ready!(poll);
             }
-            match ready!(poll_next(subscriber, cx)) {
-                Some(received) => delivered += received.len() as u64,
-                None => return Poll::Ready(delivered),
-            }
-        }
-    }))
+        }));
+        (received, subscriber)
+    })
 }
 
 /// Makes a subscriber that publishers wait for; returns it and how many messages it has to read.
@@ -150,4 +178,4 @@ pub(crate) fn assert_counts<const N: usize>(
 }
 
 /// The least there is: 32 messages with bodies of 255 bytes.
-pub(crate) const CAPACITY: usize = 8192;
+const CAPACITY: usize = 8192;

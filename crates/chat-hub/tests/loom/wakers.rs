@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 
-use chat_hub::{Hub, Position};
+use chat_hub::{Hub, Policy, Position};
 
 use crate::explore::{EVERY_ORDER, Moment, explore};
-use crate::steps::{CAPACITY, behind};
-use crate::util::{self, Read, block, message, publish, read};
+use crate::steps::{behind, hub};
+use crate::util::{Read, block, message, publish, read};
 
 #[test]
 fn wakers_may_call_the_hub() {
@@ -18,7 +18,7 @@ fn wakers_may_call_the_hub() {
     static WRITER: Moment = Moment::new("a waiting publisher is woken");
     static CLOSE: Moment = Moment::new("closing wakes a publisher");
     explore(EVERY_ORDER, &[&READER, &BLOCKED, &WRITER, &CLOSE], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let waker = |called| Waker::from(Arc::new(CallingWaker { hub: hub.clone(), called }));
         let (mut quick, mut full) = (hub.subscribe(), hub.subscribe());
         assert!(quick.poll_batch(&mut Context::from_waker(&waker(&READER))).is_pending());
@@ -39,7 +39,7 @@ fn wakers_may_call_the_hub() {
 #[test]
 fn a_waker_that_another_replaces_may_call_the_hub_when_it_is_dropped() {
     explore(EVERY_ORDER, &[], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let mut subscriber = hub.subscribe();
         let last = leave_waker(&hub, |cx| assert!(subscriber.poll_batch(cx).is_pending()));
         assert_eq!(read(&mut subscriber), Read::Pending);
@@ -63,7 +63,7 @@ fn a_waker_that_another_replaces_may_call_the_hub_when_it_is_dropped() {
 #[test]
 fn the_waker_of_who_blocks_may_call_the_hub_when_it_is_dropped() {
     explore(EVERY_ORDER, &[], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let mut subscriber = hub.subscribe();
         let last = leave_waker(&hub, |cx| assert!(subscriber.poll_batch(cx).is_pending()));
         block(&mut subscriber);
@@ -77,7 +77,7 @@ fn the_waker_of_who_blocks_may_call_the_hub_when_it_is_dropped() {
 #[test]
 fn the_waker_of_who_reads_on_may_call_the_hub_when_it_is_dropped() {
     explore(EVERY_ORDER, &[], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let mut subscriber = hub.subscribe();
         let last = leave_waker(&hub, |cx| subscriber.block(cx));
         assert!(publish(&mut hub.publisher(), &message(0, 8)).is_ready());
@@ -89,7 +89,7 @@ fn the_waker_of_who_reads_on_may_call_the_hub_when_it_is_dropped() {
 #[test]
 fn the_waker_of_who_ends_may_call_the_hub_when_it_is_dropped() {
     explore(EVERY_ORDER, &[], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let (mut waiting, mut blocked) = (hub.subscribe(), hub.subscribe());
         let last = leave_waker(&hub, |cx| assert!(waiting.poll_batch(cx).is_pending()));
         waiting.end_at(Position::default());
@@ -106,7 +106,7 @@ fn the_waker_of_who_ends_may_call_the_hub_when_it_is_dropped() {
 #[test]
 fn the_waker_of_who_leaves_may_call_the_hub_when_it_is_dropped() {
     explore(EVERY_ORDER, &[], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let (mut waiting, mut blocked, mut publisher) = (hub.subscribe(), hub.subscribe(), hub.publisher());
         let last = leave_waker(&hub, |cx| assert!(waiting.poll_batch(cx).is_pending()));
         drop(waiting);
@@ -126,7 +126,7 @@ fn the_waker_of_who_leaves_may_call_the_hub_when_it_is_dropped() {
 #[test]
 fn the_waker_of_who_is_woken_may_call_the_hub_when_it_is_dropped() {
     explore(EVERY_ORDER, &[], || {
-        let hub = util::hub(CAPACITY);
+        let hub = hub(Policy::Oldest);
         let (slow, _) = behind(&hub);
         let (mut subscriber, mut publisher) = (hub.subscribe(), hub.publisher());
         let last = leave_waker(&hub, |cx| assert!(publisher.poll_ready(cx).is_pending()));
