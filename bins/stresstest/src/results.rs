@@ -138,8 +138,8 @@ pub(crate) struct Summary {
 pub(crate) enum Order {
     /// One order explains what every client saw; so it was proved.
     Proved {
-        /// How many times some client was delivered a message after a later one had been sent and delivered elsewhere, in real time. The
-        /// specification does not forbid it.
+        /// How many messages were received behind one that was sent only after they had arrived elsewhere, by the client that received
+        /// most. The specification does not forbid it.
         overtaken: u64,
     },
     /// Content and the order of each sender's messages were checked, but not whether all clients agree.

@@ -95,6 +95,26 @@ impl Record {
         self.events.push(Packed { bits: PHANTOM });
     }
 
+    /// Returns the messages that the client received with the content they were sent with, in order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_check::{MessageId, Record};
+    ///
+    /// let [a, b] = [0, 1].map(|index| MessageId::new(index).unwrap());
+    /// let mut record = Record::new();
+    /// record.sent(a);
+    /// record.received_run(a, 2);
+    /// assert!(record.received_messages().eq([a, b]));
+    /// ```
+    pub fn received_messages(&self) -> impl Iterator<Item = MessageId> {
+        self.events.iter().filter_map(|event| match event.unpack() {
+            Event::Received(message) => Some(message),
+            Event::Sent(_) | Event::Corrupt(_) | Event::Phantom => None,
+        })
+    }
+
     /// Returns the events in the layout above, to keep them for later.
     ///
     /// # Examples

@@ -17,7 +17,7 @@ pub(crate) mod sends;
 
 use std::fmt;
 
-use chat_check::{Consistent, MessageId, Record, Step, StepKind, Violation, check};
+use chat_check::{MessageId, Record, Step, StepKind, Violation, check};
 use chat_proto::{BODY_LEN_MAX, Bodies, MESSAGE_LEN_MAX};
 
 use crate::load::roles::{Role, Roles};
@@ -171,7 +171,7 @@ impl Proof {
                 Err(Conviction { class: strange.class(), story })
             }
             (Check::Full, _) => match check(&self.records) {
-                Ok(consistent) => Ok(Kept::Proved { overtaken: self.overtaken(&consistent) }),
+                Ok(_) => Ok(Kept::Proved { overtaken: self.overtaken() }),
                 Err(violation) => Err(self.conviction(violation)),
             },
         }
@@ -319,8 +319,10 @@ impl Proof {
         (sender < publishers || sender == client).then_some(client * (publishers + 1) + column)
     }
 
-    /// Counts the messages that stand in the order behind one that was sent only after they had arrived somewhere.
-    fn overtaken(&self, consistent: &Consistent) -> u64 {
+    /// Counts the messages that the client with the most deliveries received behind one that was sent only after they had arrived
+    /// somewhere. Where it lost nothing, its list is the order of all messages.
+    fn overtaken(&self) -> u64 {
+        let Some(record) = self.records.iter().max_by_key(|record| record.delivery_count()) else { return 0 };
         let mut times = vec![(0, None); self.next_id as usize];
         for burst in self.sent.iter().flat_map(Sends::bursts) {
             let place = burst.first_id as usize;
@@ -328,7 +330,7 @@ impl Proof {
         }
         let mut last_sent = 0;
         let mut count = 0;
-        for message in consistent.order() {
+        for message in record.received_messages() {
             let (sent, arrived) = times[message.index() as usize];
             count += u64::from(arrived.is_some_and(|arrived| arrived < last_sent));
             last_sent = last_sent.max(sent);
@@ -461,7 +463,7 @@ impl Run {
 /// How far the promise was found to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// One order explains everything. So many messages stand in it behind one that was sent after they had arrived somewhere.
+    /// One order explains everything. So many messages were received behind one that was sent after they had arrived somewhere.
     Proved { overtaken: u64 },
     /// All that was checked.
     Partly,

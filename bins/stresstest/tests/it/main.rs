@@ -6,6 +6,8 @@ mod args;
 mod convicted;
 /// Servers that cannot be tested, or stop being testable.
 mod failed;
+/// Many messages in flight, and thresholds on what they show.
+mod in_flight;
 /// Ending early from outside.
 mod interrupted;
 /// What is measured, and how that is judged.

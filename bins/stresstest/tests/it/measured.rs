@@ -21,14 +21,6 @@ fn path(name: &str) -> PathBuf {
     path
 }
 
-/// Fails unless the run passed, or was inconclusive for no other reason than that this machine had no time for the load tester.
-#[track_caller]
-fn check_passed_or_bound(run: &Run) {
-    if run.code != Some(0) {
-        run.check(5, &["error: inconclusive: generator-bound: the load tester was the limit, since "]);
-    }
-}
-
 #[track_caller]
 fn number(results: &Value, pointer: &str) -> f64 {
     results.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {pointer} in {results:#}"))
@@ -37,7 +29,7 @@ fn number(results: &Value, pointer: &str) -> f64 {
 #[test]
 fn a_known_delay_is_measured_within_five_per_cent() {
     let (run, results) = measure("delay.json", "delay", &["--rate", "200", "--duration", "2s"]);
-    check_passed_or_bound(&run);
+    run.check_passed_or_bound();
     // An eighth of all deliveries is to the client that is late.
     let p90 = number(&results, "/latency/delivery/p90");
     assert!((50_000.0..52_500.0).contains(&p90), "{p90} µs");
@@ -62,7 +54,7 @@ fn a_leak_crosses_a_threshold() {
 #[test]
 fn a_schedule_is_kept_or_what_is_unsent_is_counted() {
     let (run, results) = measure("rate.json", "honest", &["--rate", "1000", "--duration", "1s"]);
-    check_passed_or_bound(&run);
+    run.check_passed_or_bound();
     let (sent, unsent) = (number(&results, "/counts/sent"), number(&results, "/counts/unsent"));
     assert_eq!(sent + unsent, 1000.0);
     assert_eq!(number(&results, "/health/achieved"), sent / 1000.0);
@@ -74,7 +66,7 @@ fn a_schedule_is_kept_or_what_is_unsent_is_counted() {
 fn lengths_are_as_asked_and_a_warm_up_is_not_measured() {
     let options = ["--rate", "500", "--duration", "500ms", "--warmup", "500ms", "--size", "64"];
     let (run, results) = measure("size.json", "honest", &options);
-    check_passed_or_bound(&run);
+    run.check_passed_or_bound();
     let delivered = number(&results, "/counts/delivered");
     assert_eq!(number(&results, "/counts/delivered_bytes"), delivered * 65.0);
     let measured = number(&results, "/latency/delivery/count");
@@ -160,7 +152,7 @@ fn isolation_compares_with_a_run_without_guests() {
 fn calibration_tells_what_the_load_tester_can_do() {
     // It is judged as it is: on two processors, the load tester may well be the limit.
     let (run, results) = measure("calibrate.json", "honest", &["--window", "100", "-m", "2000", "--calibrate"]);
-    check_passed_or_bound(&run);
+    run.check_passed_or_bound();
     assert!(number(&results, "/health/ceiling") > 0.0);
 }
 
@@ -170,7 +162,7 @@ fn every_kind_of_file_is_written() {
     let options =
         ["--rate", "100", "--duration", "500ms", "--csv", csv.to_str().unwrap(), "--hdr", hdr.to_str().unwrap(), "--quiet"];
     let run = run("honest", &options);
-    check_passed_or_bound(&run);
+    run.check_passed_or_bound();
     assert_eq!(run.stdout, "");
     let csv = fs::read_to_string(csv).unwrap();
     assert_eq!((csv.lines().count(), csv.starts_with("run,server,publishers,")), (2, true));

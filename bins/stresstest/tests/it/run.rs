@@ -26,6 +26,14 @@ impl Run {
         }
     }
 
+    /// Fails unless the run passed, or was inconclusive for no other reason than that this machine had no time for the load tester.
+    #[track_caller]
+    pub(crate) fn check_passed_or_bound(&self) {
+        if self.code != Some(0) {
+            self.check(5, &["error: inconclusive: generator-bound: the load tester was the limit, since "]);
+        }
+    }
+
     /// Fails unless standard output has three lines an iteration, with the classic default options but `messages` and `iterations`,
     /// and `received` deliveries in each.
     #[track_caller]
@@ -50,7 +58,8 @@ impl Run {
     }
 }
 
-/// Runs stresstest with `options` on the server with this fault. No process of the server's group may be left after it.
+/// Runs stresstest with `options` on the server with this fault, which may have options of its own behind it. No process of the server's
+/// group may be left after it.
 #[track_caller]
 pub(crate) fn run(fault: &str, options: &[&str]) -> Run {
     Running::start(fault, options).wait()
@@ -66,7 +75,7 @@ impl Running {
     pub(crate) fn start(fault: &str, options: &[&str]) -> Self {
         let server = server();
         assert!(server.exists(), "{} is missing: `cargo test -p stresstest` builds it", server.display());
-        Self::start_command(stresstest().args(["-a", "127.0.0.1:0"]).args(options).arg(server).args(["--", fault]))
+        Self::start_command(stresstest().args(["-a", "127.0.0.1:0"]).args(options).arg(server).arg("--").args(fault.split(' ')))
     }
 
     /// Starts any command line that starts stresstest.

@@ -1,0 +1,69 @@
+//! What the server can do wrong.
+
+use clap::ValueEnum;
+
+/// What the server does wrong, if anything. The *victim* is one client, number 2 unless another is given; *late* is
+/// when there have been 500 load messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fault {
+    /// Keeps the specification.
+    Honest,
+    /// Drops every third load message of each sender for the victim, which is legal.
+    DropThirds,
+    /// Drops half of the load messages for every client, which is legal.
+    DropHalf,
+    /// Drops the first, the third and so on of each sender's load messages for everybody, which is legal. When load messages are even in
+    /// number, nobody has to ask what became of the last.
+    DropHalfBulk,
+    /// Drops about a third of everything for every client, which is legal: every kind of message has to be repeated.
+    DropAnything,
+    /// Drops everything but hello messages for the victim, which is legal and leaves nothing to prove it by.
+    DropAll,
+    /// Never sends a client's messages back to it.
+    ForgetSender,
+    /// Begins the victim's stream in the middle of a message.
+    WrongStart,
+    /// Begins each client's stream with a message of the repetition before, which is legal.
+    ReplayEarly,
+    /// Sends a message of the repetition before when the client's own hello message has come back.
+    ReplayLate,
+    /// Sends two messages of different senders to the victim in the other order.
+    Reorder,
+    /// Does the same, late.
+    ReorderLate,
+    /// Sends everybody else a message of client 1 before the message of client 0 that client 1 had received when it sent its own. Takes
+    /// a load in which client 1 sends one message after the other.
+    Causal,
+    /// Sends two messages of client 0 to the last client in the other order.
+    Swap,
+    /// Changes a byte of a body for the victim.
+    Corrupt,
+    /// Cuts a byte off a body for the victim.
+    Truncate,
+    /// Sends a message to the victim twice.
+    Duplicate,
+    /// Sends the victim a message that nobody sent.
+    Invent,
+    /// Closes the connection of the victim.
+    HangUp,
+    /// Sends the victim everything some time after everybody else.
+    Delay,
+    /// Keeps 64 KiB of memory for every message, for ever.
+    Leak,
+    /// Exits with code 7, late.
+    Die,
+    /// Neither reads nor writes nor closes anything any more, late.
+    Hang,
+    /// Writes 2.5 MB a second to standard error, and forwards nothing while that is full.
+    FloodStderr,
+    /// Exits with code 9 instead of getting ready.
+    ExitAtOnce,
+    /// Prints something else and never gets ready.
+    NeverReady,
+    /// Gets ready, but does not say where.
+    NoAddress,
+    /// Prints something else before it gets ready.
+    Talkative,
+    /// Ignores SIGTERM and starts a process of its own.
+    Stubborn,
+}

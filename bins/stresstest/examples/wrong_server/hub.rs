@@ -1,0 +1,322 @@
+//! Who receives what, in which order. Everything that a fault does to messages is here.
+
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use chat_proto::{Body, MESSAGE_LEN_MAX};
+
+use crate::fault::Fault;
+use crate::outbox::Outbox;
+
+/// All clients, and what the fault remembers.
+pub(crate) struct Hub {
+    /// What is wrong. A fault that strikes once is honest afterwards.
+    fault: Fault,
+    victim: usize,
+    delay: Duration,
+    clients: Vec<Client>,
+    /// How many load messages there were.
+    load_count: usize,
+    /// A message that a fault holds back.
+    held: Option<Held>,
+    /// How many messages have been sent that may answer the one that is held.
+    answer_count: usize,
+    /// Memory that is kept for nothing.
+    leaked: Vec<Vec<u8>>,
+    /// A load message, for a later repetition.
+    earlier: Option<Vec<u8>>,
+}
+
+impl Hub {
+    /// Makes a hub without clients.
+    pub(crate) fn new(fault: Fault, victim: usize, delay: Duration) -> Self {
+        Self {
+            fault,
+            victim,
+            delay,
+            clients: Vec::new(),
+            load_count: 0,
+            held: None,
+            answer_count: 0,
+            leaked: Vec::new(),
+            earlier: None,
+        }
+    }
+
+    /// Adds a client and returns its number.
+    pub(crate) fn join(&mut self, stream: TcpStream) -> usize {
+        let client = self.clients.len();
+        let delay = if self.fault == Fault::Delay && client == self.victim { self.delay } else { Duration::ZERO };
+        self.clients.push(Client { outbox: Some(Outbox::start(stream, delay)), load_count: 0 });
+        client
+    }
+
+    /// Lets a client go that sends no more.
+    pub(crate) fn leave(&mut self, client: usize) {
+        self.clients[client].outbox = None;
+    }
+
+    /// Forwards what a client sent.
+    pub(crate) fn publish(&mut self, sender: usize, body: &[u8]) {
+        let message = self.message(sender, body);
+        let is_of_later_run = message.kind == Some(HELLO) && self.earlier.as_ref().is_some_and(|earlier| earlier[..2] != body[..2]);
+        if self.fault == Fault::ReplayEarly && is_of_later_run {
+            self.replay(sender);
+        }
+        match self.fault {
+            Fault::Reorder => self.reorder(message),
+            Fault::Swap => self.swap(message),
+            Fault::Causal => self.answer_first(message),
+            _ => self.broadcast(message),
+        }
+        if self.fault == Fault::ReplayLate && is_of_later_run {
+            self.replay(sender);
+        }
+    }
+
+    /// Looks at a message and counts it. Leaks or breaks down if the fault has it so.
+    fn message<'a>(&mut self, sender: usize, body: &'a [u8]) -> Message<'a> {
+        let kind = body.get(4..8).map(|field| field[3] >> 6);
+        if self.fault == Fault::Leak {
+            // What is not zero is really there.
+            self.leaked.push(vec![1; LEAK_LEN]);
+        }
+        let message = Message { sender, kind, number: self.clients[sender].load_count, body };
+        if message.is_load() {
+            self.earlier.get_or_insert_with(|| body.to_vec());
+            self.clients[sender].load_count += 1;
+            self.load_count += 1;
+            if self.load_count == LATE {
+                self.break_down();
+            }
+        }
+        message
+    }
+
+    /// Does what a fault has it that shows late.
+    fn break_down(&mut self) {
+        match self.fault {
+            Fault::ReorderLate => self.fault = Fault::Reorder,
+            Fault::Die => {
+                eprintln!("the load is too much");
+                std::process::exit(7);
+            }
+            // Under the lock, so that nobody else goes on either.
+            Fault::Hang => loop {
+                thread::park();
+            },
+            _ => {}
+        }
+    }
+
+    /// Delivers to every client, unless the fault drops the message, and to the victim as the fault has it.
+    fn broadcast(&mut self, message: Message<'_>) {
+        for client in 0..self.clients.len() {
+            if self.is_dropped(client, message) {
+                continue;
+            }
+            if client == self.victim {
+                self.strike(message);
+            } else {
+                self.deliver(client, message.body);
+            }
+        }
+    }
+
+    fn is_dropped(&self, client: usize, message: Message<'_>) -> bool {
+        match self.fault {
+            Fault::DropThirds => message.is_load() && client == self.victim && message.number % 3 == 2,
+            Fault::DropHalf => message.is_load() && (client + message.number).is_multiple_of(2),
+            Fault::DropHalfBulk => message.is_load() && message.number.is_multiple_of(2),
+            Fault::DropAnything => is_unlucky(client, message.body),
+            Fault::DropAll => client == self.victim && (message.is_load() || message.sender != client),
+            Fault::ForgetSender => client == message.sender,
+            _ => false,
+        }
+    }
+
+    /// Delivers to the victim, the way a fault has it that strikes once.
+    fn strike(&mut self, message: Message<'_>) {
+        let (victim, body) = (self.victim, message.body);
+        match self.fault {
+            Fault::WrongStart => self.deliver_from(1 + body.len() / 2, victim, body),
+            _ if !message.is_load() || body.len() == TAG_LEN => return self.deliver(victim, body),
+            Fault::Corrupt => {
+                let mut changed = body.to_vec();
+                *changed.last_mut().unwrap() ^= 1;
+                self.deliver(victim, &changed);
+            }
+            Fault::Truncate => self.deliver(victim, &body[..body.len() - 1]),
+            Fault::Duplicate => {
+                self.deliver(victim, body);
+                self.deliver(victim, body);
+            }
+            Fault::Invent => {
+                self.deliver(victim, body);
+                self.deliver(victim, &[0xff; 20]);
+            }
+            Fault::HangUp => self.clients[victim].outbox = None,
+            _ => return self.deliver(victim, body),
+        }
+        self.fault = Fault::Honest;
+    }
+
+    /// Holds a message until another sender's arrives, and sends both in two different orders.
+    fn reorder(&mut self, message: Message<'_>) {
+        match self.held.take() {
+            None if message.is_load() => self.held = Some(message.held()),
+            None => self.broadcast(message),
+            Some(held) if message.is_load() && held.sender != message.sender => {
+                for client in 0..self.clients.len() {
+                    let order = if client == self.victim { [message.body, &held.body] } else { [&held.body, message.body] };
+                    for body in order {
+                        self.deliver(client, body);
+                    }
+                }
+                self.fault = Fault::Honest;
+            }
+            Some(held) => {
+                self.release(&held);
+                self.reorder(message);
+            }
+        }
+    }
+
+    /// Delivers a message of client 0 to client 1 only, and to the others when they have had the answer.
+    ///
+    /// No client may then receive both in the right order, or it would contradict the others, and that is another fault. So client 1
+    /// receives nothing in the meantime.
+    fn answer_first(&mut self, message: Message<'_>) {
+        match self.held.take() {
+            None if message.is_load() && message.sender == 0 => {
+                self.deliver(1, message.body);
+                self.held = Some(Held { had_by: Some(1), ..message.held() });
+            }
+            None => self.broadcast(message),
+            Some(held) if message.is_load() && message.sender != 0 => {
+                for client in (0..self.clients.len()).filter(|&client| client != 1) {
+                    self.deliver(client, message.body);
+                }
+                self.answer_count += usize::from(message.sender == 1);
+                if self.answer_count < ANSWERED {
+                    self.held = Some(held);
+                } else {
+                    self.release(&held);
+                    self.fault = Fault::Honest;
+                }
+            }
+            // Held any longer, it would come after a message that its sender sent later. The next one may do.
+            Some(held) => {
+                self.release(&held);
+                self.answer_count = 0;
+                self.answer_first(message);
+            }
+        }
+    }
+
+    /// Holds a message for the last client until the next, and sends it after that.
+    fn swap(&mut self, message: Message<'_>) {
+        if !message.is_load() || message.sender != 0 {
+            return self.broadcast(message);
+        }
+        let last = self.clients.len() - 1;
+        for client in 0..last {
+            self.deliver(client, message.body);
+        }
+        match self.held.take() {
+            None => self.held = Some(message.held()),
+            Some(held) => {
+                self.deliver(last, message.body);
+                self.deliver(last, &held.body);
+                self.fault = Fault::Honest;
+            }
+        }
+    }
+
+    /// Delivers what was held back.
+    fn release(&self, held: &Held) {
+        for client in (0..self.clients.len()).filter(|&client| held.had_by != Some(client)) {
+            self.deliver(client, &held.body);
+        }
+    }
+
+    /// Sends `client` a load message of an earlier repetition.
+    fn replay(&self, client: usize) {
+        if let Some(earlier) = &self.earlier {
+            self.deliver(client, earlier);
+        }
+    }
+
+    fn deliver(&self, client: usize, body: &[u8]) {
+        self.deliver_from(0, client, body);
+    }
+
+    /// Delivers a message without its first `start` bytes.
+    fn deliver_from(&self, start: usize, client: usize, body: &[u8]) {
+        // A client that is gone wants nothing.
+        if let Some(outbox) = &self.clients[client].outbox {
+            let mut message = [0; MESSAGE_LEN_MAX];
+            let len = Body::new(body).unwrap().encode(&mut message).unwrap();
+            outbox.push(&message[start..len]);
+        }
+    }
+}
+
+struct Client {
+    /// `None` when it has left.
+    outbox: Option<Outbox>,
+    /// How many load messages it has sent.
+    load_count: usize,
+}
+
+/// A message to be forwarded.
+#[derive(Clone, Copy)]
+struct Message<'a> {
+    sender: usize,
+    /// What the load tester sent it for; `None` when it is somebody else's.
+    kind: Option<u8>,
+    /// How many load messages the sender had sent before.
+    number: usize,
+    body: &'a [u8],
+}
+
+impl Message<'_> {
+    fn is_load(self) -> bool {
+        self.kind == Some(LOAD)
+    }
+
+    fn held(self) -> Held {
+        Held { sender: self.sender, body: self.body.to_vec(), had_by: None }
+    }
+}
+
+/// A message that is kept.
+struct Held {
+    sender: usize,
+    body: Vec<u8>,
+    /// A client that has received it nevertheless.
+    had_by: Option<usize>,
+}
+
+/// Draws from a body, differently for each client, one of three.
+fn is_unlucky(client: usize, body: &[u8]) -> bool {
+    body.iter().fold(client, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 3 == 0
+}
+
+/// What the load tester puts into the two highest bits of its tags, for two of its kinds of message.
+const HELLO: u8 = 0;
+const LOAD: u8 = 1;
+
+/// Length in bytes of the load tester's tag, with which each of its bodies begins.
+const TAG_LEN: usize = 8;
+
+/// How many load messages make it late. A judgement: any load has settled by then, and a test has not become slow.
+const LATE: usize = 500;
+
+/// How many load messages client 1 sends, each when the one before has arrived, until it is taken for granted that it has received what
+/// was sent to it before. A judgement: a millisecond, and the load tester serves all its connections in turn.
+const ANSWERED: usize = 20;
+
+/// How many bytes to leak with each message. A judgement: a few hundred messages are plain to see.
+const LEAK_LEN: usize = 64 << 10;

@@ -1,0 +1,115 @@
+//! A broadcast server for the tests: honest unless it is told which fault to have.
+//!
+//! A thread a client reads, another writes, and one lock decides the order. Clients are numbered in the order in which they connect, and
+//! the load tester connects its publishers first. The server knows where in a body the load tester says that it is load, because its
+//! faults are meant for load.
+
+mod fault;
+mod hub;
+mod outbox;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use chat_proto::Decoder;
+use clap::Parser;
+
+use crate::fault::Fault;
+use crate::hub::Hub;
+
+#[derive(Parser)]
+struct Args {
+    fault: Fault,
+    /// Client that a fault strikes which is meant for one client
+    #[arg(long, default_value_t = 2)]
+    victim: usize,
+    /// How much later than the others the victim receives everything, in milliseconds
+    #[arg(long, default_value_t = 50)]
+    delay_ms: u64,
+    addr: SocketAddr,
+}
+
+fn main() {
+    let args = Args::parse();
+    if let Ok(path) = std::env::var("WRONG_SERVER_PID_FILE") {
+        std::fs::write(path, std::process::id().to_string()).unwrap();
+    }
+    match args.fault {
+        Fault::ExitAtOnce => {
+            println!("not yet");
+            eprintln!("no licence to chat");
+            std::process::exit(9);
+        }
+        Fault::NeverReady => {
+            println!("listening soon");
+            loop {
+                thread::park();
+            }
+        }
+        Fault::NoAddress => println!("listening on everything"),
+        Fault::Talkative => println!("good morning"),
+        Fault::Stubborn => {
+            signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::new(AtomicBool::new(false))).unwrap();
+            let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+            thread::spawn(move || child.wait());
+        }
+        _ => {}
+    }
+    serve(&args);
+}
+
+fn serve(args: &Args) {
+    let listener = TcpListener::bind(args.addr).unwrap();
+    println!("listening on {}", listener.local_addr().unwrap());
+    let hub = Arc::new(Mutex::new(Hub::new(args.fault, args.victim, Duration::from_millis(args.delay_ms))));
+    if args.fault == Fault::FloodStderr {
+        let hub = Arc::clone(&hub);
+        thread::spawn(move || flood_stderr(&hub));
+    }
+    for stream in listener.incoming() {
+        let stream = stream.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let hub = Arc::clone(&hub);
+        let client = hub.lock().unwrap().join(stream.try_clone().unwrap());
+        thread::spawn(move || receive(client, stream, &hub));
+    }
+}
+
+/// Publishes what a client sends, until it sends no more.
+fn receive(client: usize, mut stream: TcpStream, hub: &Mutex<Hub>) {
+    let mut decoder = Decoder::with_buf(vec![0; READ_LEN]).unwrap();
+    while let Ok(len @ 1..) = stream.read(decoder.spare()) {
+        decoder.advance(len);
+        let mut hub = hub.lock().unwrap();
+        while let Some(body) = decoder.next_body() {
+            hub.publish(client, body.as_bytes());
+        }
+    }
+    hub.lock().unwrap().leave(client);
+}
+
+/// Writes to standard error for ever. The lock is what makes a server that cannot write its log come to a halt.
+fn flood_stderr(hub: &Mutex<Hub>) {
+    let lines = format!("{:099}\n", 0).repeat(FLOOD_LEN / 100);
+    loop {
+        {
+            let _hub = hub.lock().unwrap();
+            std::io::stderr().write_all(lines.as_bytes()).unwrap();
+        }
+        thread::sleep(FLOOD_INTERVAL);
+    }
+}
+
+/// How many bytes to write to standard error at a time. A judgement: four times what fits into a pipe.
+const FLOOD_LEN: usize = 256 << 10;
+
+/// How long to wait before writing them again.
+const FLOOD_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How many bytes to read at a time. A judgement: some hundred messages under one lock.
+const READ_LEN: usize = 16 << 10;
