@@ -27,7 +27,8 @@ impl Draft {
     /// Puts the file in its place.
     pub(crate) fn keep(mut self) -> io::Result<()> {
         if let Some(out) = self.out.take() {
-            out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.sync_all()?;
         }
         fs::rename(&self.temporary, &self.path)
     }

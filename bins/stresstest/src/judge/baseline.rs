@@ -1,13 +1,14 @@
 //! Results kept in a file, to compare later runs with.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
 
 use crate::quantity::Quantity;
+use crate::report::json;
 use crate::results::{Load, Results, Summary, VERSION};
 
 /// The results of an earlier run.
@@ -44,15 +45,10 @@ impl Baseline {
     /// was there is replaced as a whole or not at all.
     pub(crate) fn save(dir: &Path, name: &BaselineName, results: &Results) -> Result<PathBuf, BaselineError> {
         let path = name.path(dir);
-        // No name of a baseline begins with a dot.
-        let temporary = dir.join(format!(".{name}.{}", std::process::id()));
-        let saved = fs::create_dir_all(dir).and_then(|()| write(&temporary, results)).and_then(|()| fs::rename(&temporary, &path));
-        if let Err(source) = saved {
-            // It may not be there, and what went wrong before is what there is to tell.
-            let _ = fs::remove_file(&temporary);
-            return Err(BaselineError::Write { path, source });
+        match fs::create_dir_all(dir).and_then(|()| json::write(&path, results)) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(BaselineError::Write { path, source }),
         }
-        Ok(path)
     }
 
     /// Tells of each figure that is worse than it was by more than `noise`, a part of what it was, in a sentence.
@@ -235,17 +231,6 @@ fn differing_parts(load: &Load) -> Vec<(&'static str, String)> {
 
 fn or_none(value: Option<&impl ToString>) -> String {
     value.map_or_else(|| "none".to_owned(), ToString::to_string)
-}
-
-/// Writes results to a new file, which is on the disk when this returns.
-fn write(path: &Path, results: &Results) -> io::Result<()> {
-    let mut text = serde_json::to_string_pretty(results)?;
-    // A figure that is no number can be written and not read, and this is the time to tell.
-    serde_json::from_str::<Results>(&text)?;
-    text.push('\n');
-    let mut file = File::create(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 fn delivery(results: &Results, quantile: impl Fn(&Summary) -> f64) -> Option<f64> {

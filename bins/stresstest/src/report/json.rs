@@ -9,6 +9,8 @@ use crate::results::Results;
 /// Writes the results to a file. `schema.json`, beside this package's manifest, describes it.
 pub(crate) fn write(path: &Path, results: &Results) -> io::Result<()> {
     let mut text = serde_json::to_string_pretty(results)?;
+    // A figure that is no number can be written and not read, and this is the time to tell.
+    serde_json::from_str::<Results>(&text)?;
     text.push('\n');
     Draft::write(path, text.as_bytes())
 }
