@@ -69,7 +69,7 @@ pub(crate) struct Args {
     rate: Option<f64>,
 
     /// How long publishers send in each repetition, like 10s or 2m
-    #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = LOAD)]
+    #[arg(long, value_name = "TIME", value_parser = parse_some_time, help_heading = LOAD)]
     duration: Option<Duration>,
 
     /// How long publishers send before anything is measured; checked it is all the same
@@ -369,6 +369,11 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
     }
     humantime::parse_duration(text).map_err(|error| format!("{error}; a time is like 10s, 500ms or 2m"))
+}
+
+/// Reads a time in which something can happen.
+fn parse_some_time(text: &str) -> Result<Duration, String> {
+    parse_time(text).and_then(|time| if time.is_zero() { Err("it has to be more than 0".to_owned()) } else { Ok(time) })
 }
 
 /// Reads a number above zero, with `/s` behind it or without.

@@ -181,6 +181,8 @@ pub(crate) struct ServerSeen {
 pub(crate) struct Health {
     /// Sent messages as a part of what the schedule had, from 0 to 1; `None` without a schedule.
     pub(crate) achieved: Option<f64>,
+    /// How many of the messages that could not be sent in time there was room for: the load tester itself came too late.
+    pub(crate) missed: u64,
     /// How late messages were sent; `None` without a schedule.
     pub(crate) lateness: Option<Summary>,
     /// How much of one processor the load tester took in the load, from 0 to 1.

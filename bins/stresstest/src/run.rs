@@ -184,6 +184,7 @@ fn health(tally: &Tally, load: &Load, latencies: &Latencies, monitor: &Monitor<'
     let deliveries = tally.measured();
     Health {
         achieved: tally.achieved(load),
+        missed: tally.missed(),
         lateness: latencies.lateness(),
         cpu: if time.is_zero() { 0.0 } else { cpu.as_secs_f64() / time.as_secs_f64() },
         cpu_us_per_delivery: (deliveries > 0).then(|| cpu.as_secs_f64() * 1e6 / deliveries as f64),

@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     drops: Drops,
     /// How many of the deliveries were no warm-up, and how long that took.
     measured: (u64, Duration),
+    /// How many messages the load tester came too late to send.
+    missed: u64,
     /// How many messages were overtaken, as long as everything was proved.
     overtaken: u64,
     kept: Option<Kept>,
@@ -29,6 +31,7 @@ impl Tally {
         counts.delivered_bytes += count.delivered_bytes;
         counts.churned += count.visited;
         counts.closed += count.closed;
+        self.missed += count.missed;
         self.measured.0 += count.measured;
         self.measured.1 += count.measured_time;
         self.drops.dropped += proof.lost();
@@ -52,6 +55,11 @@ impl Tally {
     /// Counts a repetition that was completed.
     pub(crate) fn complete(&mut self) {
         self.counts.repetitions += 1;
+    }
+
+    /// Returns how many messages the load tester came too late to send.
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed
     }
 
     /// Returns how many deliveries there were, of those that are measured.

@@ -124,6 +124,8 @@ pub(crate) struct Count {
     pub(crate) sent: u64,
     /// How many were due by the schedule and could not be sent.
     pub(crate) unsent: u64,
+    /// How many of these for no other reason than that the load tester came too late.
+    pub(crate) missed: u64,
     /// How many deliveries were due to publishers' own subscribers.
     pub(crate) own_sent: u64,
     /// How many of them there were.

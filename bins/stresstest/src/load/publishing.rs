@@ -122,6 +122,8 @@ impl Repetition<'_> {
             }
             if now - due > nanos(CATCH_UP) {
                 self.intake.count.unsent += 1;
+                // With room in the socket, it could have been sent in time.
+                self.intake.count.missed += u64::from(!is_full);
             } else if is_full {
                 return self.write(publisher);
             } else {

@@ -339,6 +339,10 @@ impl<'a> Repetition<'a> {
 
     fn read_slowly(&mut self, registry: &Registry) -> Result<(), Stop> {
         let allowance = self.slow.allowance(self.now);
+        if allowance == 0 {
+            // To read nothing would look like the end of the stream.
+            return Ok(());
+        }
         for client in self.load.roles.member_count()..self.load.roles.resident_count() {
             let (intake, clock) = (&mut self.intake, self.bench.clock);
             let connection = self.clients[client].as_mut().expect("slow clients stay");

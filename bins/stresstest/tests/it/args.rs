@@ -58,6 +58,7 @@ fn lengths_without_room_for_a_tag_are_refused() {
 #[test]
 fn times_and_rates_that_are_none_are_refused() {
     check(&["--duration", "soon"], "a time is like 10s, 500ms or 2m");
+    check(&["--duration", "0s"], "it has to be more than 0");
     check(&["--rate", "0"], "it has to be more than 0");
     check(&["--rate", "-5"], "");
     check(&["--slow", "many"], "a number of clients is needed");
