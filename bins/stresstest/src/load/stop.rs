@@ -34,7 +34,7 @@ pub(crate) enum Stop {
     #[error("{0}")]
     Unresolved(Unresolved),
     /// The server sent nobody anything for too long.
-    #[error("the server hangs: it has sent nothing to anybody for {} s, though it was sent messages", patience.as_secs())]
+    #[error("the server hangs, or drops everything: it has sent nothing to anybody for {} s, though it was sent messages", patience.as_secs())]
     Hung {
         /// For how long.
         patience: Duration,
