@@ -167,7 +167,11 @@ impl<'a> Repetition<'a> {
         }
         if let (Phase::Load, Pacing::Rate(rate)) = (self.phase, self.load.pacing) {
             let schedule = self.schedule(rate);
-            let sending = self.publishers.iter().enumerate().filter(|(_, publisher)| !publisher.has_finished);
+            // Whose socket is full has an event to wait for.
+            let is_sending = |&(index, publisher): &(usize, &Publisher)| {
+                !publisher.has_finished && self.clients[index].as_ref().is_some_and(|client| !client.has_unsent())
+            };
+            let sending = self.publishers.iter().enumerate().filter(is_sending);
             if let Some(due) = sending.map(|(index, publisher)| schedule.due(index, publisher.next)).min() {
                 watch.wake_after(Duration::from_nanos(due.saturating_sub(self.bench.clock.now())))?;
             }
