@@ -1,5 +1,6 @@
 //! What the command line asks for, from the first run to the exit code.
 
+use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -130,7 +131,7 @@ fn output(args: &Args, without: Option<&Measured>, last: &Measured) -> Result<()
         _ => {}
     }
     if !args.quiet && (io::stdout().is_terminal() || !args.is_classic()) {
-        table::print(&last.results, console::colors_enabled(), &mut io::stdout())?;
+        table::print(&last.results, may_be_coloured(), &mut io::stdout())?;
     }
     if let Some(path) = &args.json {
         json::write(path, &last.results).map_err(|source| Failure::write(path, source))?;
@@ -148,6 +149,13 @@ fn output(args: &Args, without: Option<&Measured>, last: &Measured) -> Result<()
         tell(format_args!("note: the baseline is in {}", path.display()));
     }
     Ok(())
+}
+
+/// Tells whether standard output takes colours.
+///
+/// Source: no-color.org.
+fn may_be_coloured() -> bool {
+    io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn exit_code(verdict: &Verdict) -> u8 {

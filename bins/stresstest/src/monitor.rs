@@ -34,7 +34,7 @@ impl<'a> Monitor<'a> {
     }
 
     /// Has something printed that is not to be mixed up with the progress.
-    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+    pub(crate) fn aside<T>(&mut self, print: impl FnOnce() -> T) -> T {
         self.screen.aside(print)
     }
 

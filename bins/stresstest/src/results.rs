@@ -157,6 +157,18 @@ pub(crate) enum Order {
     },
 }
 
+impl Order {
+    /// Returns which of these it is, as in JSON.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Proved { .. } => "proved",
+            Self::PartlyChecked => "partly-checked",
+            Self::Unchecked => "unchecked",
+            Self::Broken { .. } => "broken",
+        }
+    }
+}
+
 /// The server, seen from outside. Memory is in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub(crate) struct ServerSeen {
@@ -240,6 +252,20 @@ pub(crate) enum Verdict {
     Stopped { why: String },
     /// A signal ended the run; what there is, is true.
     Interrupted,
+}
+
+impl Verdict {
+    /// Returns which of these it is, as in JSON.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Inconclusive { .. } => "inconclusive",
+            Self::Failed { .. } => "failed",
+            Self::Broken { .. } => "broken",
+            Self::Stopped { .. } => "stopped",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// The version of [`Results`] that this program writes. It grows when a field goes away or changes its meaning, not for a new one.

@@ -72,9 +72,11 @@ pub(crate) fn run(
     let failure = repeat(&load, report, &mut bench, &mut monitor, &mut tally, recorder.as_mut()).err();
     recorder.map_or(Ok(()), Recorder::keep)?;
     if let Some(count) = bench.server.as_ref().map(Server::stdout_line_count).filter(|&count| count > 1) {
-        tell(format_args!(
-            "note: the server printed {count} lines on standard output, where the specification has the ready line only"
-        ));
+        monitor.aside(|| {
+            tell(format_args!(
+                "note: the server printed {count} lines on standard output, where the specification has the ready line only"
+            ));
+        });
     }
     let order = match &failure {
         Some(Failure::Broken { iteration, conviction: Conviction { class, story } }) => {

@@ -33,12 +33,12 @@ fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
         column("publishers", load.publishers),
         column("subscribers", load.subscribers),
         column("window", shown(load.window)),
-        column("rate", shown(load.rate)),
-        column("size_min", load.size[0]),
-        column("size_max", load.size[1]),
+        column("rate_per_s", shown(load.rate)),
+        column("size_min_bytes", load.size[0]),
+        column("size_max_bytes", load.size[1]),
         column("stalled", load.stalled),
         column("slow", load.slow),
-        column("churn", load.churn),
+        column("churn_per_s", load.churn),
         column("check", &load.check),
         column("sent", counts.sent),
         column("unsent", counts.unsent),
@@ -47,18 +47,22 @@ fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
         column("deliveries_per_s", counts.deliveries_per_s),
         column("dropped", drops.dropped),
         column("drop_rate", drops.rate),
+        column("longest_drop", drops.longest_run),
         column("unresolved", drops.unresolved),
+        column("closed", counts.closed),
     ];
     let times = [
         ("delivery", latency.delivery),
+        ("delivery_raw", latency.delivery_raw),
         ("echo", latency.echo),
         ("last", latency.last),
         ("spread", latency.spread),
         ("join", latency.join),
+        ("lateness", health.lateness),
     ];
     for (name, summary) in times {
-        let values = |Summary { p50, p99, p99_9, max, .. }| [p50, p99, p99_9, max].map(Some);
-        for (quantile, value) in ["p50", "p99", "p99.9", "max"].into_iter().zip(summary.map_or([None; 4], values)) {
+        let values = |Summary { p50, p90, p99, p99_9, max, .. }| [p50, p90, p99, p99_9, max].map(Some);
+        for (quantile, value) in ["p50", "p90", "p99", "p99.9", "max"].into_iter().zip(summary.map_or([None; 5], values)) {
             columns.push(column(format!("{name}_{quantile}_us"), shown(value)));
         }
     }
@@ -68,7 +72,10 @@ fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
         column("server_rss_peak_kib", shown(server.map(|it| it.rss_peak_kib))),
         column("tester_cpu", health.cpu),
         column("tester_cpu_us_per_delivery", shown(health.cpu_us_per_delivery)),
+        column("tester_ceiling_per_s", shown(health.ceiling)),
         column("tester_is_bound", health.bound_by.is_some()),
+        column("order", results.order.word()),
+        column("verdict", results.verdict.word()),
     ]);
     columns
 }

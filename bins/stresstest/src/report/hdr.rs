@@ -11,7 +11,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use crate::file::Draft;
 
 /// Writes a line for each histogram, tagged with its name. Values are in nanoseconds; the largest of each is also told in milliseconds.
-/// All took `time`.
+/// All were recorded in the `time` until now.
 pub(crate) fn write<'a>(
     path: &Path,
     time: Duration,
@@ -20,7 +20,10 @@ pub(crate) fn write<'a>(
     let mut draft = Draft::begin(path)?;
     let mut serializer = V2DeflateSerializer::new();
     let mut builder = IntervalLogWriterBuilder::new();
-    builder.add_comment("latencies in nanoseconds").with_start_time(SystemTime::now()).with_max_value_divisor(NANOS_PER_MILLI);
+    builder
+        .add_comment("latencies in nanoseconds")
+        .with_start_time(SystemTime::now() - time)
+        .with_max_value_divisor(NANOS_PER_MILLI);
     let mut log = builder.begin_log_with(&mut draft, &mut serializer)?;
     for (name, histogram) in histograms {
         let written = log.write_histogram(histogram, Duration::ZERO, time, Tag::new(name));

@@ -61,7 +61,12 @@ mod tests {
     fn results_of_every_kind_are_as_the_schema_says_and_are_read_back() {
         for results in all_kinds() {
             let text = serde_json::to_string(&results).unwrap();
-            is_valid(&serde_json::from_str(&text).unwrap()).unwrap();
+            let value: Value = serde_json::from_str(&text).unwrap();
+            is_valid(&value).unwrap();
+            assert_eq!(
+                (value["order"]["is"].as_str(), value["verdict"]["is"].as_str()),
+                (Some(results.order.word()), Some(results.verdict.word()))
+            );
             assert_eq!(serde_json::from_str::<Results>(&text).unwrap(), results);
         }
     }
@@ -88,6 +93,9 @@ mod tests {
                 let place = format!("{place}/{name}");
                 assert!(property["description"].is_string(), "{place} has no description");
                 check(property, &place);
+            }
+            for alternative in schema["oneOf"].as_array().into_iter().flatten() {
+                check(alternative, place);
             }
             for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {
                 check(definition, name);

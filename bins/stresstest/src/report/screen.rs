@@ -14,8 +14,12 @@ use crate::report::tell;
 pub(crate) enum Screen {
     /// Nothing is shown.
     Quiet,
-    /// Lines that are redrawn, at most ten times a second.
-    Terminal(ProgressBar),
+    /// Lines that are redrawn, every [`REDRAW_INTERVAL`] at most.
+    Terminal {
+        bar: ProgressBar,
+        /// When they were last drawn, if they stand there.
+        drawn_at: Option<Instant>,
+    },
     /// A line every [`LINE_INTERVAL`].
     Lines {
         /// When the last was printed, or the run began.
@@ -32,16 +36,21 @@ impl Screen {
         if !io::stderr().is_terminal() {
             return Self::Lines { told_at: Instant::now() };
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_S));
-        bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is right"));
-        Self::Terminal(bar)
+        let bar = bar();
+        // Some terminals cannot go back to what they have shown.
+        if bar.is_hidden() { Self::Lines { told_at: Instant::now() } } else { Self::Terminal { bar, drawn_at: None } }
     }
 
     /// Shows how far it is.
     pub(crate) fn update(&mut self, iteration: u32, iterations: u32, tick: &Tick) {
         match self {
             Self::Quiet => {}
-            Self::Terminal(bar) => bar.set_message(shown(iteration, iterations, tick, "\n")),
+            Self::Terminal { bar, drawn_at } => {
+                if drawn_at.is_none_or(|drawn_at| drawn_at.elapsed() >= REDRAW_INTERVAL) {
+                    *drawn_at = Some(Instant::now());
+                    bar.set_message(shown(iteration, iterations, tick, "\n"));
+                }
+            }
             Self::Lines { told_at } => {
                 if told_at.elapsed() >= LINE_INTERVAL {
                     *told_at = Instant::now();
@@ -51,21 +60,31 @@ impl Screen {
         }
     }
 
-    /// Takes away what is redrawn while something is printed.
-    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
-        match self {
-            Self::Terminal(bar) => bar.suspend(print),
-            Self::Quiet | Self::Lines { .. } => print(),
+    /// Takes away what is redrawn, so that something is printed in its place. The next update but for a moment draws it again.
+    pub(crate) fn aside<T>(&mut self, print: impl FnOnce() -> T) -> T {
+        if let Self::Terminal { bar: drawn, drawn_at } = self
+            && drawn_at.is_some()
+        {
+            drawn.finish_and_clear();
+            (*drawn, *drawn_at) = (bar(), Some(Instant::now()));
         }
+        print()
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        if let Self::Terminal(bar) = self {
+        if let Self::Terminal { bar, .. } = self {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Makes lines that can be redrawn.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is right"));
+    bar
 }
 
 /// Returns the parts of what is shown with `separator` between them.
@@ -89,8 +108,8 @@ fn shown(iteration: u32, iterations: u32, tick: &Tick, separator: &str) -> Strin
     parts.join(separator)
 }
 
-/// How often the lines are redrawn at most. Source: what an eye can follow.
-const REDRAWS_PER_S: u8 = 10;
+/// How often the lines are redrawn at most. A judgement: what an eye can follow.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often a line is printed where nothing is redrawn. A judgement: a log of an hour has a few hundred.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);

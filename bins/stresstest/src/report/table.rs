@@ -14,7 +14,7 @@ pub(crate) fn print(results: &Results, is_coloured: bool, out: &mut impl Write) 
     table.load(&results.load)?;
     table.deliveries(results)?;
     table.order(&results.order)?;
-    table.latency(&results.latency, results.load.rate.is_some())?;
+    table.latency(&results.latency, &results.load)?;
     if let Some(server) = &results.server {
         table.server(server)?;
     }
@@ -110,7 +110,7 @@ impl<W: Write> Table<'_, W> {
         self.row("order", &text)
     }
 
-    fn latency(&mut self, latency: &Latency, has_schedule: bool) -> io::Result<()> {
+    fn latency(&mut self, latency: &Latency, load: &Load) -> io::Result<()> {
         let rows = [
             ("delivery", latency.delivery),
             ("  since really sent", latency.delivery_raw),
@@ -129,8 +129,14 @@ impl<W: Write> Table<'_, W> {
                 self.columns(name, [p50, p90, p99, p99_9, max].map(|time| Quantity::Time.show(time)))?;
             }
         }
-        if !has_schedule {
-            self.row("", "Publishers wait for their subscribers here, so a slow server is asked less. --rate does not wait.")?;
+        match (load.rate, load.window) {
+            (Some(_), _) => {}
+            (None, Some(0)) => {
+                self.row("", "Publishers fill every buffer here, and that is what these times are of. --rate has a schedule.")?;
+            }
+            (None, _) => {
+                self.row("", "Publishers wait for their subscribers here, so a slow server is asked less. --rate does not wait.")?;
+            }
         }
         writeln!(self.out)
     }
@@ -199,14 +205,25 @@ fn wrapped(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for whole in text.lines() {
         let mut line = String::new();
+        let mut width = 0;
         for word in whole.split(' ') {
-            if !line.is_empty() && line.len() + 1 + word.len() > TEXT_WIDTH {
+            if width > 0 && width + 1 + word.chars().count() > TEXT_WIDTH {
                 lines.push(std::mem::take(&mut line));
+                width = 0;
             }
-            if !line.is_empty() {
+            if width > 0 {
                 line.push(' ');
+                width += 1;
             }
-            line += word;
+            for char in word.chars() {
+                // A word that is too long for a line is broken, as a terminal would.
+                if width == TEXT_WIDTH {
+                    lines.push(std::mem::take(&mut line));
+                    width = 0;
+                }
+                line.push(char);
+                width += 1;
+            }
         }
         lines.push(line);
     }
@@ -243,6 +260,7 @@ mod tests {
     #[test]
     fn every_line_fits_a_terminal_and_names_what_it_tells() {
         let mut results = results();
+        results.load.server = "/a/long/way".repeat(30);
         results.verdict = Verdict::Failed { why: vec!["`p99>3ms` holds: delivery.p99 is 4 ms ".repeat(5)] };
         results.health.bound_by = Some("it took 99 % of a processor".to_owned());
         results.isolation = Some(Isolation::new(&results, &results));
