@@ -72,6 +72,8 @@ pub(crate) struct Visits {
     per_s: f64,
     come_count: u32,
     joined_count: u32,
+    /// Who has said hello and not had the last of it back, and when it said so.
+    waiting: Vec<(usize, Nanos)>,
     /// Who has joined, and when.
     joined: VecDeque<(usize, Nanos)>,
 }
@@ -79,7 +81,7 @@ pub(crate) struct Visits {
 impl Visits {
     /// Makes visits that begin at `start`, `per_s` a second.
     pub(crate) fn new(start: Nanos, per_s: f64) -> Self {
-        Self { start, per_s, come_count: 0, joined_count: 0, joined: VecDeque::new() }
+        Self { start, per_s, come_count: 0, joined_count: 0, waiting: Vec::new(), joined: VecDeque::new() }
     }
 
     /// Tells whether it is time for one more to come, who then does.
@@ -89,8 +91,27 @@ impl Visits {
         is_due
     }
 
+    /// Notes that a visitor has said hello.
+    pub(crate) fn said_hello(&mut self, client: usize, now: Nanos) {
+        self.waiting.push((client, now));
+    }
+
+    /// Returns a visitor whose hello message is overdue, if there is one: the server may have dropped it. It says hello again.
+    pub(crate) fn is_overdue(&mut self, now: Nanos) -> Option<usize> {
+        let waits = |(_, since): &&mut (usize, Nanos)| now.saturating_sub(*since) >= nanos(HELLO_WAIT);
+        let (client, since) = self.waiting.iter_mut().find(waits)?;
+        *since = now;
+        Some(*client)
+    }
+
+    /// Returns who waits for a hello message of its own.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = usize> {
+        self.waiting.iter().map(|(client, _)| *client)
+    }
+
     /// Notes that a visitor has joined.
     pub(crate) fn joined(&mut self, client: usize, now: Nanos) {
+        self.waiting.retain(|(waiting, _)| *waiting != client);
         self.joined_count += 1;
         self.joined.push_back((client, now));
     }
@@ -107,6 +128,9 @@ impl Visits {
         (self.come_count - self.joined_count) as usize
     }
 }
+
+/// How long a visitor waits for its hello message before it says hello again. A judgement, as for all other messages that are awaited.
+const HELLO_WAIT: Duration = Duration::from_millis(400);
 
 /// How long a visitor stays once it has joined. A judgement: long enough to be sent what everybody else is.
 pub(crate) const STAY: Duration = Duration::from_secs(1);
@@ -130,6 +154,16 @@ mod tests {
         assert_eq!(visits.leaves(7 * SECOND, STAY), Some(7));
         assert_eq!(visits.leaves(8 * SECOND, STAY), None);
         assert!(!Visits::new(0, 0.0).comes(SECOND));
+    }
+
+    #[test]
+    fn a_visitor_says_hello_again_until_it_is_heard() {
+        let mut visits = Visits::new(0, 1.0);
+        visits.said_hello(7, 0);
+        assert_eq!(visits.is_overdue(SECOND / 10), None);
+        assert_eq!((visits.is_overdue(SECOND / 2), visits.is_overdue(SECOND / 2)), (Some(7), None));
+        visits.joined(7, SECOND);
+        assert_eq!((visits.is_overdue(2 * SECOND), visits.waiting().count()), (None, 0));
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl<'a> Intake<'a> {
     fn take(&mut self, client: usize, run: Run, now: Nanos) {
         match run.kind {
             Kind::Load => self.take_load(client, run, now),
-            Kind::Hello if run.sender == client && run.before == 0 => self.joined.push(client),
+            Kind::Hello if run.sender == client && self.has_joined(client, run) => self.joined.push(client),
             Kind::Hello | Kind::Probe | Kind::Closing => {}
         }
         match self.progress.settled(client, run.sender, run.before, run.end(), now) {
@@ -76,6 +76,11 @@ impl<'a> Intake<'a> {
                 self.completed.push(run.sender);
             }
         }
+    }
+
+    /// Tells whether a client is registered with this run of its own hello messages. A visitor may leave then, so all must be back.
+    fn has_joined(&self, client: usize, run: Run) -> bool {
+        if client < self.roles.resident_count() { run.before == 0 } else { run.end() == self.proof.sends(client).count() }
     }
 
     fn take_load(&mut self, client: usize, run: Run, now: Nanos) {

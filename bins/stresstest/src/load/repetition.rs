@@ -289,6 +289,7 @@ impl<'a> Repetition<'a> {
         }
         if client >= self.load.roles.resident_count() {
             self.send(client, Kind::Hello)?;
+            self.visits.said_hello(client, self.now);
             return Ok(true);
         }
         self.progressed_at = self.now;
@@ -330,6 +331,9 @@ impl<'a> Repetition<'a> {
         }
         if self.phase == Phase::Load {
             self.read_slowly(registry)?;
+        }
+        while let Some(visitor) = self.visits.is_overdue(self.now) {
+            self.send(visitor, Kind::Hello)?;
         }
         self.check_patience()?;
         for sender in 0..self.load.roles.resident_count().min(self.clients.len()) {
@@ -387,6 +391,9 @@ impl<'a> Repetition<'a> {
             if connection.as_ref().is_some_and(|connection| !connection.is_connected()) {
                 unresolved.push(|| format!("{} is not connected", role(client)));
             }
+        }
+        for visitor in self.visits.waiting() {
+            unresolved.push(|| format!("{} did not get its last hello message back", role(visitor)));
         }
         self.intake.progress.for_each_open(self.intake.proof, |open| {
             unresolved.push(|| match open {
