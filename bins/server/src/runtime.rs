@@ -40,20 +40,23 @@ fn run_for_ever() {
 
 /// Runs tasks. Where it waits, the thread looks after sockets and timers.
 async fn run() {
+    let mut left = TICKS_MAX;
     loop {
-        EXECUTOR.tick().await;
-        let mut left = TICKS_MAX;
-        while left > 0 && EXECUTOR.try_tick() {
-            left -= 1;
-        }
         if left == 0 {
             // Tasks that always can run are not to keep the others from their sockets.
             yield_now().await;
+            left = TICKS_MAX;
+        }
+        EXECUTOR.tick().await;
+        left -= 1;
+        while left > 0 && EXECUTOR.try_tick() {
+            left -= 1;
         }
     }
 }
 
 static EXECUTOR: StaticExecutor = StaticExecutor::new();
 
-/// How many tasks run before the thread looks after sockets again. A judgement: a look costs some microseconds, and so does a task.
-const TICKS_MAX: u32 = 200;
+/// How many tasks run at most before the thread looks after sockets again. A judgement: a look costs some microseconds, as a task does that
+/// writes one message; one that writes as much as a socket takes costs a hundred times that.
+const TICKS_MAX: u32 = 64;

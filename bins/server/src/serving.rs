@@ -42,8 +42,8 @@ enum Stage {
 struct Stall {
     /// How much the client had taken when the clock was started.
     written: u64,
-    /// Whether the time is over, and the socket was tried for the last time.
-    is_over: bool,
+    /// For how many steps it has taken nothing. The socket was tried after each.
+    step_count: u32,
     sleep: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -100,7 +100,8 @@ impl Future for Serving {
     }
 }
 
-/// Is ready when the client has taken nothing for too long: with `None` the first time, for a last try, then with why it is closed.
+/// Is ready with `None` after each step of the time for which the client may take nothing, so that its socket is tried, and at the end with
+/// why it is closed. Of a client that takes a little now and then the time begins again.
 fn poll_stalled(
     session: &Session<Socket>,
     stall: &mut Option<Box<Stall>>,
@@ -112,17 +113,19 @@ fn poll_stalled(
         return Poll::Pending;
     };
     let timeout = Duration::from_secs(seconds.get().into());
+    let step = || Box::pin(task::sleep(timeout / STALL_STEPS));
     let written = session.written();
-    let stall = match stall {
-        Some(stall) if stall.written == written => stall,
-        stall => stall.insert(Box::new(Stall { written, is_over: false, sleep: Box::pin(task::sleep(timeout)) })),
-    };
-    if !stall.is_over {
-        ready!(stall.sleep.as_mut().poll(cx));
-        stall.is_over = true;
-        return Poll::Ready(None);
+    let stall = stall.get_or_insert_with(|| Box::new(Stall { written, step_count: 0, sleep: step() }));
+    if std::mem::replace(&mut stall.written, written) != written {
+        stall.step_count = 0;
     }
-    Poll::Ready(Some(Ended::Stalled(timeout)))
+    if stall.step_count == STALL_STEPS {
+        return Poll::Ready(Some(Ended::Stalled(timeout)));
+    }
+    ready!(stall.sleep.as_mut().poll(cx));
+    stall.step_count += 1;
+    stall.sleep = step();
+    Poll::Ready(None)
 }
 
 fn log(peer: SocketAddr, ended: Result<Summary, Ended>) {
@@ -132,3 +135,7 @@ fn log(peer: SocketAddr, ended: Result<Summary, Ended>) {
         Err(Ended::Session(error)) => debug!(%peer, "left: {error}"),
     }
 }
+
+/// In how many steps a client may take nothing. A judgement: a client is closed that much of the time late at most, since the system moves a
+/// few bytes to a client that does not read, long after it said that it takes no more.
+const STALL_STEPS: u32 = 8;

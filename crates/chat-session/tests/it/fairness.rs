@@ -109,4 +109,4 @@ fn a_session_waits_for_subscribers_that_could_be_written_to() {
 }
 
 /// How much a session reads in one turn, in bytes, as the crate's documentation has it.
-const TURN_LEN: usize = 256 * 1024;
+const TURN_LEN: usize = 128 * 1024;
