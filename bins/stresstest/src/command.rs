@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::args::{Args, Target};
@@ -40,10 +41,14 @@ fn measure_and_judge(args: &Args) -> Result<Verdict, Failure> {
     last.results.isolation = without.as_ref().map(|without| Isolation::new(&without.results, &last.results));
     last.results.health.bound_by = bound_by(&last.results);
     last.results.verdict = verdict(args, baseline.as_ref(), &last);
-    match output(args, without.as_ref(), &last) {
+    match print(args, &last) {
         // Whoever read standard output has had enough, which changes nothing.
         Err(failure) if failure.is_closed_pipe() => {}
-        written => written?,
+        Err(failure) => outweigh(&mut last.results.verdict, &failure),
+        Ok(()) => {}
+    }
+    for failure in write_files(args, without.as_ref(), &last) {
+        outweigh(&mut last.results.verdict, &failure);
     }
     Ok(last.results.verdict)
 }
@@ -117,8 +122,8 @@ fn verdict(args: &Args, baseline: Option<&Baseline>, measured: &Measured) -> Ver
     }
 }
 
-/// Prints and writes what was asked for.
-fn output(args: &Args, without: Option<&Measured>, last: &Measured) -> Result<(), Failure> {
+/// Prints what there is to say.
+fn print(args: &Args, last: &Measured) -> Result<(), Failure> {
     if let Some(failure) = last.failure.as_ref().filter(|failure| !failure.is_closed_pipe()) {
         tell(format_args!("error: {failure}"));
         if failure.depends_on_seed() {
@@ -133,22 +138,41 @@ fn output(args: &Args, without: Option<&Measured>, last: &Measured) -> Result<()
     if !args.quiet && (io::stdout().is_terminal() || !args.is_classic()) {
         table::print(&last.results, may_be_coloured(), &mut io::stdout())?;
     }
+    Ok(())
+}
+
+/// Writes all files that were asked for, each whatever becomes of the others, and returns what went wrong.
+fn write_files(args: &Args, without: Option<&Measured>, last: &Measured) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let mut note = |path: &Path, written: io::Result<()>| failures.extend(written.err().map(|source| Failure::write(path, source)));
     if let Some(path) = &args.json {
-        json::write(path, &last.results).map_err(|source| Failure::write(path, source))?;
+        note(path, json::write(path, &last.results));
     }
     if let Some(path) = &args.csv {
         let rows = without.map(|without| ("without", &without.results)).into_iter().chain([("run", &last.results)]);
-        csv::write(path, rows).map_err(|source| Failure::write(path, source))?;
+        note(path, csv::write(path, rows));
     }
     if let Some(path) = &args.hdr {
-        hdr::write(path, Duration::from_secs_f64(last.results.counts.load_s), last.latencies.named())
-            .map_err(|source| Failure::write(path, source))?;
+        note(path, hdr::write(path, Duration::from_secs_f64(last.results.counts.load_s), last.latencies.named()));
     }
-    if let Some(name) = &args.save_baseline {
-        let path = Baseline::save(&args.baseline_dir, name, &last.results)?;
-        tell(format_args!("note: the baseline is in {}", path.display()));
+    let is_complete = !matches!(last.results.verdict, Verdict::Broken { .. } | Verdict::Stopped { .. } | Verdict::Interrupted);
+    match &args.save_baseline {
+        Some(name) if is_complete => match Baseline::save(&args.baseline_dir, name, &last.results) {
+            Ok(path) => tell(format_args!("note: the baseline is in {}", path.display())),
+            Err(error) => failures.push(error.into()),
+        },
+        Some(name) => tell(format_args!("note: no baseline {name} is kept of a run that did not come to its end")),
+        None => {}
     }
-    Ok(())
+    failures
+}
+
+/// Tells of a failure, which is the verdict unless that is worse.
+fn outweigh(verdict: &mut Verdict, failure: &Failure) {
+    tell(format_args!("error: {failure}"));
+    if !matches!(verdict, Verdict::Broken { .. } | Verdict::Stopped { .. }) {
+        *verdict = failure.verdict();
+    }
 }
 
 /// Tells whether standard output takes colours.

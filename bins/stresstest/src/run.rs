@@ -70,7 +70,14 @@ pub(crate) fn run(
     };
     let mut tally = Tally::default();
     let failure = repeat(&load, report, &mut bench, &mut monitor, &mut tally, recorder.as_mut()).err();
-    recorder.map_or(Ok(()), Recorder::keep)?;
+    // What was found outweighs that it could not be recorded.
+    let failure = match (failure, recorder.map_or(Ok(()), Recorder::keep)) {
+        (Some(failure), Err(unwritten)) => {
+            monitor.aside(|| tell(format_args!("note: {unwritten}")));
+            Some(failure)
+        }
+        (failure, kept) => failure.or(kept.err()),
+    };
     if let Some(count) = bench.server.as_ref().map(Server::stdout_line_count).filter(|&count| count > 1) {
         monitor.aside(|| {
             tell(format_args!(
@@ -129,7 +136,7 @@ fn repeat(
         bench.proof.begin(u16::try_from(iteration).expect("the arguments bound the repetitions"));
         let Ended { count, stop } = load::run(load, bench, &mut |tick| monitor.tick(tick));
         tally.add(count, &bench.proof);
-        recorder.as_mut().map_or(Ok(()), |recorder| recorder.add(&bench.proof))?;
+        recorder.iter_mut().for_each(|recorder| recorder.add(&bench.proof));
         // A broken promise outweighs whatever ended the repetition.
         let kept = bench.proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
         tally.keep(kept);
@@ -161,21 +168,26 @@ fn stopped(stop: Stop, iteration: u32, count: Count, server: Option<&mut Server>
 #[derive(Debug)]
 struct Recorder {
     path: PathBuf,
-    writer: recording::Writer<Draft>,
+    /// The first error ends the recording, and is told when it is to be kept.
+    writer: io::Result<recording::Writer<Draft>>,
 }
 
 impl Recorder {
     fn begin(path: &Path, roles: Roles) -> Result<Self, Failure> {
         let writer = Draft::begin(path).and_then(|draft| recording::Writer::begin(draft, roles));
-        Ok(Self { path: path.to_owned(), writer: writer.map_err(|source| Failure::write(path, source))? })
+        Ok(Self { path: path.to_owned(), writer: Ok(writer.map_err(|source| Failure::write(path, source))?) })
     }
 
-    fn add(&mut self, proof: &Proof) -> Result<(), Failure> {
-        self.writer.add(proof).map_err(|source| Failure::write(&self.path, source))
+    fn add(&mut self, proof: &Proof) {
+        if let Ok(writer) = &mut self.writer
+            && let Err(error) = writer.add(proof)
+        {
+            self.writer = Err(error);
+        }
     }
 
     fn keep(self) -> Result<(), Failure> {
-        let kept = self.writer.end().and_then(Draft::keep);
+        let kept = self.writer.and_then(recording::Writer::end).and_then(Draft::keep);
         kept.map_err(|source| Failure::write(&self.path, source))
     }
 }

@@ -68,6 +68,14 @@ fn a_server_that_leaves_out_the_sender_is_convicted() {
 }
 
 #[test]
+fn a_conviction_outweighs_a_file_that_cannot_be_written() {
+    for option in ["--record", "--json", "--csv"] {
+        let run = run("duplicate", &["-m", "5", "-r", "1", option, "/dev/full"]);
+        run.check(3, &["(duplicate): subscriber 0 of publisher 0 received publisher ", "cannot write /dev/full: No space left"]);
+    }
+}
+
+#[test]
 fn without_records_a_message_delivered_twice_is_convicted_all_the_same() {
     let run = run("duplicate", &["-m", "5", "-r", "1", "--check", "basic"]);
     run.check(3, &["(duplicate or reordered): subscriber 0 of publisher 0 received publisher "]);

@@ -51,6 +51,24 @@ fn a_server_that_closes_a_connection_is_told_of() {
 }
 
 #[test]
+fn files_that_cannot_be_written_are_told_of_and_the_others_are_written() {
+    let csv = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("beside-full.csv");
+    let _ = std::fs::remove_file(&csv);
+    let files = ["--record", "/dev/full", "--json", "/dev/full", "--csv", csv.to_str().unwrap()];
+    let run = run("honest", &[&["-m", "5", "-r", "1", "--window", "2"], &files[..]].concat());
+    run.check(1, &["error: cannot write /dev/full: No space left"]);
+    assert!(run.stdout.contains("\nverdict        "), "{}", run.stdout);
+    assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn no_baseline_is_kept_of_a_run_that_died() {
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-baselines");
+    run("die", &["--save-baseline", "dead", "--baseline-dir", dir.to_str().unwrap()]).check(1, &["no baseline dead is kept"]);
+    assert!(!dir.join("dead.json").exists());
+}
+
+#[test]
 fn an_address_in_use_is_the_servers_to_explain() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
