@@ -17,8 +17,8 @@ use crate::judge::threshold::Thresholds;
 use crate::load::Load;
 use crate::load::pace::Pacing;
 use crate::load::roles::Roles;
-use crate::proof::Check;
 use crate::proof::payload::{BodyLens, Payloads};
+use crate::proof::{Check, Strangers};
 use crate::results;
 use crate::server::Launch;
 
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u32).range(1..=REPETITIONS_MAX))]
     repetitions: Option<u32>,
 
-    /// Measure a server that runs already, at this address, instead of starting one
+    /// Measure a server that runs already, at this address, instead of starting one; messages that others send are passed over
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["server", "executable", "args"])]
     connect: Option<SocketAddr>,
 
@@ -280,6 +280,15 @@ impl Args {
     /// Returns the bodies that are sent.
     pub(crate) fn payloads(&self) -> Payloads {
         Payloads::new(self.seed, self.size)
+    }
+
+    /// Tells whether anybody else sends messages to the server.
+    pub(crate) fn strangers(&self, target: &Target) -> Strangers {
+        match target {
+            Target::Launch(_) => Strangers::None,
+            // The lowest bits of a seed are as random as any.
+            Target::Running(_) => Strangers::Possible { first_run: (self.seed % (1 << 16)) as u16 },
+        }
     }
 
     /// Returns who takes part.

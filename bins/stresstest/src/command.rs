@@ -83,7 +83,7 @@ fn bound_by(results: &Results) -> Option<String> {
         ));
     }
     if let (Some(lateness), Some(delivery)) = (health.lateness, results.latency.delivery)
-        && lateness.p99 > LATENESS_PART * delivery.p99
+        && lateness.p90 > LATENESS_PART * delivery.p90
     {
         return Some("it sent messages so late that this is most of their latency".to_owned());
     }
@@ -200,7 +200,8 @@ const CALIBRATION_WINDOW: NonZeroU32 = NonZeroU32::new(1000).expect("it is not z
 /// From which part of the ceiling on this program was the limit. A judgement: runs differ by some percent.
 const CEILING_PART: f64 = 0.9;
 
-/// From which part of the latency on lateness is what it tells of. A judgement.
+/// From which part of the latency on lateness is what it tells of, at the 90th percentile: rarer hiccups are told, but change no verdict.
+/// A judgement.
 const LATENESS_PART: f64 = 0.5;
 
 /// From which part of a processor on whoever runs on it has no time left. A judgement: no clock is so exact that it would ever be all.

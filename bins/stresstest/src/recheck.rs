@@ -42,7 +42,7 @@ fn recheck(file: &PathBuf, out: &mut impl Write) -> Result<(), Failure> {
     let file = File::open(file).map_err(RecordingError::Read)?;
     let mut recording = Reader::begin(BufReader::with_capacity(BUF_LEN, file))?;
     while let Some(proof) = recording.next()? {
-        let iteration = proof.run();
+        let iteration = proof.iteration();
         proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
         let (deliveries, messages) = (proof.recorded_count(), proof.message_count());
         writeln!(out, "iteration {iteration}: one order of {messages} messages explains all of {deliveries} deliveries")?;

@@ -172,7 +172,7 @@ impl Order {
 /// The server, seen from outside. Memory is in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub(crate) struct ServerSeen {
-    /// Processor time a delivery in the load, in microseconds; `None` without a delivery.
+    /// Processor time a delivery to any client that reads, in the load and its warm-up, in microseconds; `None` without a delivery.
     pub(crate) cpu_us_per_delivery: Option<f64>,
     /// How many processors it kept busy in the load, on average.
     pub(crate) cpus: f64,

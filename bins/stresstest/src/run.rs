@@ -62,7 +62,7 @@ pub(crate) fn run(
     let mut bench = Bench {
         addr,
         clock: Clock::start(),
-        proof: Proof::new(args.payloads(), load.roles, args.check),
+        proof: Proof::new(args.payloads(), load.roles, args.check, args.strangers(target)),
         latencies: Latencies::new(),
         scratch: vec![0; SCRATCH_LEN].into(),
         watch,
@@ -85,6 +85,15 @@ pub(crate) fn run(
             ));
         });
     }
+    let passed_over = bench.proof.passed_over();
+    if passed_over > 0 {
+        monitor.aside(|| {
+            tell(format_args!(
+                "note: {passed_over} messages were passed over that none of these clients had sent; if nobody else uses the server, it \
+                 made them up"
+            ));
+        });
+    }
     let order = match &failure {
         Some(Failure::Broken { iteration, conviction: Conviction { class, story } }) => {
             Order::Broken { iteration: *iteration, class: (*class).to_owned(), story: story.clone() }
@@ -98,7 +107,7 @@ pub(crate) fn run(
         drops: tally.drops(load.roles),
         latency: bench.latencies.summary(),
         order,
-        server: monitor.seen(tally.measured()),
+        server: monitor.seen(tally.read()),
         health: health(&tally, &load, &bench.latencies, &monitor),
         isolation: None,
         verdict: Verdict::Passed,
@@ -156,7 +165,7 @@ fn repeat(
 /// Tells why a repetition ended early.
 fn stopped(stop: Stop, iteration: u32, count: Count, server: Option<&mut Server>) -> Failure {
     match stop {
-        Stop::Interrupted => Failure::Interrupted { iteration, count },
+        Stop::Interrupted => Failure::Interrupted { iteration, delivered: count.own_delivered, sent: count.own_sent },
         Stop::Forgotten { .. } => {
             Failure::Broken { iteration, conviction: Conviction { class: "forgotten", story: stop.to_string() } }
         }
@@ -195,7 +204,7 @@ impl Recorder {
 /// Tells how well this process did.
 fn health(tally: &Tally, load: &Load, latencies: &Latencies, monitor: &Monitor<'_>) -> Health {
     let (cpu, time) = monitor.own_cpu();
-    let deliveries = tally.measured();
+    let deliveries = tally.read();
     Health {
         achieved: tally.achieved(load),
         missed: tally.missed(),
@@ -232,14 +241,16 @@ pub(crate) enum Failure {
     /// A signal asked to stop.
     #[error(
         "interrupted in iteration {iteration}, in which {} messages out of {} sent had been received; no order was broken",
-        count.own_delivered,
-        count.own_sent
+        delivered,
+        sent
     )]
     Interrupted {
         /// Which repetition it was.
         iteration: u32,
-        /// What it had counted.
-        count: Count,
+        /// How many deliveries there had been to publishers' own subscribers.
+        delivered: u64,
+        /// How many of them were due.
+        sent: u64,
     },
     /// There may not be that many connections.
     #[error("{needed} open files are needed, and the limit is {limit} (see `ulimit -Hn`)")]

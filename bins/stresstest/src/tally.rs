@@ -16,6 +16,8 @@ pub(crate) struct Tally {
     measured: (u64, Duration),
     /// How many messages the load tester came too late to send.
     missed: u64,
+    /// How many deliveries there were to all clients that read.
+    read: u64,
     /// How many messages were overtaken, as long as everything was proved.
     overtaken: u64,
     kept: Option<Kept>,
@@ -32,6 +34,7 @@ impl Tally {
         counts.churned += count.visited;
         counts.closed += count.closed;
         self.missed += count.missed;
+        self.read += count.read;
         self.measured.0 += count.measured;
         self.measured.1 += count.measured_time;
         self.drops.dropped += proof.lost();
@@ -62,9 +65,9 @@ impl Tally {
         self.missed
     }
 
-    /// Returns how many deliveries there were, of those that are measured.
-    pub(crate) fn measured(&self) -> u64 {
-        self.measured.0
+    /// Returns how many deliveries there were to all clients that read, slow ones and visitors too: all that processor time was spent on.
+    pub(crate) fn read(&self) -> u64 {
+        self.read
     }
 
     /// Returns what was counted.

@@ -87,8 +87,9 @@ impl<'a> Intake<'a> {
         self.loaded_at = now;
         let burst = self.proof.sends_mut(run.sender).burst_mut(run.place);
         self.latencies.arrived(client, run, burst, self.roles, now);
+        let count = u64::from(run.count);
+        self.count.read += count;
         if self.roles.receivers().contains(&client) {
-            let count = u64::from(run.count);
             self.count.delivered += count;
             self.count.delivered_bytes += run.byte_len;
             self.count.measured += if burst.times.is_measured { count } else { 0 };

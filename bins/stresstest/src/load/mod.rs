@@ -134,6 +134,8 @@ pub(crate) struct Count {
     pub(crate) delivered: u64,
     /// How many bytes these had.
     pub(crate) delivered_bytes: u64,
+    /// How many deliveries there were to all clients that read, slow ones and visitors too.
+    pub(crate) read: u64,
     /// How many of the deliveries were no warm-up.
     pub(crate) measured: u64,
     /// How long the load took, when it was completed.

@@ -218,7 +218,7 @@ mod tests {
     use crate::load::roles::Role;
     use crate::proof::payload::{BodyLens, Kind, Payloads};
     use crate::proof::sends::Times;
-    use crate::proof::{Arrival, Check};
+    use crate::proof::{Arrival, Check, Strangers};
     use chat_proto::Messages;
 
     const ROLES: Roles = Roles { publishers: 2, subscribers: 2, slow: 0, publishers_read: true };
@@ -233,7 +233,7 @@ mod tests {
 
     impl World {
         fn new() -> Self {
-            let proof = Proof::new(Payloads::new(1, BodyLens::ALL), ROLES, Check::Full);
+            let proof = Proof::new(Payloads::new(1, BodyLens::ALL), ROLES, Check::Full, Strangers::None);
             Self { progress: Progress::new(ROLES), proof, sent: vec![Vec::new(); ROLES.resident_count()] }
         }
 

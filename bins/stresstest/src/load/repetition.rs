@@ -326,6 +326,10 @@ impl<'a> Repetition<'a> {
             return Err(Stop::ServerEnded);
         }
         self.tell();
+        // Looking takes its time, so it is done before it matters and not at once.
+        if self.now.saturating_sub(self.progressed_at) >= nanos(self.load.patience / 2) && self.is_between() {
+            (self.progressed_at, self.received_at) = (self.now, self.now);
+        }
         if self.phase == Phase::Join {
             self.connect_due(registry)?;
         }
@@ -365,8 +369,11 @@ impl<'a> Repetition<'a> {
     fn check_patience(&self) -> Result<(), Stop> {
         let patience = self.load.patience;
         // Where nobody waits for single messages, all of them are progress; and who has to take a long log before its end makes some.
-        let is_in_lockstep =
-            self.phase == Phase::Join || (self.phase == Phase::Load && matches!(self.load.pacing, Pacing::Window(_)));
+        let is_in_lockstep = match (self.phase, self.load.pacing) {
+            (Phase::Join, _) => true,
+            (Phase::Load, Pacing::Window(window)) => window.get() == 1,
+            _ => false,
+        };
         let since = if is_in_lockstep { self.progressed_at } else { self.progressed_at.max(self.intake.loaded_at) };
         if self.now.saturating_sub(since) < nanos(patience) {
             return Ok(());
@@ -378,10 +385,20 @@ impl<'a> Repetition<'a> {
             let count = self.intake.proof.sends(client).count();
             return Err(Stop::Forgotten { who: self.load.roles.role(client).to_string(), count });
         }
-        if self.now.saturating_sub(self.received_at) >= nanos(patience) {
+        let are_connected = self.clients.iter().flatten().all(Client::is_connected);
+        if self.phase != Phase::Close && are_connected && self.now.saturating_sub(self.received_at) >= nanos(patience) {
             return Err(Stop::Hung { patience });
         }
         Err(Stop::Unresolved(self.unresolved()))
+    }
+
+    /// Tells whether nobody waits for anything but the next message of the schedule, or the next client that is to connect.
+    fn is_between(&self) -> bool {
+        match (self.phase, self.load.pacing) {
+            (Phase::Join, _) => self.open == self.load.roles.resident_count() - self.clients.len(),
+            (Phase::Load, Pacing::Rate(_)) => self.intake.proof.unresolved() == 0,
+            _ => false,
+        }
     }
 
     fn unresolved(&self) -> Unresolved {

@@ -30,7 +30,13 @@ pub(crate) struct Proof {
     payloads: Payloads,
     roles: Roles,
     check: Check,
+    strangers: Strangers,
+    /// The repetition's number in tags.
     run: u16,
+    /// The repetition's number for people.
+    iteration: u16,
+    /// How many messages of strangers were passed over, in all repetitions.
+    passed_over: u64,
     /// What each client sent.
     sent: Vec<Sends>,
     /// The id of the next message that anybody sends.
@@ -60,14 +66,33 @@ pub(crate) enum Check {
     Full,
 }
 
+/// Whether anybody else sends messages to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strangers {
+    /// Nobody: what nobody sent, the server made up.
+    None,
+    /// Others may, before and during the run. What none of the clients sent is passed over and counted. Tags begin at `first_run`, which
+    /// should differ from what others have.
+    Possible { first_run: u16 },
+}
+
 impl Proof {
     /// Makes room for the clients of a repetition.
-    pub(crate) fn new(payloads: Payloads, roles: Roles, check: Check) -> Self {
-        let mut proof = Self {
+    pub(crate) fn new(payloads: Payloads, roles: Roles, check: Check, strangers: Strangers) -> Self {
+        let mut proof = Self::without_clients(payloads, roles, check, strangers);
+        proof.make_room(roles.resident_count());
+        proof
+    }
+
+    fn without_clients(payloads: Payloads, roles: Roles, check: Check, strangers: Strangers) -> Self {
+        Self {
             payloads,
             roles,
             check,
+            strangers,
             run: 0,
+            iteration: 0,
+            passed_over: 0,
             sent: Vec::new(),
             next_id: 0,
             records: Vec::new(),
@@ -76,14 +101,16 @@ impl Proof {
             lost: vec![0; roles.member_count()],
             longest_loss: 0,
             strange: None,
-        };
-        proof.make_room(roles.resident_count());
-        proof
+        }
     }
 
-    /// Forgets the repetition before and begins repetition `run`.
-    pub(crate) fn begin(&mut self, run: u16) {
-        self.run = run;
+    /// Forgets the repetition before and begins repetition `iteration`.
+    pub(crate) fn begin(&mut self, iteration: u16) {
+        self.iteration = iteration;
+        self.run = match self.strangers {
+            Strangers::None => iteration,
+            Strangers::Possible { first_run } => first_run.wrapping_add(iteration),
+        };
         self.next_id = 0;
         self.sent.iter_mut().for_each(Sends::clear);
         self.records.iter_mut().for_each(Record::clear);
@@ -177,9 +204,14 @@ impl Proof {
         }
     }
 
-    /// Returns the repetition.
-    pub(crate) fn run(&self) -> u16 {
-        self.run
+    /// Returns the repetition's number.
+    pub(crate) fn iteration(&self) -> u16 {
+        self.iteration
+    }
+
+    /// Returns how many messages were passed over in all repetitions, since strangers may have sent them.
+    pub(crate) fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 
     /// Returns how many deliveries are recorded.
@@ -284,6 +316,10 @@ impl Proof {
 
     /// Notes what no server may send.
     fn strange(&mut self, client: usize, strange: Strange) -> Arrival {
+        if self.strangers != Strangers::None && strange.may_be_of_strangers() {
+            self.passed_over += 1;
+            return Arrival::Earlier;
+        }
         // What is out of order has been recorded as what it is.
         if !matches!(strange, Strange::OutOfOrder { .. }) {
             self.records[client].received_phantom();
@@ -428,7 +464,7 @@ impl Proof {
 pub(crate) enum Arrival {
     /// Messages of this repetition, as they were sent.
     Run(Run),
-    /// A message of an earlier repetition, where that is no violation.
+    /// A message of an earlier repetition or of strangers, where that is no violation.
     Earlier,
     /// A violation, whatever else happens.
     Broken,
@@ -533,6 +569,11 @@ enum Strange {
 }
 
 impl Strange {
+    /// Tells whether somebody else may have sent it.
+    fn may_be_of_strangers(self) -> bool {
+        matches!(self, Self::Untagged { .. } | Self::Unsent(_) | Self::Damaged)
+    }
+
     /// Returns the class of the violation, where there are no records to tell it from.
     fn class(self) -> &'static str {
         match self {

@@ -18,7 +18,7 @@ use chat_check::Record;
 use crate::load::roles::Roles;
 use crate::proof::payload::{BodyLens, Kind, Payloads};
 use crate::proof::sends::{Sends, Times};
-use crate::proof::{Check, Proof};
+use crate::proof::{Check, Proof, Strangers};
 
 /// Writes a recording.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl<W: Write> Writer<W> {
     /// Adds a repetition.
     pub(crate) fn add(&mut self, proof: &Proof) -> io::Result<()> {
         self.write(1)?;
-        self.write(proof.run.into())?;
+        self.write(proof.iteration.into())?;
         self.write_count(proof.sent.len())?;
         for (sends, record) in proof.sent.iter().zip(&proof.records) {
             self.write_count(sends.bursts().len())?;
@@ -95,7 +95,8 @@ impl<R: Read> Reader<R> {
             slow: slow as usize,
             publishers_read: publishers_read != 0,
         };
-        let is_sound = publishers > 0 && subscribers > 0 && publishers.max(subscribers).max(slow) <= CLIENTS_MAX;
+        let client_count = u64::from(publishers) * (1 + u64::from(subscribers)) + u64::from(slow);
+        let is_sound = publishers > 0 && subscribers > 0 && client_count <= CLIENTS_MAX.into();
         if is_sound { Ok(Self { input, roles }) } else { Err(RecordingError::Damaged) }
     }
 
@@ -110,13 +111,16 @@ impl<R: Read> Reader<R> {
         if client_count > CLIENTS_MAX || (client_count as usize) < self.roles.resident_count() {
             return Err(RecordingError::Damaged);
         }
-        let mut proof = Proof::new(Payloads::new(0, BodyLens::ALL), self.roles, Check::Full);
-        proof.begin(run);
-        proof.make_room(client_count as usize);
-        for client in 0..client_count as usize {
-            proof.sent[client] = self.read_sends()?;
-            proof.records[client] = self.read_record()?;
+        // All is read before room is made for it, so that memory is bounded by the length of the file.
+        let mut clients = Vec::new();
+        for _ in 0..client_count {
+            clients.push((self.read_sends()?, self.read_record()?));
         }
+        // A verdict needs nothing of how far whom each client is.
+        let roles = self.roles;
+        let mut proof = Proof::without_clients(Payloads::new(0, BodyLens::ALL), roles, Check::Full, Strangers::None);
+        proof.begin(run);
+        (proof.sent, proof.records) = clients.into_iter().unzip();
         proof.next_id = proof.sent.iter().flat_map(Sends::bursts).map(|burst| burst.first_id + burst.count).max().unwrap_or(0);
         if is_sound(&proof) { Ok(Some(proof)) } else { Err(RecordingError::Damaged) }
     }
@@ -170,14 +174,16 @@ impl From<io::Error> for RecordingError {
 
 /// Tells whether the records speak of the messages that were sent, each of which has an id of its own, and of no others.
 fn is_sound(proof: &Proof) -> bool {
-    let message_count: u64 = proof.sent.iter().map(|sends| u64::from(sends.count())).sum();
+    let mut bursts: Vec<_> = proof.sent.iter().flat_map(Sends::bursts).map(|burst| (burst.first_id, burst.count)).collect();
+    bursts.sort_unstable();
+    let end = bursts.iter().try_fold(0, |end, &(first_id, count)| (first_id == end).then_some(first_id + count));
     let are_sends_recorded = proof.sent.iter().zip(&proof.records).all(|(sends, record)| {
         let sent = sends.bursts().iter().flat_map(|burst| burst.first_id..burst.first_id + burst.count);
         let recorded = record.words().filter(|word| word >> ID_BITS == SENT).map(|word| word % ID_END);
         sent.eq(recorded)
     });
     let are_sent = |record: &Record| record.words().all(|word| word >> ID_BITS == PHANTOM || word % ID_END < proof.next_id);
-    message_count == u64::from(proof.next_id) && are_sends_recorded && proof.records.iter().all(are_sent)
+    end == Some(proof.next_id) && are_sends_recorded && proof.records.iter().all(are_sent)
 }
 
 fn read_words<const N: usize>(input: &mut impl Read) -> Result<[u32; N], RecordingError> {
@@ -214,7 +220,7 @@ mod tests {
 
     /// Two repetitions in which publisher 0 sent three messages; in the second, client 2 got two of them in the wrong order.
     fn record() -> Vec<u8> {
-        let mut proof = Proof::new(Payloads::new(1, BodyLens::ALL), ROLES, Check::Full);
+        let mut proof = Proof::new(Payloads::new(1, BodyLens::ALL), ROLES, Check::Full, Strangers::None);
         let mut writer = Writer::begin(Vec::new(), ROLES).unwrap();
         for run in 0..2 {
             proof.begin(run);

@@ -14,7 +14,11 @@ struct World {
 
 impl World {
     fn new(check: Check) -> Self {
-        let mut proof = Proof::new(Payloads::new(7, BodyLens::ALL), ROLES, check);
+        Self::among(check, Strangers::None)
+    }
+
+    fn among(check: Check, strangers: Strangers) -> Self {
+        let mut proof = Proof::new(Payloads::new(7, BodyLens::ALL), ROLES, check, strangers);
         proof.begin(3);
         Self { proof, sent: vec![Vec::new(); ROLES.resident_count()] }
     }
@@ -137,6 +141,25 @@ fn messages_of_the_repetition_before_are_passed_over_until_the_own_hello_is_back
         "phantom",
         "publisher 1 received a message of iteration 3, after its own hello message of this one had come back",
     );
+}
+
+#[test]
+fn messages_of_strangers_are_passed_over_where_there_may_be_some() {
+    let mut other = World::among(Check::Full, Strangers::Possible { first_run: 500 });
+    other.send(0, Kind::Load, 2, 0);
+    let mut world = World::among(Check::Full, Strangers::Possible { first_run: u16::MAX });
+    world.send(0, Kind::Load, 2, 0);
+    let own = [world.sent[0][0].clone(), b"\x05short".to_vec(), other.sent[0][0].clone(), world.sent[0][1].clone()].concat();
+    let mut bodies = Messages::split(&own).0.iter();
+    let mut arrivals = Vec::new();
+    while let Some(arrival) = world.proof.receive(2, &mut bodies) {
+        arrivals.push(matches!(arrival, Arrival::Run(_)));
+    }
+    assert_eq!(arrivals, [true, false, false, true]);
+    assert_eq!((world.proof.passed_over(), world.proof.verdict().unwrap()), (2, Kept::Proved { overtaken: 0 }));
+    // What is its own is judged as always.
+    world.receive(2, 0, &[1]);
+    world.check_broken("duplicate", "subscriber 0 of publisher 0 received publisher 0's message 1 more than once");
 }
 
 #[test]

@@ -109,6 +109,22 @@ fn a_server_that_runs_already_is_measured() {
 }
 
 #[test]
+fn others_may_use_a_server_that_runs_already() {
+    let mut running =
+        std::process::Command::new(server()).args(["honest", "127.0.0.1:0"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(running.stdout.as_mut().unwrap()), &mut ready).unwrap();
+    let addr = ready.trim_end().strip_prefix("listening on ").unwrap();
+    let start = || Running::start_command(stresstest().args(["--connect", addr, "--window", "5", "--duration", "1s"]));
+    let both = [start(), start()].map(Running::wait);
+    running.kill().unwrap();
+    running.wait().unwrap();
+    for run in &both {
+        run.check(0, &["note: ", " messages were passed over that none of these clients had sent"]);
+    }
+}
+
+#[test]
 fn a_baseline_that_is_kept_is_compared_with() {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("baselines");
     let _ = fs::remove_dir_all(&dir);

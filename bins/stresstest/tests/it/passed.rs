@@ -95,3 +95,9 @@ fn many_clients_on_one_thread_pass() {
     run.check(0, &[]);
     assert!(run.stdout.contains("successfully received 480 messages out of 480 sent (= drop rate of 0)"), "{}", run.stdout);
 }
+
+#[test]
+fn a_load_slower_than_the_patience_is_no_hang() {
+    run("honest", &["-m", "3", "-p", "1", "--rate", "0.6", "--patience", "1"]).check_passed_or_bound();
+    run("honest", &["-m", "3", "-p", "1", "-s", "2", "-r", "1", "--connect-rate", "0.6", "--patience", "1"]).check(0, &[]);
+}
