@@ -60,7 +60,7 @@ impl Write for Socket {
 }
 
 /// Length in bytes that is asked for as a socket's send buffer; the kernel takes twice that, for its bookkeeping. Measured on a client that
-/// floods ten others: with 128 KiB a batch of 256 KiB does not fit and costs a half more processor time, 512 KiB and 1 MiB gain nothing.
+/// floods ten others, with reads of 256 KiB: 128 KiB cost a half more processor time, 512 KiB and 1 MiB gain nothing.
 /// It is as much as an unprivileged program gets where `net.core.wmem_max` is what the kernel sets it to.
 const SEND_BUF_LEN: usize = 208 * 1024;
 

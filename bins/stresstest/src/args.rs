@@ -17,7 +17,7 @@ use crate::judge::threshold::Thresholds;
 use crate::load::Load;
 use crate::load::pace::Pacing;
 use crate::load::roles::Roles;
-use crate::proof::payload::{BodyLens, Payloads};
+use crate::proof::payload::{BodyLens, CLIENTS_MAX, Payloads};
 use crate::proof::{Check, Strangers};
 use crate::results;
 use crate::server::Launch;
@@ -310,7 +310,7 @@ impl Args {
     /// Tells what is wrong with numbers that are each right.
     fn problem(&self) -> Option<String> {
         let clients = u64::from(self.publishers) * (1 + u64::from(self.subscribers)) + u64::from(self.slow.count);
-        if clients > CLIENTS_MAX {
+        if clients > CLIENTS_MAX.into() {
             return Some(format!(
                 "{clients} clients are too many: publishers times (1 + subscribers) and slow ones may be up to {CLIENTS_MAX}"
             ));
@@ -445,9 +445,6 @@ const EVENTS_MAX: u64 = 1 << 29;
 
 /// How many repetitions a tag can tell apart.
 const REPETITIONS_MAX: i64 = 1 << 16;
-
-/// How many clients a tag can tell apart.
-const CLIENTS_MAX: u64 = 1 << 16;
 
 /// How many pairs of a client and a publisher there can be: what is known of each takes four bytes. A judgement: 256 MiB.
 const CELLS_MAX: u64 = 1 << 26;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::load::{Phase, Tick};
 use crate::report::screen::Screen;
 use crate::results::ServerSeen;
-use crate::server::observe::{Observer, OwnCpu};
+use crate::server::observe::{Observer, own_cpu};
 
 /// Looks at everything when a repetition says so.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Monitor<'a> {
     iterations: u32,
     phase: Phase,
     /// When the load that is under way began, and how much processor time this process had taken.
-    load_from: Option<(Instant, OwnCpu)>,
+    load_from: Option<(Instant, Duration)>,
     /// How long the loads took, and how much processor time this process took in them.
     loads: (Duration, Duration),
 }
@@ -43,7 +43,7 @@ impl<'a> Monitor<'a> {
         if tick.phase != std::mem::replace(&mut self.phase, tick.phase) {
             self.end_load();
             if tick.phase == Phase::Load {
-                self.load_from = Some((Instant::now(), OwnCpu::now()));
+                self.load_from = Some((Instant::now(), own_cpu()));
                 self.observer.iter_mut().for_each(Observer::begin_load);
             }
         }
@@ -65,7 +65,7 @@ impl<'a> Monitor<'a> {
     fn end_load(&mut self) {
         if let Some((from, cpu)) = self.load_from.take() {
             self.loads.0 += from.elapsed();
-            self.loads.1 += OwnCpu::now().since(cpu).process;
+            self.loads.1 += own_cpu().saturating_sub(cpu);
             self.observer.iter_mut().for_each(Observer::end_load);
         }
     }

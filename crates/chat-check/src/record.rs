@@ -10,8 +10,8 @@ use crate::{MESSAGE_COUNT_MAX, MessageId};
 /// receipt that precedes a send here preceded it in truth, and what [`check`](crate::check) concludes from that holds.
 ///
 /// Layout: 4 bytes an event, `| kind: 2 bits | message: 30 bits |`, from the highest bit down. The kinds are 0 for a receipt, 1 for a send,
-/// 2 for a receipt with another content, 3 for a phantom, whose message says nothing. Recording takes constant time, and allocates only when the record
-/// outgrows the longest one before the last [`clear`](Self::clear).
+/// 2 for a receipt with another content, 3 for a phantom, whose message says nothing. Recording takes constant time, and allocates only
+/// when the record outgrows the longest one before the last [`clear`](Self::clear).
 ///
 /// # Examples
 ///

@@ -4,8 +4,8 @@
 //! writes every message to the stream; it ends the connection as the specification of [chat-proto](chat_proto) says. It is for any
 //! runtime, since it needs nothing of one but to be polled; it opens no sockets, starts no tasks and knows no clock.
 //!
-//! * **Turns.** A poll stops writing once it has written 256 KiB and reading once it has read half as much, and then lets other sessions go on.
-//!   A client that floods starves neither them nor its own echo.
+//! * **Turns.** A poll stops writing once it has written 256 KiB and reading once it has read half as much, and then lets other sessions
+//!   go on. A client that floods starves neither them nor its own echo.
 //! * **A waiting session is small.** It owns no buffer: it reads into one that belongs to the thread, and keeps only the beginning of a
 //!   message whose end has not arrived (and what it read at the very moment when the hub had publishers wait, which it seldom does). It writes straight from the hub's log, and keeps only the rest of a message that the stream
 //!   cut, at most 255 bytes.

@@ -14,7 +14,7 @@ use crate::load::progress::{Audience, Open};
 use crate::load::publishing::Publisher;
 use crate::load::stop::{Stop, Unresolved};
 use crate::load::{Bench, Clock, Count, Load, Phase, Tick, nanos};
-use crate::proof::payload::Kind;
+use crate::proof::payload::{CLIENTS_MAX, Kind};
 use crate::proof::sends::Nanos;
 use crate::server::Server;
 use crate::watch::Watch;
@@ -130,9 +130,12 @@ impl<'a> Repetition<'a> {
             Phase::Load => Audience::OwnSubscribers,
             Phase::Close => Audience::Everyone,
         });
+        // Whoever is told may take some time, which is none of the phase's.
+        self.now = self.bench.clock.now();
+        self.phase_start = self.now;
+        self.tell();
         self.now = self.bench.clock.now();
         (self.phase_start, self.progressed_at, self.received_at) = (self.now, self.now, self.now);
-        self.tell();
     }
 
     /// Serves all connections until the phase is completed.
@@ -307,7 +310,7 @@ impl<'a> Repetition<'a> {
         if self.load.churn == 0.0 || self.phase == Phase::Join {
             return Ok(());
         }
-        while self.phase == Phase::Load && self.clients.len() < CLIENTS_MAX && self.visits.comes(self.now) {
+        while self.phase == Phase::Load && self.clients.len() < CLIENTS_MAX as usize && self.visits.comes(self.now) {
             self.intake.proof.make_room(self.clients.len() + 1);
             self.intake.progress.add_client();
             self.connect(registry)?;
@@ -467,9 +470,6 @@ impl Phase {
 /// How many clients are under way to be registered at a time. A judgement: half of the shortest backlog that servers commonly listen
 /// with, 128.
 const JOINING_MAX: usize = 64;
-
-/// How many clients a tag can tell apart.
-pub(crate) const CLIENTS_MAX: usize = 1 << 16;
 
 /// How often to look after what no event tells. A judgement: half the shortest time after which a sender sends a probe.
 const TICK: Duration = Duration::from_millis(50);

@@ -10,6 +10,11 @@
 //! first, and are passed over. They may not do so any more when the client's own hello message has come back: a repetition ends only
 //! when the last message of each of its senders has come out of the server, so all of them stand before that hello message, and the
 //! server has taken such a message out of its place. It counts as a phantom.
+//!
+//! # Messages of strangers
+//!
+//! A server that was not started for the run may have other clients. What none of ours sent may be theirs, so it is passed over, counted and
+//! told. What is ours is judged as always.
 
 pub(crate) mod payload;
 pub(crate) mod recording;

@@ -220,6 +220,9 @@ fn mixed(mut word: u64) -> u64 {
     word ^ word >> 31
 }
 
+/// How many clients a tag can tell apart.
+pub(crate) const CLIENTS_MAX: u32 = 1 << 16;
+
 /// Length of a tag in bytes, and so of the shortest body.
 const TAG_LEN: usize = 8;
 

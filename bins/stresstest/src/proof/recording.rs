@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use chat_check::Record;
 
 use crate::load::roles::Roles;
-use crate::proof::payload::{BodyLens, Kind, Payloads};
+use crate::proof::payload::{BodyLens, CLIENTS_MAX, Kind, Payloads};
 use crate::proof::sends::{Sends, Times};
 use crate::proof::{Check, Proof, Strangers};
 
@@ -206,9 +206,6 @@ const ID_BITS: u32 = 30;
 const ID_END: u32 = 1 << ID_BITS;
 const SENT: u32 = 1;
 const PHANTOM: u32 = 3;
-
-/// How many clients a tag can tell apart.
-const CLIENTS_MAX: u32 = 1 << 16;
 
 #[cfg(test)]
 mod tests {

@@ -169,26 +169,13 @@ struct Look {
     descriptors: u64,
 }
 
-/// The processor time that this process and the calling thread have taken since they began.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OwnCpu {
-    /// Of all threads.
-    pub(crate) process: Duration,
-    /// Of the calling thread.
-    pub(crate) thread: Duration,
+/// Returns the processor time that this process has taken until now, in all its threads.
+pub(crate) fn own_cpu() -> Duration {
+    cpu_of(ClockId::ProcessCPUTime)
 }
 
-impl OwnCpu {
-    /// Returns what was taken until now.
-    pub(crate) fn now() -> Self {
-        let time = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
-        Self { process: time(ClockId::ProcessCPUTime), thread: time(ClockId::ThreadCPUTime) }
-    }
-
-    /// Returns what was taken since `earlier`, by the same thread.
-    pub(crate) fn since(self, earlier: Self) -> Self {
-        Self { process: self.process.saturating_sub(earlier.process), thread: self.thread.saturating_sub(earlier.thread) }
-    }
+fn cpu_of(clock: ClockId) -> Duration {
+    clock_gettime(clock).try_into().unwrap_or_default()
 }
 
 /// How many processes of a group are watched. A judgement: a server with a process for each processor, and then some.
@@ -210,28 +197,28 @@ mod tests {
     }
 
     fn spin(time: Duration) {
-        let from = OwnCpu::now();
-        while OwnCpu::now().since(from).thread < time {}
+        let from = cpu_of(ClockId::ThreadCPUTime);
+        while cpu_of(ClockId::ThreadCPUTime) - from < time {}
     }
 
     #[test]
     fn this_process_is_seen_as_it_sees_itself() {
         let mut observer = Observer::new(std::process::id());
-        let before = OwnCpu::now();
+        let before = own_cpu();
         observer.begin_load();
         let load_began = Instant::now();
         // A thread that ended has worked, too.
         thread::spawn(|| spin(SPIN_TIME)).join().unwrap();
         spin(SPIN_TIME);
         observer.end_load();
-        let (own, took) = (OwnCpu::now().since(before), load_began.elapsed().as_secs_f64());
+        let (own, took) = (own_cpu() - before, load_began.elapsed().as_secs_f64());
         let files: Vec<_> = (0..100).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
         observer.sample();
         drop(files);
         let seen = observer.seen(1000).unwrap();
         let cpu = Duration::from_secs_f64(seen.cpu_us_per_delivery.unwrap() * 1000.0 / 1e6);
-        assert!(cpu > SPIN_TIME * 2 - TICKS && cpu < own.process + TICKS, "{cpu:?} of {own:?}");
-        assert!(own.thread >= SPIN_TIME && own.thread <= own.process, "{own:?}");
+        assert!(cpu > SPIN_TIME * 2 - TICKS && cpu < own + TICKS, "{cpu:?} of {own:?}");
+        assert!(own >= SPIN_TIME * 2, "{own:?}");
         assert!(seen.cpus >= cpu.as_secs_f64() / took && seen.cpus < 1000.0, "{seen:?} in {took} s");
         assert!(seen.rss_before_kib > 500 && seen.rss_after_kib > 500, "{seen:?}");
         assert!(seen.rss_peak_kib >= seen.rss_after_kib.max(seen.rss_before_kib), "{seen:?}");

@@ -1,6 +1,7 @@
 use std::fs;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -92,33 +93,31 @@ fn publishers_that_do_not_read_are_served() {
     assert_eq!(results["latency"]["echo"], Value::Null);
 }
 
-#[test]
-fn a_server_that_runs_already_is_measured() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let mut running =
-        std::process::Command::new(server()).args(["honest", &addr]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+/// Starts an honest server and calls `test` with its address.
+fn with_running_server<T>(test: impl FnOnce(&str) -> T) -> T {
+    let mut running = Command::new(server()).args(["honest", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut ready = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(running.stdout.as_mut().unwrap()), &mut ready).unwrap();
-    let run = Running::start_command(stresstest().args(["--connect", &addr, "-m", "10", "-r", "2"])).wait();
+    BufReader::new(running.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+    let result = test(ready.trim_end().strip_prefix("listening on ").unwrap());
     running.kill().unwrap();
     running.wait().unwrap();
+    result
+}
+
+#[test]
+fn a_server_that_runs_already_is_measured() {
+    let run =
+        with_running_server(|addr| Running::start_command(stresstest().args(["--connect", addr, "-m", "10", "-r", "2"])).wait());
     run.check(0, &[]);
     run.check_lines(10, 2, &[60, 60]);
 }
 
 #[test]
 fn others_may_use_a_server_that_runs_already() {
-    let mut running =
-        std::process::Command::new(server()).args(["honest", "127.0.0.1:0"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut ready = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(running.stdout.as_mut().unwrap()), &mut ready).unwrap();
-    let addr = ready.trim_end().strip_prefix("listening on ").unwrap();
-    let start = || Running::start_command(stresstest().args(["--connect", addr, "--window", "5", "--duration", "1s"]));
-    let both = [start(), start()].map(Running::wait);
-    running.kill().unwrap();
-    running.wait().unwrap();
+    let both = with_running_server(|addr| {
+        let start = || Running::start_command(stresstest().args(["--connect", addr, "--window", "5", "--duration", "1s"]));
+        [start(), start()].map(Running::wait)
+    });
     for run in &both {
         run.check(0, &["note: ", " messages were passed over that none of these clients had sent"]);
     }
