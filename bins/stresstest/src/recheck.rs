@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::proof::Conviction;
 use crate::proof::recording::{Reader, RecordingError};
+use crate::proof::story::Conviction;
 use crate::report::tell;
 use crate::{EXIT_BROKEN, EXIT_PASSED, EXIT_STOPPED};
 

@@ -19,15 +19,15 @@
 pub(crate) mod payload;
 pub(crate) mod recording;
 pub(crate) mod sends;
+pub(crate) mod story;
 
-use std::fmt;
-
-use chat_check::{MessageId, Record, Step, StepKind, Violation, check};
+use chat_check::{MessageId, Record, check};
 use chat_proto::{BODY_LEN_MAX, Bodies, MESSAGE_LEN_MAX};
 
 use crate::load::roles::{Role, Roles};
 use crate::proof::payload::{Kind, NUMBER_END, Payloads, Reading, Tag};
 use crate::proof::sends::{Sends, Times};
+use crate::proof::story::Conviction;
 
 /// What happened in a repetition. Its memory serves the next one too.
 #[derive(Debug)]
@@ -270,20 +270,6 @@ impl Proof {
         self.next_id
     }
 
-    /// Names message `number` of `client`.
-    pub(crate) fn name(&self, client: usize, number: u32) -> MessageName {
-        let sends = &self.sent[client];
-        let place = sends.find(number, 0).unwrap_or_default();
-        let kind = sends.bursts().get(place).map_or(Kind::Load, |burst| burst.kind);
-        let number = if kind == Kind::Load {
-            sends.load_before(number, place)
-        } else {
-            // A message of another kind is a burst by itself.
-            sends.bursts()[..place].iter().map(|burst| u32::from(burst.kind == kind)).sum()
-        };
-        MessageName { sender: self.roles.role(client), kind, number }
-    }
-
     /// Takes a run of messages that are what their sender sent.
     fn receive_run(&mut self, client: usize, mut run: Run) -> Arrival {
         if self.check == Check::Full {
@@ -378,90 +364,6 @@ impl Proof {
         }
         count
     }
-
-    fn conviction(&self, violation: Violation) -> Conviction {
-        let class = match &violation {
-            Violation::Corrupt { .. } => "corrupt",
-            Violation::Phantom { .. } => "phantom",
-            Violation::Duplicate { .. } => "duplicate",
-            Violation::Reordered { .. } => "reordered",
-            Violation::Contradiction { .. } => "contradiction",
-            Violation::Causal { .. } => "causal",
-            _ => "violation",
-        };
-        let named = violation.map(|message| self.name_of(message));
-        Conviction { class, story: self.story(&named) }
-    }
-
-    fn story(&self, violation: &Violation<MessageName>) -> String {
-        let role = |client: &usize| self.roles.role(*client);
-        match violation {
-            Violation::Corrupt { client, message } => {
-                format!("{} received {message} with another length or content than it was sent with", role(client))
-            }
-            Violation::Phantom { client, .. } => {
-                let strange = self
-                    .strange
-                    .map_or_else(|| "a message that nobody sent".to_owned(), |(_, strange)| self.strange_story(strange));
-                format!("{} received {strange}", role(client))
-            }
-            Violation::Duplicate { client, message } => format!("{} received {message} more than once", role(client)),
-            other if !other.story().is_empty() => self.steps_story(other.story()),
-            other => other.to_string(),
-        }
-    }
-
-    /// Tells steps that lead from a message back to itself.
-    fn steps_story(&self, steps: &[Step<MessageName>]) -> String {
-        if let [first, second] = steps {
-            let deed = match second.kind {
-                StepKind::Sent => "sent",
-                StepKind::Received => "received",
-                StepKind::ReceivedBeforeSent => return format!("{}, {}", self.step(first), self.step(second)),
-            };
-            return format!("{}, {} {deed} them the other way round", self.step(first), self.roles.role(second.client));
-        }
-        let told: Vec<String> = steps.iter().map(|step| self.step(step)).collect();
-        told.join(", ")
-    }
-
-    fn step(&self, step: &Step<MessageName>) -> String {
-        let Step { client, kind, before, after } = step;
-        let role = self.roles.role(*client);
-        match kind {
-            StepKind::Sent => format!("{role} sent its {} before its {}", before.unowned(), after.unowned()),
-            StepKind::Received => format!("{role} received {before} before {after}"),
-            StepKind::ReceivedBeforeSent => format!("{role} received {before} before it sent its {}", after.unowned()),
-        }
-    }
-
-    fn strange_story(&self, strange: Strange) -> String {
-        match strange {
-            Strange::Untagged { len } => format!("a message of {len} bytes, shorter than any that was sent"),
-            Strange::Damaged => "a message that nobody sent, or one whose first bytes are damaged".to_owned(),
-            Strange::Corrupt(tag) => {
-                format!("{} with another length or content than it was sent with", self.name(tag.client.into(), tag.number))
-            }
-            Strange::Unsent(tag) if tag.run < self.run => {
-                format!("a message of iteration {}, after its own hello message of this one had come back", tag.run)
-            }
-            Strange::Unsent(tag) => {
-                format!("a message that nobody sent: it says it is number {} of client {}", tag.number, tag.client)
-            }
-            Strange::OutOfOrder { sender, number, next } => {
-                format!("{} after {}", self.name(sender, number), self.name(sender, next - 1))
-            }
-        }
-    }
-
-    fn name_of(&self, message: MessageId) -> MessageName {
-        let found = self.sent.iter().enumerate().find_map(|(client, sends)| {
-            let (_, number) = sends.find_id(message.index())?;
-            Some((client, number))
-        });
-        let (client, number) = found.expect("only messages that were sent have ids");
-        self.name(client, number)
-    }
 }
 
 /// What arrived.
@@ -510,43 +412,6 @@ pub(crate) enum Kept {
     Partly,
     /// Nothing was checked.
     Unchecked,
-}
-
-/// A broken promise, told for people.
-#[derive(Debug, thiserror::Error)]
-#[error("the promise is broken ({class}): {story}")]
-pub(crate) struct Conviction {
-    /// The class of the violation, in one word.
-    pub(crate) class: &'static str,
-    /// Who received what.
-    pub(crate) story: String,
-}
-
-/// The name of a message, for people. Messages of each kind are counted from 0.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MessageName {
-    sender: Role,
-    kind: Kind,
-    number: u32,
-}
-
-impl MessageName {
-    /// Returns the name without the sender.
-    fn unowned(&self) -> String {
-        let kind = match self.kind {
-            Kind::Hello => "hello message",
-            Kind::Load => "message",
-            Kind::Probe => "probe message",
-            Kind::Closing => "closing message",
-        };
-        format!("{kind} {}", self.number)
-    }
-}
-
-impl fmt::Display for MessageName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}'s {}", self.sender, self.unowned())
-    }
 }
 
 /// How far a client is with the messages of one sender.

@@ -1,0 +1,148 @@
+//! What broke the promise, told for people.
+
+use std::fmt;
+
+use chat_check::{MessageId, Step, StepKind, Violation};
+
+use crate::load::roles::Role;
+use crate::proof::payload::Kind;
+use crate::proof::{Proof, Strange};
+
+/// A broken promise, told for people.
+#[derive(Debug, thiserror::Error)]
+#[error("the promise is broken ({class}): {story}")]
+pub(crate) struct Conviction {
+    /// The class of the violation, in one word.
+    pub(crate) class: &'static str,
+    /// Who received what.
+    pub(crate) story: String,
+}
+
+/// The name of a message, for people. Messages of each kind are counted from 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MessageName {
+    sender: Role,
+    kind: Kind,
+    number: u32,
+}
+
+impl MessageName {
+    /// Returns the name without the sender.
+    fn unowned(&self) -> String {
+        let kind = match self.kind {
+            Kind::Hello => "hello message",
+            Kind::Load => "message",
+            Kind::Probe => "probe message",
+            Kind::Closing => "closing message",
+        };
+        format!("{kind} {}", self.number)
+    }
+}
+
+impl fmt::Display for MessageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}'s {}", self.sender, self.unowned())
+    }
+}
+
+impl Proof {
+    /// Names message `number` of `client`.
+    pub(crate) fn name(&self, client: usize, number: u32) -> MessageName {
+        let sends = &self.sent[client];
+        let place = sends.find(number, 0).unwrap_or_default();
+        let kind = sends.bursts().get(place).map_or(Kind::Load, |burst| burst.kind);
+        let number = if kind == Kind::Load {
+            sends.load_before(number, place)
+        } else {
+            // A message of another kind is a burst by itself.
+            sends.bursts()[..place].iter().map(|burst| u32::from(burst.kind == kind)).sum()
+        };
+        MessageName { sender: self.roles.role(client), kind, number }
+    }
+
+    /// Tells a violation that `chat_check` found.
+    pub(super) fn conviction(&self, violation: Violation) -> Conviction {
+        let class = match &violation {
+            Violation::Corrupt { .. } => "corrupt",
+            Violation::Phantom { .. } => "phantom",
+            Violation::Duplicate { .. } => "duplicate",
+            Violation::Reordered { .. } => "reordered",
+            Violation::Contradiction { .. } => "contradiction",
+            Violation::Causal { .. } => "causal",
+            _ => "violation",
+        };
+        let named = violation.map(|message| self.name_of(message));
+        Conviction { class, story: self.story(&named) }
+    }
+
+    fn story(&self, violation: &Violation<MessageName>) -> String {
+        let role = |client: &usize| self.roles.role(*client);
+        match violation {
+            Violation::Corrupt { client, message } => {
+                format!("{} received {message} with another length or content than it was sent with", role(client))
+            }
+            Violation::Phantom { client, .. } => {
+                let strange = self
+                    .strange
+                    .map_or_else(|| "a message that nobody sent".to_owned(), |(_, strange)| self.strange_story(strange));
+                format!("{} received {strange}", role(client))
+            }
+            Violation::Duplicate { client, message } => format!("{} received {message} more than once", role(client)),
+            other if !other.story().is_empty() => self.steps_story(other.story()),
+            other => other.to_string(),
+        }
+    }
+
+    /// Tells steps that lead from a message back to itself.
+    fn steps_story(&self, steps: &[Step<MessageName>]) -> String {
+        if let [first, second] = steps {
+            let deed = match second.kind {
+                StepKind::Sent => "sent",
+                StepKind::Received => "received",
+                StepKind::ReceivedBeforeSent => return format!("{}, {}", self.step(first), self.step(second)),
+            };
+            return format!("{}, {} {deed} them the other way round", self.step(first), self.roles.role(second.client));
+        }
+        let told: Vec<String> = steps.iter().map(|step| self.step(step)).collect();
+        told.join(", ")
+    }
+
+    fn step(&self, step: &Step<MessageName>) -> String {
+        let Step { client, kind, before, after } = step;
+        let role = self.roles.role(*client);
+        match kind {
+            StepKind::Sent => format!("{role} sent its {} before its {}", before.unowned(), after.unowned()),
+            StepKind::Received => format!("{role} received {before} before {after}"),
+            StepKind::ReceivedBeforeSent => format!("{role} received {before} before it sent its {}", after.unowned()),
+        }
+    }
+
+    /// Tells what arrived that is no delivery of a message in its place.
+    pub(super) fn strange_story(&self, strange: Strange) -> String {
+        match strange {
+            Strange::Untagged { len } => format!("a message of {len} bytes, shorter than any that was sent"),
+            Strange::Damaged => "a message that nobody sent, or one whose first bytes are damaged".to_owned(),
+            Strange::Corrupt(tag) => {
+                format!("{} with another length or content than it was sent with", self.name(tag.client.into(), tag.number))
+            }
+            Strange::Unsent(tag) if tag.run < self.run => {
+                format!("a message of iteration {}, after its own hello message of this one had come back", tag.run)
+            }
+            Strange::Unsent(tag) => {
+                format!("a message that nobody sent: it says it is number {} of client {}", tag.number, tag.client)
+            }
+            Strange::OutOfOrder { sender, number, next } => {
+                format!("{} after {}", self.name(sender, number), self.name(sender, next - 1))
+            }
+        }
+    }
+
+    fn name_of(&self, message: MessageId) -> MessageName {
+        let found = self.sent.iter().enumerate().find_map(|(client, sends)| {
+            let (_, number) = sends.find_id(message.index())?;
+            Some((client, number))
+        });
+        let (client, number) = found.expect("only messages that were sent have ids");
+        self.name(client, number)
+    }
+}
