@@ -18,7 +18,8 @@ use crate::load::Load;
 use crate::load::pace::Pacing;
 use crate::load::roles::Roles;
 use crate::proof::payload::{BodyLens, CLIENTS_MAX, Payloads};
-use crate::proof::{Check, Strangers};
+use crate::proof::{Check, LOAD_MAX, MEMORY_MAX, Strangers, memory_len};
+use crate::quantity::Quantity;
 use crate::results;
 use crate::server::Launch;
 
@@ -246,9 +247,8 @@ impl Args {
             (None, None) => Pacing::Window(NonZeroU32::MIN),
         };
         let messages = self.messages.or(if self.duration.is_none() { Some(MESSAGES) } else { None });
-        let roles = self.roles();
         Load {
-            roles,
+            roles: self.roles(),
             pacing,
             messages,
             duration: self.duration,
@@ -257,18 +257,8 @@ impl Args {
             slow_rate: self.slow.bytes_per_s,
             churn: self.churn,
             connect_rate: self.connect_rate,
-            message_count_max: self.message_count_max(roles),
             patience: self.patience(),
         }
-    }
-
-    /// Returns how many messages can be recorded.
-    fn message_count_max(&self, roles: Roles) -> u32 {
-        let countable = chat_check::MESSAGE_COUNT_MAX / 2;
-        if self.check != Check::Full {
-            return countable;
-        }
-        u32::try_from(EVENTS_MAX / (roles.resident_count() as u64 + 1)).unwrap_or(u32::MAX).min(countable)
     }
 
     /// Returns how often all this is repeated.
@@ -326,15 +316,18 @@ impl Args {
             ));
         }
         let messages = u64::from(self.publishers) * u64::from(self.messages.unwrap_or(MESSAGES));
-        if messages > MESSAGES_MAX {
-            return Some(format!("{messages} messages are too many: publishers times messages may be up to {MESSAGES_MAX}"));
+        if messages > LOAD_MAX.into() {
+            return Some(format!("{messages} messages are too many: publishers times messages may be up to {LOAD_MAX}"));
         }
-        let recorded = u64::from(self.message_count_max(self.roles()));
-        // Every client says hello, more than once if it must.
-        if self.messages.is_some() && messages + HELLOS_MAX * clients > recorded {
+        let load = self.load();
+        let memory_len = memory_len(load.roles, self.check, messages, messages.div_ceil(load.pacing.burst_len_min().into()));
+        if self.messages.is_some() && memory_len > MEMORY_MAX {
+            let instead = if self.check == Check::Full { "--check basic, or " } else { "" };
             return Some(format!(
-                "{messages} messages to {clients} clients are more than can be recorded, which is {recorded}: take --check basic, or \
-                 fewer messages in more repetitions"
+                "{messages} messages to {clients} clients take {} to check, which is more than {}: take {instead}fewer messages in more \
+                 repetitions",
+                Quantity::Memory.show((memory_len >> 10) as f64),
+                Quantity::Memory.show((MEMORY_MAX >> 10) as f64)
             ));
         }
         None
@@ -437,20 +430,11 @@ const WINDOW_MAX: i64 = 1 << 16;
 /// The highest rate. A judgement: a message a nanosecond is beyond any machine.
 const RATE_MAX: f64 = 1e9;
 
-/// How many messages that are no load a client sends at most, as a rule. A judgement.
-const HELLOS_MAX: u64 = 16;
-
-/// How many sends and deliveries a repetition may record, of four bytes each. A judgement: 2 GiB.
-const EVENTS_MAX: u64 = 1 << 29;
-
 /// How many repetitions a tag can tell apart.
 const REPETITIONS_MAX: i64 = 1 << 16;
 
-/// How many pairs of a client and a publisher there can be: what is known of each takes four bytes. A judgement: 256 MiB.
+/// How many pairs of a client and a publisher there can be: what is known of each takes eight bytes. A judgement: 512 MiB.
 const CELLS_MAX: u64 = 1 << 26;
-
-/// How many load messages a repetition can have: half of what records can number, the rest being for hello, probe and closing messages.
-const MESSAGES_MAX: u64 = (chat_check::MESSAGE_COUNT_MAX / 2) as u64;
 
 const AFTER_HELP: &str = "\
 Each repetition prints three lines on standard output:

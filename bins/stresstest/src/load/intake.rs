@@ -92,7 +92,7 @@ impl<'a> Intake<'a> {
         if self.roles.receivers().contains(&client) {
             self.count.delivered += count;
             self.count.delivered_bytes += run.byte_len;
-            self.count.measured += if burst.times.is_measured { count } else { 0 };
+            self.count.measured += if burst.is_measured { count } else { 0 };
             if self.roles.own_subscribers(run.sender).contains(&client) {
                 self.count.own_delivered += count;
             }

@@ -40,21 +40,20 @@ impl Latencies {
     ///
     /// What all receivers have of a burst is known by its last message: the last delivery and the spread are that message's.
     pub(crate) fn arrived(&mut self, client: usize, run: Run, burst: &mut Burst, roles: Roles, now: Nanos) {
-        if !burst.times.is_measured || !roles.receivers().contains(&client) {
+        if !burst.is_measured || !roles.receivers().contains(&client) {
             return;
         }
-        let (time, count) = (now - burst.times.intended, u64::from(run.count));
+        let (time, count) = (now - burst.intended, u64::from(run.count));
         self.delivery.saturating_record_n(time, count);
-        if burst.times.intended != burst.times.sent {
-            self.delivery_raw.saturating_record_n(now - burst.times.sent, count);
+        if burst.intended != burst.sent {
+            self.delivery_raw.saturating_record_n(now - burst.sent, count);
         }
         if run.sender == client {
             self.echo.saturating_record_n(time, count);
         }
         if run.end() == burst.end() {
-            let first_arrival = *burst.first_arrival.get_or_insert(now);
-            burst.arrival_count += 1;
-            if burst.arrival_count as usize == roles.receivers().len() {
+            let (first_arrival, arrival_count) = burst.arrived(now);
+            if arrival_count as usize == roles.receivers().len() {
                 self.last.saturating_record_n(time, burst.count.into());
                 self.spread.saturating_record_n(now - first_arrival, burst.count.into());
             }

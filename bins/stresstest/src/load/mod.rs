@@ -48,8 +48,6 @@ pub(crate) struct Load {
     pub(crate) churn: f64,
     /// How many clients connect a second, if that is limited.
     pub(crate) connect_rate: Option<f64>,
-    /// How many messages all clients together may send.
-    pub(crate) message_count_max: u32,
     /// How long nothing may go on before the repetition is given up.
     pub(crate) patience: Duration,
 }

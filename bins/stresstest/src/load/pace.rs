@@ -16,6 +16,18 @@ pub(crate) enum Pacing {
     Rate(f64),
 }
 
+impl Pacing {
+    /// Returns how many messages a publisher sends at a time, at least, if there are as many left.
+    pub(crate) fn burst_len_min(self) -> u32 {
+        match self {
+            // The second half of a window waits for the first.
+            Self::Window(window) => window.get().div_ceil(2),
+            Self::Flood => FLOOD_BURST,
+            Self::Rate(_) => 1,
+        }
+    }
+}
+
 /// When each message of an open schedule is to be sent. It never shifts: who is late has less time for what follows.
 ///
 /// Publishers take turns, so that the load is as smooth as it can be.
@@ -39,6 +51,9 @@ impl Schedule {
         self.start + (place as f64 * self.gap) as Nanos
     }
 }
+
+/// How many messages a publisher that floods sends at a time. A judgement: some 64 KiB at most, so that it also reads.
+pub(crate) const FLOOD_BURST: u32 = 256;
 
 /// How late a message of a schedule may be sent. Later ones are not sent at all, and counted. A judgement: some turns of the load tester,
 /// so that it catches up with its own hiccups, and no more than a few messages of most loads.

@@ -1,7 +1,7 @@
 //! Sending: the load as the pacing has it, and all other messages.
 
 use crate::load::nanos;
-use crate::load::pace::{CATCH_UP, Pacing, Schedule};
+use crate::load::pace::{CATCH_UP, FLOOD_BURST, Pacing, Schedule};
 use crate::load::repetition::Repetition;
 use crate::load::stop::Stop;
 use crate::proof::payload::Kind;
@@ -58,7 +58,7 @@ impl Repetition<'_> {
             return 0;
         }
         let left = self.load.messages.map_or(u32::MAX, |messages| messages - self.intake.proof.sends(publisher).load_count());
-        left.min(self.load.message_count_max.saturating_sub(self.intake.proof.message_count()))
+        left.min(self.intake.proof.room())
     }
 
     /// Has a publisher wait until half a window is settled, so that it sends the other half at once. Tells whether that is so already.
@@ -171,9 +171,6 @@ impl Repetition<'_> {
     }
 
     fn load_is_full(&self) -> bool {
-        self.intake.proof.message_count() >= self.load.message_count_max
+        self.intake.proof.room() == 0
     }
 }
-
-/// How many messages a publisher that floods sends at a time. A judgement: some 64 KiB at most, so that it also reads.
-const FLOOD_BURST: u32 = 256;

@@ -26,7 +26,7 @@ use chat_proto::{BODY_LEN_MAX, Bodies, MESSAGE_LEN_MAX};
 
 use crate::load::roles::{Role, Roles};
 use crate::proof::payload::{Kind, NUMBER_END, Payloads, Reading, Tag};
-use crate::proof::sends::{Sends, Times};
+use crate::proof::sends::{BURST_LEN, Sends, Times};
 use crate::proof::story::Conviction;
 
 /// What happened in a repetition. Its memory serves the next one too.
@@ -46,6 +46,8 @@ pub(crate) struct Proof {
     sent: Vec<Sends>,
     /// The id of the next message that anybody sends.
     next_id: u32,
+    /// How many bytes all that takes, once everybody has received what was sent.
+    memory_len: u64,
     /// What each client did. Empty unless everything is checked.
     records: Vec<Record>,
     /// Which clients have had a message of their own back.
@@ -100,6 +102,7 @@ impl Proof {
             passed_over: 0,
             sent: Vec::new(),
             next_id: 0,
+            memory_len: 0,
             records: Vec::new(),
             joined: Vec::new(),
             cells: Vec::new(),
@@ -117,6 +120,7 @@ impl Proof {
             Strangers::Possible { first_run } => first_run.wrapping_add(iteration),
         };
         self.next_id = 0;
+        self.memory_len = 0;
         self.sent.iter_mut().for_each(Sends::clear);
         self.records.iter_mut().for_each(Record::clear);
         self.joined.fill(false);
@@ -140,6 +144,7 @@ impl Proof {
     pub(crate) fn send(&mut self, client: usize, kind: Kind, count: u32, times: Times, wire: &mut Vec<u8>) -> u32 {
         let first_id = self.next_id;
         self.next_id += count;
+        self.memory_len += memory_len(self.roles, self.check, count.into(), 1);
         let sends = &mut self.sent[client];
         let first = sends.count();
         debug_assert!(first + count <= NUMBER_END);
@@ -270,6 +275,14 @@ impl Proof {
         self.next_id
     }
 
+    /// Returns how many more load messages there is room for, when they are sent in one burst.
+    pub(crate) fn room(&self) -> u32 {
+        let memory = MEMORY_MAX.saturating_sub(self.memory_len + memory_len(self.roles, self.check, 0, 1));
+        let by_memory = memory.checked_div(memory_len(self.roles, self.check, 1, 0)).unwrap_or(u64::from(u32::MAX));
+        let by_id = LOAD_MAX.saturating_sub(self.next_id);
+        u32::try_from(by_memory).unwrap_or(u32::MAX).min(by_id) * u32::from(memory > 0)
+    }
+
     /// Takes a run of messages that are what their sender sent.
     fn receive_run(&mut self, client: usize, mut run: Run) -> Arrival {
         if self.check == Check::Full {
@@ -277,6 +290,9 @@ impl Proof {
             let first =
                 MessageId::new(burst.first_id + (run.first - burst.first)).expect("it is the id of a message that was sent");
             self.records[client].received_run(first, run.count);
+            if client >= self.roles.resident_count() {
+                self.memory_len += EVENT_LEN * u64::from(run.count);
+            }
         }
         self.joined[client] |= run.sender == client;
         let Some(index) = self.cell_index(client, run.sender) else { return Arrival::Run(run) };
@@ -350,17 +366,23 @@ impl Proof {
     /// somewhere. Where it lost nothing, its list is the order of all messages.
     fn overtaken(&self) -> u64 {
         let Some(record) = self.records.iter().max_by_key(|record| record.delivery_count()) else { return 0 };
-        let mut times = vec![(0, None); self.next_id as usize];
-        for burst in self.sent.iter().flat_map(Sends::bursts) {
-            let place = burst.first_id as usize;
-            times[place..place + burst.count as usize].fill((burst.times.sent, burst.first_arrival));
+        let mut senders = vec![0; self.next_id as usize];
+        for (sender, sends) in self.sent.iter().enumerate() {
+            for burst in sends.bursts() {
+                senders[burst.first_id as usize..burst.end_id() as usize].fill(u16_of(sender));
+            }
         }
+        // Each sender's messages were received in the order in which they were sent, so its bursts are passed once.
+        let mut places = vec![0; self.sent.len()];
         let mut last_sent = 0;
         let mut count = 0;
         for message in record.received_messages() {
-            let (sent, arrived) = times[message.index() as usize];
-            count += u64::from(arrived.is_some_and(|arrived| arrived < last_sent));
-            last_sent = last_sent.max(sent);
+            let sender = usize::from(senders[message.index() as usize]);
+            let (bursts, place) = (self.sent[sender].bursts(), &mut places[sender]);
+            *place += bursts[*place..].iter().take_while(|burst| burst.end_id() <= message.index()).count();
+            let burst = &bursts[*place];
+            count += u64::from(burst.first_arrival().is_some_and(|arrival| arrival < last_sent));
+            last_sent = last_sent.max(burst.sent);
         }
         count
     }
@@ -453,6 +475,26 @@ impl Strange {
         }
     }
 }
+
+/// Returns how many bytes messages take that are sent in so many bursts, once every client that stays has received them.
+pub(crate) fn memory_len(roles: Roles, check: Check, message_count: u64, burst_count: u64) -> u64 {
+    let event_count = if check == Check::Full { 1 + roles.readers().len() as u64 } else { 0 };
+    message_count * event_count * EVENT_LEN + burst_count * BURST_LEN as u64
+}
+
+/// How many bytes a repetition takes at most to tell what was sent and received. A judgement: what most machines have to spare. The check
+/// of them takes less than that again; where much was dropped, up to twice as much.
+///
+/// It decides when the load ends. What is sent after that, to find out what became of it, comes on top.
+pub(crate) const MEMORY_MAX: u64 = 2 << 30;
+
+/// How many load messages a repetition can have: half of what records can number, the rest being for hello, probe and closing messages.
+pub(crate) const LOAD_MAX: u32 = chat_check::MESSAGE_COUNT_MAX / 2;
+
+/// Length in bytes of a send or a delivery.
+///
+/// Source: [`Record`].
+const EVENT_LEN: u64 = 4;
 
 fn u16_of(client: usize) -> u16 {
     u16::try_from(client).expect("the arguments bound the clients")

@@ -121,7 +121,7 @@ impl<R: Read> Reader<R> {
         let mut proof = Proof::without_clients(Payloads::new(0, BodyLens::ALL), roles, Check::Full, Strangers::None);
         proof.begin(run);
         (proof.sent, proof.records) = clients.into_iter().unzip();
-        proof.next_id = proof.sent.iter().flat_map(Sends::bursts).map(|burst| burst.first_id + burst.count).max().unwrap_or(0);
+        proof.next_id = proof.sent.iter().flat_map(Sends::bursts).map(|burst| burst.end_id()).max().unwrap_or(0);
         if is_sound(&proof) { Ok(Some(proof)) } else { Err(RecordingError::Damaged) }
     }
 
@@ -178,7 +178,7 @@ fn is_sound(proof: &Proof) -> bool {
     bursts.sort_unstable();
     let end = bursts.iter().try_fold(0, |end, &(first_id, count)| (first_id == end).then_some(first_id + count));
     let are_sends_recorded = proof.sent.iter().zip(&proof.records).all(|(sends, record)| {
-        let sent = sends.bursts().iter().flat_map(|burst| burst.first_id..burst.first_id + burst.count);
+        let sent = sends.bursts().iter().flat_map(|burst| burst.first_id..burst.end_id());
         let recorded = record.words().filter(|word| word >> ID_BITS == SENT).map(|word| word % ID_END);
         sent.eq(recorded)
     });

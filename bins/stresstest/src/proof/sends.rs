@@ -1,5 +1,7 @@
 //! What a client has sent.
 
+use std::num::NonZero;
+
 use crate::proof::payload::Kind;
 
 /// Nanoseconds since the run began.
@@ -13,6 +15,8 @@ pub(crate) struct Sends {
 }
 
 /// Messages of one kind that were sent at the same moment.
+///
+/// There may be as many as messages, so it is [`BURST_LEN`] bytes and no more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Burst {
     /// Number of the first message.
@@ -23,12 +27,17 @@ pub(crate) struct Burst {
     pub(crate) first_id: u32,
     /// How many load messages the client had sent before.
     load_before: u32,
-    pub(crate) kind: Kind,
-    pub(crate) times: Times,
-    /// When the last message of the burst first reached a client.
-    pub(crate) first_arrival: Option<Nanos>,
     /// How many receivers the last message of the burst has reached.
-    pub(crate) arrival_count: u32,
+    arrival_count: u32,
+    pub(crate) kind: Kind,
+    /// Whether they count in what is measured, or are there to warm up.
+    pub(crate) is_measured: bool,
+    /// When they were to be sent.
+    pub(crate) intended: Nanos,
+    /// When they were sent.
+    pub(crate) sent: Nanos,
+    /// When the last message of the burst first reached a receiver. Nothing arrives in the nanosecond in which the run begins.
+    first_arrival: Option<NonZero<Nanos>>,
 }
 
 /// When messages are sent.
@@ -46,8 +55,19 @@ impl Sends {
     /// Adds a burst of `count` messages, whose ids begin at `first_id`, and returns its place.
     pub(crate) fn push(&mut self, kind: Kind, count: u32, first_id: u32, times: Times) -> usize {
         let load_before = self.load_before(self.count(), self.bursts.len().saturating_sub(1));
-        let burst = Burst { first: self.count(), count, first_id, load_before, kind, times, first_arrival: None, arrival_count: 0 };
-        self.bursts.push(burst);
+        let Times { intended, sent, is_measured } = times;
+        self.bursts.push(Burst {
+            first: self.count(),
+            count,
+            first_id,
+            load_before,
+            arrival_count: 0,
+            kind,
+            is_measured,
+            intended,
+            sent,
+            first_arrival: None,
+        });
         self.bursts.len() - 1
     }
 
@@ -100,15 +120,36 @@ impl Sends {
 }
 
 impl Burst {
+    /// Notes that the last message of the burst has reached a receiver. Returns when it reached the first, and how many it has reached.
+    pub(crate) fn arrived(&mut self, now: Nanos) -> (Nanos, u32) {
+        self.first_arrival = self.first_arrival.or(NonZero::new(now));
+        self.arrival_count += 1;
+        (self.first_arrival().unwrap_or(now), self.arrival_count)
+    }
+
+    /// Returns when the last message of the burst first reached a receiver, if it has.
+    pub(crate) fn first_arrival(&self) -> Option<Nanos> {
+        self.first_arrival.map(NonZero::get)
+    }
+
     /// Returns the number behind the last message.
     pub(crate) fn end(&self) -> u32 {
         self.first + self.count
+    }
+
+    /// Returns the id behind that of the last message.
+    pub(crate) fn end_id(&self) -> u32 {
+        self.first_id + self.count
     }
 
     fn contains(&self, number: u32) -> bool {
         (self.first..self.end()).contains(&number)
     }
 }
+
+/// Length of a burst in memory, in bytes.
+pub(crate) const BURST_LEN: usize = 48;
+const _: () = assert!(size_of::<Burst>() == BURST_LEN);
 
 #[cfg(test)]
 mod tests {

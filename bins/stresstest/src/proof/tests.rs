@@ -167,9 +167,44 @@ fn who_is_behind_a_message_sent_after_its_arrival_is_overtaken() {
     let mut world = World::new(Check::Full);
     world.send(0, Kind::Load, 1, 0);
     world.receive(2, 0, &[0]);
-    world.proof.sends_mut(0).burst_mut(0).first_arrival = Some(5);
+    world.proof.sends_mut(0).burst_mut(0).arrived(5);
     world.send(1, Kind::Load, 1, 6);
     world.receive(3, 1, &[0]);
     world.receive(3, 0, &[0]);
     assert_eq!(world.proof.verdict().unwrap(), Kept::Proved { overtaken: 1 });
+}
+
+#[test]
+fn memory_is_counted_before_it_is_taken_and_bounds_what_is_sent() {
+    for check in [Check::Basic, Check::Full] {
+        let mut world = World::new(check);
+        let visitor = ROLES.resident_count();
+        world.proof.make_room(visitor + 1);
+        let room = world.proof.room();
+        world.send(0, Kind::Load, 100, 0);
+        world.send(1, Kind::Load, 1, 0);
+        let counted = world.proof.memory_len;
+        for client in 0..=visitor {
+            world.receive(client, 0, &(0..100).collect::<Vec<_>>());
+            world.receive(client, 1, &[0]);
+        }
+        let event_count: usize = world.proof.records.iter().map(|record| record.words().len()).sum();
+        let taken = event_count as u64 * 4 + 2 * size_of::<crate::proof::sends::Burst>() as u64;
+        let visitor_len = if check == Check::Full { 101 * 4 } else { 0 };
+        assert_eq!((world.proof.memory_len, counted + visitor_len), (taken, taken));
+        assert!(world.proof.room() < room || check == Check::Basic);
+        world.proof.memory_len = MEMORY_MAX - 1000;
+        assert_eq!(world.proof.room(), if check == Check::Full { (1000 - 48) / 20 } else { LOAD_MAX - 101 });
+        world.proof.memory_len = MEMORY_MAX - 48;
+        assert_eq!(world.proof.room(), 0);
+    }
+}
+
+#[test]
+fn the_load_is_over_when_ids_are_used_up() {
+    let mut world = World::new(Check::Basic);
+    world.proof.next_id = LOAD_MAX - 3;
+    assert_eq!(world.proof.room(), 3);
+    world.send(0, Kind::Load, 3, 0);
+    assert_eq!(world.proof.room(), 0);
 }
