@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum, value_parser};
 
+use crate::file;
 use crate::judge::baseline::{Baseline, BaselineError, BaselineName, noise_from_percent};
 use crate::judge::threshold::Thresholds;
 use crate::load::Load;
@@ -198,11 +198,19 @@ impl Args {
         self.fail_on.clone().unwrap_or_default()
     }
 
-    /// Tells whether the classic lines are all that is to be printed on anything but a terminal.
+    /// Tells whether there are none but the classic options, so that the classic lines are all that is printed on anything but a terminal.
     pub(crate) fn is_classic(&self) -> bool {
         let load = self.load();
-        let is_default = self.window.is_none() && self.rate.is_none() && self.duration.is_none() && self.size == BodyLens::ALL;
-        is_default && load.stalled == 0 && load.roles.slow == 0 && load.churn == 0.0 && !self.isolation && !self.calibrate
+        let has_default_load = load.pacing == Pacing::Window(NonZeroU32::MIN)
+            && self.window.is_none()
+            && load.duration.is_none()
+            && load.warmup.is_zero()
+            && self.size == BodyLens::ALL
+            && load.roles.publishers_read
+            && load.connect_rate.is_none()
+            && !load.has_guests();
+        let is_judged = self.fail_on.is_some() || self.baseline.is_some() || self.save_baseline.is_some();
+        has_default_load && !is_judged && self.check == Check::Full && !self.calibrate
     }
 
     /// Describes the load on a server for the results.
@@ -211,8 +219,11 @@ impl Args {
             server: target.to_string(),
             publishers: self.publishers,
             subscribers: self.subscribers,
+            publishers_read: load.roles.publishers_read,
+            repetitions: self.repetitions(),
             messages: load.messages,
             duration_s: load.duration.map(|duration| duration.as_secs_f64()),
+            warmup_s: load.warmup.as_secs_f64(),
             window: match load.pacing {
                 Pacing::Window(window) => Some(window.get()),
                 Pacing::Flood => Some(0),
@@ -222,7 +233,9 @@ impl Args {
             size: self.size.bounds(),
             stalled: load.stalled,
             slow: u32::try_from(load.roles.slow).unwrap_or(u32::MAX),
+            slow_bytes_per_s: (load.roles.slow > 0).then_some(load.slow_rate),
             churn: load.churn,
+            connect_rate: load.connect_rate,
             check: self.check.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()),
             seed: self.seed,
         }
@@ -297,16 +310,46 @@ impl Args {
         Duration::from_secs(self.patience)
     }
 
-    /// Tells what is wrong with numbers that are each right.
+    /// Tells what is wrong with options that are each right.
     fn problem(&self) -> Option<String> {
+        if self.isolation && !self.load().has_guests() {
+            return Some(
+                "--isolation needs --stalled, --slow or --churn: it tells how much the others suffer from those".to_owned(),
+            );
+        }
+        if self.record.is_some() && self.check != Check::Full {
+            return Some("--record needs --check full, since only then there is something to record".to_owned());
+        }
+        self.problem_of_numbers().or_else(|| self.problem_of_files())
+    }
+
+    /// Tells what is wrong with files that can each be written.
+    fn problem_of_files(&self) -> Option<String> {
+        let baseline = self.save_baseline.as_ref();
+        if let Some(Err(error)) = baseline.map(|name| Baseline::try_save(&self.baseline_dir, name)) {
+            return Some(error.to_string());
+        }
+        let files = [
+            ("--json", self.json.clone()),
+            ("--csv", self.csv.clone()),
+            ("--hdr", self.hdr.clone()),
+            ("--record", self.record.clone()),
+            ("--save-baseline", baseline.map(|name| Baseline::path(&self.baseline_dir, name))),
+        ];
+        let files: Vec<_> = files.into_iter().filter_map(|(option, path)| path.map(|path| (option, path))).collect();
+        files.iter().enumerate().find_map(|(place, (option, path))| {
+            let (other, _) = files[..place].iter().find(|(_, other)| file::is_same_file(path, other))?;
+            Some(format!("{other} and {option} write to one file, {}: one of them would be lost", path.display()))
+        })
+    }
+
+    /// Tells what is wrong with numbers that are each right.
+    fn problem_of_numbers(&self) -> Option<String> {
         let clients = u64::from(self.publishers) * (1 + u64::from(self.subscribers)) + u64::from(self.slow.count);
         if clients > CLIENTS_MAX.into() {
             return Some(format!(
                 "{clients} clients are too many: publishers times (1 + subscribers) and slow ones may be up to {CLIENTS_MAX}"
             ));
-        }
-        if self.record.is_some() && self.check != Check::Full {
-            return Some("--record needs --check full, since only then there is something to record".to_owned());
         }
         let cells = clients * u64::from(self.publishers);
         if cells > CELLS_MAX {
@@ -346,15 +389,10 @@ impl fmt::Display for Target {
     }
 }
 
-/// Checks, before anything is started, that a file can be written.
+/// Finds out, before anything is started, whether a file can be written.
 fn parse_output(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    let is_new = !path.exists();
-    OpenOptions::new().append(true).create(true).open(&path).map_err(|error| format!("it cannot be written: {error}"))?;
-    if is_new {
-        // There is to be nothing before there is everything.
-        let _ = fs::remove_file(&path);
-    }
+    file::try_write(&path).map_err(|error| format!("it cannot be written: {error}"))?;
     Ok(path)
 }
 
@@ -399,6 +437,9 @@ fn parse_lens(text: &str) -> Result<BodyLens, String> {
 fn parse_slow(text: &str) -> Result<Slow, String> {
     let (count, rate) = text.split_once(':').unwrap_or((text, SLOW_RATE));
     let slow = count.parse().ok().zip(rate.strip_suffix("/s").unwrap_or(rate).parse().ok());
+    if let Some((_, 0)) = slow {
+        return Err("at 0 bytes a second they never read: that is --stalled".to_owned());
+    }
     slow.map(|(count, bytes_per_s)| Slow { count, bytes_per_s })
         .ok_or_else(|| "a number of clients is needed, and perhaps of bytes a second, like 3:5000".to_owned())
 }

@@ -34,7 +34,10 @@ fn measure_and_judge(args: &Args) -> Result<Verdict, Failure> {
     let ceiling = if args.calibrate { Some(ceiling(args, &mut watch)?) } else { None };
     let without = if args.isolation { Some(measure(args, args.load().without_guests(), &mut watch)?) } else { None };
     let (mut last, without) = match without {
-        Some(without) if without.failure.is_some() => (without, None),
+        Some(without) if without.failure.is_some() => {
+            tell("note: this was the run without stalled, slow and visiting clients, so there is none with them");
+            (without, None)
+        }
         without => (measure(args, args.load(), &mut watch)?, without),
     };
     last.results.health.ceiling = ceiling;
@@ -62,15 +65,16 @@ fn measure(args: &Args, load: Load, watch: &mut Watch) -> Result<Measured, Failu
 
 /// Returns how many deliveries a second this program can do here, by running the load once on the null broadcaster.
 fn ceiling(args: &Args, watch: &mut Watch) -> Result<f64, Failure> {
-    let target = Target::Launch(null::launch().map_err(Failure::Calibrate)?);
+    let target = Target::Launch(null::launch().map_err(Failure::Unfindable)?);
     let mut load = args.load().without_guests();
     if load.has_schedule() {
         // A schedule would tell no more than that it can be kept.
         load.pacing = Pacing::Window(CALIBRATION_WINDOW);
     }
     let plan = Plan { args, target: &target, load, record: None };
-    let measured = run::run(plan, &mut Report::new(io::sink(), 1), &mut Screen::new(args.quiet), watch)?;
-    measured.failure.map_or(Ok(measured.results.counts.deliveries_per_s), Err)
+    let measured = run::run(plan, &mut Report::new(io::sink(), 1), &mut Screen::new(args.quiet), watch);
+    let ceiling = measured.and_then(|measured| measured.failure.map_or(Ok(measured.results.counts.deliveries_per_s), Err));
+    ceiling.map_err(|failure| Failure::Calibrate(failure.into()))
 }
 
 /// Tells why the figures tell of this program rather than of the server, if they do.
@@ -99,6 +103,15 @@ fn bound_by(results: &Results) -> Option<String> {
     })
 }
 
+/// Tells why there are no figures, if there are none.
+fn nothing_measured(results: &Results) -> Option<String> {
+    let counts = &results.counts;
+    if counts.sent == 0 {
+        return Some("nothing was measured: no message was sent".to_owned());
+    }
+    (counts.load_s == 0.0).then(|| "nothing was measured: the load was over before the warm-up was".to_owned())
+}
+
 /// Decides what a run comes to: of all that applies, the worst.
 fn verdict(args: &Args, baseline: Option<&Baseline>, measured: &Measured) -> Verdict {
     let results = &measured.results;
@@ -115,7 +128,7 @@ fn verdict(args: &Args, baseline: Option<&Baseline>, measured: &Measured) -> Ver
         return Verdict::Failed { why };
     }
     let bound = results.health.bound_by.as_ref().map(|why| format!("generator-bound: the load tester was the limit, since {why}"));
-    match (failed, incomparable.or(bound)) {
+    match (failed, nothing_measured(results).or(incomparable).or(bound)) {
         (Some(verdict), _) => verdict,
         (None, Some(why)) => Verdict::Inconclusive { why },
         (None, None) => Verdict::Passed,
@@ -155,7 +168,7 @@ fn write_files(args: &Args, without: Option<&Measured>, last: &Measured) -> Vec<
     if let Some(path) = &args.hdr {
         note(path, hdr::write(path, Duration::from_secs_f64(last.results.counts.load_s), last.latencies.named()));
     }
-    let is_complete = !matches!(last.results.verdict, Verdict::Broken { .. } | Verdict::Stopped { .. } | Verdict::Interrupted);
+    let is_complete = last.failure.as_ref().is_none_or(Failure::is_closed_pipe) && nothing_measured(&last.results).is_none();
     match &args.save_baseline {
         Some(name) if is_complete => match Baseline::save(&args.baseline_dir, name, &last.results) {
             Ok(path) => tell(format_args!("note: the baseline is in {}", path.display())),

@@ -1,9 +1,11 @@
 //! Files that are there as a whole or not at all.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A file that is being written, beside the place where it is to be. Nothing is left of one that is dropped before it is kept.
 ///
@@ -23,11 +25,13 @@ impl Draft {
         }
         // A link stays one, and what it leads to is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is no name of a file"))?;
-        let mut temporary_name = OsString::from(".");
-        temporary_name.push(name);
-        temporary_name.push(format!(".{}", std::process::id()));
-        let temporary = path.with_file_name(temporary_name);
+        if path.file_name().is_none() || path.as_os_str().as_bytes().ends_with(b"/") {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        // The name has nothing of the file's own, which may be as long as a name can be.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let temporary = path.with_file_name(format!(".stresstest-{}-{count}", std::process::id()));
         let file = File::create(&temporary)?;
         Ok(Self::new(Some((temporary, path)), file))
     }
@@ -74,6 +78,37 @@ impl Drop for Draft {
     }
 }
 
+/// Finds out whether a file can be written at `path`, and leaves everything as it is.
+///
+/// A named pipe is not tried: to open it would wait for a reader, and to close it again would end what that reads.
+pub(crate) fn try_write(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.file_type().is_fifo() => return Ok(()),
+        // What may not be written to is not to be replaced either.
+        Ok(metadata) if metadata.is_file() => drop(OpenOptions::new().append(true).open(path)?),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    Draft::begin(path).map(drop)
+}
+
+/// Tells whether two paths lead to one file, which may not be there yet. Whatever is no file has room for all.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    let file = |path: &Path| {
+        if let Ok(metadata) = fs::metadata(path) {
+            return metadata.is_file().then(|| fs::canonicalize(path).ok()).flatten();
+        }
+        Some(fs::canonicalize(directory_of(path)).ok()?.join(path.file_name()?))
+    };
+    file(one).is_some_and(|one| file(other) == Some(one))
+}
+
+/// Returns the directory that a file is in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Length of the buffer in bytes. A judgement: some files are long.
 const BUF_LEN: usize = 1 << 20;
 
@@ -102,6 +137,35 @@ mod tests {
     fn a_file_is_there_as_a_whole_or_not_at_all() {
         assert_eq!(names_after("kept", true), ["results"]);
         assert!(names_after("dropped", false).is_empty());
+    }
+
+    #[test]
+    fn whether_a_file_can_be_written_is_found_out_and_leaves_nothing() {
+        let dir = std::env::temp_dir().join(format!("stresstest-{}-tried", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("old"), b"what was there").unwrap();
+        for name in ["new", "old", &"x".repeat(255)] {
+            try_write(&dir.join(name)).unwrap();
+        }
+        for name in ["", "missing/new", "new/", "old/", "..", &"x".repeat(256)] {
+            try_write(&dir.join(name)).unwrap_err();
+        }
+        assert_eq!(fs::read(dir.join("old")).unwrap(), b"what was there");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn paths_to_one_file_are_told_whether_it_is_there_or_not() {
+        let dir = std::env::temp_dir().join(format!("stresstest-{}-same", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("old"), b"").unwrap();
+        std::os::unix::fs::symlink("old", dir.join("link")).unwrap();
+        let is_same = |one: &str, other: &str| is_same_file(&dir.join(one), &dir.join(other));
+        assert!(is_same("old", "link") && is_same("new", "./new") && is_same("old", "old"));
+        assert!(!is_same("old", "new") && !is_same("new", "newer") && !is_same("new", "missing/new"));
+        assert!(!is_same_file(Path::new("/dev/null"), Path::new("/dev/null")));
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

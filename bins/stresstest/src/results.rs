@@ -40,10 +40,16 @@ pub(crate) struct Load {
     pub(crate) publishers: u32,
     /// The number of subscribers of each publisher.
     pub(crate) subscribers: u32,
+    /// Whether publishers read what they are sent.
+    pub(crate) publishers_read: bool,
+    /// How many repetitions were asked for.
+    pub(crate) repetitions: u32,
     /// Messages a publisher and repetition, if that was what ended a repetition.
     pub(crate) messages: Option<u32>,
     /// How long a repetition lasted at most, in seconds, if that was set.
     pub(crate) duration_s: Option<f64>,
+    /// How long publishers send in each repetition before anything is measured, in seconds.
+    pub(crate) warmup_s: f64,
     /// Messages in flight a publisher; 0 is any number. `None` when a rate was asked for.
     pub(crate) window: Option<u32>,
     /// Messages a second of all publishers, in an open schedule.
@@ -54,8 +60,12 @@ pub(crate) struct Load {
     pub(crate) stalled: u32,
     /// Clients that read slowly.
     pub(crate) slow: u32,
+    /// How many bytes a second each of these reads; `None` without them.
+    pub(crate) slow_bytes_per_s: Option<u32>,
     /// Clients that join and leave, a second.
     pub(crate) churn: f64,
+    /// How many clients connect a second, if that was limited.
+    pub(crate) connect_rate: Option<f64>,
     /// What was checked: `off`, `basic` or `full`.
     pub(crate) check: String,
     /// The seed of all bodies.

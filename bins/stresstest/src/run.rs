@@ -11,12 +11,13 @@ use crate::file::Draft;
 use crate::judge::baseline::BaselineError;
 use crate::load::client::SCRATCH_LEN;
 use crate::load::latency::Latencies;
+use crate::load::leaving::LEAVE_WAIT;
 use crate::load::roles::Roles;
 use crate::load::stop::Stop;
 use crate::load::{self, Bench, Clock, Count, Ended, Load};
 use crate::monitor::Monitor;
 use crate::proof::story::Conviction;
-use crate::proof::{Proof, recording};
+use crate::proof::{Kept, Proof, recording};
 use crate::report::screen::Screen;
 use crate::report::{Report, tell};
 use crate::results::{Health, Order, Results, VERSION, Verdict};
@@ -66,6 +67,7 @@ pub(crate) fn run(
         proof: Proof::new(args.payloads(), load.roles, args.check, args.strangers(target)),
         latencies: Latencies::new(),
         scratch: vec![0; SCRATCH_LEN].into(),
+        left_open: 0,
         watch,
         server,
     };
@@ -79,22 +81,7 @@ pub(crate) fn run(
         }
         (failure, kept) => failure.or(kept.err()),
     };
-    if let Some(count) = bench.server.as_ref().map(Server::stdout_line_count).filter(|&count| count > 1) {
-        monitor.aside(|| {
-            tell(format_args!(
-                "note: the server printed {count} lines on standard output, where the specification has the ready line only"
-            ));
-        });
-    }
-    let passed_over = bench.proof.passed_over();
-    if passed_over > 0 {
-        monitor.aside(|| {
-            tell(format_args!(
-                "note: {passed_over} messages were passed over that none of these clients had sent; if nobody else uses the server, it \
-                 made them up"
-            ));
-        });
-    }
+    monitor.aside(|| oddities(&bench).iter().for_each(tell));
     let order = match &failure {
         Some(Failure::Broken { iteration, conviction: Conviction { class, story } }) => {
             Order::Broken { iteration: *iteration, class: (*class).to_owned(), story: story.clone() }
@@ -117,6 +104,32 @@ pub(crate) fn run(
     drop(server);
     watch.guard(None);
     Ok(Measured { results, latencies, failure })
+}
+
+/// Tells what is odd and breaks no promise.
+fn oddities(bench: &Bench<'_>) -> Vec<String> {
+    let mut oddities = Vec::new();
+    if let Some(count) = bench.server.as_ref().map(Server::stdout_line_count).filter(|&count| count > 1) {
+        oddities.push(format!(
+            "note: the server printed {count} lines on standard output, where the specification has the ready line only"
+        ));
+    }
+    let passed_over = bench.proof.passed_over();
+    if passed_over > 0 {
+        oddities.push(format!(
+            "note: {passed_over} messages were passed over that none of these clients had sent; if nobody else uses the server, it made \
+             them up"
+        ));
+    }
+    if bench.left_open > 0 {
+        oddities.push(format!(
+            "note: the server left {} connections open for {} s after the clients had ended their sending side, where the \
+             specification has it close them; what it might send later was not waited for",
+            bench.left_open,
+            LEAVE_WAIT.as_secs()
+        ));
+    }
+    oddities
 }
 
 /// Starts the server, if it does not run already, and returns its address.
@@ -155,7 +168,7 @@ fn repeat(
                 .aside(|| tell("note: the load ended early, since no more deliveries can be recorded; --check basic records none"));
         }
         if let Some(stop) = stop {
-            return Err(stopped(stop, iteration, count, bench.server.as_mut()));
+            return Err(stopped(stop, iteration, count, kept, bench.server.as_mut()));
         }
         tally.complete();
         monitor.aside(|| report.completed(count))?;
@@ -164,9 +177,9 @@ fn repeat(
 }
 
 /// Tells why a repetition ended early.
-fn stopped(stop: Stop, iteration: u32, count: Count, server: Option<&mut Server>) -> Failure {
+fn stopped(stop: Stop, iteration: u32, count: Count, kept: Kept, server: Option<&mut Server>) -> Failure {
     match stop {
-        Stop::Interrupted => Failure::Interrupted { iteration, delivered: count.own_delivered, sent: count.own_sent },
+        Stop::Interrupted => Failure::Interrupted { iteration, delivered: count.own_delivered, sent: count.own_sent, kept },
         Stop::Forgotten { .. } => {
             Failure::Broken { iteration, conviction: Conviction { class: "forgotten", story: stop.to_string() } }
         }
@@ -240,11 +253,7 @@ pub(crate) enum Failure {
         stop: Stop,
     },
     /// A signal asked to stop.
-    #[error(
-        "interrupted in iteration {iteration}, in which {} messages out of {} sent had been received; no order was broken",
-        delivered,
-        sent
-    )]
+    #[error("interrupted in iteration {iteration}, in which {delivered} messages out of {sent} sent had been received{kept}")]
     Interrupted {
         /// Which repetition it was.
         iteration: u32,
@@ -252,6 +261,8 @@ pub(crate) enum Failure {
         delivered: u64,
         /// How many of them were due.
         sent: u64,
+        /// How far the promise was found to be kept until then.
+        kept: Kept,
     },
     /// There may not be that many connections.
     #[error("{needed} open files are needed, and the limit is {limit} (see `ulimit -Hn`)")]
@@ -269,7 +280,10 @@ pub(crate) enum Failure {
     Baseline(#[from] BaselineError),
     /// This program does not find itself.
     #[error("cannot find this program, to calibrate it: {0}")]
-    Calibrate(io::Error),
+    Unfindable(io::Error),
+    /// The limits of this program could not be measured, so nothing else was.
+    #[error("cannot calibrate, which is to run on the null broadcaster first: {0}")]
+    Calibrate(Box<Self>),
     /// A file of results could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -295,6 +309,7 @@ impl Failure {
         match self {
             Self::Broken { .. } => Verdict::Broken { why },
             Self::Interrupted { .. } | Self::Server(ServerError::Interrupted) => Verdict::Interrupted,
+            Self::Calibrate(failure) if failure.verdict() == Verdict::Interrupted => Verdict::Interrupted,
             Self::Stopped { stop: Stop::Unresolved(_), .. } => Verdict::Inconclusive { why },
             _ => Verdict::Stopped { why },
         }
@@ -307,7 +322,11 @@ impl Failure {
 
     /// Tells whether the bodies that were sent may have to do with it.
     pub(crate) fn depends_on_seed(&self) -> bool {
-        matches!(self, Self::Broken { .. } | Self::Stopped { .. } | Self::Server(ServerError::Died { .. }))
+        match self {
+            Self::Broken { .. } | Self::Server(ServerError::Died { .. }) => true,
+            Self::Stopped { stop, .. } => !matches!(stop, Stop::Connection { .. } | Stop::Wait(_)),
+            _ => false,
+        }
     }
 }
 

@@ -44,6 +44,10 @@ pub(crate) enum Fault {
     Duplicate,
     /// Sends the victim a message that nobody sent.
     Invent,
+    /// Sends each client a message that nobody sent, when it has ended its sending side.
+    InventLast,
+    /// Never closes a connection, though the client has ended its sending side.
+    StayOpen,
     /// Closes the connection of the victim.
     HangUp,
     /// Sends the victim everything some time after everybody else.

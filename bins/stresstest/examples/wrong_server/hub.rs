@@ -54,6 +54,11 @@ impl Hub {
 
     /// Lets a client go that sends no more.
     pub(crate) fn leave(&mut self, client: usize) {
+        match self.fault {
+            Fault::StayOpen => return,
+            Fault::InventLast => self.deliver(client, &[0xff; 20]),
+            _ => {}
+        }
         self.clients[client].outbox = None;
     }
 

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::file::{self, directory_of};
 use crate::quantity::Quantity;
 use crate::report::json;
 use crate::results::{Load, Results, Summary, VERSION};
@@ -49,6 +51,20 @@ impl Baseline {
             Ok(()) => Ok(path),
             Err(source) => Err(BaselineError::Write { path, source }),
         }
+    }
+
+    /// Finds out whether the baseline of this name can be kept in `dir`, and leaves everything as it is.
+    pub(crate) fn try_save(dir: &Path, name: &BaselineName) -> Result<(), BaselineError> {
+        let path = name.path(dir);
+        // The nearest directory that is there decides whether those below it can be made.
+        let is_there = |dir: &&Path| dir.symlink_metadata().is_ok();
+        let nearest = iter::successors(Some(dir), |&dir| Some(directory_of(dir))).find(is_there).unwrap_or(dir);
+        file::try_write(&nearest.join(path.file_name().unwrap_or_default())).map_err(|source| BaselineError::Write { path, source })
+    }
+
+    /// Returns the file that the baseline of this name is in.
+    pub(crate) fn path(dir: &Path, name: &BaselineName) -> PathBuf {
+        name.path(dir)
     }
 
     /// Tells of each figure that is worse than it was by more than `noise`, a part of what it was, in a sentence.
@@ -212,19 +228,42 @@ enum Better {
 /// Lists by what loads differ, each with its name.
 fn differing_parts(load: &Load) -> Vec<(&'static str, String)> {
     // Named one by one, so that a new field is thought of here.
-    let Load { server: _, publishers, subscribers, messages, duration_s, window, rate, size, stalled, slow, churn, check, seed: _ } =
-        load;
+    let Load {
+        server: _,
+        publishers,
+        subscribers,
+        publishers_read,
+        repetitions,
+        messages,
+        duration_s,
+        warmup_s,
+        window,
+        rate,
+        size,
+        stalled,
+        slow,
+        slow_bytes_per_s,
+        churn,
+        connect_rate,
+        check,
+        seed: _,
+    } = load;
     vec![
         ("publishers", publishers.to_string()),
         ("subscribers", subscribers.to_string()),
+        ("reading of publishers", publishers_read.to_string()),
+        ("repetitions", repetitions.to_string()),
         ("messages", or_none(messages.as_ref())),
         ("duration", or_none(duration_s.as_ref())),
+        ("warm-up", warmup_s.to_string()),
         ("window", or_none(window.as_ref())),
         ("rate", or_none(rate.as_ref())),
         ("size", format!("{}..{}", size[0], size[1])),
         ("stalled", stalled.to_string()),
         ("slow", slow.to_string()),
+        ("rate of slow clients", or_none(slow_bytes_per_s.as_ref())),
         ("churn", churn.to_string()),
+        ("connect rate", or_none(connect_rate.as_ref())),
         ("check", check.clone()),
     ]
 }
@@ -436,10 +475,14 @@ mod tests {
         now.load.seed = 4;
         assert_eq!(baseline().incomparable(&now), None);
         now.load.publishers = 4;
+        now.load.publishers_read = false;
+        now.load.warmup_s = 0.5;
         now.load.rate = None;
         now.load.size = [0, 255];
-        let told = "the baseline `main` is of another load: publishers was 2 and is 4, rate was 100000 and is none, \
-                    size was 16..64 and is 0..255";
+        now.load.slow_bytes_per_s = Some(10);
+        let told = "the baseline `main` is of another load: publishers was 2 and is 4, reading of publishers was true and is false, \
+                    warm-up was 0 and is 0.5, rate was 100000 and is none, size was 16..64 and is 0..255, \
+                    rate of slow clients was none and is 10";
         assert_eq!(baseline().incomparable(&now).as_deref(), Some(told));
     }
 

@@ -1,7 +1,7 @@
 //! One connection: nonblocking, edge-triggered, with next to no memory of its own.
 
 use std::io::{self, Read as _, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::ops::ControlFlow;
 
 use chat_proto::Messages;
@@ -79,18 +79,29 @@ impl Client {
         Ok(())
     }
 
-    /// Reads `len_max` bytes or fewer, once, and hands the messages that have arrived to `deliver`.
+    /// Reads `len_max` bytes or fewer, and hands the messages that have arrived to `deliver`, until it breaks off.
     pub(crate) fn receive_some(
         &mut self,
         scratch: &mut [u8],
         len_max: usize,
         mut deliver: impl FnMut(Messages<'_>) -> ControlFlow<()>,
     ) -> io::Result<Stream> {
-        let end = (self.unfinished.len() + len_max).min(scratch.len());
-        match self.read(&mut scratch[..end], &mut deliver)? {
-            Read::Some { .. } | Read::None => Ok(Stream::Open),
-            Read::End => Ok(Stream::Closed),
+        let mut left = len_max;
+        while left > 0 {
+            let end = (self.unfinished.len() + left).min(scratch.len());
+            left -= end - self.unfinished.len();
+            match self.read(&mut scratch[..end], &mut deliver)? {
+                Read::End => return Ok(Stream::Closed),
+                Read::Some { is_short: false, is_break: false } => {}
+                Read::Some { .. } | Read::None => break,
+            }
         }
+        Ok(Stream::Open)
+    }
+
+    /// Ends the sending side. What is owed to the client still arrives, and then the end of the stream.
+    pub(crate) fn end_sending(&mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
     }
 
     /// Hands all messages that have arrived to `deliver`, until it breaks off.

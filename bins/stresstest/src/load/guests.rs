@@ -15,10 +15,15 @@ pub(crate) struct Stalled {
 }
 
 impl Stalled {
-    /// Connects `count` of them, one after the other.
-    pub(crate) fn connect(count: u32, addr: SocketAddr, patience: Duration) -> io::Result<Self> {
-        let streams: io::Result<_> = (0..count).map(|_| TcpStream::connect_timeout(&addr, patience)).collect();
-        Ok(Self { streams: streams? })
+    /// Connects one more.
+    pub(crate) fn connect(&mut self, addr: SocketAddr, patience: Duration) -> io::Result<()> {
+        self.streams.push(TcpStream::connect_timeout(&addr, patience)?);
+        Ok(())
+    }
+
+    /// Returns how many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.streams.len()
     }
 
     /// Counts those whose connection the server has closed, by reading what they have not read.

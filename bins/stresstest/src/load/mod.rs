@@ -1,13 +1,17 @@
-//! One repetition: everybody joins, the load, the closing round.
+//! One repetition: everybody joins, the load, the closing round, everybody leaves.
 //!
-//! One thread serves all connections: `repetition` has its turns, `publishing` what is sent in them, `intake` what becomes of
-//! deliveries, `guests` the clients that are there to make it harder. When a publisher may send is the business of `pace` and `progress`.
+//! One thread serves all connections: `repetition` has its turns; in them, `joining` and `leaving` let clients come and go, `publishing`
+//! sends, `intake` takes what is delivered, `guests` makes it harder, `patience` gives up. When a publisher may send is the business of
+//! `pace` and `progress`.
 
 pub(crate) mod client;
 mod guests;
 mod intake;
+mod joining;
 pub(crate) mod latency;
+pub(crate) mod leaving;
 pub(crate) mod pace;
+mod patience;
 mod progress;
 mod publishing;
 mod repetition;
@@ -58,6 +62,11 @@ impl Load {
         matches!(self.pacing, Pacing::Rate(_))
     }
 
+    /// Tells whether there are clients that are there to make it harder.
+    pub(crate) fn has_guests(&self) -> bool {
+        self.roles.slow > 0 || self.stalled > 0 || self.churn > 0.0
+    }
+
     /// Returns the same load without the clients that are there to make it harder.
     pub(crate) fn without_guests(self) -> Self {
         Self { roles: Roles { slow: 0, ..self.roles }, stalled: 0, churn: 0.0, ..self }
@@ -88,6 +97,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) latencies: Latencies,
     /// Where connections read to.
     pub(crate) scratch: Box<[u8]>,
+    /// How many connections the server left open, in some repetition, though the clients had ended their sending side.
+    pub(crate) left_open: usize,
     pub(crate) watch: &'a mut Watch,
     /// The server, if it is a child of this process.
     pub(crate) server: Option<Server>,
@@ -113,6 +124,8 @@ pub(crate) enum Phase {
     Load,
     /// Publishers send a closing message each, and everybody waits for all of them.
     Close,
+    /// Everybody has ended its sending side, and reads to the end of the stream.
+    Leave,
 }
 
 /// What was counted in a repetition, to its end or as far as it came. Only load messages count.
@@ -144,7 +157,7 @@ pub(crate) struct Count {
     pub(crate) is_cut: bool,
     /// How many visitors came and left.
     pub(crate) visited: u64,
-    /// How many connections of stalled clients the server closed.
+    /// How many connections of stalled and slow clients the server closed.
     pub(crate) closed: u64,
 }
 

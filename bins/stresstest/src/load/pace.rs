@@ -50,6 +50,20 @@ impl Schedule {
         let place = number * self.publishers + publisher as u64;
         self.start + (place as f64 * self.gap) as Nanos
     }
+
+    /// Returns the number of the first message of a publisher that is to be sent at `time` or later.
+    pub(crate) fn first_since(&self, publisher: usize, time: Nanos) -> u64 {
+        let place = time.saturating_sub(self.start) as f64 / self.gap;
+        let mut number = (place / self.publishers as f64) as u64;
+        // A division may be off by a little, and rounds down here.
+        while number > 0 && self.due(publisher, number - 1) >= time {
+            number -= 1;
+        }
+        while self.due(publisher, number) < time {
+            number += 1;
+        }
+        number
+    }
 }
 
 /// How many messages a publisher that floods sends at a time. A judgement: some 64 KiB at most, so that it also reads.
@@ -68,6 +82,20 @@ mod tests {
         let schedule = Schedule::new(1000, 1_000_000.0, 4);
         let due: Vec<Nanos> = (0..3).flat_map(|number| (0..4).map(move |publisher| schedule.due(publisher, number))).collect();
         assert_eq!(due, (0..12).map(|place| 1000 + 1000 * place).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_first_message_since_a_moment_is_found() {
+        for rate in [0.3, 7.0, 1e6, 3.3e8, 1e9] {
+            let schedule = Schedule::new(1000, rate, 3);
+            for publisher in 0..3 {
+                for time in [0, 1, 999, 1000, 1001, 5000, 1_000_007, 77_777_777_777] {
+                    let first = schedule.first_since(publisher, time);
+                    assert!(schedule.due(publisher, first) >= time, "{rate} {publisher} {time}");
+                    assert!(first == 0 || schedule.due(publisher, first - 1) < time, "{rate} {publisher} {time}");
+                }
+            }
+        }
     }
 
     #[test]

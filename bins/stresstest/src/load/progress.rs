@@ -18,12 +18,14 @@ pub(crate) struct Progress {
     audience: Audience,
     /// There is one entry a client.
     senders: Vec<Sender>,
+    /// Clients that nobody waits for any more.
+    gone: Vec<usize>,
 }
 
 impl Progress {
     /// Makes the progress of a repetition in which nothing has happened.
     pub(crate) fn new(roles: Roles) -> Self {
-        Self { roles, audience: Audience::Sender, senders: vec![Sender::default(); roles.resident_count()] }
+        Self { roles, audience: Audience::Sender, senders: vec![Sender::default(); roles.resident_count()], gone: Vec::new() }
     }
 
     /// Decides who has to be settled before a sender goes on. Nothing may be awaited.
@@ -39,8 +41,7 @@ impl Progress {
 
     /// Has a sender wait until the audience is settled on the first `awaited` of its messages. Tells whether it is already.
     pub(crate) fn expect(&mut self, sender: usize, awaited: u32, proof: &Proof, now: Nanos) -> bool {
-        let is_open = |&client: &usize| proof.settled(client, sender).is_some_and(|settled| settled < awaited);
-        let missing = self.audience.clients(self.roles, sender).filter(is_open).count();
+        let missing = self.open_clients(sender, awaited, proof).count();
         let entry = &mut self.senders[sender];
         entry.sent = proof.sends(sender).count();
         (entry.awaited, entry.missing) = (awaited, missing);
@@ -89,6 +90,25 @@ impl Progress {
         step
     }
 
+    /// Records that a client is gone, for which nobody waits any more. Returns the senders that may go on.
+    pub(crate) fn leave(&mut self, client: usize, proof: &Proof) -> Vec<usize> {
+        let mut completed = Vec::new();
+        for sender in 0..self.senders.len() {
+            if !self.senders[sender].is_awaited {
+                continue;
+            }
+            let is_missing = self.open_clients(sender, self.senders[sender].awaited, proof).any(|open| open == client);
+            let awaited = &mut self.senders[sender];
+            awaited.missing -= usize::from(is_missing);
+            if awaited.is_complete(self.audience) {
+                awaited.is_awaited = false;
+                completed.push(sender);
+            }
+        }
+        self.gone.push(client);
+        completed
+    }
+
     /// Tells whether others have received all that a client has sent, and it not one message.
     pub(crate) fn is_forgotten(&self, client: usize, proof: &Proof) -> bool {
         let sender = &self.senders[client];
@@ -101,12 +121,16 @@ impl Progress {
             if awaited.missing == 0 {
                 visit(Open::Unseen { sender });
             }
-            for client in self.audience.clients(self.roles, sender) {
-                if proof.settled(client, sender).is_some_and(|settled| settled < awaited.awaited) {
-                    visit(Open::Unsettled { sender, number: awaited.awaited - 1, client });
-                }
+            for client in self.open_clients(sender, awaited.awaited, proof) {
+                visit(Open::Unsettled { sender, number: awaited.awaited - 1, client });
             }
         }
+    }
+
+    /// Returns the clients of the audience that are not settled on the first `awaited` messages of `sender`.
+    fn open_clients(&self, sender: usize, awaited: u32, proof: &Proof) -> impl Iterator<Item = usize> {
+        let is_open = move |client: usize| proof.settled(client, sender).is_some_and(|settled| settled < awaited);
+        self.audience.clients(self.roles, sender).filter(move |&client| is_open(client) && !self.gone.contains(&client))
     }
 }
 

@@ -105,35 +105,41 @@ impl Repetition<'_> {
     /// Sends or gives up what one publisher is to send by now.
     fn send_due_of(&mut self, publisher: usize, schedule: Schedule) -> Result<(), Stop> {
         let now = self.bench.clock.now();
-        let (load_end, measure_start) = (self.load_end(), self.measure_start());
         let messages = self.load.messages.map_or(u64::MAX, u64::from);
-        self.wire.clear();
+        let end = self.load_end().map_or(messages, |end| messages.min(schedule.first_since(publisher, end)));
         let is_full = self.client(publisher).has_unsent();
-        loop {
-            let next = self.publishers[publisher].next;
+        let given_up = self.give_up(publisher, schedule.first_since(publisher, now.saturating_sub(nanos(CATCH_UP))).min(end));
+        // With room in the socket, they could have been sent in time.
+        self.intake.count.missed += if is_full { 0 } else { given_up };
+        self.wire.clear();
+        let mut next = self.publishers[publisher].next;
+        while !is_full && next < end && self.wire.len() < WRITE_LEN && !self.load_is_full() {
             let due = schedule.due(publisher, next);
-            if next >= messages || load_end.is_some_and(|end| due >= end) || self.load_is_full() {
-                self.publishers[publisher].has_finished = true;
-                self.write(publisher)?;
-                return self.await_last(publisher);
-            }
             if due > now {
-                return self.write(publisher);
+                break;
             }
-            if now - due > nanos(CATCH_UP) {
-                self.intake.count.unsent += 1;
-                // With room in the socket, it could have been sent in time.
-                self.intake.count.missed += u64::from(!is_full);
-            } else if is_full {
-                return self.write(publisher);
-            } else {
-                let times = Times { intended: due, sent: now, is_measured: due >= measure_start };
-                self.intake.proof.send(publisher, Kind::Load, 1, times, &mut self.wire);
-                self.intake.latencies.was_late(now - due);
-                self.intake.count.sent += 1;
-            }
-            self.publishers[publisher].next += 1;
+            let times = Times { intended: due, sent: now, is_measured: due >= self.measure_start() };
+            self.intake.proof.send(publisher, Kind::Load, 1, times, &mut self.wire);
+            self.intake.latencies.was_late(now - due);
+            self.intake.count.sent += 1;
+            next += 1;
         }
+        self.publishers[publisher].next = next;
+        self.write(publisher)?;
+        if next == end || self.load_is_full() {
+            self.publishers[publisher].has_finished = true;
+            return self.await_last(publisher);
+        }
+        Ok(())
+    }
+
+    /// Gives up the messages of a publisher before number `next`, which are too late, and returns how many that are.
+    fn give_up(&mut self, publisher: usize, next: u64) -> u64 {
+        let publisher = &mut self.publishers[publisher];
+        let count = next.saturating_sub(publisher.next);
+        publisher.next += count;
+        self.intake.count.unsent += count;
+        count
     }
 
     /// Sends a message on which the audience of the phase has to be settled.
@@ -174,3 +180,6 @@ impl Repetition<'_> {
         self.intake.proof.room() == 0
     }
 }
+
+/// How many bytes of a schedule are sent in a turn, but for the rest of a message. A judgement: as much as with a flood.
+const WRITE_LEN: usize = 64 << 10;

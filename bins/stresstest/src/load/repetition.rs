@@ -1,20 +1,21 @@
 //! The turns of a repetition.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use mio::Registry;
 use mio::event::Event;
-use mio::{Registry, Token};
 
 use crate::load::client::{Client, ReadUntil, Stream};
-use crate::load::guests::{STAY, SlowReading, Stalled, Visits};
+use crate::load::guests::{SlowReading, Stalled, Visits};
 use crate::load::intake::Intake;
 use crate::load::pace::Pacing;
-use crate::load::progress::{Audience, Open};
+use crate::load::progress::Audience;
 use crate::load::publishing::Publisher;
-use crate::load::stop::{Stop, Unresolved};
+use crate::load::stop::Stop;
 use crate::load::{Bench, Clock, Count, Load, Phase, Tick, nanos};
-use crate::proof::payload::{CLIENTS_MAX, Kind};
+use crate::proof::payload::Kind;
 use crate::proof::sends::Nanos;
 use crate::server::Server;
 use crate::watch::Watch;
@@ -29,7 +30,7 @@ pub(crate) struct Repetition<'a> {
     /// The clients, by their numbers. Visitors that have left are none.
     pub(super) clients: Vec<Option<Client>>,
     /// When each began to connect.
-    connected_at: Vec<Nanos>,
+    pub(super) connected_at: Vec<Nanos>,
     pub(super) publishers: Vec<Publisher>,
     /// The publishers that may send at once, though nothing arrives.
     pub(super) ready: Vec<usize>,
@@ -39,23 +40,24 @@ pub(crate) struct Repetition<'a> {
     /// When the current turn began.
     pub(super) now: Nanos,
     /// When something last went on that somebody waits for.
-    progressed_at: Nanos,
+    pub(super) progressed_at: Nanos,
     /// When anything last arrived.
-    received_at: Nanos,
+    pub(super) received_at: Nanos,
     /// When to look after what no event tells.
     tick_at: Nanos,
     pub(super) phase_start: Nanos,
     took: Duration,
-    stalled: Stalled,
+    pub(super) stalled: Stalled,
     slow: SlowReading,
-    visits: Visits,
+    pub(super) visits: Visits,
 }
 
 /// What a repetition borrows, but for what it waits with.
 pub(super) struct Shared<'a> {
-    addr: std::net::SocketAddr,
+    pub(super) addr: SocketAddr,
     pub(super) clock: Clock,
     scratch: &'a mut [u8],
+    pub(super) left_open: &'a mut usize,
     on_tick: &'a mut dyn FnMut(Tick),
 }
 
@@ -66,10 +68,10 @@ impl<'a> Repetition<'a> {
         on_tick: &'a mut dyn FnMut(Tick),
     ) -> (Self, &'a mut Watch, &'a mut Option<Server>) {
         let now = bench.clock.now();
-        let Bench { addr, clock, proof, latencies, scratch, watch, server } = bench;
+        let Bench { addr, clock, proof, latencies, scratch, left_open, watch, server } = bench;
         let repetition = Self {
             load,
-            bench: Shared { addr: *addr, clock: *clock, scratch, on_tick },
+            bench: Shared { addr: *addr, clock: *clock, scratch, left_open, on_tick },
             phase: Phase::Join,
             open: 0,
             clients: Vec::with_capacity(load.roles.resident_count()),
@@ -92,11 +94,9 @@ impl<'a> Repetition<'a> {
     }
 
     pub(crate) fn run(&mut self, watch: &mut Watch, server: &mut Option<Server>) -> Result<(), Stop> {
-        self.begin(Phase::Join, self.load.roles.resident_count());
+        self.begin(Phase::Join, self.load.roles.resident_count() + self.load.stalled as usize);
         self.connect_due(watch.registry())?;
         self.drive(watch, server)?;
-        let stalled = Stalled::connect(self.load.stalled, self.bench.addr, self.load.patience);
-        self.stalled = stalled.map_err(|source| Stop::Connection { who: "a client that is to stall".to_owned(), source })?;
 
         self.begin(Phase::Load, self.load.roles.publishers);
         self.slow = SlowReading::new(self.load.slow_rate, self.now);
@@ -108,27 +108,28 @@ impl<'a> Repetition<'a> {
         }
         self.drive(watch, server)?;
         self.took = Duration::from_nanos(self.bench.clock.now() - self.phase_start);
-        self.intake.count.closed = self.stalled.closed_count(self.bench.scratch);
+        self.intake.count.closed += self.stalled.closed_count(self.bench.scratch);
 
         self.begin(Phase::Close, self.load.roles.publishers + self.visits.pending_count());
-        for slow in self.load.roles.member_count()..self.load.roles.resident_count() {
-            let rearmed = self.client(slow).rearm(watch.registry());
+        for slow in self.load.roles.slow_clients() {
+            let rearmed = self.clients[slow].as_mut().map_or(Ok(()), |client| client.rearm(watch.registry()));
             rearmed.map_err(|source| self.connection(slow, source))?;
         }
         for publisher in 0..self.load.roles.publishers {
             self.send_awaited(publisher, Kind::Closing)?;
         }
-        self.drive(watch, server)
+        self.drive(watch, server)?;
+        self.leave(watch, server)
     }
 
-    fn begin(&mut self, phase: Phase, open: usize) {
+    pub(super) fn begin(&mut self, phase: Phase, open: usize) {
         debug_assert_eq!(self.open, 0);
         self.phase = phase;
         self.open = open;
         self.intake.progress.set_audience(match phase {
             Phase::Join => Audience::Sender,
             Phase::Load => Audience::OwnSubscribers,
-            Phase::Close => Audience::Everyone,
+            Phase::Close | Phase::Leave => Audience::Everyone,
         });
         // Whoever is told may take some time, which is none of the phase's.
         self.now = self.bench.clock.now();
@@ -139,7 +140,7 @@ impl<'a> Repetition<'a> {
     }
 
     /// Serves all connections until the phase is completed.
-    fn drive(&mut self, watch: &mut Watch, server: &mut Option<Server>) -> Result<(), Stop> {
+    pub(super) fn drive(&mut self, watch: &mut Watch, server: &mut Option<Server>) -> Result<(), Stop> {
         while self.open > 0 {
             self.wait(watch).map_err(Stop::Wait)?;
             if watch.is_interrupted() {
@@ -206,7 +207,7 @@ impl<'a> Repetition<'a> {
     /// Tells whether what arrives at a client is read when it does: not at slow ones during the load, nor at publishers that do not read.
     fn is_read_at_once(&self, client: usize) -> bool {
         let roles = self.load.roles;
-        let is_slow = (roles.member_count()..roles.resident_count()).contains(&client) && self.phase == Phase::Load;
+        let is_slow = roles.slow_clients().contains(&client) && self.phase == Phase::Load;
         !is_slow && client >= roles.readers().start
     }
 
@@ -235,89 +236,27 @@ impl<'a> Repetition<'a> {
         }
         match received {
             Ok(Stream::Open) => Ok(()),
+            Ok(Stream::Closed) | Err(_) if self.phase == Phase::Leave => {
+                self.left(client);
+                Ok(())
+            }
+            Ok(Stream::Closed) | Err(_) if self.phase != Phase::Join && self.load.roles.slow_clients().contains(&client) => {
+                self.dismiss(client, registry)
+            }
             Ok(Stream::Closed) if self.open == 0 => Ok(()),
             Ok(Stream::Closed) => Err(Stop::Closed { who: self.load.roles.role(client).to_string() }),
             Err(source) => Err(self.connection(client, source)),
         }
     }
 
-    /// Notes that a client is registered.
-    fn joined(&mut self, client: usize) {
-        self.intake.latencies.joined(self.now.saturating_sub(self.connected_at[client]));
-        if client >= self.load.roles.resident_count() {
-            self.visits.joined(client, self.now);
-            // In the closing round it is waited for.
-            self.open -= usize::from(self.phase == Phase::Close);
-        }
-    }
-
     /// Does what comes next for a sender whose audience is settled.
-    fn go_on(&mut self, sender: usize, registry: &Registry) -> Result<(), Stop> {
+    pub(super) fn go_on(&mut self, sender: usize, registry: &Registry) -> Result<(), Stop> {
         if self.phase == Phase::Load && !self.publishers[sender].has_finished {
             return self.load_more(sender);
         }
         self.open -= 1;
         if self.phase == Phase::Join {
             self.connect_due(registry)?;
-        }
-        Ok(())
-    }
-
-    /// Begins to connect the residents that it is time for.
-    fn connect_due(&mut self, registry: &Registry) -> Result<(), Stop> {
-        let resident_count = self.load.roles.resident_count();
-        let joined_count = resident_count - self.open;
-        let passed = (self.now - self.phase_start) as f64 / 1e9;
-        let due_count = self.load.connect_rate.map_or(resident_count, |rate| 1 + (passed * rate) as usize);
-        while self.clients.len() < due_count.min(resident_count).min(joined_count + JOINING_MAX) {
-            self.connect(registry)?;
-        }
-        Ok(())
-    }
-
-    /// Begins to connect one more client.
-    fn connect(&mut self, registry: &Registry) -> Result<(), Stop> {
-        let client = self.clients.len();
-        self.connected_at.push(self.bench.clock.now());
-        let connection = Client::connect(self.bench.addr, Token(client), registry);
-        self.clients.push(Some(connection.map_err(|source| self.connection(client, source))?));
-        Ok(())
-    }
-
-    /// Goes on connecting a client, which says hello as soon as it can, and tells whether it is connected.
-    fn finish_connecting(&mut self, client: usize, registry: &Registry) -> Result<bool, Stop> {
-        let is_connected = self.client(client).finish_connecting().map_err(|source| self.connection(client, source))?;
-        if !is_connected {
-            return Ok(false);
-        }
-        if client >= self.load.roles.resident_count() {
-            self.send(client, Kind::Hello)?;
-            self.visits.said_hello(client, self.now);
-            return Ok(true);
-        }
-        self.progressed_at = self.now;
-        if client >= self.load.roles.readers().start {
-            self.send_awaited(client, Kind::Hello)?;
-        } else {
-            // It does not read, so there is nothing to wait for.
-            self.go_on(client, registry)?;
-        }
-        Ok(true)
-    }
-
-    /// Lets visitors come and go.
-    fn serve_visitors(&mut self, registry: &Registry) -> Result<(), Stop> {
-        if self.load.churn == 0.0 || self.phase == Phase::Join {
-            return Ok(());
-        }
-        while self.phase == Phase::Load && self.clients.len() < CLIENTS_MAX as usize && self.visits.comes(self.now) {
-            self.intake.proof.make_room(self.clients.len() + 1);
-            self.intake.progress.add_client();
-            self.connect(registry)?;
-        }
-        while let Some(client) = self.visits.leaves(self.now, STAY) {
-            self.clients[client] = None;
-            self.intake.count.visited += 1;
         }
         Ok(())
     }
@@ -339,6 +278,10 @@ impl<'a> Repetition<'a> {
         if self.phase == Phase::Load {
             self.read_slowly(registry)?;
         }
+        if self.phase == Phase::Leave {
+            self.check_leaving();
+            return Ok(());
+        }
         while let Some(visitor) = self.visits.is_overdue(self.now) {
             self.send(visitor, Kind::Hello)?;
         }
@@ -352,82 +295,21 @@ impl<'a> Repetition<'a> {
         Ok(())
     }
 
+    /// Has slow clients read what time allows.
     fn read_slowly(&mut self, registry: &Registry) -> Result<(), Stop> {
         let allowance = self.slow.allowance(self.now);
         if allowance == 0 {
             // To read nothing would look like the end of the stream.
             return Ok(());
         }
-        for client in self.load.roles.member_count()..self.load.roles.resident_count() {
+        for client in self.load.roles.slow_clients() {
             let (intake, clock) = (&mut self.intake, self.bench.clock);
-            let connection = self.clients[client].as_mut().expect("slow clients stay");
+            let Some(connection) = &mut self.clients[client] else { continue };
             let received =
                 connection.receive_some(self.bench.scratch, allowance, |messages| intake.deliver(client, messages, clock.now()));
             self.received(client, received, registry)?;
         }
         Ok(())
-    }
-
-    /// Gives up when nothing has gone on for too long.
-    fn check_patience(&self) -> Result<(), Stop> {
-        let patience = self.load.patience;
-        // Where nobody waits for single messages, all of them are progress; and who has to take a long log before its end makes some.
-        let is_in_lockstep = match (self.phase, self.load.pacing) {
-            (Phase::Join, _) => true,
-            (Phase::Load, Pacing::Window(window)) => window.get() == 1,
-            _ => false,
-        };
-        let since = if is_in_lockstep { self.progressed_at } else { self.progressed_at.max(self.intake.loaded_at) };
-        if self.now.saturating_sub(since) < nanos(patience) {
-            return Ok(());
-        }
-        if self.phase == Phase::Join
-            && let Some(client) =
-                (0..self.clients.len()).find(|&client| self.intake.progress.is_forgotten(client, self.intake.proof))
-        {
-            let count = self.intake.proof.sends(client).count();
-            return Err(Stop::Forgotten { who: self.load.roles.role(client).to_string(), count });
-        }
-        let are_connected = self.clients.iter().flatten().all(Client::is_connected);
-        if self.phase != Phase::Close && are_connected && self.now.saturating_sub(self.received_at) >= nanos(patience) {
-            return Err(Stop::Hung { patience });
-        }
-        Err(Stop::Unresolved(self.unresolved()))
-    }
-
-    /// Tells whether nobody waits for anything but the next message of the schedule, or the next client that is to connect.
-    fn is_between(&self) -> bool {
-        match (self.phase, self.load.pacing) {
-            (Phase::Join, _) => self.open == self.load.roles.resident_count() - self.clients.len(),
-            (Phase::Load, Pacing::Rate(_)) => self.intake.proof.unresolved() == 0,
-            _ => false,
-        }
-    }
-
-    fn unresolved(&self) -> Unresolved {
-        let mut unresolved = Unresolved::new(self.load.patience);
-        let role = |client| self.load.roles.role(client);
-        for (client, connection) in self.clients.iter().enumerate() {
-            if connection.as_ref().is_some_and(|connection| !connection.is_connected()) {
-                unresolved.push(|| format!("{} is not connected", role(client)));
-            }
-        }
-        for visitor in self.visits.waiting() {
-            unresolved.push(|| format!("{} did not get its last hello message back", role(visitor)));
-        }
-        self.intake.progress.for_each_open(self.intake.proof, |open| {
-            unresolved.push(|| match open {
-                Open::Unsettled { client, .. } if self.phase == Phase::Join => {
-                    format!("{} got none of its own hello messages back", role(client))
-                }
-                Open::Unsettled { sender, number, client } => {
-                    let name = self.intake.proof.name(sender, number);
-                    format!("{} got neither {name} nor anything that {} sent later", role(client), role(sender))
-                }
-                Open::Unseen { sender } => format!("nobody got the last message that {} sent", role(sender)),
-            });
-        });
-        unresolved
     }
 
     /// Returns what has been counted so far.
@@ -448,7 +330,7 @@ impl<'a> Repetition<'a> {
     }
 
     pub(super) fn client(&mut self, client: usize) -> &mut Client {
-        self.clients[client].as_mut().expect("residents stay")
+        self.clients[client].as_mut().expect("it is there")
     }
 
     pub(super) fn connection(&self, client: usize, source: io::Error) -> Stop {
@@ -462,14 +344,10 @@ impl Phase {
         match self {
             Self::Join => Kind::Hello,
             Self::Load => Kind::Probe,
-            Self::Close => Kind::Closing,
+            Self::Close | Self::Leave => Kind::Closing,
         }
     }
 }
-
-/// How many clients are under way to be registered at a time. A judgement: half of the shortest backlog that servers commonly listen
-/// with, 128.
-const JOINING_MAX: usize = 64;
 
 /// How often to look after what no event tells. A judgement: half the shortest time after which a sender sends a probe.
 const TICK: Duration = Duration::from_millis(50);

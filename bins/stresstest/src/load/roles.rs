@@ -40,6 +40,11 @@ impl Roles {
         self.first_receiver()..self.resident_count()
     }
 
+    /// Returns the clients that read slowly.
+    pub(crate) fn slow_clients(self) -> Range<usize> {
+        self.member_count()..self.resident_count()
+    }
+
     /// Returns the subscribers of a publisher.
     pub(crate) fn own_subscribers(self, publisher: usize) -> Range<usize> {
         let first = self.publishers + publisher * self.subscribers;

@@ -21,6 +21,8 @@ pub(crate) mod recording;
 pub(crate) mod sends;
 pub(crate) mod story;
 
+use std::fmt;
+
 use chat_check::{MessageId, Record, check};
 use chat_proto::{BODY_LEN_MAX, Bodies, MESSAGE_LEN_MAX};
 
@@ -65,9 +67,9 @@ pub(crate) struct Proof {
 /// How much is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Check {
-    /// Nothing but what the load needs to go on
+    /// Nothing but the first eight bytes of each message, which the load needs to go on
     Off,
-    /// Every byte, and the order of each sender's messages; needs no memory for deliveries
+    /// Every byte, and the order of each publisher's messages; needs no memory for deliveries
     Basic,
     /// All that, and that one order explains what everybody saw
     Full,
@@ -425,7 +427,7 @@ impl Run {
     }
 }
 
-/// How far the promise was found to be kept.
+/// How far the promise was found to be kept. Displayed, it follows a sentence about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// One order explains everything. So many messages were received behind one that was sent after they had arrived somewhere.
@@ -434,6 +436,16 @@ pub(crate) enum Kept {
     Partly,
     /// Nothing was checked.
     Unchecked,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proved { .. } => "; no order was broken",
+            Self::Partly => "; each sender's were in order",
+            Self::Unchecked => "",
+        })
+    }
 }
 
 /// How far a client is with the messages of one sender.

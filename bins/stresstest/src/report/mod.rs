@@ -45,7 +45,8 @@ impl<W: Write> Report<W> {
     /// Prints what a repetition counted. It has been proved: what was not received was dropped.
     pub(crate) fn completed(&mut self, count: Count) -> io::Result<()> {
         let Count { own_sent: sent, own_delivered: delivered, took, .. } = count;
-        let drop_rate = (sent - delivered) as f64 / sent as f64;
+        // Of nothing, nothing was dropped.
+        let drop_rate = (sent - delivered) as f64 / sent.max(1) as f64;
         writeln!(self.out, "successfully received {delivered} messages out of {sent} sent (= drop rate of {drop_rate})")?;
         self.out.flush()?;
         writeln!(self.out, "took {:.2} seconds", took.as_secs_f64())?;

@@ -94,6 +94,7 @@ fn shown(iteration: u32, iterations: u32, tick: &Tick, separator: &str) -> Strin
         Phase::Join => "clients join",
         Phase::Load => "load",
         Phase::Close => "closing round",
+        Phase::Leave => "clients leave",
     };
     let seconds = count.took.as_secs_f64();
     let rate = if seconds > 0.0 { count.delivered as f64 / seconds } else { 0.0 };

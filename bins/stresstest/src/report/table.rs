@@ -87,7 +87,7 @@ impl<W: Write> Table<'_, W> {
             self.row("unresolved", &format!("{} deliveries neither came nor are proved to be dropped", drops.unresolved))?;
         }
         if counts.closed > 0 {
-            self.row("", &format!("the server closed {} of clients that do not read", many(counts.closed, "connection")))?;
+            self.row("", &format!("the server closed {} of clients that do not keep up", many(counts.closed, "connection")))?;
         }
         if counts.churned > 0 {
             self.row("", &format!("{} came and left", many(counts.churned, "visitor")))?;

@@ -11,7 +11,16 @@ pub(crate) fn results() -> Results {
         spread: Some(Summary { p99: 1000.0, ..summary }),
         join: Some(Summary { p99: 500.0, ..summary }),
     };
-    let load = Load { publishers: 2, subscribers: 3, rate: Some(1e5), size: [16, 64], check: "full".into(), ..Load::default() };
+    let load = Load {
+        publishers: 2,
+        subscribers: 3,
+        publishers_read: true,
+        repetitions: 1,
+        rate: Some(1e5),
+        size: [16, 64],
+        check: "full".into(),
+        ..Load::default()
+    };
     Results {
         version: VERSION,
         load: Load { server: "./server".into(), duration_s: Some(10.0), ..load },

@@ -62,6 +62,7 @@ fn times_and_rates_that_are_none_are_refused() {
     check(&["--rate", "0"], "it has to be more than 0");
     check(&["--rate", "-5"], "");
     check(&["--slow", "many"], "a number of clients is needed");
+    check(&["--slow", "1:0"], "that is --stalled");
     check(&["--window", "65537"], "invalid value '65537'");
 }
 
@@ -73,14 +74,40 @@ fn unknown_conditions_and_names_are_refused() {
 
 #[test]
 fn a_file_that_cannot_be_written_is_refused_and_none_is_left() {
-    for option in ["--json", "--csv", "--hdr"] {
-        check(&[option, "/nonexistent/results"], "it cannot be written: ");
+    let long = format!("/tmp/{}", "x".repeat(256));
+    for option in ["--json", "--csv", "--hdr", "--record"] {
+        for path in ["/nonexistent/results", "/proc/results", "/", &long] {
+            check(&[option, path], "it cannot be written: ");
+        }
     }
+    check(
+        &["--save-baseline", "main", "--baseline-dir", "/proc/baselines"],
+        "cannot write the baseline /proc/baselines/main.json: ",
+    );
+    check(&["--save-baseline", "main", "--baseline-dir", "/dev/null"], "cannot write the baseline /dev/null/main.json: ");
+}
+
+#[test]
+fn one_file_for_two_things_is_refused() {
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (one, same) = (dir.join("twice.json"), dir.join("./twice.json"));
+    let [dir, one, same] = [dir, &one, &same].map(|path| path.to_str().unwrap());
+    check(&["--json", one, "--csv", same], "--json and --csv write to one file, ");
+    check(&["--json", one, "--save-baseline", "twice", "--baseline-dir", dir], "--json and --save-baseline write to one file, ");
+    assert!(!std::path::Path::new(one).exists());
+}
+
+#[test]
+fn isolation_of_nothing_is_refused() {
+    check(&["--isolation"], "--isolation needs --stalled, --slow or --churn");
 }
 
 #[test]
 fn a_load_that_cannot_be_recorded_is_refused() {
-    check(&["-p", "1", "-s", "999", "-m", "1000000"], "are more than can be recorded");
+    check(
+        &["-p", "1", "-s", "999", "-m", "1000000"],
+        "messages to 1000 clients take 3.774 GiB to check, which is more than 2 GiB: take --check basic, or ",
+    );
 }
 
 #[test]

@@ -57,6 +57,11 @@ fn a_message_that_nobody_sent_is_a_phantom() {
 }
 
 #[test]
+fn a_message_that_nobody_sent_is_a_phantom_behind_all_others_too() {
+    check("invent-last", &["error: iteration 0: the promise is broken (phantom): ", " received a message that nobody sent"]);
+}
+
+#[test]
 fn a_stream_that_begins_inside_a_message_is_a_phantom() {
     check("wrong-start", &["(phantom): subscriber 0 of publisher 0 received a message "]);
 }

@@ -51,6 +51,17 @@ fn a_server_that_closes_a_connection_is_told_of() {
 }
 
 #[test]
+fn a_load_that_ends_in_its_warm_up_is_inconclusive() {
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-measurements");
+    let run = run("honest", &["--warmup", "1s", "-m", "1", "--save-baseline", "none", "--baseline-dir", dir.to_str().unwrap()]);
+    run.check(
+        5,
+        &["error: inconclusive: nothing was measured: the load was over before the warm-up was", "no baseline none is kept"],
+    );
+    assert!(!dir.exists());
+}
+
+#[test]
 fn files_that_cannot_be_written_are_told_of_and_the_others_are_written() {
     let csv = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("beside-full.csv");
     let _ = std::fs::remove_file(&csv);

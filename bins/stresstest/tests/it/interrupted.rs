@@ -6,8 +6,8 @@ use crate::run::Running;
 
 /// Sends a signal in the middle of a run.
 #[track_caller]
-fn check(signal: Signal) {
-    let mut running = Running::start("honest", &["-m", "1000", "-r", "10000"]);
+fn check(signal: Signal, options: &[&str], told: &str) {
+    let mut running = Running::start("honest", &[&["-m", "1000", "-r", "10000"], options].concat());
     let mut stdout = BufReader::new(running.child.stdout.take().unwrap());
     let mut lines = String::new();
     for _ in 0..3 {
@@ -19,17 +19,32 @@ fn check(signal: Signal) {
     let drained = std::thread::spawn(move || stdout.lines().map_while(Result::ok).count());
     let run = running.wait();
     drained.join().unwrap();
-    run.check(130, &["error: interrupted in iteration ", " sent had been received; no order was broken"]);
+    run.check(130, &["error: interrupted in iteration ", told]);
 }
 
 #[test]
 fn sigint_ends_the_run_and_the_server() {
-    check(Signal::INT);
+    check(Signal::INT, &[], " sent had been received; no order was broken\n");
 }
 
 #[test]
 fn sigterm_ends_the_run_and_the_server() {
-    check(Signal::TERM);
+    check(Signal::TERM, &[], " sent had been received; no order was broken\n");
+}
+
+#[test]
+fn what_was_not_checked_is_not_said_to_be_kept() {
+    check(Signal::INT, &["--check", "off"], " sent had been received\n");
+}
+
+#[test]
+fn a_signal_ends_the_calibration() {
+    let running = Running::start("honest", &["--calibrate", "--duration", "60s"]);
+    running.wait_for_child();
+    running.signal(Signal::INT);
+    let run = running.wait();
+    run.check(130, &["error: cannot calibrate, which is to run on the null broadcaster first: interrupted"]);
+    assert!(!run.was_server_started && run.stdout.is_empty(), "{}", run.stdout);
 }
 
 #[test]

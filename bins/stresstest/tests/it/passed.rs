@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use crate::run::run;
 
 #[test]
@@ -72,6 +74,22 @@ fn a_message_of_the_repetition_before_may_precede_the_own_hello() {
 #[test]
 fn other_lines_on_stdout_are_noted() {
     run("talkative", &["-m", "2", "-r", "1"]).check(0, &["note: the server printed 2 lines on standard output"]);
+}
+
+#[test]
+fn connections_that_are_never_closed_are_noted_once() {
+    let run = run("stay-open", &["-m", "2", "-r", "3"]);
+    run.check(0, &[]);
+    run.check_lines(2, 3, &[12, 12, 12]);
+    assert_eq!(run.stderr.matches("note: the server left 8 connections open for 1 s after ").count(), 1, "{}", run.stderr);
+}
+
+#[test]
+fn stalled_clients_keep_to_the_rate_of_connecting() {
+    let began = Instant::now();
+    run("honest", &["-p", "1", "-s", "1", "-m", "2", "-r", "1", "--stalled", "4", "--connect-rate", "10"]).check(0, &[]);
+    // The first of six connects at once.
+    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
 }
 
 #[test]

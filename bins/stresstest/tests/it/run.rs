@@ -98,6 +98,17 @@ impl Running {
         panic!("no server was started");
     }
 
+    /// Waits until any process has been started.
+    pub(crate) fn wait_for_child(&self) {
+        for _ in 0..DEADLINE.as_millis() {
+            if processes().any(|process| process.parent == self.child.id().to_string()) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        panic!("no process was started");
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -136,22 +147,27 @@ pub(crate) fn server() -> PathBuf {
 
 /// Lists the processes of a group that still run.
 fn processes_of_group(group: i32) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        // Whoever ends in the meantime is not left.
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
-            continue;
-        };
+    processes().filter(|process| process.group == group.to_string()).map(|process| process.stat).collect()
+}
+
+/// A process that is no zombie.
+struct Process {
+    stat: String,
+    parent: String,
+    group: String,
+}
+
+/// Lists all processes.
+fn processes() -> impl Iterator<Item = Process> {
+    std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        // Whoever ends in the meantime is none.
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
         // Source: proc_pid_stat(5): pid (comm) state ppid pgrp …
-        let Some((_, fields)) = stat.rsplit_once(')') else {
-            continue;
-        };
-        let fields: Vec<&str> = fields.split_whitespace().collect();
-        if fields[0] != "Z" && fields[2] == group.to_string() {
-            found.push(stat);
-        }
-    }
-    found
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut fields = fields.split_whitespace().map(str::to_owned);
+        let (state, parent, group) = (fields.next()?, fields.next()?, fields.next()?);
+        (state != "Z").then_some(Process { stat, parent, group })
+    })
 }
 
 fn read_pid(pid_file: &Path) -> Option<i32> {

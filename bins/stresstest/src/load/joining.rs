@@ -1,0 +1,97 @@
+//! Coming: residents at the beginning, stalled clients behind them, visitors all the time.
+
+use std::time::{Duration, Instant};
+
+use mio::{Registry, Token};
+
+use crate::load::Phase;
+use crate::load::client::Client;
+use crate::load::guests::STAY;
+use crate::load::repetition::Repetition;
+use crate::load::stop::Stop;
+use crate::proof::payload::{CLIENTS_MAX, Kind};
+
+impl Repetition<'_> {
+    /// Begins to connect the residents that it is time for, and behind them connects the stalled clients.
+    pub(super) fn connect_due(&mut self, registry: &Registry) -> Result<(), Stop> {
+        let resident_count = self.load.roles.resident_count();
+        let count = resident_count + self.load.stalled as usize;
+        let passed = (self.now - self.phase_start) as f64 / 1e9;
+        let due_count = self.load.connect_rate.map_or(count, |rate| count.min(1 + (passed * rate) as usize));
+        while self.clients.len() < due_count.min(resident_count).min(count - self.open + JOINING_MAX) {
+            self.connect(registry)?;
+        }
+        let began = Instant::now();
+        while resident_count + self.stalled.count() < due_count && began.elapsed() < STALLED_TURN {
+            let connected = self.stalled.connect(self.bench.addr, self.load.patience);
+            connected.map_err(|source| Stop::Connection { who: "a client that is to stall".to_owned(), source })?;
+            self.progressed_at = self.bench.clock.now();
+            self.open -= 1;
+        }
+        Ok(())
+    }
+
+    /// Begins to connect one more client.
+    fn connect(&mut self, registry: &Registry) -> Result<(), Stop> {
+        let client = self.clients.len();
+        self.connected_at.push(self.bench.clock.now());
+        let connection = Client::connect(self.bench.addr, Token(client), registry);
+        self.clients.push(Some(connection.map_err(|source| self.connection(client, source))?));
+        Ok(())
+    }
+
+    /// Goes on connecting a client, which says hello as soon as it can, and tells whether it is connected.
+    pub(super) fn finish_connecting(&mut self, client: usize, registry: &Registry) -> Result<bool, Stop> {
+        let is_connected = self.client(client).finish_connecting().map_err(|source| self.connection(client, source))?;
+        if !is_connected {
+            return Ok(false);
+        }
+        if client >= self.load.roles.resident_count() {
+            self.send(client, Kind::Hello)?;
+            self.visits.said_hello(client, self.now);
+            return Ok(true);
+        }
+        self.progressed_at = self.now;
+        if client >= self.load.roles.readers().start {
+            self.send_awaited(client, Kind::Hello)?;
+        } else {
+            // It does not read, so there is nothing to wait for.
+            self.go_on(client, registry)?;
+        }
+        Ok(true)
+    }
+
+    /// Lets visitors come and go.
+    pub(super) fn serve_visitors(&mut self, registry: &Registry) -> Result<(), Stop> {
+        if self.load.churn == 0.0 || self.phase == Phase::Join {
+            return Ok(());
+        }
+        while self.phase == Phase::Load && self.clients.len() < CLIENTS_MAX as usize && self.visits.comes(self.now) {
+            self.intake.proof.make_room(self.clients.len() + 1);
+            self.intake.progress.add_client();
+            self.connect(registry)?;
+        }
+        while let Some(client) = self.visits.leaves(self.now, STAY) {
+            self.clients[client] = None;
+            self.intake.count.visited += 1;
+        }
+        Ok(())
+    }
+
+    /// Notes that a client is registered.
+    pub(super) fn joined(&mut self, client: usize) {
+        self.intake.latencies.joined(self.now.saturating_sub(self.connected_at[client]));
+        if client >= self.load.roles.resident_count() {
+            self.visits.joined(client, self.now);
+            // In the closing round it is waited for.
+            self.open -= usize::from(self.phase == Phase::Close);
+        }
+    }
+}
+
+/// How many clients are under way to be registered at a time. A judgement: half of the shortest backlog that servers commonly listen
+/// with, 128.
+const JOINING_MAX: usize = 64;
+
+/// For how long stalled clients are connected before the others have their turn. A judgement.
+const STALLED_TURN: Duration = Duration::from_millis(10);

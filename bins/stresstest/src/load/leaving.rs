@@ -1,0 +1,60 @@
+//! Going: everybody at the end, and whom the server closed before.
+
+use std::time::Duration;
+
+use mio::Registry;
+
+use crate::load::client::Client;
+use crate::load::repetition::Repetition;
+use crate::load::stop::Stop;
+use crate::load::{Phase, nanos};
+use crate::server::Server;
+use crate::watch::Watch;
+
+impl Repetition<'_> {
+    /// Has everybody end its sending side and read to the end of the stream, so that whatever the server sends is looked at.
+    ///
+    /// A server that leaves connections open is not asked again in later repetitions, since nobody could tell when it has sent all.
+    pub(super) fn leave(&mut self, watch: &mut Watch, server: &mut Option<Server>) -> Result<(), Stop> {
+        if *self.bench.left_open > 0 {
+            return Ok(());
+        }
+        let first = self.load.roles.readers().start;
+        let open = self.clients[first..].iter().flatten().count();
+        self.begin(Phase::Leave, open);
+        for client in first..self.clients.len() {
+            let ended = self.clients[client].as_mut().map_or(Ok(()), Client::end_sending);
+            if ended.is_err() {
+                self.left(client);
+            }
+        }
+        self.drive(watch, server)
+    }
+
+    /// Notes that the server closed the connection of a client that leaves.
+    pub(super) fn left(&mut self, client: usize) {
+        self.clients[client] = None;
+        self.progressed_at = self.now;
+        self.open -= 1;
+    }
+
+    /// Stops waiting for a server that leaves connections open.
+    pub(super) fn check_leaving(&mut self) {
+        if self.now.saturating_sub(self.progressed_at) >= nanos(LEAVE_WAIT) {
+            *self.bench.left_open = std::mem::take(&mut self.open);
+        }
+    }
+
+    /// Lets a slow client go whose connection the server closed, and has whoever waits for it go on.
+    pub(super) fn dismiss(&mut self, client: usize, registry: &Registry) -> Result<(), Stop> {
+        self.clients[client] = None;
+        self.intake.count.closed += 1;
+        for sender in self.intake.progress.leave(client, self.intake.proof) {
+            self.go_on(sender, registry)?;
+        }
+        Ok(())
+    }
+}
+
+/// How long no connection may be closed until it is clear that the server leaves them open. A judgement.
+pub(crate) const LEAVE_WAIT: Duration = Duration::from_secs(1);
