@@ -26,10 +26,15 @@ impl Quantity {
         Some(number * unit.times / unit.per)
     }
 
-    /// Shows a value in the largest unit of which there is one, or the smallest.
+    /// Shows a value in the largest unit of which there is one, or the smallest. A little less than all is not shown as all.
     pub(crate) fn show(self, value: f64) -> String {
-        let units = if self == Self::Ratio { &RATIO_UNITS[..1] } else { self.units() };
-        let unit = units.iter().rev().find(|unit| value.abs() * unit.per >= unit.times).unwrap_or(&units[0]);
+        if self == Self::Ratio {
+            let percent = significant(100.0 * value);
+            return if percent == "100" && value < 1.0 { "99.99 %".to_owned() } else { format!("{percent} %") };
+        }
+        // What is rounded up to one of the next unit is one.
+        let is_one = |unit: &&Unit| value.abs() * unit.per / unit.times >= 1.0 - 0.5 * 10_f64.powf(-DIGIT_COUNT);
+        let unit = self.units().iter().rev().find(is_one).unwrap_or(&self.units()[0]);
         let number = significant(value * unit.per / unit.times);
         let space = if unit.names[0].is_empty() { "" } else { " " };
         let per_second = if self == Self::Rate { "/s" } else { "" };
@@ -132,6 +137,18 @@ mod tests {
     #[test]
     fn a_small_part_is_not_shown_as_none() {
         assert_eq!(Quantity::Ratio.show(1e-11), "0.000000001 %");
+    }
+
+    #[test]
+    fn what_rounds_up_to_the_next_unit_is_shown_in_it_and_nothing_else_is() {
+        for (value, shown) in
+            [(999.94, "999.9 \u{b5}s"), (999.96, "1 ms"), (1000.0, "1 ms"), (999_970.0, "1 s"), (999_940.0, "999.9 ms")]
+        {
+            assert_eq!(Quantity::Time.show(value), shown, "{value}");
+        }
+        for (value, shown) in [(0.999_999, "99.99 %"), (1.0, "100 %"), (0.999_9, "99.99 %"), (0.998_96, "99.9 %")] {
+            assert_eq!(Quantity::Ratio.show(value), shown, "{value}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) fn print(results: &Results, is_coloured: bool, out: &mut impl Write) 
     if let Some(server) = &results.server {
         table.server(server)?;
     }
-    table.health(&results.health)?;
+    table.health(&results.health, &results.verdict)?;
     if let Some(isolation) = &results.isolation {
         table.isolation(isolation)?;
     }
@@ -156,7 +156,7 @@ impl<W: Write> Table<'_, W> {
         self.row("its memory", &format!("{before} before, {peak} at most, {after} after"))
     }
 
-    fn health(&mut self, health: &Health) -> io::Result<()> {
+    fn health(&mut self, health: &Health, verdict: &Verdict) -> io::Result<()> {
         let cpu = health.cpu_us_per_delivery.map_or_else(String::new, |cpu| format!("{} a delivery, ", Quantity::Effort.show(cpu)));
         let mut text = format!("{cpu}{:.0} % of a processor", 100.0 * health.cpu);
         if let Some(achieved) = health.achieved {
@@ -170,7 +170,11 @@ impl<W: Write> Table<'_, W> {
             text += &format!("; can do {} here", Quantity::Rate.show(ceiling));
         }
         self.row("load tester", &text)?;
-        health.bound_by.as_ref().map_or(Ok(()), |why| self.row("", &format!("generator-bound: it was the limit, since {why}")))
+        match (&health.bound_by, verdict) {
+            // The verdict says the same.
+            (None, _) | (_, Verdict::Inconclusive { .. }) => Ok(()),
+            (Some(why), _) => self.row("", &format!("generator-bound: it was the limit, since {why}")),
+        }
     }
 
     fn isolation(&mut self, isolation: &Isolation) -> io::Result<()> {
@@ -239,12 +243,12 @@ fn many(count: u64, what: &str) -> String {
     }
 }
 
-/// Widths in characters: of the names, of the texts behind them, of the names of latencies and of their figures. A judgement: all together
-/// less than a hundred.
+/// Widths in characters: of the names, of the texts behind them, of the names of latencies and of their figures. Together they are less
+/// than 80, which terminals have.
 const NAME_WIDTH: usize = 15;
-const TEXT_WIDTH: usize = 82;
-const LATENCY_WIDTH: usize = 24;
-const COLUMN_WIDTH: usize = 12;
+const TEXT_WIDTH: usize = 64;
+const LATENCY_WIDTH: usize = 22;
+const COLUMN_WIDTH: usize = 11;
 
 #[cfg(test)]
 mod tests {
@@ -266,7 +270,7 @@ mod tests {
         results.isolation = Some(Isolation::new(&results, &results));
         let text = printed(&results);
         for line in text.lines() {
-            assert!(line.chars().count() < 100, "{line}");
+            assert!(line.chars().count() < 80, "{line}");
         }
         for name in [
             "server",
@@ -283,7 +287,15 @@ mod tests {
         ] {
             assert!(text.lines().any(|line| line.starts_with(name)), "{name} is missing in\n{text}");
         }
-        assert!(text.contains("generator-bound: it was the limit, since it took 99 % of a processor"), "{text}");
+        assert!(text.contains("generator-bound: it was the limit, since it took 99 % of a"), "{text}");
+    }
+
+    #[test]
+    fn that_the_load_tester_was_the_limit_is_told_once() {
+        let mut results = results();
+        results.health.bound_by = Some("it took 99 % of a processor".to_owned());
+        results.verdict = Verdict::Inconclusive { why: "generator-bound: since it took 99 % of a processor".to_owned() };
+        assert_eq!(printed(&results).matches("generator-bound").count(), 1);
     }
 
     #[test]
@@ -302,9 +314,8 @@ mod tests {
     #[test]
     fn a_broken_order_is_told_with_its_story() {
         let mut results = results();
-        results.order =
-            Order::Broken { iteration: 3, class: "duplicate".into(), story: "publisher 0 received a thing twice".into() };
-        assert!(printed(&results).contains("BROKEN in iteration 3 (duplicate): publisher 0 received a thing twice"));
+        results.order = Order::Broken { iteration: 3, class: "duplicate".into(), story: "it came twice".into() };
+        assert!(printed(&results).contains("order          BROKEN in iteration 3 (duplicate): it came twice\n"));
     }
 
     #[test]
