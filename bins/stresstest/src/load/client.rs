@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::ops::ControlFlow;
 
-use chat_proto::Messages;
+use chat_proto::MESSAGE_LEN_MAX;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
@@ -79,12 +79,12 @@ impl Client {
         Ok(())
     }
 
-    /// Reads `len_max` bytes or fewer, and hands the messages that have arrived to `deliver`, until it breaks off.
+    /// Reads `len_max` bytes or fewer, and hands what has arrived to `deliver`, until that breaks off.
     pub(crate) fn receive_some(
         &mut self,
         scratch: &mut [u8],
         len_max: usize,
-        mut deliver: impl FnMut(Messages<'_>) -> ControlFlow<()>,
+        mut deliver: impl FnMut(&[u8]) -> ControlFlow<(), usize>,
     ) -> io::Result<Stream> {
         let mut left = len_max;
         while left > 0 {
@@ -104,7 +104,7 @@ impl Client {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Hands all messages that have arrived to `deliver`, until it breaks off.
+    /// Hands all that has arrived to `deliver`, until that breaks off. It returns the length of the whole messages at the start.
     ///
     /// `scratch` is where the bytes are read to; all clients share it. Reads at most [`READS_MAX`] times; if there is more, an event
     /// will say so again.
@@ -113,7 +113,7 @@ impl Client {
         scratch: &mut [u8],
         until: ReadUntil,
         registry: &Registry,
-        mut deliver: impl FnMut(Messages<'_>) -> ControlFlow<()>,
+        mut deliver: impl FnMut(&[u8]) -> ControlFlow<(), usize>,
     ) -> io::Result<Stream> {
         for _ in 0..READS_MAX {
             match self.read(scratch, &mut deliver)? {
@@ -135,7 +135,7 @@ impl Client {
     }
 
     /// Reads once.
-    fn read(&mut self, scratch: &mut [u8], deliver: &mut impl FnMut(Messages<'_>) -> ControlFlow<()>) -> io::Result<Read> {
+    fn read(&mut self, scratch: &mut [u8], deliver: &mut impl FnMut(&[u8]) -> ControlFlow<(), usize>) -> io::Result<Read> {
         let kept = self.unfinished.len();
         scratch[..kept].copy_from_slice(&self.unfinished);
         let received = loop {
@@ -147,10 +147,14 @@ impl Client {
                 Err(error) => return Err(error),
             }
         };
-        let (messages, rest) = Messages::split(&scratch[..kept + received]);
+        let bytes = &scratch[..kept + received];
+        let delivered = deliver(bytes);
         self.unfinished.clear();
-        self.unfinished.extend_from_slice(rest);
-        Ok(Read::Some { is_short: kept + received < scratch.len(), is_break: deliver(messages).is_break() })
+        if let ControlFlow::Continue(delivered_len) = delivered {
+            self.unfinished.extend_from_slice(&bytes[delivered_len..]);
+            debug_assert!(self.unfinished.len() < MESSAGE_LEN_MAX);
+        }
+        Ok(Read::Some { is_short: bytes.len() < scratch.len(), is_break: delivered.is_break() })
     }
 }
 

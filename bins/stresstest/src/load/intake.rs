@@ -46,17 +46,32 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Takes what arrived at a client, and breaks off when it breaks the promise: nothing that follows could mend it.
-    pub(crate) fn deliver(&mut self, client: usize, messages: Messages<'_>, now: Nanos) -> ControlFlow<()> {
-        let mut bodies = messages.iter();
-        while let Some(arrival) = self.proof.receive(client, &mut bodies) {
-            match arrival {
-                Arrival::Run(run) => self.take(client, run, now),
-                Arrival::Earlier => {}
-                Arrival::Broken => {
-                    self.is_broken = true;
-                    return ControlFlow::Break(());
-                }
+    /// Takes the whole messages at the start of what arrived at a client, and returns their length in bytes. Breaks off when they break the
+    /// promise: nothing that follows could mend it.
+    pub(crate) fn deliver(&mut self, client: usize, bytes: &[u8], now: Nanos) -> ControlFlow<(), usize> {
+        let mut rest = bytes;
+        loop {
+            while let Some(arrival) = self.proof.receive_fresh(client, &mut rest) {
+                self.arrived(client, arrival, now)?;
+            }
+            let (mut messages, _) = Messages::split(&rest[..rest.len().min(STEP_LEN)]);
+            if messages.is_empty() {
+                return ControlFlow::Continue(bytes.len() - rest.len());
+            }
+            rest = &rest[messages.as_bytes().len()..];
+            while let Some(arrival) = self.proof.receive(client, &mut messages) {
+                self.arrived(client, arrival, now)?;
+            }
+        }
+    }
+
+    fn arrived(&mut self, client: usize, arrival: Arrival, now: Nanos) -> ControlFlow<()> {
+        match arrival {
+            Arrival::Run(run) => self.take(client, run, now),
+            Arrival::Earlier => {}
+            Arrival::Broken => {
+                self.is_broken = true;
+                return ControlFlow::Break(());
             }
         }
         ControlFlow::Continue(())
@@ -96,6 +111,117 @@ impl<'a> Intake<'a> {
             if self.roles.own_subscribers(run.sender).contains(&client) {
                 self.count.own_delivered += count;
             }
+        }
+    }
+}
+
+/// How many bytes are checked in the slow way before the fast one is tried again. A judgement: some ten of the longest messages.
+const STEP_LEN: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::proof::payload::{BodyLens, Payloads};
+    use crate::proof::recording::Writer;
+    use crate::proof::sends::Times;
+    use crate::proof::{Check, Strangers};
+
+    const ROLES: Roles = Roles { publishers: 2, subscribers: 1, slow: 0, publishers_read: true };
+
+    /// What a server does to a message of its stream to a client.
+    #[derive(Clone, Copy, Debug)]
+    enum Deed {
+        Drop,
+        Repeat,
+        SwapWithNext,
+        FlipBit(usize),
+        CutByte,
+    }
+
+    fn deed() -> impl Strategy<Value = Deed> {
+        prop_oneof![
+            6 => Just(Deed::Drop),
+            1 => Just(Deed::Repeat),
+            2 => Just(Deed::SwapWithNext),
+            1 => (0..2048_usize).prop_map(Deed::FlipBit),
+            1 => Just(Deed::CutByte),
+        ]
+    }
+
+    fn do_to(messages: &mut Vec<Vec<u8>>, place: usize, deed: Deed) {
+        let place = place % messages.len();
+        match deed {
+            Deed::Drop => drop(messages.remove(place)),
+            Deed::Repeat => messages.insert(place, messages[place].clone()),
+            Deed::SwapWithNext if place + 1 < messages.len() => messages.swap(place, place + 1),
+            Deed::SwapWithNext => {}
+            Deed::FlipBit(bit) => {
+                // The header stays, so that the messages behind are what they are.
+                let body = &mut messages[place][1..];
+                let bit = bit % (8 * body.len());
+                body[bit / 8] ^= 1 << (bit % 8);
+            }
+            Deed::CutByte => {
+                messages[place].pop();
+                messages[place][0] -= 1;
+            }
+        }
+        if messages.is_empty() {
+            messages.push(vec![0]);
+        }
+    }
+
+    /// Sends bursts, delivers `stream` of them to client 2 in pieces of `piece_len`, and returns all that is known of it afterwards.
+    fn outcome(
+        bursts: &[(usize, u32)],
+        deeds: &[(usize, Deed)],
+        piece_len: usize,
+        check: Check,
+        change: fn(&mut Proof),
+    ) -> (Vec<u8>, Result<(), String>, u64, u64) {
+        let mut proof = Proof::new(Payloads::new(3, BodyLens::ALL), ROLES, check, Strangers::None);
+        proof.begin(1);
+        let mut wire = Vec::new();
+        for &(publisher, count) in bursts {
+            proof.send(publisher, Kind::Load, count, Times { intended: 1, sent: 1, is_measured: true }, &mut wire);
+        }
+        change(&mut proof);
+        let header_and_body = |body: chat_proto::Body<'_>| [&[body.header()][..], body.as_bytes()].concat();
+        let mut messages: Vec<Vec<u8>> = Messages::split(&wire).0.iter().map(header_and_body).collect();
+        deeds.iter().for_each(|&(place, deed)| do_to(&mut messages, place, deed));
+        let stream = messages.concat();
+
+        let mut latencies = Latencies::new();
+        let mut intake = Intake::new(ROLES, &mut proof, &mut latencies);
+        let mut unfinished = Vec::new();
+        for piece in stream.chunks(piece_len) {
+            unfinished.extend_from_slice(piece);
+            match intake.deliver(2, &unfinished, 5) {
+                ControlFlow::Continue(len) => drop(unfinished.drain(..len)),
+                ControlFlow::Break(()) => break,
+            }
+        }
+        let Count { delivered, delivered_bytes, .. } = intake.count;
+        let mut writer = Writer::begin(Vec::new(), ROLES).unwrap();
+        writer.add(&proof).unwrap();
+        let verdict = proof.verdict().map(drop).map_err(|conviction| conviction.to_string());
+        (writer.end().unwrap(), verdict, delivered, delivered_bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_compared_with_what_was_sent_has_the_same_outcome_as_what_is_drawn_again(
+            bursts in vec((0..2_usize, 1..30_u32), 1..10),
+            deeds in vec((0..300_usize, deed()), 0..4),
+            piece_len in prop_oneof![1..300_usize, 1000..20_000_usize],
+            check in prop_oneof![Just(Check::Basic), Just(Check::Full)],
+        ) {
+            let fast = outcome(&bursts, &deeds, piece_len, check, |_| ());
+            let slow = outcome(&bursts, &deeds, piece_len, check, Proof::forget_fresh);
+            prop_assert_eq!(fast, slow);
         }
     }
 }

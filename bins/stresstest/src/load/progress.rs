@@ -290,8 +290,8 @@ mod tests {
         }
 
         fn receive(&mut self, client: usize, sender: usize, number: usize, now: Nanos) -> Step {
-            let (messages, _) = Messages::split(&self.sent[sender][number]);
-            let Some(Arrival::Run(run)) = self.proof.receive(client, &mut messages.iter()) else { panic!("it is broken") };
+            let (mut messages, _) = Messages::split(&self.sent[sender][number]);
+            let Some(Arrival::Run(run)) = self.proof.receive(client, &mut messages) else { panic!("it is broken") };
             self.progress.settled(client, sender, run.before, run.end(), now)
         }
 

@@ -16,6 +16,7 @@
 //! A server that was not started for the run may have other clients. What none of ours sent may be theirs, so it is passed over, counted and
 //! told. What is ours is judged as always.
 
+mod fresh;
 pub(crate) mod payload;
 pub(crate) mod recording;
 pub(crate) mod sends;
@@ -24,9 +25,10 @@ pub(crate) mod story;
 use std::fmt;
 
 use chat_check::{MessageId, Record, check};
-use chat_proto::{BODY_LEN_MAX, Bodies, MESSAGE_LEN_MAX};
+use chat_proto::{BODY_LEN_MAX, HEADER_LEN, MESSAGE_LEN_MAX, Messages};
 
 use crate::load::roles::{Role, Roles};
+use crate::proof::fresh::{FRESH_LEN_MAX, Fresh};
 use crate::proof::payload::{Kind, NUMBER_END, Payloads, Reading, Tag};
 use crate::proof::sends::{BURST_LEN, Sends, Times};
 use crate::proof::story::Conviction;
@@ -46,6 +48,8 @@ pub(crate) struct Proof {
     passed_over: u64,
     /// What each client sent.
     sent: Vec<Sends>,
+    /// What each publisher sent last.
+    fresh: Vec<Fresh>,
     /// The id of the next message that anybody sends.
     next_id: u32,
     /// How many bytes all that takes, once everybody has received what was sent.
@@ -90,6 +94,7 @@ impl Proof {
     pub(crate) fn new(payloads: Payloads, roles: Roles, check: Check, strangers: Strangers) -> Self {
         let mut proof = Self::without_clients(payloads, roles, check, strangers);
         proof.make_room(roles.resident_count());
+        proof.fresh.resize_with(roles.publishers, Fresh::default);
         proof
     }
 
@@ -103,6 +108,7 @@ impl Proof {
             iteration: 0,
             passed_over: 0,
             sent: Vec::new(),
+            fresh: Vec::new(),
             next_id: 0,
             memory_len: 0,
             records: Vec::new(),
@@ -124,6 +130,7 @@ impl Proof {
         self.next_id = 0;
         self.memory_len = 0;
         self.sent.iter_mut().for_each(Sends::clear);
+        self.fresh.iter_mut().for_each(Fresh::clear);
         self.records.iter_mut().for_each(Record::clear);
         self.joined.fill(false);
         self.cells.fill(Cell::default());
@@ -142,6 +149,12 @@ impl Proof {
         }
     }
 
+    /// Forgets what was sent lately, which only makes it slower.
+    #[cfg(test)]
+    pub(crate) fn forget_fresh(&mut self) {
+        self.fresh.clear();
+    }
+
     /// Makes and records the next `count` messages that `client` sends, and adds them to `wire`. Returns the number behind the last.
     pub(crate) fn send(&mut self, client: usize, kind: Kind, count: u32, times: Times, wire: &mut Vec<u8>) -> u32 {
         let first_id = self.next_id;
@@ -150,7 +163,7 @@ impl Proof {
         let sends = &mut self.sent[client];
         let first = sends.count();
         debug_assert!(first + count <= NUMBER_END);
-        sends.push(kind, count, first_id, times);
+        let (place, start) = (sends.push(kind, count, first_id, times), wire.len());
         let mut tag = Tag { run: self.run, client: u16_of(client), kind, number: first };
         let (mut body, mut message) = ([0; BODY_LEN_MAX], [0; MESSAGE_LEN_MAX]);
         for (number, id) in (first..).zip(first_id..self.next_id) {
@@ -162,12 +175,26 @@ impl Proof {
                 self.payloads.body(tag, &mut body).encode(&mut message).expect("the buffer is as long as the longest message");
             wire.extend_from_slice(&message[..len]);
         }
+        if let Some(fresh) = self.fresh.get_mut(client) {
+            fresh.push(place, &wire[start..], FRESH_LEN_MAX / self.roles.publishers);
+        }
         first + count
     }
 
+    /// Checks and records the messages at the start of what arrived at `client`, if they are of a burst that was sent lately, and as many
+    /// after it as belong to the same burst, without a gap.
+    ///
+    /// All of this [`receive`](Self::receive) does too, but slower.
+    pub(crate) fn receive_fresh(&mut self, client: usize, bytes: &mut &[u8]) -> Option<Arrival> {
+        let run = self.take_fresh(client, bytes)?;
+        Some(self.receive_run(client, run))
+    }
+
     /// Checks and records the next of what arrived at `client`, and as many after it as belong to the same burst, without a gap.
-    pub(crate) fn receive(&mut self, client: usize, bodies: &mut Bodies<'_>) -> Option<Arrival> {
+    pub(crate) fn receive(&mut self, client: usize, messages: &mut Messages<'_>) -> Option<Arrival> {
+        let mut bodies = messages.iter();
         let body = bodies.next()?;
+        *messages = bodies.remaining();
         let tag = match self.read(body.as_bytes()) {
             Reading::Intact(tag) => tag,
             Reading::Damaged(tag) => return Some(self.receive_damaged(client, tag)),
@@ -178,24 +205,16 @@ impl Proof {
             return Some(if is_earlier { Arrival::Earlier } else { self.strange(client, Strange::Unsent(tag)) });
         };
         let end = self.sent[usize::from(tag.client)].bursts()[place].end();
-        let mut run = Run {
-            sender: tag.client.into(),
-            kind: tag.kind,
-            place,
-            before: 0,
-            first: tag.number,
-            count: 1,
-            byte_len: 1 + body.as_bytes().len() as u64,
-        };
+        let mut run = Run::new(tag, place, 1, body.encoded_len());
         while run.end() < end {
-            let mut ahead = bodies.clone();
+            let mut ahead = messages.iter();
             let Some(body) = ahead.next() else { break };
             if !self.is_body_of(Tag { number: run.end(), ..tag }, body.as_bytes()) {
                 break;
             }
-            *bodies = ahead;
+            *messages = ahead.remaining();
             run.count += 1;
-            run.byte_len += 1 + body.as_bytes().len() as u64;
+            run.byte_len += body.encoded_len() as u64;
         }
         Some(self.receive_run(client, run))
     }
@@ -283,6 +302,29 @@ impl Proof {
         let by_memory = memory.checked_div(memory_len(self.roles, self.check, 1, 0)).unwrap_or(u64::from(u32::MAX));
         let by_id = LOAD_MAX.saturating_sub(self.next_id);
         u32::try_from(by_memory).unwrap_or(u32::MAX).min(by_id) * u32::from(memory > 0)
+    }
+
+    /// Takes messages from the start of `bytes`: as many as are exactly those that their sender sent lately, to the end of a burst or of
+    /// what arrived.
+    fn take_fresh(&self, client: usize, bytes: &mut &[u8]) -> Option<Run> {
+        let Reading::Intact(tag) = Payloads::tag(bytes.get(HEADER_LEN..)?) else { return None };
+        let sender = usize::from(tag.client);
+        let fresh = self.fresh.get(sender)?;
+        let place = self.find(client, tag)?;
+        let burst = &self.sent[sender].bursts()[place];
+        let sent = fresh.wire(place, tag.number - burst.first)?;
+        let (same, _) = sent.split_at(sent.len().min(bytes.len()));
+        if !bytes.starts_with(same) {
+            return None;
+        }
+        let (len, count) = if same.len() == sent.len() {
+            (same.len(), burst.end() - tag.number)
+        } else {
+            let (whole, _) = Messages::split(same);
+            (whole.as_bytes().len(), u32::try_from(whole.count()).ok().filter(|&count| count > 0)?)
+        };
+        *bytes = &bytes[len..];
+        Some(Run::new(tag, place, count, len))
     }
 
     /// Takes a run of messages that are what their sender sent.
@@ -421,6 +463,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Makes a run of `count` messages, the first of which has this tag. How far its receiver was, is not known yet.
+    fn new(tag: Tag, place: usize, count: u32, byte_len: usize) -> Self {
+        Self { sender: tag.client.into(), kind: tag.kind, place, before: 0, first: tag.number, count, byte_len: byte_len as u64 }
+    }
+
     /// Returns the number behind the last message.
     pub(crate) fn end(self) -> u32 {
         self.first + self.count

@@ -225,12 +225,12 @@ mod tests {
             let mut wire = Vec::new();
             proof.send(0, Kind::Load, 3, Times { intended: 0, sent: 0, is_measured: true }, &mut wire);
             let (messages, _) = Messages::split(&wire);
-            let mut ahead = messages.iter();
             if run == 1 {
+                let mut ahead = messages.iter();
                 ahead.nth(1);
-                proof.receive(2, &mut ahead);
+                proof.receive(2, &mut ahead.remaining());
             }
-            proof.receive(2, &mut messages.iter());
+            proof.receive(2, &mut messages.clone());
             writer.add(&proof).unwrap();
         }
         writer.end().unwrap()

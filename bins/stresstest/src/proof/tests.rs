@@ -41,9 +41,9 @@ impl World {
     }
 
     fn receive_wire(&mut self, client: usize, wire: &[u8]) -> Vec<(u32, u32)> {
-        let mut bodies = Messages::split(wire).0.iter();
+        let mut messages = Messages::split(wire).0;
         let mut runs = Vec::new();
-        while let Some(Arrival::Run(run)) = self.proof.receive(client, &mut bodies) {
+        while let Some(Arrival::Run(run)) = self.proof.receive(client, &mut messages) {
             runs.push((run.first, run.count));
         }
         runs
@@ -150,9 +150,9 @@ fn messages_of_strangers_are_passed_over_where_there_may_be_some() {
     let mut world = World::among(Check::Full, Strangers::Possible { first_run: u16::MAX });
     world.send(0, Kind::Load, 2, 0);
     let own = [world.sent[0][0].clone(), b"\x05short".to_vec(), other.sent[0][0].clone(), world.sent[0][1].clone()].concat();
-    let mut bodies = Messages::split(&own).0.iter();
+    let mut messages = Messages::split(&own).0;
     let mut arrivals = Vec::new();
-    while let Some(arrival) = world.proof.receive(2, &mut bodies) {
+    while let Some(arrival) = world.proof.receive(2, &mut messages) {
         arrivals.push(matches!(arrival, Arrival::Run(_)));
     }
     assert_eq!(arrivals, [true, false, false, true]);
