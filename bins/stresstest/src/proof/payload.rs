@@ -1,7 +1,7 @@
 //! Bodies that prove what they are.
 //!
 //! A body is a tag and filler. The filler and the length of the body are drawn from a generator keyed by the seed and the tag, so that
-//! every delivery is checked to the last byte and no body is ever stored.
+//! every delivery is checked to the last byte, however long ago it was sent, and no body has to be stored.
 //!
 //! ```text
 //! | run: u16 | client: u16 | kind and number: u32 | filler: up to 247 bytes |
