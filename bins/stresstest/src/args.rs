@@ -12,13 +12,15 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum, value_parser};
 
 use crate::file;
-use crate::judge::baseline::{Baseline, BaselineError, BaselineName, noise_from_percent};
+use crate::judge::baseline::{Baseline, BaselineError, BaselineName};
+use crate::judge::regression::noise_from_percent;
 use crate::judge::threshold::Thresholds;
 use crate::load::Load;
 use crate::load::pace::Pacing;
 use crate::load::roles::Roles;
+use crate::proof::memory::{LOAD_MAX, MEMORY_MAX, memory_len};
 use crate::proof::payload::{BodyLens, CLIENTS_MAX, Payloads};
-use crate::proof::{Check, LOAD_MAX, MEMORY_MAX, Strangers, memory_len};
+use crate::proof::{Check, Strangers};
 use crate::quantity::Quantity;
 use crate::results;
 use crate::server::Launch;

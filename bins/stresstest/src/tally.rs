@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::load::roles::Roles;
 use crate::load::{Count, Load};
-use crate::proof::{Kept, Proof};
+use crate::proof::Proof;
+use crate::proof::story::Kept;
 use crate::results::{Counts, Drops, Order};
 
 /// The sum of repetitions.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::load::roles::Roles;
-use crate::proof::Run;
+use crate::proof::arrival::Run;
 use crate::proof::sends::{Burst, Nanos};
 use crate::results::{Latency, Summary};
 

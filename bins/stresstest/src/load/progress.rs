@@ -240,9 +240,10 @@ const FORGOTTEN_MIN: u32 = 5;
 mod tests {
     use super::*;
     use crate::load::roles::Role;
+    use crate::proof::arrival::Arrival;
     use crate::proof::payload::{BodyLens, Kind, Payloads};
     use crate::proof::sends::Times;
-    use crate::proof::{Arrival, Check, Strangers};
+    use crate::proof::{Check, Strangers};
     use chat_proto::Messages;
 
     const ROLES: Roles = Roles { publishers: 2, subscribers: 2, slow: 0, publishers_read: true };

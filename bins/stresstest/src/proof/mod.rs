@@ -16,22 +16,25 @@
 //! A server that was not started for the run may have other clients. What none of ours sent may be theirs, so it is passed over, counted and
 //! told. What is ours is judged as always.
 
+pub(crate) mod arrival;
 mod fresh;
+pub(crate) mod memory;
+mod overtaken;
 pub(crate) mod payload;
 pub(crate) mod recording;
 pub(crate) mod sends;
 pub(crate) mod story;
 
-use std::fmt;
-
 use chat_check::{MessageId, Record, check};
 use chat_proto::{BODY_LEN_MAX, HEADER_LEN, MESSAGE_LEN_MAX, Messages};
 
 use crate::load::roles::{Role, Roles};
+use crate::proof::arrival::{Arrival, Run, Strange};
 use crate::proof::fresh::{FRESH_LEN_MAX, Fresh};
+use crate::proof::memory::{EVENT_LEN, LOAD_MAX, MEMORY_MAX, memory_len};
 use crate::proof::payload::{Kind, NUMBER_END, Payloads, Reading, Tag};
-use crate::proof::sends::{BURST_LEN, Sends, Times};
-use crate::proof::story::Conviction;
+use crate::proof::sends::{Sends, Times};
+use crate::proof::story::{Conviction, Kept};
 
 /// What happened in a repetition. Its memory serves the next one too.
 #[derive(Debug)]
@@ -405,94 +408,6 @@ impl Proof {
         let column = if sender < publishers { sender } else { publishers };
         (sender < publishers || sender == client).then_some(client * (publishers + 1) + column)
     }
-
-    /// Counts the messages that the client with the most deliveries received behind one that was sent only after they had arrived
-    /// somewhere. Where it lost nothing, its list is the order of all messages.
-    fn overtaken(&self) -> u64 {
-        let Some(record) = self.records.iter().max_by_key(|record| record.delivery_count()) else { return 0 };
-        let mut senders = vec![0; self.next_id as usize];
-        for (sender, sends) in self.sent.iter().enumerate() {
-            for burst in sends.bursts() {
-                senders[burst.first_id as usize..burst.end_id() as usize].fill(u16_of(sender));
-            }
-        }
-        // Each sender's messages were received in the order in which they were sent, so its bursts are passed once.
-        let mut places = vec![0; self.sent.len()];
-        let mut last_sent = 0;
-        let mut count = 0;
-        for message in record.received_messages() {
-            let sender = usize::from(senders[message.index() as usize]);
-            let (bursts, place) = (self.sent[sender].bursts(), &mut places[sender]);
-            *place += bursts[*place..].iter().take_while(|burst| burst.end_id() <= message.index()).count();
-            let burst = &bursts[*place];
-            count += u64::from(burst.first_arrival().is_some_and(|arrival| arrival < last_sent));
-            last_sent = last_sent.max(burst.sent);
-        }
-        count
-    }
-}
-
-/// What arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
-    /// Messages of this repetition, as they were sent.
-    Run(Run),
-    /// A message of an earlier repetition or of strangers, where that is no violation.
-    Earlier,
-    /// A violation, whatever else happens.
-    Broken,
-}
-
-/// Messages of one burst that arrived at a client one after the other, without a gap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
-    /// The client that sent them.
-    pub(crate) sender: usize,
-    /// What they were sent for.
-    pub(crate) kind: Kind,
-    /// The place of the burst among all of the sender's.
-    pub(crate) place: usize,
-    /// How many messages of the sender the receiver was settled on before.
-    pub(crate) before: u32,
-    /// The number of the first.
-    pub(crate) first: u32,
-    /// How many there are.
-    pub(crate) count: u32,
-    /// How many bytes they have on the wire.
-    pub(crate) byte_len: u64,
-}
-
-impl Run {
-    /// Makes a run of `count` messages, the first of which has this tag. How far its receiver was, is not known yet.
-    fn new(tag: Tag, place: usize, count: u32, byte_len: usize) -> Self {
-        Self { sender: tag.client.into(), kind: tag.kind, place, before: 0, first: tag.number, count, byte_len: byte_len as u64 }
-    }
-
-    /// Returns the number behind the last message.
-    pub(crate) fn end(self) -> u32 {
-        self.first + self.count
-    }
-}
-
-/// How far the promise was found to be kept. Displayed, it follows a sentence about a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
-    /// One order explains everything. So many messages were received behind one that was sent after they had arrived somewhere.
-    Proved { overtaken: u64 },
-    /// All that was checked.
-    Partly,
-    /// Nothing was checked.
-    Unchecked,
-}
-
-impl fmt::Display for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Proved { .. } => "; no order was broken",
-            Self::Partly => "; each sender's were in order",
-            Self::Unchecked => "",
-        })
-    }
 }
 
 /// How far a client is with the messages of one sender.
@@ -503,57 +418,6 @@ struct Cell {
     /// The place of the burst that the last of them is in.
     place: u32,
 }
-
-/// Something that no server may send.
-#[derive(Clone, Copy, Debug)]
-enum Strange {
-    /// It is too short for a tag.
-    Untagged { len: usize },
-    /// It is well-formed, but its tag was never used in this repetition.
-    Unsent(Tag),
-    /// Tag and content do not fit, and the tag was never used in this repetition.
-    Damaged,
-    /// Tag and content do not fit.
-    Corrupt(Tag),
-    /// It arrives again, or after a later message of the same sender: `next` of them had been settled.
-    OutOfOrder { sender: usize, number: u32, next: u32 },
-}
-
-impl Strange {
-    /// Tells whether somebody else may have sent it.
-    fn may_be_of_strangers(self) -> bool {
-        matches!(self, Self::Untagged { .. } | Self::Unsent(_) | Self::Damaged)
-    }
-
-    /// Returns the class of the violation, where there are no records to tell it from.
-    fn class(self) -> &'static str {
-        match self {
-            Self::Untagged { .. } | Self::Unsent(_) | Self::Damaged => "phantom",
-            Self::Corrupt(_) => "corrupt",
-            Self::OutOfOrder { .. } => "duplicate or reordered",
-        }
-    }
-}
-
-/// Returns how many bytes messages take that are sent in so many bursts, once every client that stays has received them.
-pub(crate) fn memory_len(roles: Roles, check: Check, message_count: u64, burst_count: u64) -> u64 {
-    let event_count = if check == Check::Full { 1 + roles.readers().len() as u64 } else { 0 };
-    message_count * event_count * EVENT_LEN + burst_count * BURST_LEN as u64
-}
-
-/// How many bytes a repetition takes at most to tell what was sent and received. A judgement: what most machines have to spare. The check
-/// of them takes less than that again; where much was dropped, up to twice as much.
-///
-/// It decides when the load ends. What is sent after that, to find out what became of it, comes on top.
-pub(crate) const MEMORY_MAX: u64 = 2 << 30;
-
-/// How many load messages a repetition can have: half of what records can number, the rest being for hello, probe and closing messages.
-pub(crate) const LOAD_MAX: u32 = chat_check::MESSAGE_COUNT_MAX / 2;
-
-/// Length in bytes of a send or a delivery.
-///
-/// Source: [`Record`].
-const EVENT_LEN: u64 = 4;
 
 fn u16_of(client: usize) -> u16 {
     u16::try_from(client).expect("the arguments bound the clients")

@@ -1,12 +1,13 @@
-//! What broke the promise, told for people.
+//! Whether the promise was kept, told for people.
 
 use std::fmt;
 
 use chat_check::{MessageId, Step, StepKind, Violation};
 
 use crate::load::roles::Role;
+use crate::proof::Proof;
+use crate::proof::arrival::Strange;
 use crate::proof::payload::Kind;
-use crate::proof::{Proof, Strange};
 
 /// A broken promise, told for people.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,27 @@ pub(crate) struct Conviction {
     pub(crate) class: &'static str,
     /// Who received what.
     pub(crate) story: String,
+}
+
+/// How far the promise was found to be kept. Displayed, it follows a sentence about a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// One order explains everything. So many messages were received behind one that was sent after they had arrived somewhere.
+    Proved { overtaken: u64 },
+    /// All that was checked.
+    Partly,
+    /// Nothing was checked.
+    Unchecked,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proved { .. } => "; no order was broken",
+            Self::Partly => "; each sender's were in order",
+            Self::Unchecked => "",
+        })
+    }
 }
 
 /// The name of a message, for people. Messages of each kind are counted from 0.

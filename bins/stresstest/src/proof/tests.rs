@@ -2,7 +2,7 @@ use chat_proto::Messages;
 
 use super::*;
 use crate::proof::payload::BodyLens;
-use crate::proof::sends::Nanos;
+use crate::proof::sends::{BURST_LEN, Nanos};
 
 const ROLES: Roles = Roles { publishers: 2, subscribers: 1, slow: 0, publishers_read: true };
 

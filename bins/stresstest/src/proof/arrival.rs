@@ -1,0 +1,76 @@
+//! What arrived.
+
+use crate::proof::payload::{Kind, Tag};
+
+/// What arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// Messages of this repetition, as they were sent.
+    Run(Run),
+    /// A message of an earlier repetition or of strangers, where that is no violation.
+    Earlier,
+    /// A violation, whatever else happens.
+    Broken,
+}
+
+/// Messages of one burst that arrived at a client one after the other, without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The client that sent them.
+    pub(crate) sender: usize,
+    /// What they were sent for.
+    pub(crate) kind: Kind,
+    /// The place of the burst among all of the sender's.
+    pub(crate) place: usize,
+    /// How many messages of the sender the receiver was settled on before.
+    pub(crate) before: u32,
+    /// The number of the first.
+    pub(crate) first: u32,
+    /// How many there are.
+    pub(crate) count: u32,
+    /// How many bytes they have on the wire.
+    pub(crate) byte_len: u64,
+}
+
+impl Run {
+    /// Makes a run of `count` messages, the first of which has this tag. How far its receiver was, is not known yet.
+    pub(super) fn new(tag: Tag, place: usize, count: u32, byte_len: usize) -> Self {
+        Self { sender: tag.client.into(), kind: tag.kind, place, before: 0, first: tag.number, count, byte_len: byte_len as u64 }
+    }
+
+    /// Returns the number behind the last message.
+    pub(crate) fn end(self) -> u32 {
+        self.first + self.count
+    }
+}
+
+/// Something that no server may send.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Strange {
+    /// It is too short for a tag.
+    Untagged { len: usize },
+    /// It is well-formed, but its tag was never used in this repetition.
+    Unsent(Tag),
+    /// Tag and content do not fit, and the tag was never used in this repetition.
+    Damaged,
+    /// Tag and content do not fit.
+    Corrupt(Tag),
+    /// It arrives again, or after a later message of the same sender: `next` of them had been settled.
+    OutOfOrder { sender: usize, number: u32, next: u32 },
+}
+
+impl Strange {
+    /// Tells whether somebody else may have sent it.
+    pub(super) fn may_be_of_strangers(self) -> bool {
+        matches!(self, Self::Untagged { .. } | Self::Unsent(_) | Self::Damaged)
+    }
+
+    /// Returns the class of the violation, where there are no records to tell it from.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Untagged { .. } | Self::Unsent(_) | Self::Damaged => "phantom",
+            Self::Corrupt(_) => "corrupt",
+            Self::OutOfOrder { .. } => "duplicate or reordered",
+        }
+    }
+}
