@@ -1,8 +1,10 @@
 //! The command line.
 
+mod problem;
+mod value;
+
 use std::ffi::OsString;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -11,17 +13,17 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum, value_parser};
 
-use crate::file;
+use crate::args::value::{
+    Slow, parse_lens, parse_output, parse_per_second, parse_rate, parse_slow, parse_some_time, parse_time, random_seed,
+};
 use crate::judge::baseline::{Baseline, BaselineError, BaselineName};
 use crate::judge::regression::noise_from_percent;
 use crate::judge::threshold::Thresholds;
 use crate::load::Load;
 use crate::load::pace::Pacing;
 use crate::load::roles::Roles;
-use crate::proof::memory::{LOAD_MAX, MEMORY_MAX, memory_len};
-use crate::proof::payload::{BodyLens, CLIENTS_MAX, Payloads};
+use crate::proof::payload::{BodyLens, Payloads};
 use crate::proof::{Check, Strangers};
-use crate::quantity::Quantity;
 use crate::results;
 use crate::server::Launch;
 
@@ -311,72 +313,6 @@ impl Args {
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }
-
-    /// Tells what is wrong with options that are each right.
-    fn problem(&self) -> Option<String> {
-        if self.isolation && !self.load().has_guests() {
-            return Some(
-                "--isolation needs --stalled, --slow or --churn: it tells how much the others suffer from those".to_owned(),
-            );
-        }
-        if self.record.is_some() && self.check != Check::Full {
-            return Some("--record needs --check full, since only then there is something to record".to_owned());
-        }
-        self.problem_of_numbers().or_else(|| self.problem_of_files())
-    }
-
-    /// Tells what is wrong with files that can each be written.
-    fn problem_of_files(&self) -> Option<String> {
-        let baseline = self.save_baseline.as_ref();
-        if let Some(Err(error)) = baseline.map(|name| Baseline::try_save(&self.baseline_dir, name)) {
-            return Some(error.to_string());
-        }
-        let files = [
-            ("--json", self.json.clone()),
-            ("--csv", self.csv.clone()),
-            ("--hdr", self.hdr.clone()),
-            ("--record", self.record.clone()),
-            ("--save-baseline", baseline.map(|name| Baseline::path(&self.baseline_dir, name))),
-        ];
-        let files: Vec<_> = files.into_iter().filter_map(|(option, path)| path.map(|path| (option, path))).collect();
-        files.iter().enumerate().find_map(|(place, (option, path))| {
-            let (other, _) = files[..place].iter().find(|(_, other)| file::is_same_file(path, other))?;
-            Some(format!("{other} and {option} write to one file, {}: one of them would be lost", path.display()))
-        })
-    }
-
-    /// Tells what is wrong with numbers that are each right.
-    fn problem_of_numbers(&self) -> Option<String> {
-        let clients = u64::from(self.publishers) * (1 + u64::from(self.subscribers)) + u64::from(self.slow.count);
-        if clients > CLIENTS_MAX.into() {
-            return Some(format!(
-                "{clients} clients are too many: publishers times (1 + subscribers) and slow ones may be up to {CLIENTS_MAX}"
-            ));
-        }
-        let cells = clients * u64::from(self.publishers);
-        if cells > CELLS_MAX {
-            return Some(format!(
-                "{clients} clients of {} publishers are too many: clients times publishers may be up to {CELLS_MAX}",
-                self.publishers
-            ));
-        }
-        let messages = u64::from(self.publishers) * u64::from(self.messages.unwrap_or(MESSAGES));
-        if messages > LOAD_MAX.into() {
-            return Some(format!("{messages} messages are too many: publishers times messages may be up to {LOAD_MAX}"));
-        }
-        let load = self.load();
-        let memory_len = memory_len(load.roles, self.check, messages, messages.div_ceil(load.pacing.burst_len_min().into()));
-        if self.messages.is_some() && memory_len > MEMORY_MAX {
-            let instead = if self.check == Check::Full { "--check basic, or " } else { "" };
-            return Some(format!(
-                "{messages} messages to {clients} clients take {} to check, which is more than {}: take {instead}fewer messages in more \
-                 repetitions",
-                Quantity::Memory.show((memory_len >> 10) as f64),
-                Quantity::Memory.show((MEMORY_MAX >> 10) as f64)
-            ));
-        }
-        None
-    }
 }
 
 impl fmt::Display for Target {
@@ -391,67 +327,6 @@ impl fmt::Display for Target {
     }
 }
 
-/// Finds out, before anything is started, whether a file can be written.
-fn parse_output(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    file::try_write(&path).map_err(|error| format!("it cannot be written: {error}"))?;
-    Ok(path)
-}
-
-/// Clients that read slowly.
-#[derive(Clone, Copy, Debug)]
-struct Slow {
-    count: u32,
-    bytes_per_s: u32,
-}
-
-/// Reads a time like `10s`, `500ms` or `1m 30s`; a plain number is in seconds.
-fn parse_time(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse() {
-        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
-    }
-    humantime::parse_duration(text).map_err(|error| format!("{error}; a time is like 10s, 500ms or 2m"))
-}
-
-/// Reads a time in which something can happen.
-fn parse_some_time(text: &str) -> Result<Duration, String> {
-    parse_time(text).and_then(|time| if time.is_zero() { Err("it has to be more than 0".to_owned()) } else { Ok(time) })
-}
-
-/// Reads a number above zero, with `/s` behind it or without.
-fn parse_rate(text: &str) -> Result<f64, String> {
-    parse_per_second(text).and_then(|rate| if rate > 0.0 { Ok(rate) } else { Err("it has to be more than 0".to_owned()) })
-}
-
-fn parse_per_second(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix("/s").unwrap_or(text).parse().ok();
-    number.filter(|rate: &f64| (0.0..=RATE_MAX).contains(rate)).ok_or_else(|| "a number is needed, like 100 or 0.5".to_owned())
-}
-
-fn parse_lens(text: &str) -> Result<BodyLens, String> {
-    let (min, max) = text.split_once("..").unwrap_or((text, text));
-    let bounds = min.parse().ok().zip(max.strip_prefix('=').unwrap_or(max).parse().ok());
-    bounds
-        .and_then(|(min, max)| BodyLens::new(min, max))
-        .ok_or_else(|| "a length or a range is needed, from 8 to 255, like 64 or 8..255".to_owned())
-}
-
-fn parse_slow(text: &str) -> Result<Slow, String> {
-    let (count, rate) = text.split_once(':').unwrap_or((text, SLOW_RATE));
-    let slow = count.parse().ok().zip(rate.strip_suffix("/s").unwrap_or(rate).parse().ok());
-    if let Some((_, 0)) = slow {
-        return Err("at 0 bytes a second they never read: that is --stalled".to_owned());
-    }
-    slow.map(|(count, bytes_per_s)| Slow { count, bytes_per_s })
-        .ok_or_else(|| "a number of clients is needed, and perhaps of bytes a second, like 3:5000".to_owned())
-}
-
-/// Draws a seed.
-fn random_seed() -> u64 {
-    // The standard library seeds its hash maps from the system's randomness, and this is all that is needed of it here.
-    RandomState::new().build_hasher().finish()
-}
-
 /// What the options are listed under that shape the load, that judge the results, and that write them.
 const LOAD: &str = "Load";
 const JUDGING: &str = "Judging";
@@ -464,20 +339,11 @@ const SERVER_NAME: &str = "chat-server";
 const MESSAGES: u32 = 1000;
 const REPETITIONS: u32 = 100;
 
-/// How many bytes a second slow clients read when nothing is said. A judgement: far below any load.
-const SLOW_RATE: &str = "10000";
-
 /// How many messages a publisher may have in flight. A judgement: 16 MiB of the longest.
 const WINDOW_MAX: i64 = 1 << 16;
 
-/// The highest rate. A judgement: a message a nanosecond is beyond any machine.
-const RATE_MAX: f64 = 1e9;
-
 /// How many repetitions a tag can tell apart.
 const REPETITIONS_MAX: i64 = 1 << 16;
-
-/// How many pairs of a client and a publisher there can be: what is known of each takes eight bytes. A judgement: 512 MiB.
-const CELLS_MAX: u64 = 1 << 26;
 
 const AFTER_HELP: &str = "\
 Each repetition prints three lines on standard output:
