@@ -19,7 +19,8 @@
 //!
 //! For an event loop, a waker is whatever makes its wait end and tells whose turn it is: implement [`Wake`](std::task::Wake) for it, and
 //! expect to be told more than once. An async task that writes to a socket calls [`Subscriber::block`] inside
-//! [`poll_fn`](std::future::poll_fn), where the write is pending. To try without waiting, poll with [`Waker::noop`](std::task::Waker::noop). The directory `examples` has a server for each.
+//! [`poll_fn`](std::future::poll_fn), where the write is pending. To try without waiting, poll with
+//! [`Waker::noop`](std::task::Waker::noop). The directory `examples` has a server for each.
 //!
 //! # Order
 //!
@@ -43,8 +44,9 @@
 //! cursor are let go: the log *overruns* it. What happens then is the hub's [`Policy`]: it may go on with newer messages
 //! ([`Oldest`](Policy::Oldest), the default), keep what was queued for it and miss what comes after ([`Newest`](Policy::Newest)), or be
 //! disconnected ([`Disconnect`](Policy::Disconnect)). By [`Block`](Policy::Block) it does not come to that: publishers wait for those that
-//! are blocked, too. The table at [`Policy`] says who pays for what. [`Batch::dropped`] tells how many messages were lost. Only whole messages are lost: who had begun to write one when its socket filled up gets the rest of it from
-//! [`Batch::consume`] and owes it to the socket, whatever the log does meanwhile.
+//! are blocked, too. The table at [`Policy`] says who pays for what. [`Batch::dropped`] tells how many messages were lost. Only whole
+//! messages are lost: who had begun to write one when its socket filled up gets the rest of it from [`Batch::consume`] and owes it to the
+//! socket, whatever the log does meanwhile.
 //!
 //! For every subscriber, delivered + dropped + still to be read = published since it joined (and until it was disconnected). The hub learns
 //! of what was delivered with the subscriber's next call.

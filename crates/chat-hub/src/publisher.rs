@@ -28,8 +28,8 @@ impl Publisher {
 
     /// Publishes messages, waiting for subscribers that could be written to and are more than half the log behind.
     ///
-    /// Returns the position behind the last of them; for an empty run that is the end of the log, wherever it is by now. A run longer than the log's half may be published in parts, with messages of
-    /// other publishers between. Dropping the future stops before a part.
+    /// Returns the position behind the last of them; for an empty run that is the end of the log, wherever it is by now. A run longer than
+    /// the log's half may be published in parts, with messages of other publishers between. Dropping the future stops before a part.
     ///
     /// # Errors
     ///

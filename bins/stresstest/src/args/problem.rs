@@ -63,7 +63,7 @@ impl Args {
         }
         let load = self.load();
         let memory_len = memory_len(load.roles, self.check, messages, messages.div_ceil(load.pacing.burst_len_min().into()));
-        if self.messages.is_some() && memory_len > MEMORY_MAX {
+        if load.messages.is_some() && memory_len > MEMORY_MAX {
             let instead = if self.check == Check::Full { "--check basic, or " } else { "" };
             return Some(format!(
                 "{messages} messages to {clients} clients take {} to check, which is more than {}: take {instead}fewer messages in more \
