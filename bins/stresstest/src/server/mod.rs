@@ -210,3 +210,28 @@ const DEATH_WAIT: Duration = Duration::from_millis(300);
 
 /// How long the last lines of a server that is gone may take to arrive. Grandchildren may hold the pipes open for ever.
 const DRAIN_WAIT: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{self, AssertUnwindSafe};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_the_whole_group() {
+        let mut watch = Watch::new().unwrap();
+        let script = "sleep 600 & echo listening on $0; wait";
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
+        let launch = Launch { executable: "sh".into(), args: vec!["-c".into(), script.into()], addr };
+        let mut group = None;
+        let ended = panic::catch_unwind(AssertUnwindSafe(|| {
+            let mut server = Server::start(&launch, &watch).unwrap();
+            assert_eq!(server.wait_ready(&mut watch, Duration::from_secs(30)).unwrap(), addr);
+            group = Some(server.group);
+            assert!(!server.group.is_empty());
+            panic!("on purpose");
+        }));
+        assert_eq!(ended.unwrap_err().downcast_ref(), Some(&"on purpose"));
+        assert!(group.unwrap().is_empty());
+    }
+}
