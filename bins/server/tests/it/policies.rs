@@ -151,7 +151,7 @@ fn block_has_a_stall_timeout_by_itself() {
 
 #[test]
 fn a_client_that_takes_little_but_steadily_is_not_closed() {
-    let server = start("block", &["--stall-timeout", "1", "--log", "info"]);
+    let server = start("block", &["--stall-timeout", "2", "--log", "info"]);
     // With a large buffer, the system would not tell the server for seconds that the client has read.
     let slow = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     slow.set_recv_buffer_size(4096).unwrap();
@@ -161,14 +161,15 @@ fn a_client_that_takes_little_but_steadily_is_not_closed() {
     slow.write_all(b"\x04slow").unwrap();
     slow.read_exact(&mut [0; 5]).unwrap();
     let sender = server.join(b"sender");
-    sender.stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
-    // Until everything between the two is full.
-    while (&sender.stream).write_all(&message(0)).is_ok() {}
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(4) {
-        slow.read_exact(&mut [0; 2000]).expect("it is still served");
-        thread::sleep(Duration::from_millis(50));
-    }
+    thread::scope(|scope| {
+        // It reads nothing, until its connection is closed. All that it has sent is more than the other can read meanwhile.
+        scope.spawn(|| while (&sender.stream).write_all(&message(0)).is_ok() {});
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(6) {
+            slow.read_exact(&mut [0; 2000]).expect("it is still served");
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
     let log = server.end();
     let (served, _) = log.split_once("ending").unwrap();
     assert_eq!(served.matches("closed: the client took nothing").count(), 1, "the sender takes nothing, but no other: {log}");
