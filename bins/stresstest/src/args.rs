@@ -14,7 +14,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum, value_parser};
 
 use crate::args::value::{
-    Slow, parse_lens, parse_output, parse_per_second, parse_rate, parse_slow, parse_some_time, parse_time, random_seed,
+    Slow, parse_addr, parse_lens, parse_output, parse_per_second, parse_rate, parse_slow, parse_some_time, parse_time, random_seed,
 };
 use crate::judge::baseline::{Baseline, BaselineError, BaselineName};
 use crate::judge::regression::noise_from_percent;
@@ -41,7 +41,7 @@ use crate::server::Launch;
 #[command(name = "stresstest", version, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Address the server is told to listen on; with port 0 the system chooses the port
-    #[arg(short = 'a', long = "server", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(short = 'a', long = "server", value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_addr)]
     pub(crate) server: SocketAddr,
 
     /// Number of publishers
@@ -62,7 +62,7 @@ pub(crate) struct Args {
     repetitions: Option<u32>,
 
     /// Measure a server that runs already, at this address, instead of starting one; messages that others send are passed over
-    #[arg(long, value_name = "ADDR", conflicts_with_all = ["server", "executable", "args"])]
+    #[arg(long, value_name = "ADDR", value_parser = parse_addr, conflicts_with_all = ["server", "executable", "args"])]
     connect: Option<SocketAddr>,
 
     /// Number of messages each publisher has in flight, not yet received by all of its subscribers; 0 is any number
@@ -93,7 +93,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N[:BYTES/s]", default_value = "0", value_parser = parse_slow, help_heading = LOAD)]
     slow: Slow,
 
-    /// Clients that join every second during the load, stay for one, and leave
+    /// Clients that join every second during the load, stay for one, and leave; a repetition has up to 65536 clients
     #[arg(long, value_name = "N/s", default_value = "0", value_parser = parse_per_second, help_heading = LOAD)]
     churn: f64,
 
@@ -367,4 +367,5 @@ Examples:
   stresstest -a 127.0.0.1:0 -p 10 -s 10 -m 5000 -r 3 ./my-server -- --threads 4
   stresstest --rate 1000 --duration 10s -p 1 -s 99 --size 64 --fail-on 'p99>5ms'
   stresstest --window 1000 --duration 5s -p 10 -s 9 --calibrate --json results.json
-  stresstest --window 100 --duration 5s -s 20 --stalled 20 --isolation";
+  stresstest --window 100 --duration 5s -s 20 --stalled 20 --isolation
+  stresstest --window 100 --duration 5s --record recording; stresstest recheck recording";

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::args::{Args, Target};
-use crate::judge::baseline::Baseline;
+use crate::judge::baseline::{Baseline, BaselineName};
+use crate::judge::verdict::{bound_by, nothing_measured, outweigh, verdict};
 use crate::load::Load;
 use crate::load::pace::Pacing;
 use crate::report::screen::Screen;
@@ -32,38 +33,41 @@ fn measure_and_judge(args: &Args) -> Result<Verdict, Failure> {
     let baseline = args.load_baseline()?;
     let mut watch = Watch::new().map_err(Failure::Watch)?;
     let ceiling = if args.calibrate { Some(ceiling(args, &mut watch)?) } else { None };
-    let without = if args.isolation { Some(measure(args, args.load().without_guests(), &mut watch)?) } else { None };
+    let without = if args.isolation { Some(measure(args, args.load().without_guests(), WITHOUT, &mut watch)?) } else { None };
     let (mut last, without) = match without {
-        Some(without) if without.failure.is_some() => {
-            tell("note: this was the run without stalled, slow and visiting clients, so there is none with them");
-            (without, None)
-        }
-        without => (measure(args, args.load(), &mut watch)?, without),
+        Some(without) if without.failure.is_some() => (without, None),
+        without => (measure(args, args.load(), if args.isolation { WITH } else { "" }, &mut watch)?, without),
     };
     last.results.health.ceiling = ceiling;
     last.results.isolation = without.as_ref().map(|without| Isolation::new(&without.results, &last.results));
     last.results.health.bound_by = bound_by(&last.results);
-    last.results.verdict = verdict(args, baseline.as_ref(), &last);
-    match print(args, &last) {
-        // Whoever read standard output has had enough, which changes nothing.
-        Err(failure) if failure.is_closed_pipe() => {}
-        Err(failure) => outweigh(&mut last.results.verdict, &failure),
-        Ok(()) => {}
+    last.results.verdict = judge(args, baseline.as_ref(), &last);
+    tell_what_went_wrong(args, &last);
+    // Who cannot print the lines cannot print the table.
+    if let Err(failure) = if last.can_print() { print_table(args, &last.results) } else { Ok(()) }
+        && !failure.is_closed_pipe()
+    {
+        tell_later(&mut last.results.verdict, &failure);
     }
-    for failure in write_files(args, without.as_ref(), &last) {
-        outweigh(&mut last.results.verdict, &failure);
-    }
+    write_files(args, without.as_ref(), &mut last);
     Ok(last.results.verdict)
 }
 
-/// Runs a load on the server that is to be tested.
-fn measure(args: &Args, load: Load, watch: &mut Watch) -> Result<Measured, Failure> {
+/// Runs a load on the server that is to be tested. The title tells which run it is, if there are two.
+fn measure(args: &Args, load: Load, title: &'static str, watch: &mut Watch) -> Result<Measured, Failure> {
+    if !title.is_empty() && !args.quiet {
+        tell(format_args!("note: the run {}", title.trim_end_matches(": ")));
+    }
     let out: Box<dyn Write> = if args.quiet { Box::new(io::sink()) } else { Box::new(io::stdout()) };
     let plan = Plan { args, target: &args.target(), load, record: args.record.as_deref() };
-    run::run(plan, &mut Report::new(out, args.repetitions()), &mut Screen::new(args.quiet), watch)
+    run::run(plan, &mut Report::new(out, args.repetitions()), &mut screen(args, title), watch)
 }
 
-/// Returns how many deliveries a second this program can do here, by running the load once on the null broadcaster.
+fn screen(args: &Args, title: &'static str) -> Screen {
+    if args.quiet { Screen::quiet() } else { Screen::new(title) }
+}
+
+/// Returns how many deliveries a second this program can do here at most, by running the load once on the null broadcaster.
 fn ceiling(args: &Args, watch: &mut Watch) -> Result<f64, Failure> {
     let target = Target::Launch(null::launch().map_err(Failure::Unfindable)?);
     let mut load = args.load().without_guests();
@@ -72,72 +76,26 @@ fn ceiling(args: &Args, watch: &mut Watch) -> Result<f64, Failure> {
         load.pacing = Pacing::Window(CALIBRATION_WINDOW);
     }
     let plan = Plan { args, target: &target, load, record: None };
-    let measured = run::run(plan, &mut Report::new(io::sink(), 1), &mut Screen::new(args.quiet), watch);
-    let ceiling = measured.and_then(|measured| measured.failure.map_or(Ok(measured.results.counts.deliveries_per_s), Err));
-    ceiling.map_err(|failure| Failure::Calibrate(failure.into()))
+    let measured = run::run(plan, &mut Report::new(io::sink(), 1), &mut screen(args, "calibration: "), watch);
+    let results = measured.and_then(|measured| measured.failure.map_or(Ok(measured.results), Err));
+    let results = results.map_err(|failure| Failure::Calibrate(failure.into()))?;
+    // It waits for that server, too, so it is its own processor time that tells how many there could be.
+    Ok(results.health.cpu_us_per_delivery.map_or(results.counts.deliveries_per_s, |cpu| 1e6 / cpu))
 }
 
-/// Tells why the figures tell of this program rather than of the server, if they do.
-fn bound_by(results: &Results) -> Option<String> {
-    let (health, counts) = (&results.health, &results.counts);
-    if let Some(ceiling) = health.ceiling.filter(|&ceiling| counts.deliveries_per_s > CEILING_PART * ceiling) {
-        return Some(format!(
-            "on a server that does next to nothing it makes {:.1} million deliveries a second, and no more here",
-            ceiling / 1e6
-        ));
-    }
-    if let (Some(lateness), Some(delivery)) = (health.lateness, results.latency.delivery)
-        && lateness.p90 > LATENESS_PART * delivery.p90
-    {
-        return Some("it sent messages so late that this is most of their latency".to_owned());
-    }
-    if health.missed as f64 > MISSED_PART * (counts.sent + counts.unsent) as f64 {
-        return Some(format!("it came too late to send {} of the messages that the schedule had", health.missed));
-    }
-    // With a schedule it may be busy and keep it all the same; and a moment is too short to tell.
-    let is_busy = health.cpu > BUSY && counts.load_s > 0.5 && health.achieved.is_none();
-    let server_cpus = results.server.map(|server| server.cpus);
-    (is_busy && server_cpus.is_none_or(|cpus| cpus < health.cpu)).then(|| {
-        let server = server_cpus.map_or_else(String::new, |cpus| format!(", and the server {:.0} %", 100.0 * cpus));
-        format!("it took {:.0} % of a processor{server}", 100.0 * health.cpu)
-    })
-}
-
-/// Tells why there are no figures, if there are none.
-fn nothing_measured(results: &Results) -> Option<String> {
-    let counts = &results.counts;
-    if counts.sent == 0 {
-        return Some("nothing was measured: no message was sent".to_owned());
-    }
-    (counts.load_s == 0.0).then(|| "nothing was measured: the load was over before the warm-up was".to_owned())
-}
-
-/// Decides what a run comes to: of all that applies, the worst.
-fn verdict(args: &Args, baseline: Option<&Baseline>, measured: &Measured) -> Verdict {
+/// Decides what a run comes to.
+fn judge(args: &Args, baseline: Option<&Baseline>, measured: &Measured) -> Verdict {
     let results = &measured.results;
-    let failed = measured.failure.as_ref().filter(|failure| !failure.is_closed_pipe()).map(Failure::verdict);
-    if let Some(verdict @ (Verdict::Broken { .. } | Verdict::Stopped { .. } | Verdict::Interrupted)) = failed {
-        return verdict;
-    }
     let incomparable = baseline.and_then(|baseline| baseline.incomparable(results));
-    let mut why = args.thresholds().crossed(results);
+    let mut complaints = args.thresholds().crossed(results);
     if let (Some(baseline), None) = (baseline, &incomparable) {
-        why.extend(baseline.regressions(results, args.noise));
+        complaints.extend(baseline.regressions(results, args.noise));
     }
-    if !why.is_empty() {
-        return Verdict::Failed { why };
-    }
-    let bound = results.health.bound_by.as_ref().map(|why| format!("generator-bound: the load tester was the limit, since {why}"));
-    match (failed, nothing_measured(results).or(incomparable).or(bound)) {
-        (Some(verdict), _) => verdict,
-        (None, Some(why)) => Verdict::Inconclusive { why },
-        (None, None) => Verdict::Passed,
-    }
+    verdict(results, measured.failure().map(Failure::verdict), complaints, incomparable)
 }
 
-/// Prints what there is to say.
-fn print(args: &Args, last: &Measured) -> Result<(), Failure> {
-    if let Some(failure) = last.failure.as_ref().filter(|failure| !failure.is_closed_pipe()) {
+fn tell_what_went_wrong(args: &Args, last: &Measured) {
+    if let Some(failure) = last.failure() {
         tell(format_args!("error: {failure}"));
         if failure.depends_on_seed() {
             tell(format_args!("note: repeat it with --seed {}", args.seed));
@@ -145,54 +103,70 @@ fn print(args: &Args, last: &Measured) -> Result<(), Failure> {
     }
     match &last.results.verdict {
         Verdict::Failed { why } => why.iter().for_each(|why| tell(format_args!("error: {why}"))),
-        Verdict::Inconclusive { why } if last.failure.is_none() => tell(format_args!("error: inconclusive: {why}")),
+        Verdict::Inconclusive { why } if last.failure().is_none() => tell(format_args!("error: inconclusive: {why}")),
         _ => {}
     }
+}
+
+fn print_table(args: &Args, results: &Results) -> Result<(), Failure> {
     if !args.quiet && (io::stdout().is_terminal() || !args.is_classic()) {
-        table::print(&last.results, may_be_coloured(), &mut io::stdout())?;
+        table::print(results, may_be_coloured(), &mut io::stdout())?;
     }
     Ok(())
 }
 
-/// Writes all files that were asked for, each whatever becomes of the others, and returns what went wrong.
-fn write_files(args: &Args, without: Option<&Measured>, last: &Measured) -> Vec<Failure> {
-    let mut failures = Vec::new();
-    let mut note = |path: &Path, written: io::Result<()>| failures.extend(written.err().map(|source| Failure::write(path, source)));
-    if let Some(path) = &args.json {
-        note(path, json::write(path, &last.results));
+/// Writes all files that were asked for, each whatever becomes of the others. The last ones have the verdict in them.
+fn write_files(args: &Args, without: Option<&Measured>, last: &mut Measured) {
+    if let Some(path) = &args.hdr {
+        let time = Duration::from_secs_f64(last.results.counts.load_s);
+        let written = hdr::write(path, time, last.latencies.named());
+        note_unwritten(&mut last.results.verdict, path, written);
+    }
+    if let Some(name) = &args.save_baseline {
+        save_baseline(args, name, last);
     }
     if let Some(path) = &args.csv {
         let rows = without.map(|without| ("without", &without.results)).into_iter().chain([("run", &last.results)]);
-        note(path, csv::write(path, rows));
+        let written = csv::write(path, rows);
+        note_unwritten(&mut last.results.verdict, path, written);
     }
-    if let Some(path) = &args.hdr {
-        note(path, hdr::write(path, Duration::from_secs_f64(last.results.counts.load_s), last.latencies.named()));
+    if let Some(path) = &args.json {
+        let written = json::write(path, &last.results);
+        note_unwritten(&mut last.results.verdict, path, written);
     }
-    let is_complete = last.failure.as_ref().is_none_or(Failure::is_closed_pipe) && nothing_measured(&last.results).is_none();
-    match &args.save_baseline {
-        Some(name) if is_complete => match Baseline::save(&args.baseline_dir, name, &last.results) {
-            Ok(path) => tell(format_args!("note: the baseline is in {}", path.display())),
-            Err(error) => failures.push(error.into()),
-        },
-        Some(name) => tell(format_args!("note: no baseline {name} is kept of a run that did not come to its end")),
-        None => {}
-    }
-    failures
 }
 
-/// Tells of a failure, which is the verdict unless that is worse.
-fn outweigh(verdict: &mut Verdict, failure: &Failure) {
-    tell(format_args!("error: {failure}"));
-    if !matches!(verdict, Verdict::Broken { .. } | Verdict::Stopped { .. }) {
-        *verdict = failure.verdict();
+fn note_unwritten(verdict: &mut Verdict, path: &Path, written: io::Result<()>) {
+    if let Err(source) = written {
+        tell_later(verdict, &Failure::write(path, source));
     }
+}
+
+/// Keeps the results of a run that came to its end.
+fn save_baseline(args: &Args, name: &BaselineName, last: &mut Measured) {
+    if last.failure().is_some() || nothing_measured(&last.results).is_some() {
+        tell(format_args!("note: no baseline {name} is kept of a run that did not come to its end"));
+        return;
+    }
+    match Baseline::save(&args.baseline_dir, name, &last.results) {
+        Ok(path) if !args.quiet => tell(format_args!("note: the baseline is in {}", path.display())),
+        Ok(_) => {}
+        Err(error) => tell_later(&mut last.results.verdict, &error.into()),
+    }
+}
+
+/// Tells of a failure that came after the verdict, and makes that worse by it.
+fn tell_later(verdict: &mut Verdict, failure: &Failure) {
+    tell(format_args!("error: {failure}"));
+    outweigh(verdict, failure.verdict());
 }
 
 /// Tells whether standard output takes colours.
 ///
 /// Source: no-color.org.
 fn may_be_coloured() -> bool {
-    io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stdout().is_terminal() && !is_dumb && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn exit_code(verdict: &Verdict) -> u8 {
@@ -206,20 +180,10 @@ fn exit_code(verdict: &Verdict) -> u8 {
     }
 }
 
+/// The titles of the two runs of `--isolation`.
+const WITHOUT: &str = "without stalled, slow and visiting clients: ";
+const WITH: &str = "with stalled, slow and visiting clients: ";
+
 /// How many messages a publisher has in flight when the limits of this program are measured for a load with a schedule. A judgement:
 /// enough that nobody waits.
 const CALIBRATION_WINDOW: NonZeroU32 = NonZeroU32::new(1000).expect("it is not zero");
-
-/// From which part of the ceiling on this program was the limit. A judgement: runs differ by some percent.
-const CEILING_PART: f64 = 0.9;
-
-/// From which part of the latency on lateness is what it tells of, at the 90th percentile: rarer hiccups are told, but change no verdict.
-/// A judgement.
-const LATENESS_PART: f64 = 0.5;
-
-/// From which part of a processor on the load tester, which has one thread, is too busy to have been waiting for the server, unless that
-/// was busier. A judgement: the rest goes by between two events of a single socket.
-const BUSY: f64 = 0.8;
-
-/// Which part of a schedule it may come too late for. A judgement.
-const MISSED_PART: f64 = 0.01;

@@ -3,13 +3,15 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::fs::{OFlags, fcntl_setfl};
+
 /// A file that is being written, beside the place where it is to be. Nothing is left of one that is dropped before it is kept.
 ///
-/// What is no file, as a terminal or a pipe, is written to as it is.
+/// What is no file, as a terminal or a pipe, is written to as it is, and so is what this process has open, as `/dev/stdout`.
 #[derive(Debug)]
 pub(crate) struct Draft {
     /// Where it is now, and where it is to be. `None` for what is written to in its place.
@@ -20,11 +22,11 @@ pub(crate) struct Draft {
 impl Draft {
     /// Begins a file that is to be at `path`, in place of what may be there.
     pub(crate) fn begin(path: &Path) -> io::Result<Self> {
-        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Ok(Self::new(None, OpenOptions::new().write(true).open(path)?));
+        if let Some(file) = open_in_place(path)? {
+            return Ok(Self::new(None, file));
         }
         // A link stays one, and what it leads to is replaced.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = link_target(path);
         if path.file_name().is_none() || path.as_os_str().as_bytes().ends_with(b"/") {
             return Err(io::ErrorKind::IsADirectory.into());
         }
@@ -93,6 +95,29 @@ pub(crate) fn try_write(path: &Path) -> io::Result<()> {
     Draft::begin(path).map(drop)
 }
 
+/// Opens what is to be written to as it is: what is no file, and the files behind names of what this process has open, like `/dev/stdout`.
+fn open_in_place(path: &Path) -> io::Result<Option<File>> {
+    let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    if !is_special && !SYSTEM_DIRS.iter().any(|dir| path.starts_with(dir)) {
+        return Ok(None);
+    }
+    // To open a named pipe would wait for a reader, and nobody could tell.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().append(true).custom_flags(flags).open(path)?;
+    fcntl_setfl(&file, OFlags::APPEND)?;
+    Ok(Some(file))
+}
+
+/// Follows links to where they lead, be anything there or not.
+fn link_target(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = directory_of(&path).join(target);
+    }
+    path
+}
+
 /// Tells whether two paths lead to one file, which may not be there yet. Whatever is no file has room for all.
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     let file = |path: &Path| {
@@ -108,6 +133,14 @@ pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
 pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
+
+/// Where names are of what the system and its processes have.
+const SYSTEM_DIRS: [&str; 2] = ["/dev", "/proc"];
+
+/// How many links are followed.
+///
+/// Source: path_resolution(7).
+const LINKS_MAX: usize = 40;
 
 /// Length of the buffer in bytes. A judgement: some files are long.
 const BUF_LEN: usize = 1 << 20;
@@ -177,6 +210,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_open_is_added_to() {
+        let path = std::env::temp_dir().join(format!("stresstest-{}-open", std::process::id()));
+        fs::write(&path, b"what was there, ").unwrap();
+        let open = File::open(&path).unwrap();
+        Draft::write(Path::new(&format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open))), b"and what came").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"what was there, and what came");
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_named_pipe_that_nobody_reads_is_an_error() {
+        let path = std::env::temp_dir().join(format!("stresstest-{}-pipe", std::process::id()));
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        try_write(&path).unwrap();
+        Draft::begin(&path).unwrap_err();
+        let read = std::thread::spawn({
+            let path = path.clone();
+            move || fs::read(path).unwrap()
+        });
+        let content = vec![7; 1 << 20];
+        while let Err(error) = Draft::write(&path, &content) {
+            assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NXIO.raw_os_error()));
+        }
+        assert_eq!(read.join().unwrap(), content);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
     fn a_link_stays_a_link() {
         let dir = std::env::temp_dir().join(format!("stresstest-{}-link", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
@@ -185,6 +247,10 @@ mod tests {
         Draft::write(&dir.join("results"), b"all of it").unwrap();
         assert!(fs::symlink_metadata(dir.join("results")).unwrap().is_symlink());
         assert_eq!(fs::read(dir.join("old")).unwrap(), b"all of it");
+        std::os::unix::fs::symlink("new", dir.join("ahead")).unwrap();
+        Draft::write(&dir.join("ahead"), b"all of it").unwrap();
+        assert!(fs::symlink_metadata(dir.join("ahead")).unwrap().is_symlink());
+        assert_eq!(fs::read(dir.join("new")).unwrap(), b"all of it");
         fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -15,9 +15,9 @@ pub(crate) struct Monitor<'a> {
     iteration: u32,
     iterations: u32,
     phase: Phase,
-    /// When the load that is under way began, and how much processor time this process had taken.
+    /// When the load that is under way began, and how much processor time this thread had taken.
     load_from: Option<(Instant, Duration)>,
-    /// How long the loads took, and how much processor time this process took in them.
+    /// How long the loads took, and how much processor time this thread took in them.
     loads: (Duration, Duration),
 }
 
@@ -57,7 +57,7 @@ impl<'a> Monitor<'a> {
         self.observer.as_mut().and_then(|observer| observer.seen(delivered))
     }
 
-    /// Returns how much processor time this process took during the load, and how long that was.
+    /// Returns how much processor time this thread, which does all the work, took during the load, and how long that was.
     pub(crate) fn own_cpu(&self) -> (Duration, Duration) {
         (self.loads.1, self.loads.0)
     }

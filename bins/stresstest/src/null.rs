@@ -14,7 +14,7 @@ use chat_proto::Messages;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit};
 use slab::Slab;
 
 use crate::report::tell;
@@ -24,12 +24,23 @@ use crate::{EXIT_STOPPED, EXIT_USAGE};
 /// Returns how to start the null broadcaster: it is this executable.
 pub(crate) fn launch() -> io::Result<Launch> {
     let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Ok(Launch { executable: std::env::current_exe()?, args: vec![NAME.into()], addr })
+    let args = vec![NAME.into(), PARENT.into(), std::process::id().to_string().into()];
+    Ok(Launch { executable: std::env::current_exe()?, args, addr })
 }
 
 /// Is the null broadcaster, if that is what the process was started as. `args` come after the executable.
 pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     args.next().filter(|name| name == NAME)?;
+    let mut args = args.peekable();
+    if args.next_if(|arg| arg == PARENT).is_some() {
+        let parent = args.next();
+        // When this fails, somebody else has to end it.
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
+        // The parent may have been gone before.
+        if getppid().map(|pid| pid.to_string().into()) != parent {
+            return Some(EXIT_STOPPED.into());
+        }
+    }
     let Some(addr) = args.next().as_deref().and_then(OsStr::to_str).and_then(|addr| addr.parse().ok()) else {
         tell(format_args!("usage: stresstest {NAME} ADDRESS"));
         return Some(EXIT_USAGE.into());
@@ -261,6 +272,9 @@ fn enqueue(queue: &mut VecDeque<u8>, rest: &[u8], len_max: usize) {
 
 /// What this executable is called with to be the null broadcaster.
 const NAME: &str = "null-broadcaster";
+
+/// What it is called with behind that, before the id of the process that started it, to end with it, however that ends.
+const PARENT: &str = "--parent";
 
 const LISTENER: Token = Token(usize::MAX);
 

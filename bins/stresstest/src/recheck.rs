@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::proof::recording::{Reader, RecordingError};
 use crate::proof::story::Conviction;
 use crate::report::tell;
-use crate::{EXIT_BROKEN, EXIT_PASSED, EXIT_STOPPED};
+use crate::{EXIT_BROKEN, EXIT_INCONCLUSIVE, EXIT_PASSED, EXIT_STOPPED};
 
 /// Repeats the verdict on what --record has recorded, without the server
 #[derive(Debug, Parser)]
@@ -30,6 +30,10 @@ pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
             tell(format_args!("error: iteration {iteration}: {conviction}"));
             EXIT_BROKEN
         }
+        Err(failure @ Failure::Incomplete) => {
+            tell(format_args!("error: inconclusive: {failure}"));
+            EXIT_INCONCLUSIVE
+        }
         Err(Failure::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_PASSED,
         Err(failure) => {
             tell(format_args!("error: cannot recheck {}: {failure}", file.display()));
@@ -41,13 +45,16 @@ pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
 fn recheck(file: &PathBuf, out: &mut impl Write) -> Result<(), Failure> {
     let file = File::open(file).map_err(RecordingError::Read)?;
     let mut recording = Reader::begin(BufReader::with_capacity(BUF_LEN, file))?;
+    let mut is_complete = true;
     while let Some(proof) = recording.next()? {
         let iteration = proof.iteration();
         proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
         let (deliveries, messages) = (proof.recorded_count(), proof.message_count());
-        writeln!(out, "iteration {iteration}: one order of {messages} messages explains all of {deliveries} deliveries")?;
+        write!(out, "iteration {iteration}: one order of {messages} messages explains all of {deliveries} deliveries")?;
+        is_complete &= proof.is_complete();
+        writeln!(out, "{}", if proof.is_complete() { "" } else { ", but it did not come to its end" })?;
     }
-    Ok(())
+    if is_complete { Ok(()) } else { Err(Failure::Incomplete) }
 }
 
 /// Why a recording did not pass.
@@ -57,6 +64,8 @@ enum Failure {
     Recording(#[from] RecordingError),
     #[error("iteration {iteration}: {conviction}")]
     Broken { iteration: u16, conviction: Conviction },
+    #[error("a repetition did not come to its end, and only the run could tell why")]
+    Incomplete,
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
 }

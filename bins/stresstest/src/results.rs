@@ -182,10 +182,11 @@ impl Order {
 /// The server, seen from outside. Memory is in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub(crate) struct ServerSeen {
-    /// Processor time a delivery to any client that reads, in the load and its warm-up, in microseconds; `None` without a delivery.
+    /// Processor time a delivery to any client that reads, in the load and its warm-up, in microseconds; `None` without a delivery, or
+    /// when it died.
     pub(crate) cpu_us_per_delivery: Option<f64>,
-    /// How many processors it kept busy in the load, on average.
-    pub(crate) cpus: f64,
+    /// How many processors it kept busy in the load, on average; `None` when it died, so that nobody knows.
+    pub(crate) cpus: Option<f64>,
     /// Resident memory before the first client joined.
     pub(crate) rss_before_kib: u64,
     /// The most resident memory there was.
@@ -207,11 +208,12 @@ pub(crate) struct Health {
     pub(crate) missed: u64,
     /// How late messages were sent; `None` without a schedule.
     pub(crate) lateness: Option<Summary>,
-    /// How much of one processor the load tester took in the load, from 0 to 1.
+    /// How much of one processor the load tester's one thread took in the load, from 0 to 1.
     pub(crate) cpu: f64,
     /// Processor time of the load tester a delivery, in microseconds; `None` without a delivery.
     pub(crate) cpu_us_per_delivery: Option<f64>,
-    /// Deliveries a second of the same load on the null broadcaster: what the load tester itself can do at most here. By `--calibrate`.
+    /// Deliveries a second that the load tester has processor time for, by a run on the null broadcaster: what it can do at most here. By
+    /// `--calibrate`.
     pub(crate) ceiling: Option<f64>,
     /// Why the figures tell of the load tester rather than of the server, in words, if they do.
     pub(crate) bound_by: Option<String>,

@@ -1,8 +1,9 @@
 //! A whole run: the server, the repetitions, the results and what they come to.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -11,10 +12,10 @@ use crate::file::Draft;
 use crate::judge::baseline::BaselineError;
 use crate::load::client::SCRATCH_LEN;
 use crate::load::latency::Latencies;
-use crate::load::leaving::LEAVE_WAIT;
+use crate::load::leaving::{LEAVE_WAIT, LeftOpen};
 use crate::load::roles::Roles;
 use crate::load::stop::Stop;
-use crate::load::{self, Bench, Clock, Count, Ended, Load};
+use crate::load::{self, Bench, Clock, Count, Ended, Load, Phase, Tick};
 use crate::monitor::Monitor;
 use crate::proof::story::{Conviction, Kept};
 use crate::proof::{Proof, recording};
@@ -32,6 +33,18 @@ pub(crate) struct Measured {
     pub(crate) latencies: Latencies,
     /// Why it ended early, if it did.
     pub(crate) failure: Option<Failure>,
+}
+
+impl Measured {
+    /// Returns what went wrong, if anything did. That whoever read standard output has had enough is nothing wrong.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref().filter(|failure| !failure.is_closed_pipe())
+    }
+
+    /// Tells whether standard output took all that was printed.
+    pub(crate) fn can_print(&self) -> bool {
+        !matches!(self.failure, Some(Failure::Print(_)))
+    }
 }
 
 /// What is run.
@@ -57,6 +70,7 @@ pub(crate) fn run(
 ) -> Result<Measured, Failure> {
     let Plan { args, target, load, record } = plan;
     let mut recorder = record.map(|path| Recorder::begin(path, load.roles)).transpose()?;
+    screen.wait("waiting for the server to get ready");
     let (server, addr) = start(target, args, watch)?;
     // Not before the start, or the server would inherit what it should ask for itself.
     raise_descriptor_limit(load.connection_count())?;
@@ -67,7 +81,7 @@ pub(crate) fn run(
         proof: Proof::new(args.payloads(), load.roles, args.check, args.strangers(target)),
         latencies: Latencies::new(),
         scratch: vec![0; SCRATCH_LEN].into(),
-        left_open: 0,
+        left_open: LeftOpen::default(),
         watch,
         server,
     };
@@ -101,8 +115,14 @@ pub(crate) fn run(
         verdict: Verdict::Passed,
     };
     let Bench { latencies, server, .. } = bench;
+    let was_started = server.is_some();
     drop(server);
     watch.guard(None);
+    if was_started && TcpStream::connect_timeout(&addr, STILL_LISTENING_WAIT).is_ok() {
+        tell(format_args!(
+            "note: something still listens on {addr}, though the server's process group has been ended: did it leave the group?"
+        ));
+    }
     Ok(Measured { results, latencies, failure })
 }
 
@@ -121,11 +141,11 @@ fn oddities(bench: &Bench<'_>) -> Vec<String> {
              them up"
         ));
     }
-    if bench.left_open > 0 {
+    if bench.left_open.repetitions > 0 {
         oddities.push(format!(
             "note: the server left {} connections open for {} s after the clients had ended their sending side, where the \
              specification has it close them; what it might send later was not waited for",
-            bench.left_open,
+            bench.left_open.connections,
             LEAVE_WAIT.as_secs()
         ));
     }
@@ -160,6 +180,14 @@ fn repeat(
         let Ended { count, stop } = load::run(load, bench, &mut |tick| monitor.tick(tick));
         tally.add(count, &bench.proof);
         recorder.iter_mut().for_each(|recorder| recorder.add(&bench.proof));
+        monitor.tick(Tick {
+            phase: Phase::Verdict,
+            elapsed: Duration::ZERO,
+            open: 0,
+            count,
+            lost: bench.proof.lost(),
+            p99: bench.latencies.delivery_p99(),
+        });
         // A broken promise outweighs whatever ended the repetition.
         let kept = bench.proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
         tally.keep(kept);
@@ -167,6 +195,8 @@ fn repeat(
             monitor
                 .aside(|| tell("note: the load ended early, since no more deliveries can be recorded; --check basic records none"));
         }
+        // The verdict takes its time, and a signal may have come meanwhile.
+        let stop = stop.or_else(|| bench.watch.is_interrupted().then_some(Stop::Interrupted));
         if let Some(stop) = stop {
             return Err(stopped(stop, iteration, count, kept, bench.server.as_mut()));
         }
@@ -180,9 +210,6 @@ fn repeat(
 fn stopped(stop: Stop, iteration: u32, count: Count, kept: Kept, server: Option<&mut Server>) -> Failure {
     match stop {
         Stop::Interrupted => Failure::Interrupted { iteration, delivered: count.own_delivered, sent: count.own_sent, kept },
-        Stop::Forgotten { .. } => {
-            Failure::Broken { iteration, conviction: Conviction { class: "forgotten", story: stop.to_string() } }
-        }
         stop => server.and_then(Server::death).map_or(Failure::Stopped { iteration, stop }, Failure::Server),
     }
 }
@@ -324,7 +351,7 @@ impl Failure {
     pub(crate) fn depends_on_seed(&self) -> bool {
         match self {
             Self::Broken { .. } | Self::Server(ServerError::Died { .. }) => true,
-            Self::Stopped { stop, .. } => !matches!(stop, Stop::Connection { .. } | Stop::Wait(_)),
+            Self::Stopped { stop, .. } => !matches!(stop, Stop::Connection { .. } | Stop::NotConnected { .. } | Stop::Wait(_)),
             _ => false,
         }
     }
@@ -341,6 +368,9 @@ fn raise_descriptor_limit(client_count: u64) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
+
+/// How long it is tried to connect to a server that is gone. A judgement: long for a machine of one's own.
+const STILL_LISTENING_WAIT: Duration = Duration::from_millis(200);
 
 /// How many descriptors are for other things than connections: three standard streams, the server's output, polling, signals; doubled.
 const DESCRIPTORS_RESERVED: u64 = 32;

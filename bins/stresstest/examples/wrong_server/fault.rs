@@ -21,6 +21,10 @@ pub(crate) enum Fault {
     DropAll,
     /// Never sends a client's messages back to it.
     ForgetSender,
+    /// Never sends a client's load messages back to it.
+    ForgetLoad,
+    /// Sends each client half a message, when it has ended its sending side.
+    CutLast,
     /// Begins the victim's stream in the middle of a message.
     WrongStart,
     /// Begins each client's stream with a message of the repetition before, which is legal.
@@ -52,6 +56,8 @@ pub(crate) enum Fault {
     HangUp,
     /// Sends the victim everything some time after everybody else.
     Delay,
+    /// Does nothing for a second, late.
+    Pause,
     /// Keeps 64 KiB of memory for every message, for ever.
     Leak,
     /// Exits with code 7, late.
@@ -66,8 +72,12 @@ pub(crate) enum Fault {
     NeverReady,
     /// Gets ready, but does not say where.
     NoAddress,
+    /// Gets ready, but nobody can connect to where it says that it is.
+    DeadPort,
     /// Prints something else before it gets ready.
     Talkative,
+    /// Starts a server of its own in another process group, and has that do the work.
+    Escape,
     /// Ignores SIGTERM and starts a process of its own.
     Stubborn,
 }

@@ -57,6 +57,7 @@ impl Hub {
         match self.fault {
             Fault::StayOpen => return,
             Fault::InventLast => self.deliver(client, &[0xff; 20]),
+            Fault::CutLast => self.clients[client].outbox.iter().for_each(|outbox| outbox.push(&[20, 1, 2])),
             _ => {}
         }
         self.clients[client].outbox = None;
@@ -107,7 +108,8 @@ impl Hub {
                 eprintln!("the load is too much");
                 std::process::exit(7);
             }
-            // Under the lock, so that nobody else goes on either.
+            // These are under the lock, so that nobody else goes on either.
+            Fault::Pause => thread::sleep(PAUSE),
             Fault::Hang => loop {
                 thread::park();
             },
@@ -137,6 +139,7 @@ impl Hub {
             Fault::DropAnything => is_unlucky(client, message.body),
             Fault::DropAll => client == self.victim && (message.is_load() || message.sender != client),
             Fault::ForgetSender => client == message.sender,
+            Fault::ForgetLoad => message.is_load() && client == message.sender,
             _ => false,
         }
     }
@@ -322,6 +325,9 @@ const LATE: usize = 500;
 /// How many load messages client 1 sends, each when the one before has arrived, until it is taken for granted that it has received what
 /// was sent to it before. A judgement: a millisecond, and the load tester serves all its connections in turn.
 const ANSWERED: usize = 20;
+
+/// How long to do nothing. A judgement: buffers between the two are full long before.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How many bytes to leak with each message. A judgement: a few hundred messages are plain to see.
 const LEAK_LEN: usize = 64 << 10;

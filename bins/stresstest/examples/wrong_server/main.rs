@@ -10,6 +10,7 @@ mod outbox;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -47,6 +48,23 @@ fn main() {
         }
         Fault::NeverReady => {
             println!("listening soon");
+            loop {
+                thread::park();
+            }
+        }
+        Fault::Escape => {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["honest", &args.addr.to_string()])
+                .env_remove("WRONG_SERVER_PID_FILE")
+                .process_group(0)
+                .spawn()
+                .unwrap();
+            std::fs::write(std::env::var("WRONG_SERVER_ESCAPED_FILE").unwrap(), child.id().to_string()).unwrap();
+            child.wait().unwrap();
+        }
+        Fault::DeadPort => {
+            let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            println!("listening on {addr}");
             loop {
                 thread::park();
             }

@@ -19,7 +19,9 @@ impl Args {
         if self.record.is_some() && self.check != Check::Full {
             return Some("--record needs --check full, since only then there is something to record".to_owned());
         }
-        self.problem_of_numbers().or_else(|| self.problem_of_files())
+        self.problem_of_numbers()
+            .or_else(|| self.problem_of_files())
+            .or_else(|| self.load_baseline().err().map(|error| error.to_string()))
     }
 
     /// Tells what is wrong with files that can each be written.

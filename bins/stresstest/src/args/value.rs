@@ -1,6 +1,7 @@
 //! How single values are read from the command line.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,12 +22,18 @@ pub(super) struct Slow {
     pub(super) bytes_per_s: u32,
 }
 
+/// Reads an address to listen on or to connect to.
+pub(super) fn parse_addr(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:0".to_owned())
+}
+
 /// Reads a time like `10s`, `500ms` or `1m 30s`; a plain number is in seconds.
 pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse() {
-        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
-    }
-    humantime::parse_duration(text).map_err(|error| format!("{error}; a time is like 10s, 500ms or 2m"))
+    let time = match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
+        Err(_) => humantime::parse_duration(text).map_err(|error| format!("{error}; a time is like 10s, 500ms or 2m"))?,
+    };
+    if time <= TIME_MAX { Ok(time) } else { Err(format!("the longest is {} days", TIME_MAX.as_secs() / 86_400)) }
 }
 
 /// Reads a time in which something can happen.
@@ -36,12 +43,15 @@ pub(super) fn parse_some_time(text: &str) -> Result<Duration, String> {
 
 /// Reads a number above zero, with `/s` behind it or without.
 pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
-    parse_per_second(text).and_then(|rate| if rate > 0.0 { Ok(rate) } else { Err("it has to be more than 0".to_owned()) })
+    let rate = parse_per_second(text)?;
+    if rate >= RATE_MIN { Ok(rate) } else { Err(format!("it has to be more than 0, and the lowest is {RATE_MIN}")) }
 }
 
+/// Reads a number, zero included, with `/s` behind it or without.
 pub(super) fn parse_per_second(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text).parse().ok();
-    number.filter(|rate: &f64| (0.0..=RATE_MAX).contains(rate)).ok_or_else(|| "a number is needed, like 100 or 0.5".to_owned())
+    let is_in_range = |rate: &f64| (0.0..=RATE_MAX).contains(rate);
+    number.filter(is_in_range).ok_or_else(|| format!("a number is needed, like 100 or 0.5, and the highest is {RATE_MAX}"))
 }
 
 pub(super) fn parse_lens(text: &str) -> Result<BodyLens, String> {
@@ -59,7 +69,7 @@ pub(super) fn parse_slow(text: &str) -> Result<Slow, String> {
         return Err("at 0 bytes a second they never read: that is --stalled".to_owned());
     }
     slow.map(|(count, bytes_per_s)| Slow { count, bytes_per_s })
-        .ok_or_else(|| "a number of clients is needed, and perhaps of bytes a second, like 3:5000".to_owned())
+        .ok_or_else(|| format!("a number of clients is needed, and perhaps of bytes a second up to {}, like 3:5000", u32::MAX))
 }
 
 /// Draws a seed.
@@ -73,3 +83,9 @@ const SLOW_RATE: &str = "10000";
 
 /// The highest rate. A judgement: a message a nanosecond is beyond any machine.
 const RATE_MAX: f64 = 1e9;
+
+/// The lowest rate. A judgement: one message in some twelve days.
+const RATE_MIN: f64 = 1e-6;
+
+/// The longest time. A judgement: whoever measures for longer has stopped looking.
+const TIME_MAX: Duration = Duration::from_secs(365 * 86_400);

@@ -3,3 +3,4 @@
 pub(crate) mod baseline;
 pub(crate) mod regression;
 pub(crate) mod threshold;
+pub(crate) mod verdict;

@@ -16,8 +16,8 @@ pub(crate) struct Client {
     is_connected: bool,
     /// The beginning of a message whose end has not arrived; shorter than a message.
     unfinished: Vec<u8>,
-    /// What the socket has not taken yet: at most one burst and one message, because a client sends the next when the one before has
-    /// arrived somewhere or the socket has taken it, and asks after it only when nothing is unsent.
+    /// What the socket has not taken yet: at most two bursts and one message, because a client sends the next when half of what is in flight
+    /// has arrived somewhere or the socket has taken it, and asks after it only when nothing is unsent.
     unsent: Vec<u8>,
     /// How much of `unsent` the socket has taken.
     taken: usize,
@@ -58,6 +58,11 @@ impl Client {
     /// Tells whether the socket has not taken all that was sent: the server does not read.
     pub(crate) fn has_unsent(&self) -> bool {
         !self.unsent.is_empty()
+    }
+
+    /// Returns how many bytes have arrived of a message whose end has not.
+    pub(crate) fn unfinished_len(&self) -> usize {
+        self.unfinished.len()
     }
 
     /// Sends messages, behind what is unsent.
@@ -127,6 +132,23 @@ impl Client {
         }
         self.rearm(registry)?;
         Ok(Stream::Open)
+    }
+
+    /// Has no more events.
+    pub(crate) fn ignore(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.stream)
+    }
+
+    /// Tells whether the server has closed the connection, by reading all that has arrived and not looking at it.
+    pub(crate) fn is_closed(&mut self, scratch: &mut [u8]) -> bool {
+        for _ in 0..UNREAD_READS_MAX {
+            match self.read(scratch, &mut |bytes: &[u8]| ControlFlow::Continue(bytes.len())) {
+                Ok(Read::End) | Err(_) => return true,
+                Ok(Read::None) => return false,
+                Ok(Read::Some { .. }) => {}
+            }
+        }
+        false
     }
 
     /// Makes a new event of what has arrived already.
@@ -209,3 +231,7 @@ const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// How many reads one client gets before the others have their turn. A judgement: 1 MiB.
 const READS_MAX: usize = 4;
+
+/// How many reads it takes to be sure that a client which never read is still connected. A judgement: 64 MiB, more than the kernel holds
+/// for one, so that this ends though the server goes on sending.
+const UNREAD_READS_MAX: usize = 256;

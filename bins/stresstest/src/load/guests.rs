@@ -1,52 +1,62 @@
 //! Clients that are there to make it harder for the server, and that nobody waits for.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use mio::{Registry, Token};
+
+use crate::load::client::Client;
 use crate::load::nanos;
 use crate::proof::sends::Nanos;
 
 /// Clients that connect and never read.
 #[derive(Debug, Default)]
 pub(crate) struct Stalled {
-    streams: Vec<TcpStream>,
+    connecting: Vec<Client>,
+    connected: Vec<Client>,
 }
 
 impl Stalled {
-    /// Connects one more.
-    pub(crate) fn connect(&mut self, addr: SocketAddr, patience: Duration) -> io::Result<()> {
-        self.streams.push(TcpStream::connect_timeout(&addr, patience)?);
+    /// Begins to connect one more. Events arrive under [`STALLED_TOKEN`], until it is connected.
+    pub(crate) fn connect(&mut self, addr: SocketAddr, registry: &Registry) -> io::Result<()> {
+        self.connecting.push(Client::connect(addr, STALLED_TOKEN, registry)?);
         Ok(())
     }
 
-    /// Returns how many there are.
+    /// Goes on connecting, and returns how many became connected.
+    pub(crate) fn finish_connecting(&mut self, registry: &Registry) -> io::Result<usize> {
+        let connected_count = self.connected.len();
+        for mut client in std::mem::take(&mut self.connecting) {
+            if client.finish_connecting()? {
+                client.ignore(registry)?;
+                self.connected.push(client);
+            } else {
+                self.connecting.push(client);
+            }
+        }
+        Ok(self.connected.len() - connected_count)
+    }
+
+    /// Returns how many there are, connected or not.
     pub(crate) fn count(&self) -> usize {
-        self.streams.len()
+        self.connecting.len() + self.connected.len()
+    }
+
+    /// Returns how many are being connected.
+    pub(crate) fn connecting_count(&self) -> usize {
+        self.connecting.len()
     }
 
     /// Counts those whose connection the server has closed, by reading what they have not read.
-    pub(crate) fn closed_count(&self, scratch: &mut [u8]) -> u64 {
-        self.streams.iter().map(|stream| u64::from(is_closed(stream, scratch))).sum()
+    pub(crate) fn closed_count(&mut self, scratch: &mut [u8]) -> u64 {
+        self.connected.iter_mut().map(|client| u64::from(client.is_closed(scratch))).sum()
     }
 }
 
-fn is_closed(mut stream: &TcpStream, scratch: &mut [u8]) -> bool {
-    if stream.set_nonblocking(true).is_err() {
-        return true;
-    }
-    // More than the kernel holds for a client that does not read, so that this ends though the server goes on sending.
-    for _ in 0..READS_MAX {
-        match stream.read(scratch) {
-            Ok(0) => return true,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return true,
-            Ok(_) | Err(_) => {}
-        }
-    }
-    false
-}
+/// What events of stalled clients arrive under: a number that no client has, and that nothing else has.
+pub(crate) const STALLED_TOKEN: Token = Token(usize::MAX - 16);
 
 /// When clients that read slowly may read how much.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +87,8 @@ pub(crate) struct Visits {
     per_s: f64,
     come_count: u32,
     joined_count: u32,
-    /// Who has said hello and not had the last of it back, and when it said so.
-    waiting: Vec<(usize, Nanos)>,
+    /// Who has said hello and not had the last of it back.
+    waiting: Vec<Waiting>,
     /// Who has joined, and when.
     joined: VecDeque<(usize, Nanos)>,
 }
@@ -89,8 +99,8 @@ impl Visits {
         Self { start, per_s, come_count: 0, joined_count: 0, waiting: Vec::new(), joined: VecDeque::new() }
     }
 
-    /// Tells whether it is time for one more to come, who then does.
-    pub(crate) fn comes(&mut self, now: Nanos) -> bool {
+    /// Has one more come, if it is time.
+    pub(crate) fn try_come(&mut self, now: Nanos) -> bool {
         let is_due = self.per_s > 0.0 && (now - self.start) as f64 * self.per_s / 1e9 >= f64::from(self.come_count + 1);
         self.come_count += u32::from(is_due);
         is_due
@@ -98,31 +108,31 @@ impl Visits {
 
     /// Notes that a visitor has said hello.
     pub(crate) fn said_hello(&mut self, client: usize, now: Nanos) {
-        self.waiting.push((client, now));
+        self.waiting.push(Waiting { client, since: now, wait: nanos(HELLO_WAIT) });
     }
 
-    /// Returns a visitor whose hello message is overdue, if there is one: the server may have dropped it. It says hello again.
-    pub(crate) fn is_overdue(&mut self, now: Nanos) -> Option<usize> {
-        let waits = |(_, since): &&mut (usize, Nanos)| now.saturating_sub(*since) >= nanos(HELLO_WAIT);
-        let (client, since) = self.waiting.iter_mut().find(waits)?;
-        *since = now;
-        Some(*client)
+    /// Returns a visitor whose hello message is overdue, if there is one: the server may have dropped it. It says hello again, and waits
+    /// twice as long for that: so all are back at some time, however long they take.
+    pub(crate) fn next_overdue(&mut self, now: Nanos) -> Option<usize> {
+        let waiting = self.waiting.iter_mut().find(|waiting| now.saturating_sub(waiting.since) >= waiting.wait)?;
+        (waiting.since, waiting.wait) = (now, 2 * waiting.wait);
+        Some(waiting.client)
     }
 
     /// Returns who waits for a hello message of its own.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = usize> {
-        self.waiting.iter().map(|(client, _)| *client)
+        self.waiting.iter().map(|waiting| waiting.client)
     }
 
     /// Notes that a visitor has joined.
     pub(crate) fn joined(&mut self, client: usize, now: Nanos) {
-        self.waiting.retain(|(waiting, _)| *waiting != client);
+        self.waiting.retain(|waiting| waiting.client != client);
         self.joined_count += 1;
         self.joined.push_back((client, now));
     }
 
     /// Returns a visitor that has stayed long enough, who leaves.
-    pub(crate) fn leaves(&mut self, now: Nanos, stay: Duration) -> Option<usize> {
+    pub(crate) fn next_leaver(&mut self, now: Nanos, stay: Duration) -> Option<usize> {
         let (client, _) = self.joined.front().copied().filter(|(_, joined_at)| now - joined_at >= nanos(stay))?;
         self.joined.pop_front();
         Some(client)
@@ -134,14 +144,21 @@ impl Visits {
     }
 }
 
-/// How long a visitor waits for its hello message before it says hello again. A judgement, as for all other messages that are awaited.
+/// A visitor that has said hello.
+#[derive(Debug)]
+struct Waiting {
+    client: usize,
+    /// When it last said so.
+    since: Nanos,
+    /// How long it waits until it says so again.
+    wait: Nanos,
+}
+
+/// How long a visitor waits for its hello message at first, before it says hello again. A judgement, as for all messages that are awaited.
 const HELLO_WAIT: Duration = Duration::from_millis(400);
 
 /// How long a visitor stays once it has joined. A judgement: long enough to be sent what everybody else is.
 pub(crate) const STAY: Duration = Duration::from_secs(1);
-
-/// How many reads it takes to be sure that a client which never read is still connected. A judgement: 64 MiB.
-const READS_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -152,23 +169,24 @@ mod tests {
     #[test]
     fn visitors_come_at_the_rate_and_leave_after_their_stay() {
         let mut visits = Visits::new(5 * SECOND, 2.0);
-        assert!(!visits.comes(5 * SECOND));
-        assert!(visits.comes(5 * SECOND + SECOND / 2) && !visits.comes(5 * SECOND + SECOND / 2));
+        assert!(!visits.try_come(5 * SECOND));
+        assert!(visits.try_come(5 * SECOND + SECOND / 2) && !visits.try_come(5 * SECOND + SECOND / 2));
         visits.joined(7, 6 * SECOND);
-        assert_eq!(visits.leaves(6 * SECOND + SECOND / 2, STAY), None);
-        assert_eq!(visits.leaves(7 * SECOND, STAY), Some(7));
-        assert_eq!(visits.leaves(8 * SECOND, STAY), None);
-        assert!(!Visits::new(0, 0.0).comes(SECOND));
+        assert_eq!(visits.next_leaver(6 * SECOND + SECOND / 2, STAY), None);
+        assert_eq!(visits.next_leaver(7 * SECOND, STAY), Some(7));
+        assert_eq!(visits.next_leaver(8 * SECOND, STAY), None);
+        assert!(!Visits::new(0, 0.0).try_come(SECOND));
     }
 
     #[test]
     fn a_visitor_says_hello_again_until_it_is_heard() {
         let mut visits = Visits::new(0, 1.0);
         visits.said_hello(7, 0);
-        assert_eq!(visits.is_overdue(SECOND / 10), None);
-        assert_eq!((visits.is_overdue(SECOND / 2), visits.is_overdue(SECOND / 2)), (Some(7), None));
+        assert_eq!(visits.next_overdue(SECOND / 10), None);
+        assert_eq!((visits.next_overdue(SECOND / 2), visits.next_overdue(SECOND / 2)), (Some(7), None));
+        assert_eq!(visits.next_overdue(SECOND), None, "it waits longer now");
         visits.joined(7, SECOND);
-        assert_eq!((visits.is_overdue(2 * SECOND), visits.waiting().count()), (None, 0));
+        assert_eq!((visits.next_overdue(2 * SECOND), visits.waiting().count()), (None, 0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Coming: residents at the beginning, stalled clients behind them, visitors all the time.
 
-use std::time::{Duration, Instant};
+use std::io;
 
 use mio::{Registry, Token};
 
@@ -21,12 +21,22 @@ impl Repetition<'_> {
         while self.clients.len() < due_count.min(resident_count).min(count - self.open + JOINING_MAX) {
             self.connect(registry)?;
         }
-        let began = Instant::now();
-        while resident_count + self.stalled.count() < due_count && began.elapsed() < STALLED_TURN {
-            let connected = self.stalled.connect(self.bench.addr, self.load.patience);
-            connected.map_err(|source| Stop::Connection { who: "a client that is to stall".to_owned(), source })?;
-            self.progressed_at = self.bench.clock.now();
-            self.open -= 1;
+        while self.clients.len() == resident_count
+            && resident_count + self.stalled.count() < due_count
+            && self.stalled.connecting_count() < JOINING_MAX
+        {
+            self.stalled.connect(self.bench.addr, registry).map_err(stall)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on connecting stalled clients, and begins with more.
+    pub(super) fn finish_stalled(&mut self, registry: &Registry) -> Result<(), Stop> {
+        let connected_count = self.stalled.finish_connecting(registry).map_err(stall)?;
+        if connected_count > 0 {
+            self.progressed_at = self.now;
+            self.open -= connected_count;
+            self.connect_due(registry)?;
         }
         Ok(())
     }
@@ -63,19 +73,25 @@ impl Repetition<'_> {
 
     /// Lets visitors come and go.
     pub(super) fn serve_visitors(&mut self, registry: &Registry) -> Result<(), Stop> {
-        if self.load.churn == 0.0 || self.phase == Phase::Join {
+        if self.load.churn == 0.0 || !matches!(self.phase, Phase::Load | Phase::Close) {
             return Ok(());
         }
-        while self.phase == Phase::Load && self.clients.len() < CLIENTS_MAX as usize && self.visits.comes(self.now) {
+        while self.phase == Phase::Load && self.has_room_for_visitor() && self.visits.try_come(self.now) {
             self.intake.proof.make_room(self.clients.len() + 1);
             self.intake.progress.add_client();
             self.connect(registry)?;
         }
-        while let Some(client) = self.visits.leaves(self.now, STAY) {
+        while let Some(client) = self.visits.next_leaver(self.now, STAY) {
             self.clients[client] = None;
             self.intake.count.visited += 1;
         }
         Ok(())
+    }
+
+    /// Tells whether one more visitor may come: there is a number for it, and a file. Those that join slowly have others wait.
+    fn has_room_for_visitor(&self) -> bool {
+        let present_count = self.clients.len() as u64 - self.load.roles.resident_count() as u64 - self.intake.count.visited;
+        self.clients.len() < CLIENTS_MAX as usize && present_count < self.load.visitor_count_max()
     }
 
     /// Notes that a client is registered.
@@ -89,9 +105,10 @@ impl Repetition<'_> {
     }
 }
 
+fn stall(source: io::Error) -> Stop {
+    Stop::Connection { who: "a client that is to stall".to_owned(), source }
+}
+
 /// How many clients are under way to be registered at a time. A judgement: half of the shortest backlog that servers commonly listen
 /// with, 128.
 const JOINING_MAX: usize = 64;
-
-/// For how long stalled clients are connected before the others have their turn. A judgement.
-const STALLED_TURN: Duration = Duration::from_millis(10);

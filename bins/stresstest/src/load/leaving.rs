@@ -8,15 +8,16 @@ use crate::load::client::Client;
 use crate::load::repetition::Repetition;
 use crate::load::stop::Stop;
 use crate::load::{Phase, nanos};
+use crate::proof::arrival::Arrival;
 use crate::server::Server;
 use crate::watch::Watch;
 
 impl Repetition<'_> {
     /// Has everybody end its sending side and read to the end of the stream, so that whatever the server sends is looked at.
     ///
-    /// A server that leaves connections open is not asked again in later repetitions, since nobody could tell when it has sent all.
+    /// A server that leaves connections open, repetition after repetition, is not asked any more: nobody could tell when it has sent all.
     pub(super) fn leave(&mut self, watch: &mut Watch, server: &mut Option<Server>) -> Result<(), Stop> {
-        if *self.bench.left_open > 0 {
+        if self.bench.left_open.repetitions == LEFT_OPEN_MAX {
             return Ok(());
         }
         let first = self.load.roles.readers().start;
@@ -31,7 +32,17 @@ impl Repetition<'_> {
         self.drive(watch, server)
     }
 
-    /// Notes that the server closed the connection of a client that leaves.
+    /// Looks at how the stream to a client ended that leaves: nothing was under way, so it ends on a message boundary.
+    pub(super) fn ended(&mut self, client: usize) -> Result<(), Stop> {
+        let unfinished_len = self.client(client).unfinished_len();
+        if unfinished_len > 0 && self.intake.proof.receive_unfinished(client, unfinished_len) == Arrival::Broken {
+            return Err(Stop::Broken);
+        }
+        self.left(client);
+        Ok(())
+    }
+
+    /// Notes that the connection of a client that leaves is closed.
     pub(super) fn left(&mut self, client: usize) {
         self.clients[client] = None;
         self.progressed_at = self.now;
@@ -41,7 +52,8 @@ impl Repetition<'_> {
     /// Stops waiting for a server that leaves connections open.
     pub(super) fn check_leaving(&mut self) {
         if self.now.saturating_sub(self.progressed_at) >= nanos(LEAVE_WAIT) {
-            *self.bench.left_open = std::mem::take(&mut self.open);
+            self.bench.left_open.connections += std::mem::take(&mut self.open);
+            self.bench.left_open.repetitions += 1;
         }
     }
 
@@ -55,6 +67,19 @@ impl Repetition<'_> {
         Ok(())
     }
 }
+
+/// What a server left open though the clients had ended their sending side.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LeftOpen {
+    /// How many connections.
+    pub(crate) connections: usize,
+    /// In how many repetitions.
+    pub(crate) repetitions: u32,
+}
+
+/// In how many repetitions a server may leave connections open until it is not asked any more. A judgement: one of them may be an accident,
+/// and each takes [`LEAVE_WAIT`].
+const LEFT_OPEN_MAX: u32 = 3;
 
 /// How long no connection may be closed until it is clear that the server leaves them open. A judgement.
 pub(crate) const LEAVE_WAIT: Duration = Duration::from_secs(1);

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use crate::load::client::SCRATCH_LEN;
 use crate::load::latency::Latencies;
+use crate::load::leaving::LeftOpen;
 use crate::load::pace::Pacing;
 use crate::load::repetition::Repetition;
 use crate::load::roles::Roles;
@@ -74,8 +75,12 @@ impl Load {
 
     /// Returns how many connections there are at a time, at most.
     pub(crate) fn connection_count(&self) -> u64 {
-        // Visitors stay for a second, and some time goes by before they have joined.
-        self.roles.resident_count() as u64 + u64::from(self.stalled) + (2.0 * self.churn) as u64
+        self.roles.resident_count() as u64 + u64::from(self.stalled) + self.visitor_count_max()
+    }
+
+    /// Returns how many visitors there are at a time, at most: they stay for a second, and some time goes by before they have joined.
+    pub(crate) fn visitor_count_max(&self) -> u64 {
+        (2.0 * self.churn).ceil() as u64
     }
 
     /// Tells what each publisher sends.
@@ -97,8 +102,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) latencies: Latencies,
     /// Where connections read to.
     pub(crate) scratch: Box<[u8]>,
-    /// How many connections the server left open, in some repetition, though the clients had ended their sending side.
-    pub(crate) left_open: usize,
+    /// What the server left open until now.
+    pub(crate) left_open: LeftOpen,
     pub(crate) watch: &'a mut Watch,
     /// The server, if it is a child of this process.
     pub(crate) server: Option<Server>,
@@ -108,6 +113,10 @@ pub(crate) struct Bench<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tick {
     pub(crate) phase: Phase,
+    /// How long the phase has lasted.
+    pub(crate) elapsed: Duration,
+    /// How many have not completed it.
+    pub(crate) open: usize,
     pub(crate) count: Count,
     /// How many deliveries are known to be lost.
     pub(crate) lost: u64,
@@ -126,6 +135,8 @@ pub(crate) enum Phase {
     Close,
     /// Everybody has ended its sending side, and reads to the end of the stream.
     Leave,
+    /// All is over, and it is looked for one order.
+    Verdict,
 }
 
 /// What was counted in a repetition, to its end or as far as it came. Only load messages count.
@@ -176,7 +187,11 @@ pub(crate) fn run(load: &Load, bench: &mut Bench<'_>, on_tick: &mut dyn FnMut(Ti
     debug_assert_eq!(bench.scratch.len(), SCRATCH_LEN);
     let (mut repetition, watch, server) = Repetition::new(load, bench, on_tick);
     let stop = repetition.run(watch, server).err();
-    Ended { count: repetition.count(), stop }
+    let count = repetition.count();
+    if stop.is_none() {
+        bench.proof.complete();
+    }
+    Ended { count, stop }
 }
 
 /// Tells the time of a run.

@@ -9,7 +9,7 @@ use crate::load::{Phase, nanos};
 
 impl Repetition<'_> {
     /// Gives up when nothing has gone on for too long.
-    pub(super) fn check_patience(&self) -> Result<(), Stop> {
+    pub(super) fn check_patience(&mut self) -> Result<(), Stop> {
         let patience = self.load.patience;
         // Where nobody waits for single messages, all of them are progress; and who has to take a long log before its end makes some.
         let is_in_lockstep = match (self.phase, self.load.pacing) {
@@ -21,18 +21,31 @@ impl Repetition<'_> {
         if self.now.saturating_sub(since) < nanos(patience) {
             return Ok(());
         }
-        if self.phase == Phase::Join
-            && let Some(client) =
-                (0..self.clients.len()).find(|&client| self.intake.progress.is_forgotten(client, self.intake.proof))
+        if matches!(self.phase, Phase::Join | Phase::Close)
+            && let Some((client, count)) = self.forgotten()
         {
-            let count = self.intake.proof.sends(client).count();
-            return Err(Stop::Forgotten { who: self.load.roles.role(client).to_string(), count });
+            self.intake.proof.note_forgotten(client, count);
+            return Err(Stop::Broken);
         }
-        let are_connected = self.clients.iter().flatten().all(Client::is_connected);
-        if self.phase != Phase::Close && are_connected && self.now.saturating_sub(self.received_at) >= nanos(patience) {
+        if let Some(who) = self.unconnected() {
+            return Err(Stop::NotConnected { who, patience });
+        }
+        if self.phase != Phase::Close && self.now.saturating_sub(self.received_at) >= nanos(patience) {
             return Err(Stop::Hung { patience });
         }
         Err(Stop::Unresolved(self.unresolved()))
+    }
+
+    /// Names a client that the server has not accepted, if there is one.
+    fn unconnected(&self) -> Option<String> {
+        let is_connecting = |client: &Option<Client>| client.as_ref().is_some_and(|client| !client.is_connected());
+        let client = self.clients.iter().position(is_connecting).map(|client| self.load.roles.role(client).to_string());
+        client.or_else(|| (self.stalled.connecting_count() > 0).then(|| "a client that is to stall".to_owned()))
+    }
+
+    /// Returns a client that the server leaves out of its own messages, and how many of them others have received, if there is one.
+    fn forgotten(&self) -> Option<(usize, u32)> {
+        (0..self.clients.len()).find_map(|client| Some((client, self.intake.progress.forgotten_count(client, self.intake.proof)?)))
     }
 
     /// Tells whether nobody waits for anything but the next message of the schedule, or the next client that is to connect.
@@ -50,13 +63,19 @@ impl Repetition<'_> {
     fn unresolved(&self) -> Unresolved {
         let mut unresolved = Unresolved::new(self.load.patience);
         let role = |client| self.load.roles.role(client);
-        for (client, connection) in self.clients.iter().enumerate() {
-            if connection.as_ref().is_some_and(|connection| !connection.is_connected()) {
-                unresolved.push(|| format!("{} is not connected", role(client)));
-            }
-        }
         for visitor in self.visits.waiting() {
             unresolved.push(|| format!("{} did not get its last hello message back", role(visitor)));
+        }
+        if self.phase == Phase::Load && self.load.has_schedule() {
+            // Nobody waits for these, but they are what did not go on.
+            for publisher in 0..self.publishers.len() {
+                for client in self.load.roles.receivers().filter(|&client| self.intake.proof.unresolved_at(client, publisher) > 0) {
+                    unresolved.push(|| {
+                        let last = self.intake.proof.name(publisher, self.intake.proof.sends(publisher).count() - 1);
+                        format!("{} got neither {last} nor anything that {} sent later", role(client), role(publisher))
+                    });
+                }
+            }
         }
         self.intake.progress.for_each_open(self.intake.proof, |open| {
             unresolved.push(|| match open {

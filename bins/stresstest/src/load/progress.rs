@@ -53,7 +53,8 @@ impl Progress {
     /// Tells whether it is time to send something after the message of `sender` that is awaited: nobody has moved for a while.
     pub(crate) fn is_nudge_due(&self, sender: usize, now: Nanos) -> bool {
         let sender = &self.senders[sender];
-        // What nobody has seen is more likely to be on its way than to have been dropped for everyone.
+        // What nobody has seen is more likely to be on its way than to have been dropped for everyone. So whoever asks after that waits
+        // longer and longer, or the answers would never catch up with the questions.
         let wait = if sender.has_passed() { sender.nudge_wait } else { UNSEEN_FACTOR * sender.nudge_wait };
         sender.is_awaited && u128::from(now.saturating_sub(sender.quiet_since)) >= wait.as_nanos()
     }
@@ -64,9 +65,10 @@ impl Progress {
     pub(crate) fn nudged(&mut self, sender: usize, now: Nanos) {
         let sender = &mut self.senders[sender];
         debug_assert!(sender.is_awaited);
+        let wait_max = if sender.has_passed() { NUDGE_WAIT_MAX } else { UNSEEN_WAIT_MAX };
         sender.sent += 1;
         sender.quiet_since = now;
-        sender.nudge_wait = (2 * sender.nudge_wait).min(NUDGE_WAIT_MAX);
+        sender.nudge_wait = (2 * sender.nudge_wait).min(wait_max);
     }
 
     /// Records that `client`, which was settled on `before` messages of `sender`, is settled on `count` now.
@@ -80,7 +82,9 @@ impl Progress {
         if before < awaited.awaited && awaited.awaited <= count && self.audience.clients(self.roles, sender).contains(&client) {
             awaited.missing -= 1;
             awaited.quiet_since = now;
-            awaited.nudge_wait = NUDGE_WAIT_MIN;
+            if awaited.has_passed() {
+                awaited.nudge_wait = NUDGE_WAIT_MIN;
+            }
             step = Step::Forward;
         }
         if awaited.is_complete(self.audience) {
@@ -109,10 +113,12 @@ impl Progress {
         completed
     }
 
-    /// Tells whether others have received all that a client has sent, and it not one message.
-    pub(crate) fn is_forgotten(&self, client: usize, proof: &Proof) -> bool {
+    /// Returns how many messages a client sent last that others have received, and it not one of them, if it waits for them and there are
+    /// too many to be dropped by accident.
+    pub(crate) fn forgotten_count(&self, client: usize, proof: &Proof) -> Option<u32> {
         let sender = &self.senders[client];
-        proof.settled(client, client) == Some(0) && sender.sent >= FORGOTTEN_MIN && sender.has_passed()
+        let missing = sender.sent.saturating_sub(proof.settled(client, client)?);
+        (sender.is_awaited && missing >= FORGOTTEN_MIN && sender.has_passed()).then_some(missing)
     }
 
     /// Visits all that is awaited and open.
@@ -228,6 +234,9 @@ const NUDGE_WAIT_MIN: Duration = Duration::from_millis(100);
 /// How long it may be quiet at most, after waiting twice as long each time. A judgement: a slow server is not to be flooded with
 /// questions, and one that drops every other message at random still answers one of the many that fit into ten seconds.
 const NUDGE_WAIT_MAX: Duration = Duration::from_millis(400);
+
+/// The same as long as nobody has received what was sent last. A judgement: longer than any patience lasts but the longest.
+const UNSEEN_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// How many times as long to wait for a message that nobody has received. A judgement: or a server with a backlog would get a longer one.
 const UNSEEN_FACTOR: u32 = 4;
@@ -374,14 +383,14 @@ mod tests {
         let mut world = World::new();
         world.send(1, Kind::Hello, 0);
         for number in 0..FORGOTTEN_MIN as usize {
-            assert!(!world.progress.is_forgotten(1, &world.proof), "{number} messages");
+            assert_eq!(world.progress.forgotten_count(1, &world.proof), None, "{number} messages");
             world.receive(0, 1, number, 0);
             world.nudge(1, Kind::Hello, 0);
         }
-        assert!(!world.progress.is_forgotten(1, &world.proof), "the last one is still under way");
+        assert_eq!(world.progress.forgotten_count(1, &world.proof), None, "the last one is still under way");
         world.receive(0, 1, FORGOTTEN_MIN as usize, 0);
-        assert!(world.progress.is_forgotten(1, &world.proof));
+        assert_eq!(world.progress.forgotten_count(1, &world.proof), Some(FORGOTTEN_MIN + 1));
         world.receive(1, 1, 2, 0);
-        assert!(!world.progress.is_forgotten(1, &world.proof), "it got one");
+        assert_eq!(world.progress.forgotten_count(1, &world.proof), None, "it got one");
     }
 }

@@ -1,9 +1,9 @@
 //! Sending: the load as the pacing has it, and all other messages.
 
-use crate::load::nanos;
 use crate::load::pace::{CATCH_UP, FLOOD_BURST, Pacing, Schedule};
 use crate::load::repetition::Repetition;
 use crate::load::stop::Stop;
+use crate::load::{Phase, nanos};
 use crate::proof::payload::Kind;
 use crate::proof::sends::{Nanos, Times};
 
@@ -16,6 +16,8 @@ pub(super) struct Publisher {
     settled_load: u32,
     /// Whether it sends no more.
     pub(super) has_finished: bool,
+    /// When its socket last had room again. What was to be sent before that, the server did not take.
+    pub(super) free_since: Nanos,
 }
 
 impl Repetition<'_> {
@@ -48,6 +50,16 @@ impl Repetition<'_> {
             if !self.await_half_window(publisher) {
                 return Ok(());
             }
+        }
+    }
+
+    /// Notes that a client's socket has taken all that was sent.
+    pub(super) fn has_room(&mut self, client: usize) {
+        let Some(publisher) = self.publishers.get_mut(client) else { return };
+        publisher.free_since = self.now;
+        // One that floods was waiting for this, unless it has finished.
+        if self.phase == Phase::Load && self.load.pacing == Pacing::Flood && !publisher.has_finished {
+            self.ready.push(client);
         }
     }
 
@@ -108,9 +120,9 @@ impl Repetition<'_> {
         let messages = self.load.messages.map_or(u64::MAX, u64::from);
         let end = self.load_end().map_or(messages, |end| messages.min(schedule.first_since(publisher, end)));
         let is_full = self.client(publisher).has_unsent();
-        let given_up = self.give_up(publisher, schedule.first_since(publisher, now.saturating_sub(nanos(CATCH_UP))).min(end));
-        // With room in the socket, they could have been sent in time.
-        self.intake.count.missed += if is_full { 0 } else { given_up };
+        let free_since = if is_full { now } else { self.publishers[publisher].free_since };
+        let kept = schedule.first_since(publisher, now.saturating_sub(nanos(CATCH_UP))).min(end);
+        self.give_up(publisher, kept, schedule.first_since(publisher, free_since));
         self.wire.clear();
         let mut next = self.publishers[publisher].next;
         while !is_full && next < end && self.wire.len() < WRITE_LEN && !self.load_is_full() {
@@ -120,7 +132,7 @@ impl Repetition<'_> {
             }
             let times = Times { intended: due, sent: now, is_measured: due >= self.measure_start() };
             self.intake.proof.send(publisher, Kind::Load, 1, times, &mut self.wire);
-            self.intake.latencies.was_late(now - due);
+            self.intake.latencies.was_late(now - due.max(free_since));
             self.intake.count.sent += 1;
             next += 1;
         }
@@ -133,13 +145,31 @@ impl Repetition<'_> {
         Ok(())
     }
 
-    /// Gives up the messages of a publisher before number `next`, which are too late, and returns how many that are.
-    fn give_up(&mut self, publisher: usize, next: u64) -> u64 {
-        let publisher = &mut self.publishers[publisher];
-        let count = next.saturating_sub(publisher.next);
-        publisher.next += count;
-        self.intake.count.unsent += count;
-        count
+    /// Has publishers with a schedule ask what became of their messages, when nothing has arrived for long: nobody waits for single ones, but
+    /// if something was dropped, nothing else would tell until the next is due.
+    pub(super) fn ask_at_rate(&mut self) -> Result<(), Stop> {
+        let quiet_since = self.intake.loaded_at.max(self.asked_at).max(self.phase_start);
+        if !self.load.has_schedule() || self.now.saturating_sub(quiet_since) < nanos(self.load.patience / ASKS) {
+            return Ok(());
+        }
+        self.asked_at = self.now;
+        for publisher in 0..self.publishers.len() {
+            if self.intake.proof.unresolved_of(publisher) > 0 && !self.client(publisher).has_unsent() {
+                self.send(publisher, Kind::Probe)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up the messages of a publisher before number `kept`, which are too late. Since number `free` the socket has had room, so these
+    /// could have been sent in time.
+    fn give_up(&mut self, publisher: usize, kept: u64, free: u64) {
+        let next = &mut self.publishers[publisher].next;
+        if kept > *next {
+            self.intake.count.unsent += kept - *next;
+            self.intake.count.missed += kept.saturating_sub(free.max(*next));
+            *next = kept;
+        }
     }
 
     /// Sends a message on which the audience of the phase has to be settled.
@@ -180,6 +210,10 @@ impl Repetition<'_> {
         self.intake.proof.room() == 0
     }
 }
+
+/// How often a publisher with a schedule asks what became of its messages, before patience runs out. A judgement: twice before it is looked
+/// whether anybody waits.
+const ASKS: u32 = 8;
 
 /// How many bytes of a schedule are sent in a turn, but for the rest of a message. A judgement: as much as with a flood.
 const WRITE_LEN: usize = 64 << 10;

@@ -8,8 +8,9 @@ use mio::Registry;
 use mio::event::Event;
 
 use crate::load::client::{Client, ReadUntil, Stream};
-use crate::load::guests::{SlowReading, Stalled, Visits};
+use crate::load::guests::{STALLED_TOKEN, SlowReading, Stalled, Visits};
 use crate::load::intake::Intake;
+use crate::load::leaving::LeftOpen;
 use crate::load::pace::Pacing;
 use crate::load::progress::Audience;
 use crate::load::publishing::Publisher;
@@ -45,6 +46,8 @@ pub(crate) struct Repetition<'a> {
     pub(super) received_at: Nanos,
     /// When to look after what no event tells.
     tick_at: Nanos,
+    /// When publishers with a schedule last asked what became of their messages.
+    pub(super) asked_at: Nanos,
     pub(super) phase_start: Nanos,
     took: Duration,
     pub(super) stalled: Stalled,
@@ -57,7 +60,7 @@ pub(super) struct Shared<'a> {
     pub(super) addr: SocketAddr,
     pub(super) clock: Clock,
     scratch: &'a mut [u8],
-    pub(super) left_open: &'a mut usize,
+    pub(super) left_open: &'a mut LeftOpen,
     on_tick: &'a mut dyn FnMut(Tick),
 }
 
@@ -84,6 +87,7 @@ impl<'a> Repetition<'a> {
             progressed_at: now,
             received_at: now,
             tick_at: now,
+            asked_at: now,
             phase_start: now,
             took: Duration::ZERO,
             stalled: Stalled::default(),
@@ -129,7 +133,7 @@ impl<'a> Repetition<'a> {
         self.intake.progress.set_audience(match phase {
             Phase::Join => Audience::Sender,
             Phase::Load => Audience::OwnSubscribers,
-            Phase::Close | Phase::Leave => Audience::Everyone,
+            Phase::Close | Phase::Leave | Phase::Verdict => Audience::Everyone,
         });
         // Whoever is told may take some time, which is none of the phase's.
         self.now = self.bench.clock.now();
@@ -184,6 +188,9 @@ impl<'a> Repetition<'a> {
     }
 
     fn handle(&mut self, event: &Event, registry: &Registry) -> Result<(), Stop> {
+        if event.token() == STALLED_TOKEN {
+            return self.finish_stalled(registry);
+        }
         let client = event.token().0;
         let Some(connection) = &mut self.clients[client] else { return Ok(()) };
         if !connection.is_connected() && !self.finish_connecting(client, registry)? {
@@ -191,10 +198,8 @@ impl<'a> Repetition<'a> {
         }
         if event.is_writable() && self.client(client).has_unsent() {
             self.client(client).flush().map_err(|source| self.connection(client, source))?;
-            // A publisher that floods was waiting for this, unless it has finished.
-            let is_flooding = self.phase == Phase::Load && self.load.pacing == Pacing::Flood;
-            if is_flooding && !self.client(client).has_unsent() && self.publishers.get(client).is_some_and(|it| !it.has_finished) {
-                self.ready.push(client);
+            if !self.client(client).has_unsent() {
+                self.has_room(client);
             }
         }
         let until = if event.is_read_closed() || event.is_error() { ReadUntil::End } else { ReadUntil::Short };
@@ -236,7 +241,8 @@ impl<'a> Repetition<'a> {
         }
         match received {
             Ok(Stream::Open) => Ok(()),
-            Ok(Stream::Closed) | Err(_) if self.phase == Phase::Leave => {
+            Ok(Stream::Closed) if self.phase == Phase::Leave => self.ended(client),
+            Err(_) if self.phase == Phase::Leave => {
                 self.left(client);
                 Ok(())
             }
@@ -277,13 +283,16 @@ impl<'a> Repetition<'a> {
         }
         if self.phase == Phase::Load {
             self.read_slowly(registry)?;
+            self.ask_at_rate()?;
         }
         if self.phase == Phase::Leave {
             self.check_leaving();
             return Ok(());
         }
-        while let Some(visitor) = self.visits.is_overdue(self.now) {
-            self.send(visitor, Kind::Hello)?;
+        while let Some(visitor) = self.visits.next_overdue(self.now) {
+            if !self.client(visitor).has_unsent() {
+                self.send(visitor, Kind::Hello)?;
+            }
         }
         self.check_patience()?;
         for sender in 0..self.load.roles.resident_count().min(self.clients.len()) {
@@ -326,7 +335,14 @@ impl<'a> Repetition<'a> {
 
     fn tell(&mut self) {
         let (count, lost) = (self.count(), self.intake.proof.lost());
-        (self.bench.on_tick)(Tick { phase: self.phase, count, lost, p99: self.intake.latencies.delivery_p99() });
+        (self.bench.on_tick)(Tick {
+            phase: self.phase,
+            elapsed: Duration::from_nanos(self.now - self.phase_start),
+            open: self.open,
+            count,
+            lost,
+            p99: self.intake.latencies.delivery_p99(),
+        });
     }
 
     pub(super) fn client(&mut self, client: usize) -> &mut Client {
@@ -344,7 +360,7 @@ impl Phase {
         match self {
             Self::Join => Kind::Hello,
             Self::Load => Kind::Probe,
-            Self::Close | Self::Leave => Kind::Closing,
+            Self::Close | Self::Leave | Self::Verdict => Kind::Closing,
         }
     }
 }

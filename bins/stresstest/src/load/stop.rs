@@ -7,8 +7,8 @@ use std::time::Duration;
 /// Why a repetition ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stop {
-    /// A delivery breaks the promise; the proof tells how.
-    #[error("a delivery broke the promise, and the check of the whole run does not find it")]
+    /// The promise is broken; the proof tells how.
+    #[error("the promise is broken, and the check of the whole run does not find it")]
     Broken,
     /// A signal asked to stop.
     #[error("interrupted")]
@@ -39,15 +39,13 @@ pub(crate) enum Stop {
         /// For how long.
         patience: Duration,
     },
-    /// The server leaves out the sender of a message.
-    #[error(
-        "{who} sent {count} hello messages, all of which others received, and got none of them back: the sender is to get its own"
-    )]
-    Forgotten {
-        /// Who was left out.
+    /// The server does not accept a connection.
+    #[error("the server does not accept connections: {who} is not connected, after {} s", patience.as_secs())]
+    NotConnected {
+        /// Whose.
         who: String,
-        /// How many messages it sent.
-        count: u32,
+        /// How long it had.
+        patience: Duration,
     },
     /// Waiting failed.
     #[error("cannot wait for sockets: {0}")]

@@ -49,6 +49,8 @@ impl Run {
 pub(super) enum Strange {
     /// It is too short for a tag.
     Untagged { len: usize },
+    /// It is the beginning of a message, and then the stream ends.
+    Unfinished { len: usize },
     /// It is well-formed, but its tag was never used in this repetition.
     Unsent(Tag),
     /// Tag and content do not fit, and the tag was never used in this repetition.
@@ -62,13 +64,13 @@ pub(super) enum Strange {
 impl Strange {
     /// Tells whether somebody else may have sent it.
     pub(super) fn may_be_of_strangers(self) -> bool {
-        matches!(self, Self::Untagged { .. } | Self::Unsent(_) | Self::Damaged)
+        matches!(self, Self::Untagged { .. } | Self::Unfinished { .. } | Self::Unsent(_) | Self::Damaged)
     }
 
     /// Returns the class of the violation, where there are no records to tell it from.
     pub(super) fn class(self) -> &'static str {
         match self {
-            Self::Untagged { .. } | Self::Unsent(_) | Self::Damaged => "phantom",
+            Self::Untagged { .. } | Self::Unfinished { .. } | Self::Unsent(_) | Self::Damaged => "phantom",
             Self::Corrupt(_) => "corrupt",
             Self::OutOfOrder { .. } => "duplicate or reordered",
         }

@@ -6,23 +6,25 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(crate) struct Fresh {
     // Invariant: the places ascend, and `len` is the sum of the lengths.
-    bursts: VecDeque<(usize, Box<[u8]>)>,
+    bursts: VecDeque<FreshBurst>,
     len: usize,
 }
 
 impl Fresh {
-    /// Keeps the burst at `place`, which is `wire`, and of those before it the last ones, `len_max` bytes of all together.
-    pub(crate) fn push(&mut self, place: usize, wire: &[u8], len_max: usize) {
+    /// Keeps the burst at `place`, and of those before it the last ones, `len_max` bytes of all together. `wire` is its messages, and `ends`
+    /// tells where in it each of them ends.
+    pub(crate) fn push(&mut self, place: usize, wire: &[u8], ends: &[u32], len_max: usize) {
+        debug_assert_eq!(ends.last().map(|&end| end as usize), Some(wire.len()));
         if wire.len() < LEN_MIN || wire.len() > len_max {
             return;
         }
-        debug_assert!(self.bursts.back().is_none_or(|(last, _)| *last < place));
-        self.bursts.push_back((place, wire.into()));
+        debug_assert!(self.bursts.back().is_none_or(|last| last.place < place));
+        self.bursts.push_back(FreshBurst { place, wire: wire.into(), ends: ends.into() });
         self.len += wire.len();
         while self.len > len_max
-            && let Some((_, oldest)) = self.bursts.pop_front()
+            && let Some(oldest) = self.bursts.pop_front()
         {
-            self.len -= oldest.len();
+            self.len -= oldest.wire.len();
         }
     }
 
@@ -32,15 +34,31 @@ impl Fresh {
         self.len = 0;
     }
 
-    /// Returns the wire form of the burst at `place`, without the first `skipped` messages, if it is still here.
-    pub(crate) fn wire(&self, place: usize, skipped: u32) -> Option<&[u8]> {
-        let index = self.bursts.binary_search_by_key(&place, |(place, _)| *place).ok()?;
-        let mut wire = &self.bursts[index].1[..];
-        for _ in 0..skipped {
-            wire = &wire[1 + usize::from(wire[0])..];
+    /// Tells with how many whole messages, and with how many bytes, `received` begins that are those of the burst at `place` from message
+    /// `skipped` on. `None` if there is no such burst any more, or if not all is the same to the end of either.
+    pub(crate) fn same(&self, place: usize, skipped: u32, received: &[u8]) -> Option<(u32, usize)> {
+        let index = self.bursts.binary_search_by_key(&place, |burst| burst.place).ok()?;
+        let FreshBurst { wire, ends, .. } = &self.bursts[index];
+        let start = (skipped as usize).checked_sub(1).map_or(0, |before| ends[before] as usize);
+        let sent = &wire[start..];
+        let len = sent.len().min(received.len());
+        if sent[..len] != received[..len] {
+            return None;
         }
-        Some(wire)
+        let ends = &ends[skipped as usize..];
+        let count = ends.partition_point(|&end| end as usize <= start + len);
+        let last = count.checked_sub(1)?;
+        Some((u32::try_from(count).ok()?, ends[last] as usize - start))
     }
+}
+
+#[derive(Debug)]
+struct FreshBurst {
+    /// Its place among all that the client sent.
+    place: usize,
+    wire: Box<[u8]>,
+    /// Where in `wire` each message ends.
+    ends: Box<[u32]>,
 }
 
 /// How many bytes are kept of all clients together. A judgement: some times what is in flight in large loads.
@@ -53,26 +71,44 @@ const LEN_MIN: usize = 256;
 mod tests {
     use super::*;
 
-    /// Returns the wire form of `count` messages of 100 bytes, `fill` in all of them.
-    fn wire(fill: u8, count: usize) -> Vec<u8> {
-        [&[99][..], &[fill; 99]].concat().repeat(count)
+    /// Keeps a burst of `count` messages of 100 bytes, filled with `place`, and returns its wire form.
+    fn push(fresh: &mut Fresh, place: u8, count: u32) -> Vec<u8> {
+        let wire = [&[99][..], &[place; 99]].concat().repeat(count as usize);
+        fresh.push(place.into(), &wire, &(1..=count).map(|number| 100 * number).collect::<Vec<_>>(), 750);
+        wire
     }
 
     #[test]
     fn the_last_bursts_are_kept_as_far_as_there_is_room() {
         let mut fresh = Fresh::default();
-        for (place, count) in [(0, 3), (1, 1), (4, 4), (7, 3)] {
-            fresh.push(place, &wire(place as u8, count), 750);
-        }
-        assert_eq!(fresh.wire(0, 0), None, "there is no room for it");
-        assert_eq!(fresh.wire(1, 0), None, "it is too short");
-        assert_eq!(fresh.wire(4, 0), Some(&wire(4, 4)[..]));
-        assert_eq!(fresh.wire(7, 2), Some(&wire(7, 1)[..]));
-        assert_eq!(fresh.wire(7, 3), Some(&[][..]));
-        assert_eq!(fresh.wire(5, 0), None);
-        fresh.push(8, &wire(8, 8), 750);
-        assert_eq!((fresh.wire(8, 0), fresh.len), (None, 700), "it is too long");
+        let [old, short, first, second] = [(0, 3), (1, 1), (4, 4), (7, 3)].map(|(place, count)| push(&mut fresh, place, count));
+        assert_eq!((fresh.same(0, 0, &old), fresh.same(1, 0, &short)), (None, None), "there is no room, and one is too short");
+        assert_eq!((fresh.same(4, 0, &first), fresh.same(7, 0, &second)), (Some((4, 400)), Some((3, 300))));
+        assert_eq!(fresh.same(5, 0, &first), None);
+        let long = push(&mut fresh, 8, 8);
+        assert_eq!((fresh.same(8, 0, &long), fresh.len), (None, 700), "it is too long");
         fresh.clear();
-        assert_eq!((fresh.wire(7, 0), fresh.len), (None, 0));
+        assert_eq!((fresh.same(7, 0, &second), fresh.len), (None, 0));
+    }
+
+    #[test]
+    fn what_is_the_same_are_whole_messages_up_to_the_end_of_either() {
+        let mut fresh = Fresh::default();
+        let wire = push(&mut fresh, 4, 4);
+        for skipped in 0..=4 {
+            let rest = &wire[100 * skipped as usize..];
+            for len in 0..=rest.len() {
+                let whole = len as u32 / 100;
+                let expected = (whole > 0).then_some((whole, 100 * whole as usize));
+                assert_eq!(fresh.same(4, skipped, &rest[..len]), expected, "{len} bytes from message {skipped} on");
+            }
+            if skipped < 4 {
+                let more = [rest, b"more"].concat();
+                assert_eq!(fresh.same(4, skipped, &more), Some((4 - skipped, rest.len())));
+                let mut changed = rest.to_vec();
+                *changed.last_mut().unwrap() ^= 1;
+                assert_eq!(fresh.same(4, skipped, &changed), None);
+            }
+        }
     }
 }

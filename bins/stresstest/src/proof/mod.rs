@@ -17,6 +17,7 @@
 //! told. What is ours is judged as always.
 
 pub(crate) mod arrival;
+pub(crate) mod forgotten;
 mod fresh;
 pub(crate) mod memory;
 mod overtaken;
@@ -30,6 +31,7 @@ use chat_proto::{BODY_LEN_MAX, HEADER_LEN, MESSAGE_LEN_MAX, Messages};
 
 use crate::load::roles::{Role, Roles};
 use crate::proof::arrival::{Arrival, Run, Strange};
+use crate::proof::forgotten::Forgotten;
 use crate::proof::fresh::{FRESH_LEN_MAX, Fresh};
 use crate::proof::memory::{EVENT_LEN, LOAD_MAX, MEMORY_MAX, memory_len};
 use crate::proof::payload::{Kind, NUMBER_END, Payloads, Reading, Tag};
@@ -53,6 +55,8 @@ pub(crate) struct Proof {
     sent: Vec<Sends>,
     /// What each publisher sent last.
     fresh: Vec<Fresh>,
+    /// Where each message ends of the burst that is being made.
+    ends: Vec<u32>,
     /// The id of the next message that anybody sends.
     next_id: u32,
     /// How many bytes all that takes, once everybody has received what was sent.
@@ -66,9 +70,15 @@ pub(crate) struct Proof {
     cells: Vec<Cell>,
     /// How many load messages each receiver has lost.
     lost: Vec<u64>,
+    /// How many of their own publishers have lost.
+    own_lost: Vec<u64>,
     longest_loss: u64,
     /// The first thing that is no delivery of a message in its place. The repetition ends with it.
     strange: Option<(usize, Strange)>,
+    /// A sender that the server leaves out.
+    forgotten: Option<Forgotten>,
+    /// Whether the repetition came to its end.
+    is_complete: bool,
 }
 
 /// How much is checked.
@@ -112,14 +122,18 @@ impl Proof {
             passed_over: 0,
             sent: Vec::new(),
             fresh: Vec::new(),
+            ends: Vec::new(),
             next_id: 0,
             memory_len: 0,
             records: Vec::new(),
             joined: Vec::new(),
             cells: Vec::new(),
             lost: vec![0; roles.member_count()],
+            own_lost: vec![0; roles.publishers],
             longest_loss: 0,
             strange: None,
+            forgotten: None,
+            is_complete: false,
         }
     }
 
@@ -131,15 +145,16 @@ impl Proof {
             Strangers::Possible { first_run } => first_run.wrapping_add(iteration),
         };
         self.next_id = 0;
-        self.memory_len = 0;
+        self.memory_len = self.visitors_len();
         self.sent.iter_mut().for_each(Sends::clear);
         self.fresh.iter_mut().for_each(Fresh::clear);
         self.records.iter_mut().for_each(Record::clear);
         self.joined.fill(false);
         self.cells.fill(Cell::default());
         self.lost.fill(0);
+        self.own_lost.fill(0);
         self.longest_loss = 0;
-        self.strange = None;
+        (self.strange, self.forgotten, self.is_complete) = (None, None, false);
     }
 
     /// Makes room for `client_count` clients, if there is less.
@@ -148,8 +163,17 @@ impl Proof {
             self.sent.resize_with(client_count, Sends::default);
             self.records.resize_with(client_count, Record::new);
             self.joined.resize(client_count, false);
+            let visitors_len = self.visitors_len();
             self.cells.resize(client_count * (self.roles.publishers + 1), Cell::default());
+            self.memory_len += self.visitors_len() - visitors_len;
         }
+    }
+
+    /// Returns how many bytes there are for visitors, whatever they send and receive. Those of residents, the arguments bound.
+    fn visitors_len(&self) -> u64 {
+        let row_len = self.roles.publishers + 1;
+        let visitor_count = (self.cells.len() / row_len).saturating_sub(self.roles.resident_count());
+        (visitor_count * (row_len * size_of::<Cell>() + size_of::<Sends>() + size_of::<Record>())) as u64
     }
 
     /// Forgets what was sent lately, which only makes it slower.
@@ -167,6 +191,7 @@ impl Proof {
         let first = sends.count();
         debug_assert!(first + count <= NUMBER_END);
         let (place, start) = (sends.push(kind, count, first_id, times), wire.len());
+        self.ends.clear();
         let mut tag = Tag { run: self.run, client: u16_of(client), kind, number: first };
         let (mut body, mut message) = ([0; BODY_LEN_MAX], [0; MESSAGE_LEN_MAX]);
         for (number, id) in (first..).zip(first_id..self.next_id) {
@@ -177,11 +202,17 @@ impl Proof {
             let len =
                 self.payloads.body(tag, &mut body).encode(&mut message).expect("the buffer is as long as the longest message");
             wire.extend_from_slice(&message[..len]);
+            self.ends.push(u32::try_from(wire.len() - start).expect("a burst is shorter than that"));
         }
         if let Some(fresh) = self.fresh.get_mut(client) {
-            fresh.push(place, &wire[start..], FRESH_LEN_MAX / self.roles.publishers);
+            fresh.push(place, &wire[start..], &self.ends, FRESH_LEN_MAX / self.roles.publishers);
         }
         first + count
+    }
+
+    /// Records that the stream to `client` ended after `len` bytes of a message, when nothing was under way to it any more.
+    pub(crate) fn receive_unfinished(&mut self, client: usize, len: usize) -> Arrival {
+        self.strange(client, Strange::Unfinished { len })
     }
 
     /// Checks and records the messages at the start of what arrived at `client`, if they are of a burst that was sent lately, and as many
@@ -222,20 +253,32 @@ impl Proof {
         Some(self.receive_run(client, run))
     }
 
+    /// Notes that the repetition came to its end.
+    pub(crate) fn complete(&mut self) {
+        self.is_complete = true;
+        self.seek_forgotten();
+    }
+
     /// Decides whether what happened so far keeps the promise.
     pub(crate) fn verdict(&self) -> Result<Kept, Conviction> {
-        match (self.check, self.strange) {
-            (Check::Off, None) => Ok(Kept::Unchecked),
-            (Check::Basic, None) => Ok(Kept::Partly),
+        let kept = match (self.check, self.strange) {
+            (Check::Off, None) => Kept::Unchecked,
+            (Check::Basic, None) => Kept::Partly,
             (Check::Off | Check::Basic, Some((client, strange))) => {
                 let story = format!("{} received {}", self.roles.role(client), self.strange_story(strange));
-                Err(Conviction { class: strange.class(), story })
+                return Err(Conviction { class: strange.class(), story });
             }
-            (Check::Full, _) => match check(&self.records) {
-                Ok(_) => Ok(Kept::Proved { overtaken: self.overtaken() }),
-                Err(violation) => Err(self.conviction(violation)),
-            },
-        }
+            (Check::Full, _) => {
+                check(&self.records).map_err(|violation| self.conviction(violation))?;
+                Kept::Proved { overtaken: self.overtaken() }
+            }
+        };
+        self.forgotten_conviction().map_or(Ok(kept), Err)
+    }
+
+    /// Tells whether the repetition came to its end.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete
     }
 
     /// Returns the repetition's number.
@@ -271,11 +314,18 @@ impl Proof {
 
     /// Returns how many deliveries of load messages neither came nor are known to be lost.
     pub(crate) fn unresolved(&self) -> u64 {
-        let open = |client, publisher| {
-            let (sends, cell) = (&self.sent[publisher], self.cell(client, publisher).unwrap_or_default());
-            u64::from(sends.load_count() - sends.load_before(cell.next, cell.place as usize))
-        };
-        self.roles.receivers().map(|client| (0..self.roles.publishers).map(|publisher| open(client, publisher)).sum::<u64>()).sum()
+        (0..self.roles.publishers).map(|publisher| self.unresolved_of(publisher)).sum()
+    }
+
+    /// Returns how many of these are of messages of `publisher`.
+    pub(crate) fn unresolved_of(&self, publisher: usize) -> u64 {
+        self.roles.receivers().map(|client| u64::from(self.unresolved_at(client, publisher))).sum()
+    }
+
+    /// Returns how many of these are due to `client`.
+    pub(crate) fn unresolved_at(&self, client: usize, publisher: usize) -> u32 {
+        let (sends, cell) = (&self.sent[publisher], self.cell(client, publisher).unwrap_or_default());
+        sends.load_count() - sends.load_before(cell.next, cell.place as usize)
     }
 
     /// Returns how many messages of `sender` a client is settled on: it has received the last of them or a later one.
@@ -314,18 +364,8 @@ impl Proof {
         let sender = usize::from(tag.client);
         let fresh = self.fresh.get(sender)?;
         let place = self.find(client, tag)?;
-        let burst = &self.sent[sender].bursts()[place];
-        let sent = fresh.wire(place, tag.number - burst.first)?;
-        let (same, _) = sent.split_at(sent.len().min(bytes.len()));
-        if !bytes.starts_with(same) {
-            return None;
-        }
-        let (len, count) = if same.len() == sent.len() {
-            (same.len(), burst.end() - tag.number)
-        } else {
-            let (whole, _) = Messages::split(same);
-            (whole.as_bytes().len(), u32::try_from(whole.count()).ok().filter(|&count| count > 0)?)
-        };
+        let first = self.sent[sender].bursts()[place].first;
+        let (count, len) = fresh.same(place, tag.number - first, bytes)?;
         *bytes = &bytes[len..];
         Some(Run::new(tag, place, count, len))
     }
@@ -352,6 +392,9 @@ impl Proof {
             let sends = &self.sent[run.sender];
             let lost = sends.load_before(run.first, run.place) - sends.load_before(cell.next, cell.place as usize);
             self.lost[client] += u64::from(lost);
+            if let Some(own_lost) = self.own_lost.get_mut(client).filter(|_| run.sender == client) {
+                *own_lost += u64::from(lost);
+            }
             self.longest_loss = self.longest_loss.max(lost.into());
         }
         self.cells[index] =

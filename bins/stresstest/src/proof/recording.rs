@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! | magic: 8 bytes | publishers: u32 | subscribers: u32 | slow: u32 | publishers read: u32 | repetitions |
-//! repetition: | 1: u32 | run: u32 | client count: u32 | clients |
+//! repetition: | 1: u32 | run: u32 | is complete: u32 | forgotten client + 1, or 0: u32 | its messages: u32 | client count: u32 | clients |
 //! client:     | burst count: u32 | bursts | event count: u32 | events |
 //! burst:      | kind: u32 | message count: u32 | id of the first: u32 |
 //! event:      | kind: 2 bits, id: 30 bits |
@@ -16,6 +16,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use chat_check::Record;
 
 use crate::load::roles::Roles;
+use crate::proof::forgotten::Forgotten;
 use crate::proof::payload::{BodyLens, CLIENTS_MAX, Kind, Payloads};
 use crate::proof::sends::{Sends, Times};
 use crate::proof::{Check, Proof, Strangers};
@@ -41,6 +42,10 @@ impl<W: Write> Writer<W> {
     pub(crate) fn add(&mut self, proof: &Proof) -> io::Result<()> {
         self.write(1)?;
         self.write(proof.iteration.into())?;
+        self.write(proof.is_complete.into())?;
+        let forgotten = proof.forgotten.map_or((0, 0), |Forgotten { client, count }| (client + 1, count));
+        self.write_count(forgotten.0)?;
+        self.write(forgotten.1)?;
         self.write_count(proof.sent.len())?;
         for (sends, record) in proof.sent.iter().zip(&proof.records) {
             self.write_count(sends.bursts().len())?;
@@ -107,9 +112,13 @@ impl<R: Read> Reader<R> {
             [1] => {}
             _ => return Err(RecordingError::Damaged),
         }
-        let [run, client_count] = read_words(&mut self.input)?;
+        let [run, is_complete, forgotten_end, forgotten_count, client_count] = read_words(&mut self.input)?;
         let run = u16::try_from(run).map_err(|_| RecordingError::Damaged)?;
-        if client_count > CLIENTS_MAX || (client_count as usize) < self.roles.resident_count() {
+        let is_plausible = is_complete <= 1
+            && forgotten_end <= client_count
+            && (forgotten_end == 0) == (forgotten_count == 0)
+            && (self.roles.resident_count()..=CLIENTS_MAX as usize).contains(&(client_count as usize));
+        if !is_plausible {
             return Err(RecordingError::Damaged);
         }
         // All is read before room is made for it, so that memory is bounded by the length of the file.
@@ -121,6 +130,8 @@ impl<R: Read> Reader<R> {
         let roles = self.roles;
         let mut proof = Proof::without_clients(Payloads::new(0, BodyLens::ALL), roles, Check::Full, Strangers::None);
         proof.begin(run);
+        proof.is_complete = is_complete == 1;
+        proof.forgotten = forgotten_end.checked_sub(1).map(|client| Forgotten { client: client as usize, count: forgotten_count });
         (proof.sent, proof.records) = clients.into_iter().unzip();
         proof.next_id = proof.sent.iter().flat_map(Sends::bursts).map(|burst| burst.end_id()).max().unwrap_or(0);
         if is_sound(&proof) { Ok(Some(proof)) } else { Err(RecordingError::Damaged) }
@@ -198,7 +209,7 @@ fn read_words<const N: usize>(input: &mut impl Read) -> Result<[u32; N], Recordi
 }
 
 /// How a recording begins; the last byte is the version.
-const MAGIC: &[u8; 8] = b"chatrec\x01";
+const MAGIC: &[u8; 8] = b"chatrec\x02";
 
 /// The layout of an event.
 ///

@@ -143,6 +143,9 @@ impl Proof {
     pub(super) fn strange_story(&self, strange: Strange) -> String {
         match strange {
             Strange::Untagged { len } => format!("a message of {len} bytes, shorter than any that was sent"),
+            Strange::Unfinished { len } => {
+                format!("{len} bytes of a message whose end never came, behind all that was owed to it")
+            }
             Strange::Damaged => "a message that nobody sent, or one whose first bytes are damaged".to_owned(),
             Strange::Corrupt(tag) => {
                 format!("{} with another length or content than it was sent with", self.name(tag.client.into(), tag.number))

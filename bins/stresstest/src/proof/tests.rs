@@ -189,7 +189,9 @@ fn memory_is_counted_before_it_is_taken_and_bounds_what_is_sent() {
             world.receive(client, 1, &[0]);
         }
         let event_count: usize = world.proof.records.iter().map(|record| record.words().len()).sum();
-        let taken = event_count as u64 * 4 + 2 * BURST_LEN as u64;
+        // Three cells, what it sent and what it did.
+        let row_len = 3 * 8 + size_of::<Sends>() + size_of::<Record>();
+        let taken = event_count as u64 * 4 + 2 * BURST_LEN as u64 + row_len as u64;
         let visitor_len = if check == Check::Full { 101 * 4 } else { 0 };
         assert_eq!((world.proof.memory_len, counted + visitor_len), (taken, taken));
         assert!(world.proof.room() < room || check == Check::Basic);

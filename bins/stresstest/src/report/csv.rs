@@ -75,7 +75,7 @@ fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
     }
     columns.extend([
         column("server_cpu_us_per_delivery", shown(server.and_then(|it| it.cpu_us_per_delivery))),
-        column("server_cpus", shown(server.map(|it| it.cpus))),
+        column("server_cpus", shown(server.and_then(|it| it.cpus))),
         column("server_rss_peak_kib", shown(server.map(|it| it.rss_peak_kib))),
         column("tester_cpu", health.cpu),
         column("tester_cpu_us_per_delivery", shown(health.cpu_us_per_delivery)),

@@ -11,14 +11,23 @@ use crate::report::tell;
 
 /// What is shown on standard error during a run: on a terminal lines that are redrawn in place, elsewhere a line now and then.
 #[derive(Debug)]
-pub(crate) enum Screen {
+pub(crate) struct Screen {
+    /// What run it is, if there is more than one: it stands before everything.
+    title: &'static str,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
     /// Nothing is shown.
     Quiet,
     /// Lines that are redrawn, every [`REDRAW_INTERVAL`] at most.
     Terminal {
         bar: ProgressBar,
-        /// When they were last drawn, if they stand there.
+        /// When they were last drawn.
         drawn_at: Option<Instant>,
+        /// Whether they stand there.
+        is_shown: bool,
     },
     /// A line every [`LINE_INTERVAL`].
     Lines {
@@ -28,33 +37,45 @@ pub(crate) enum Screen {
 }
 
 impl Screen {
-    /// Makes the screen of a run.
-    pub(crate) fn new(is_quiet: bool) -> Self {
-        if is_quiet {
-            return Self::Quiet;
-        }
+    /// Makes the screen of a run, on which nothing is ever shown.
+    pub(crate) fn quiet() -> Self {
+        Self { title: "", kind: Kind::Quiet }
+    }
+
+    /// Makes the screen of a run. The title ends with what separates it from the rest.
+    pub(crate) fn new(title: &'static str) -> Self {
+        let lines = Kind::Lines { told_at: Instant::now() };
         if !io::stderr().is_terminal() {
-            return Self::Lines { told_at: Instant::now() };
+            return Self { title, kind: lines };
         }
         let bar = bar();
         // Some terminals cannot go back to what they have shown.
-        if bar.is_hidden() { Self::Lines { told_at: Instant::now() } } else { Self::Terminal { bar, drawn_at: None } }
+        let kind = if bar.is_hidden() { lines } else { Kind::Terminal { bar, drawn_at: None, is_shown: false } };
+        Self { title, kind }
+    }
+
+    /// Shows what is waited for, where lines are redrawn.
+    pub(crate) fn wait(&mut self, what: &'static str) {
+        if let Kind::Terminal { bar, is_shown, .. } = &mut self.kind {
+            bar.set_message(format!("{}{what}", self.title));
+            *is_shown = true;
+        }
     }
 
     /// Shows how far it is.
     pub(crate) fn update(&mut self, iteration: u32, iterations: u32, tick: &Tick) {
-        match self {
-            Self::Quiet => {}
-            Self::Terminal { bar, drawn_at } => {
+        match &mut self.kind {
+            Kind::Quiet => {}
+            Kind::Terminal { bar, drawn_at, is_shown } => {
                 if drawn_at.is_none_or(|drawn_at| drawn_at.elapsed() >= REDRAW_INTERVAL) {
-                    *drawn_at = Some(Instant::now());
-                    bar.set_message(shown(iteration, iterations, tick, "\n"));
+                    (*drawn_at, *is_shown) = (Some(Instant::now()), true);
+                    bar.set_message(format!("{}{}", self.title, shown(iteration, iterations, tick, "\n")));
                 }
             }
-            Self::Lines { told_at } => {
+            Kind::Lines { told_at } => {
                 if told_at.elapsed() >= LINE_INTERVAL {
                     *told_at = Instant::now();
-                    tell(shown(iteration, iterations, tick, ", "));
+                    tell(format_args!("{}{}", self.title, shown(iteration, iterations, tick, ", ")));
                 }
             }
         }
@@ -62,11 +83,11 @@ impl Screen {
 
     /// Takes away what is redrawn, so that something is printed in its place. The next update but for a moment draws it again.
     pub(crate) fn aside<T>(&mut self, print: impl FnOnce() -> T) -> T {
-        if let Self::Terminal { bar: drawn, drawn_at } = self
-            && drawn_at.is_some()
+        if let Kind::Terminal { bar: drawn, is_shown, .. } = &mut self.kind
+            && std::mem::take(is_shown)
         {
             drawn.finish_and_clear();
-            (*drawn, *drawn_at) = (bar(), Some(Instant::now()));
+            *drawn = bar();
         }
         print()
     }
@@ -74,7 +95,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        if let Self::Terminal { bar, .. } = self {
+        if let Kind::Terminal { bar, .. } = &self.kind {
             bar.finish_and_clear();
         }
     }
@@ -89,12 +110,16 @@ fn bar() -> ProgressBar {
 
 /// Returns the parts of what is shown with `separator` between them.
 fn shown(iteration: u32, iterations: u32, tick: &Tick, separator: &str) -> String {
-    let Tick { phase, count, lost, p99 } = tick;
+    let Tick { phase, elapsed, open, count, lost, p99 } = tick;
     let phase = match phase {
-        Phase::Join => "clients join",
+        Phase::Join => {
+            let seconds = elapsed.as_secs_f64();
+            return format!("iteration {iteration} out of {iterations}: clients join, {seconds:.1} s, {open} to come");
+        }
         Phase::Load => "load",
         Phase::Close => "closing round",
         Phase::Leave => "clients leave",
+        Phase::Verdict => "looking for one order",
     };
     let seconds = count.took.as_secs_f64();
     let rate = if seconds > 0.0 { count.delivered as f64 / seconds } else { 0.0 };
@@ -123,11 +148,14 @@ mod tests {
     #[test]
     fn what_is_shown_tells_how_far_it_is() {
         let count = Count { sent: 1000, delivered: 5000, took: Duration::from_secs(2), unsent: 3, ..Count::default() };
-        let tick = Tick { phase: Phase::Load, count, lost: 7, p99: Duration::from_micros(1500) };
+        let (elapsed, p99) = (Duration::from_secs(3), Duration::from_micros(1500));
+        let tick = Tick { phase: Phase::Load, elapsed, open: 9, count, lost: 7, p99 };
         assert_eq!(
             shown(2, 5, &tick, ", "),
             "iteration 2 out of 5: load, 2.0 s, 1000 messages sent, 5000 deliveries, 2.5 K/s, p99 1.5 ms, 7 dropped, \
              3 could not be sent in time"
         );
+        let joining = Tick { phase: Phase::Join, ..tick };
+        assert_eq!(shown(2, 5, &joining, ", "), "iteration 2 out of 5: clients join, 3.0 s, 9 to come");
     }
 }

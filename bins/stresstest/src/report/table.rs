@@ -150,7 +150,8 @@ impl<W: Write> Table<'_, W> {
     fn server(&mut self, seen: &ServerSeen) -> io::Result<()> {
         let cpu = seen.cpu_us_per_delivery.map_or_else(String::new, |cpu| format!("{} a delivery, ", Quantity::Effort.show(cpu)));
         let (threads, files) = (many(seen.threads, "thread"), many(seen.descriptors, "open file"));
-        self.row("server's cost", &format!("{cpu}{:.0} % of a processor; {threads}, {files}", 100.0 * seen.cpus))?;
+        let cpus = seen.cpus.map_or_else(|| "unknown".to_owned(), |cpus| format!("{cpu}{:.0} % of a processor", 100.0 * cpus));
+        self.row("server's cost", &format!("{cpus}; {threads}, {files}"))?;
         let [before, peak, after] =
             [seen.rss_before_kib, seen.rss_peak_kib, seen.rss_after_kib].map(|kib| Quantity::Memory.show(kib as f64));
         self.row("its memory", &format!("{before} before, {peak} at most, {after} after"))
@@ -195,8 +196,10 @@ impl<W: Write> Table<'_, W> {
             Verdict::Passed => (style.green().apply_to("passed"), Vec::new()),
             Verdict::Inconclusive { why } => (style.yellow().apply_to("INCONCLUSIVE"), vec![why.as_str()]),
             Verdict::Failed { why } => (style.red().apply_to("FAILED"), why.iter().map(String::as_str).collect()),
-            Verdict::Broken { why } => (style.red().apply_to("BROKEN"), vec![why.as_str()]),
-            Verdict::Stopped { why } => (style.red().apply_to("STOPPED"), vec![why.as_str()]),
+            // The order tells how.
+            Verdict::Broken { .. } => (style.red().apply_to("BROKEN"), Vec::new()),
+            // What the server printed stands on standard error.
+            Verdict::Stopped { why } => (style.red().apply_to("STOPPED"), why.lines().take(1).collect()),
             Verdict::Interrupted => (style.yellow().apply_to("INTERRUPTED"), vec!["what is here is true of what was until then"]),
         };
         writeln!(self.out, "{:NAME_WIDTH$}{word}", "verdict")?;

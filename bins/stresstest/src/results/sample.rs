@@ -30,7 +30,7 @@ pub(crate) fn results() -> Results {
         order: Order::Proved { overtaken: 0 },
         server: Some(ServerSeen {
             cpu_us_per_delivery: Some(0.25),
-            cpus: 0.9,
+            cpus: Some(0.9),
             rss_before_kib: 4096,
             rss_peak_kib: 131_072,
             rss_after_kib: 6144,

@@ -15,12 +15,16 @@ use crate::results::ServerSeen;
 pub(crate) struct Observer {
     leader: i32,
     processes: Vec<Observed>,
+    /// The processor time of those that are gone.
+    gone_cpu: Duration,
     /// What was seen, if anything was. Processor time is not in it yet, and the memory after all is that of the last look.
     seen: Option<ServerSeen>,
     /// When the load that is under way began, and the processor time until then.
     load_from: Option<(Instant, Duration)>,
     /// How long all loads took, and the processor time in them.
     loads: (Duration, Duration),
+    /// Whether the processor time is less than it was, since the leader was gone before it was looked at.
+    is_cpu_lost: bool,
 }
 
 impl Observer {
@@ -29,9 +33,11 @@ impl Observer {
         let mut observer = Self {
             leader: pid.cast_signed(),
             processes: Vec::new(),
+            gone_cpu: Duration::ZERO,
             seen: None,
             load_from: None,
             loads: (Duration::ZERO, Duration::ZERO),
+            is_cpu_lost: false,
         };
         observer.find_processes();
         observer.sample();
@@ -75,6 +81,7 @@ impl Observer {
         self.loads.0 += from.elapsed();
         // What was started in the load worked for it.
         self.find_processes();
+        self.is_cpu_lost |= !self.processes.iter().any(|known| known.process.pid == self.leader);
         let cpu_in_load = self.cpu().saturating_sub(cpu);
         self.loads.1 += cpu_in_load;
         self.sample();
@@ -86,14 +93,14 @@ impl Observer {
         self.end_load();
         self.sample();
         let (took, cpu) = (self.loads.0.as_secs_f64(), self.loads.1.as_secs_f64());
-        let cpus = if took > 0.0 { cpu / took } else { 0.0 };
-        let cpu_us_per_delivery = (delivered > 0).then(|| cpu * 1e6 / delivered as f64);
+        let cpus = (took > 0.0 && !self.is_cpu_lost).then(|| cpu / took);
+        let cpu_us_per_delivery = cpus.filter(|_| delivered > 0).map(|_| cpu * 1e6 / delivered as f64);
         self.seen.map(|seen| ServerSeen { cpu_us_per_delivery, cpus, ..seen })
     }
 
     /// Returns the processor time of the group until now.
     fn cpu(&mut self) -> Duration {
-        self.processes.iter_mut().map(Observed::cpu).sum()
+        self.gone_cpu + self.processes.iter_mut().map(Observed::cpu).sum::<Duration>()
     }
 
     /// Finds the processes of the group that are not known yet. This looks at every process of the system: some milliseconds.
@@ -101,6 +108,13 @@ impl Observer {
         let Ok(all) = all_processes() else {
             return;
         };
+        // Those that are gone make room.
+        let gone_cpu = &mut self.gone_cpu;
+        self.processes.retain(|known| {
+            let is_there = known.process.stat().is_ok();
+            *gone_cpu += if is_there { Duration::ZERO } else { known.cpu };
+            is_there
+        });
         // A process that is gone before it was looked at is none.
         for process in all.flatten() {
             let is_known = self.processes.iter().any(|known| known.process.pid == process.pid);
@@ -169,16 +183,12 @@ struct Look {
     descriptors: u64,
 }
 
-/// Returns the processor time that this process has taken until now, in all its threads.
+/// Returns the processor time that the calling thread has taken until now.
 pub(crate) fn own_cpu() -> Duration {
-    cpu_of(ClockId::ProcessCPUTime)
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }
 
-fn cpu_of(clock: ClockId) -> Duration {
-    clock_gettime(clock).try_into().unwrap_or_default()
-}
-
-/// How many processes of a group are watched. A judgement: a server with a process for each processor, and then some.
+/// How many processes of a group are watched at a time. A judgement: a server with a process for each processor, and then some.
 const PROCESSES_MAX: usize = 256;
 
 #[cfg(test)]
@@ -197,21 +207,22 @@ mod tests {
     }
 
     fn spin(time: Duration) {
-        let from = cpu_of(ClockId::ThreadCPUTime);
-        while cpu_of(ClockId::ThreadCPUTime) - from < time {}
+        let from = own_cpu();
+        while own_cpu() - from < time {}
     }
 
     #[test]
     fn this_process_is_seen_as_it_sees_itself() {
         let mut observer = Observer::new(std::process::id());
-        let before = own_cpu();
+        let process_cpu = || Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap();
+        let before = process_cpu();
         observer.begin_load();
         let load_began = Instant::now();
         // A thread that ended has worked, too.
         thread::spawn(|| spin(SPIN_TIME)).join().unwrap();
         spin(SPIN_TIME);
         observer.end_load();
-        let (own, took) = (own_cpu() - before, load_began.elapsed().as_secs_f64());
+        let (own, took) = (process_cpu() - before, load_began.elapsed().as_secs_f64());
         let files: Vec<_> = (0..100).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
         observer.sample();
         drop(files);
@@ -219,7 +230,8 @@ mod tests {
         let cpu = Duration::from_secs_f64(seen.cpu_us_per_delivery.unwrap() * 1000.0 / 1e6);
         assert!(cpu > SPIN_TIME * 2 - TICKS && cpu < own + TICKS, "{cpu:?} of {own:?}");
         assert!(own >= SPIN_TIME * 2, "{own:?}");
-        assert!(seen.cpus >= cpu.as_secs_f64() / took && seen.cpus < 1000.0, "{seen:?} in {took} s");
+        let cpus = seen.cpus.unwrap();
+        assert!(cpus >= cpu.as_secs_f64() / took && cpus < 1000.0, "{seen:?} in {took} s");
         assert!(seen.rss_before_kib > 500 && seen.rss_after_kib > 500, "{seen:?}");
         assert!(seen.rss_peak_kib >= seen.rss_after_kib.max(seen.rss_before_kib), "{seen:?}");
         assert!(seen.threads >= 2 && seen.descriptors >= 100, "{seen:?}");
@@ -231,18 +243,39 @@ mod tests {
         let mut line = [0; 6];
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
         let mut observer = Observer::new(child.id());
-        let load_began = Instant::now();
         observer.begin_load();
         drop(child.stdin.take());
         child.wait().unwrap();
         observer.sample();
         observer.end_load();
-        let took = load_began.elapsed().as_secs_f64();
-        let seen = observer.seen(0).unwrap();
+        let seen = observer.seen(10).unwrap();
         assert!(seen.threads >= 3, "{seen:?}");
         assert!(seen.rss_before_kib > 0 && seen.rss_after_kib > 0 && seen.rss_peak_kib >= seen.rss_before_kib, "{seen:?}");
-        assert_eq!(seen.cpu_us_per_delivery, None);
-        assert!(seen.cpus * took <= TICKS.as_secs_f64(), "it did nothing: {seen:?} in {took} s");
+        assert_eq!(
+            (seen.cpu_us_per_delivery, seen.cpus),
+            (None, None),
+            "who was gone before it was looked at may have done anything"
+        );
+    }
+
+    #[test]
+    fn processes_that_are_gone_keep_their_time_and_make_room() {
+        let mut child =
+            start("n=0; (while [ $n -lt 100000 ]; do n=$((n+1)); done) & echo ready; read line; wait; echo over; read line");
+        let mut stdin = child.stdin.take().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        std::io::Read::read_exact(&mut stdout, &mut [0; 6]).unwrap();
+        let mut observer = Observer::new(child.id());
+        observer.begin_load();
+        assert_eq!(observer.processes.len(), 2, "one that works, or has worked and was not waited for");
+        observer.cpu();
+        std::io::Write::write_all(&mut stdin, b"\n").unwrap();
+        std::io::Read::read_exact(&mut stdout, &mut [0; 5]).unwrap();
+        observer.end_load();
+        assert_eq!(observer.processes.len(), 1);
+        assert!(observer.cpu() >= observer.gone_cpu && observer.seen(1).unwrap().cpus.is_some());
+        drop(stdin);
+        child.wait().unwrap();
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn more_than_a_tag_can_tell_apart_is_refused() {
 #[test]
 fn an_address_that_is_none_is_refused() {
     let run = Running::start_command(stresstest().args(["-a", "localhost"]).arg(server())).wait();
-    run.check(2, &["invalid value 'localhost' for '--server <ADDR>'"]);
+    run.check(2, &["invalid value 'localhost' for '--server <ADDR>': an IP address and a port are needed, like 127.0.0.1:8080"]);
 }
 
 #[test]
@@ -60,7 +60,12 @@ fn times_and_rates_that_are_none_are_refused() {
     check(&["--duration", "soon"], "a time is like 10s, 500ms or 2m");
     check(&["--duration", "0s"], "it has to be more than 0");
     check(&["--rate", "0"], "it has to be more than 0");
-    check(&["--rate", "-5"], "");
+    check(&["--rate", "-5"], "unexpected argument '-5' found");
+    check(&["--rate", "1e10"], "the highest is 1000000000");
+    check(&["--rate", "1e-300"], "the lowest is 0.000001");
+    check(&["--duration", "99999999999999999s"], "the longest is 365 days");
+    check(&["--warmup", "1e12"], "the longest is 365 days");
+    check(&["--slow", "1:99999999999"], "bytes a second up to 4294967295");
     check(&["--slow", "many"], "a number of clients is needed");
     check(&["--slow", "1:0"], "that is --stalled");
     check(&["--window", "65537"], "invalid value '65537'");

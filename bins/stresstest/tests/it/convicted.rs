@@ -62,6 +62,11 @@ fn a_message_that_nobody_sent_is_a_phantom_behind_all_others_too() {
 }
 
 #[test]
+fn a_stream_that_ends_inside_a_message_is_a_phantom() {
+    check("cut-last", &["(phantom): ", " received 3 bytes of a message whose end never came"]);
+}
+
+#[test]
 fn a_stream_that_begins_inside_a_message_is_a_phantom() {
     check("wrong-start", &["(phantom): subscriber 0 of publisher 0 received a message "]);
 }
@@ -69,7 +74,13 @@ fn a_stream_that_begins_inside_a_message_is_a_phantom() {
 #[test]
 fn a_server_that_leaves_out_the_sender_is_convicted() {
     let run = run("forget-sender", &["-m", "5", "-r", "1", "--patience", "4"]);
-    run.check(3, &["(forgotten): publisher ", " hello messages, all of which others received, and got none of them back"]);
+    run.check(3, &["(forgotten): publisher ", " messages back that it had sent and others received: the sender is to get its own"]);
+}
+
+#[test]
+fn a_server_that_leaves_out_the_sender_of_load_only_is_convicted() {
+    let run = run("forget-load", &["-m", "50", "-r", "1"]);
+    run.check(3, &["(forgotten): publisher 0 got none of 50 messages back that it had sent"]);
 }
 
 #[test]

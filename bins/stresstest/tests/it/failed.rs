@@ -1,6 +1,8 @@
 use std::net::TcpListener;
 use std::process::Command;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::run::{Running, run, server, stresstest};
 
 #[test]
@@ -46,6 +48,25 @@ fn a_ready_line_without_an_address_is_told_of() {
 }
 
 #[test]
+fn a_server_that_nobody_can_connect_to_is_told_of_and_proves_nothing() {
+    let run = run("dead-port", &["--window", "2"]);
+    run.check(1, &["error: iteration 0: the connection of publisher 0 failed: Connection refused"]);
+    assert!(run.stdout.contains("\norder          not checked\n"), "{}", run.stdout);
+    assert!(!run.stderr.contains("--seed"), "{}", run.stderr);
+}
+
+#[test]
+fn a_server_that_leaves_its_process_group_is_told_of() {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("escaped.pid");
+    let mut command = stresstest();
+    command.args(["-a", "127.0.0.1:0", "-m", "2", "-r", "1"]).env("WRONG_SERVER_ESCAPED_FILE", &path);
+    let run = Running::start_command(command.arg(server()).args(["--", "escape"])).wait();
+    let escaped = Pid::from_raw(std::fs::read_to_string(path).unwrap().parse().unwrap()).unwrap();
+    kill_process(escaped, Signal::KILL).unwrap();
+    run.check(0, &["note: something still listens on 127.0.0.1:", "did it leave the group?"]);
+}
+
+#[test]
 fn a_server_that_closes_a_connection_is_told_of() {
     run("hang-up", &[]).check(1, &["the server closed the connection of subscriber 0 of publisher 0"]);
 }
@@ -70,6 +91,10 @@ fn files_that_cannot_be_written_are_told_of_and_the_others_are_written() {
     run.check(1, &["error: cannot write /dev/full: No space left"]);
     assert!(run.stdout.contains("\nverdict        "), "{}", run.stdout);
     assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 2);
+    let json = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("beside-full.json");
+    crate::run::run("honest", &["-m", "5", "-r", "1", "--csv", "/dev/full", "--json", json.to_str().unwrap()]).check(1, &[]);
+    let results: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    assert_eq!(results["verdict"]["is"], "stopped", "it is what the exit code says");
 }
 
 #[test]

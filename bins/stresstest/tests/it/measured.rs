@@ -64,6 +64,27 @@ fn a_schedule_is_kept_or_what_is_unsent_is_counted() {
 }
 
 #[test]
+fn what_a_server_does_not_take_in_time_is_unsent_and_its_fault() {
+    let options = ["--rate", "20000", "--duration", "2s", "--size", "255", "-p", "1", "-s", "1"];
+    let (run, results) = measure("pause.json", "pause", &options);
+    run.check_passed_or_bound();
+    let (sent, unsent) = (number(&results, "/counts/sent"), number(&results, "/counts/unsent"));
+    assert_eq!(sent + unsent, 40_000.0);
+    assert!(unsent > 1000.0 && number(&results, "/health/missed") < unsent / 2.0, "{results:#}");
+    // What was sent is what was in the buffers, and from the schedule on it was late.
+    let [delivery, raw] = ["/latency/delivery/mean", "/latency/delivery_raw/mean"].map(|pointer| number(&results, pointer));
+    assert!(number(&results, "/latency/delivery/max") > 500_000.0 && delivery > raw, "{results:#}");
+}
+
+#[test]
+fn a_drop_at_a_rate_that_is_lower_than_the_patience_is_no_hang() {
+    let options = ["--rate", "0.8", "-p", "1", "-s", "2", "-m", "3", "--patience", "1"];
+    let (run, results) = measure("slow-drop.json", "drop-half-bulk", &options);
+    run.check_passed_or_bound();
+    assert_eq!((number(&results, "/counts/sent"), number(&results, "/drops/dropped")), (3.0, 6.0));
+}
+
+#[test]
 fn lengths_are_as_asked_and_a_warm_up_is_not_measured() {
     let options = ["--rate", "500", "--duration", "500ms", "--warmup", "500ms", "--size", "64"];
     let (run, results) = measure("size.json", "honest", &options);
@@ -93,6 +114,10 @@ fn a_slow_client_whose_connection_the_server_closes_is_counted() {
     run.check(0, &[]);
     assert_eq!((number(&results, "/counts/closed"), number(&results, "/counts/delivered")), (1.0, 8.0 * 400.0));
     assert!(run.stdout.contains("the server closed 1 connection of clients that do not keep up"), "{}", run.stdout);
+    // So are stalled ones, which come after all others.
+    let (run, results) = measure("closed.json", "hang-up --victim 8", &["--window", "10", "-m", "200", "--stalled", "1"]);
+    run.check(0, &[]);
+    assert_eq!(number(&results, "/counts/closed"), 1.0);
 }
 
 #[test]
@@ -139,7 +164,7 @@ fn a_baseline_that_is_kept_is_compared_with() {
     let _ = fs::remove_dir_all(&dir);
     let load = ["--window", "10", "-m", "200", "--size", "64", "--baseline-dir", dir.to_str().unwrap()];
     let with = |fault: &str, options: &[&str]| run(fault, &[&load, options].concat());
-    with("honest", &["--baseline", "first"]).check(1, &["error: there is no baseline ", "make it with --save-baseline first"]);
+    with("honest", &["--baseline", "first"]).check(2, &["error: there is no baseline ", "make it with --save-baseline first"]);
     with("honest", &["--save-baseline", "first"]).check(0, &["note: the baseline is in "]);
     with("honest", &["--baseline", "first", "--noise", "1000"]).check(0, &[]);
     with("delay", &["--baseline", "first", "--noise", "100"]).check(4, &["error: p99 of delivery rose from "]);
@@ -160,6 +185,13 @@ fn a_recorded_run_is_convicted_again_without_a_server() {
     let story = broken.stderr.lines().next().unwrap();
     assert!(story.starts_with("error: iteration 0: the promise is broken (reordered): "), "{story}");
     recheck(&path).check(3, &[story]);
+
+    let options = ["-m", "5", "-r", "1", "--patience", "4", "--record", path.to_str().unwrap()];
+    let forgetful = run("forget-sender", &options);
+    recheck(&path).check(3, &[forgetful.stderr.lines().next().unwrap()]);
+
+    run("drop-all", &["-m", "5", "-r", "1", "--patience", "1", "--record", path.to_str().unwrap()]).check(5, &[]);
+    recheck(&path).check(5, &["error: inconclusive: a repetition did not come to its end"]);
 
     fs::write(&path, "something else").unwrap();
     recheck(&path).check(1, &["error: cannot recheck ", "it is no recording of this program"]);

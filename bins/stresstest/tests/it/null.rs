@@ -5,8 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use chat_proto::Messages;
+use rustix::process::Signal;
 
-use crate::run::{Running, stresstest};
+use crate::run::{Running, is_running, stresstest};
 
 /// A null broadcaster that ends with the test.
 struct Null {
@@ -122,6 +123,22 @@ fn a_client_that_vanishes_leaves_no_socket_behind() {
         thread::sleep(Duration::from_millis(1));
     }
     panic!("{} sockets are left", count() - before);
+}
+
+#[test]
+fn it_ends_with_a_load_tester_that_is_killed() {
+    let running = Running::start("honest", &["--calibrate", "--duration", "60s"]);
+    let null = running.wait_for_child();
+    running.signal(Signal::KILL);
+    let run = running.wait();
+    assert_eq!(run.code, None);
+    for _ in 0..DEADLINE.as_millis() {
+        if !is_running(&null) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("{null} still runs");
 }
 
 #[test]

@@ -72,6 +72,17 @@ fn a_message_of_the_repetition_before_may_precede_the_own_hello() {
 }
 
 #[test]
+fn the_table_tells_how_much_was_checked() {
+    for (check, told) in
+        [("off", "not checked"), ("basic", "checked for each sender alone; "), ("full", "proved: one order explains ")]
+    {
+        let run = run("honest", &["-m", "2", "-r", "1", "--window", "2", "--check", check]);
+        run.check(0, &[]);
+        assert!(run.stdout.contains(&format!("\norder          {told}")), "{}", run.stdout);
+    }
+}
+
+#[test]
 fn other_lines_on_stdout_are_noted() {
     run("talkative", &["-m", "2", "-r", "1"]).check(0, &["note: the server printed 2 lines on standard output"]);
 }
@@ -81,7 +92,7 @@ fn connections_that_are_never_closed_are_noted_once() {
     let run = run("stay-open", &["-m", "2", "-r", "3"]);
     run.check(0, &[]);
     run.check_lines(2, 3, &[12, 12, 12]);
-    assert_eq!(run.stderr.matches("note: the server left 8 connections open for 1 s after ").count(), 1, "{}", run.stderr);
+    assert_eq!(run.stderr.matches("note: the server left 24 connections open for 1 s after ").count(), 1, "{}", run.stderr);
 }
 
 #[test]

@@ -98,11 +98,12 @@ impl Running {
         panic!("no server was started");
     }
 
-    /// Waits until any process has been started.
-    pub(crate) fn wait_for_child(&self) {
+    /// Waits until any process has been started, which leads a group, and returns its id.
+    pub(crate) fn wait_for_child(&self) -> String {
+        let is_child = |process: &Process| process.parent == self.child.id().to_string();
         for _ in 0..DEADLINE.as_millis() {
-            if processes().any(|process| process.parent == self.child.id().to_string()) {
-                return;
+            if let Some(child) = processes().find(|process| is_child(process) && process.leads_group()) {
+                return child.group;
             }
             thread::sleep(Duration::from_millis(1));
         }
@@ -150,11 +151,22 @@ fn processes_of_group(group: i32) -> Vec<String> {
     processes().filter(|process| process.group == group.to_string()).map(|process| process.stat).collect()
 }
 
+/// Tells whether the process that leads a group still runs.
+pub(crate) fn is_running(group: &str) -> bool {
+    processes().any(|process| process.group == group && process.leads_group())
+}
+
 /// A process that is no zombie.
 struct Process {
     stat: String,
     parent: String,
     group: String,
+}
+
+impl Process {
+    fn leads_group(&self) -> bool {
+        self.stat.split(' ').next() == Some(&self.group)
+    }
 }
 
 /// Lists all processes.
