@@ -119,9 +119,11 @@ pub(crate) fn run(
     drop(server);
     watch.guard(None);
     if was_started && TcpStream::connect_timeout(&addr, STILL_LISTENING_WAIT).is_ok() {
-        tell(format_args!(
-            "note: something still listens on {addr}, though the server's process group has been ended: did it leave the group?"
-        ));
+        monitor.aside(|| {
+            tell(format_args!(
+                "note: something still listens on {addr}, though the server's process group has been ended: did it leave the group?"
+            ));
+        });
     }
     Ok(Measured { results, latencies, failure })
 }
