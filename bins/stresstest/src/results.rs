@@ -206,7 +206,7 @@ pub(crate) struct Health {
     pub(crate) achieved: Option<f64>,
     /// How many of the messages that could not be sent in time there was room for: the load tester itself came too late.
     pub(crate) missed: u64,
-    /// How late messages were sent; `None` without a schedule.
+    /// How late messages were sent, but for the time in which the server took none; `None` without a schedule.
     pub(crate) lateness: Option<Summary>,
     /// How much of one processor the load tester's one thread took in the load, from 0 to 1.
     pub(crate) cpu: f64,

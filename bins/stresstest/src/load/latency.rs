@@ -65,7 +65,7 @@ impl Latencies {
         self.join.saturating_record(time);
     }
 
-    /// Records how late a message was sent.
+    /// Records how late a message was sent, since there was room for it.
     pub(crate) fn was_late(&mut self, time: Nanos) {
         self.lateness.saturating_record(time);
     }
@@ -82,7 +82,7 @@ impl Latencies {
         }
     }
 
-    /// Returns how late messages were sent, if there was a schedule.
+    /// Returns how late messages were sent since there was room for them, if there was a schedule.
     pub(crate) fn lateness(&self) -> Option<Summary> {
         summary(&self.lateness)
     }
