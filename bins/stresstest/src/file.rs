@@ -22,11 +22,11 @@ pub(crate) struct Draft {
 impl Draft {
     /// Begins a file that is to be at `path`, in place of what may be there.
     pub(crate) fn begin(path: &Path) -> io::Result<Self> {
-        if let Some(file) = open_in_place(path)? {
-            return Ok(Self::new(None, file));
-        }
         // A link stays one, and what it leads to is replaced.
-        let path = link_target(path);
+        let path = match Place::of(path) {
+            Place::File(path) => path,
+            Place::Open(path) => return Ok(Self::new(None, open_in_place(&path)?)),
+        };
         if path.file_name().is_none() || path.as_os_str().as_bytes().ends_with(b"/") {
             return Err(io::ErrorKind::IsADirectory.into());
         }
@@ -95,36 +95,49 @@ pub(crate) fn try_write(path: &Path) -> io::Result<()> {
     Draft::begin(path).map(drop)
 }
 
-/// Opens what is to be written to as it is: what is no file, and the files behind names of what this process has open, like `/dev/stdout`.
-fn open_in_place(path: &Path) -> io::Result<Option<File>> {
-    let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    if !is_special && !SYSTEM_DIRS.iter().any(|dir| path.starts_with(dir)) {
-        return Ok(None);
+/// Where a path leads to.
+enum Place {
+    /// A file, or where one can be made.
+    File(PathBuf),
+    /// What is written to as it is: a device, a pipe, or the name of what this process has open, as `/dev/stdout` is.
+    Open(PathBuf),
+}
+
+impl Place {
+    fn of(path: &Path) -> Self {
+        let mut path = path.to_owned();
+        for _ in 0..LINKS_MAX {
+            if is_descriptor(&path) || fs::symlink_metadata(&path).is_ok_and(|it| !it.is_file() && !it.is_symlink()) {
+                return Self::Open(path);
+            }
+            let Ok(target) = fs::read_link(&path) else { break };
+            path = directory_of(&path).join(target);
+        }
+        Self::File(path)
     }
+}
+
+/// Tells whether a path is the name of what a process has open.
+fn is_descriptor(path: &Path) -> bool {
+    let is_standard = ["/dev/stdin", "/dev/stdout", "/dev/stderr"].iter().any(|name| path == Path::new(name));
+    let directory = directory_of(path);
+    is_standard || directory == Path::new("/dev/fd") || (directory.starts_with("/proc") && directory.ends_with("fd"))
+}
+
+/// Opens what is to be written to as it is.
+fn open_in_place(path: &Path) -> io::Result<File> {
     // To open a named pipe would wait for a reader, and nobody could tell.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().append(true).custom_flags(flags).open(path)?;
     fcntl_setfl(&file, OFlags::APPEND)?;
-    Ok(Some(file))
-}
-
-/// Follows links to where they lead, be anything there or not.
-fn link_target(path: &Path) -> PathBuf {
-    let mut path = path.to_owned();
-    for _ in 0..LINKS_MAX {
-        let Ok(target) = fs::read_link(&path) else { break };
-        path = directory_of(&path).join(target);
-    }
-    path
+    Ok(file)
 }
 
 /// Tells whether two paths lead to one file, which may not be there yet. Whatever is no file has room for all.
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
-    let file = |path: &Path| {
-        if let Ok(metadata) = fs::metadata(path) {
-            return metadata.is_file().then(|| fs::canonicalize(path).ok()).flatten();
-        }
-        Some(fs::canonicalize(directory_of(path)).ok()?.join(path.file_name()?))
+    let file = |path: &Path| match Place::of(path) {
+        Place::File(path) => Some(fs::canonicalize(directory_of(&path)).ok()?.join(path.file_name()?)),
+        Place::Open(_) => None,
     };
     file(one).is_some_and(|one| file(other) == Some(one))
 }
@@ -133,9 +146,6 @@ pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
 pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
-
-/// Where names are of what the system and its processes have.
-const SYSTEM_DIRS: [&str; 2] = ["/dev", "/proc"];
 
 /// How many links are followed.
 ///
@@ -247,6 +257,8 @@ mod tests {
         Draft::write(&dir.join("results"), b"all of it").unwrap();
         assert!(fs::symlink_metadata(dir.join("results")).unwrap().is_symlink());
         assert_eq!(fs::read(dir.join("old")).unwrap(), b"all of it");
+        std::os::unix::fs::symlink("/proc/self/fd/77777", dir.join("closed")).unwrap();
+        Draft::write(&dir.join("closed"), b"all of it").unwrap_err();
         std::os::unix::fs::symlink("new", dir.join("ahead")).unwrap();
         Draft::write(&dir.join("ahead"), b"all of it").unwrap();
         assert!(fs::symlink_metadata(dir.join("ahead")).unwrap().is_symlink());

@@ -34,7 +34,6 @@ pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
             tell(format_args!("error: inconclusive: {failure}"));
             EXIT_INCONCLUSIVE
         }
-        Err(Failure::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_PASSED,
         Err(failure) => {
             tell(format_args!("error: cannot recheck {}: {failure}", file.display()));
             EXIT_STOPPED
@@ -50,9 +49,14 @@ fn recheck(file: &PathBuf, out: &mut impl Write) -> Result<(), Failure> {
         let iteration = proof.iteration();
         proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
         let (deliveries, messages) = (proof.recorded_count(), proof.message_count());
-        write!(out, "iteration {iteration}: one order of {messages} messages explains all of {deliveries} deliveries")?;
         is_complete &= proof.is_complete();
-        writeln!(out, "{}", if proof.is_complete() { "" } else { ", but it did not come to its end" })?;
+        let end = if proof.is_complete() { "" } else { ", but it did not come to its end" };
+        match writeln!(out, "iteration {iteration}: one order of {messages} messages explains all of {deliveries} deliveries{end}")
+        {
+            // Whoever read this has had enough, which changes no verdict.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+            _ => {}
+        }
     }
     if is_complete { Ok(()) } else { Err(Failure::Incomplete) }
 }

@@ -41,6 +41,11 @@ impl Measured {
         self.failure.as_ref().filter(|failure| !failure.is_closed_pipe())
     }
 
+    /// Tells whether whoever read standard output had enough before all was over. What was found until then stands.
+    pub(crate) fn was_cut_off(&self) -> bool {
+        self.failure.as_ref().is_some_and(Failure::is_closed_pipe)
+    }
+
     /// Tells whether standard output took all that was printed.
     pub(crate) fn can_print(&self) -> bool {
         !matches!(self.failure, Some(Failure::Print(_)))

@@ -15,10 +15,14 @@ pub(crate) enum Fault {
     /// Drops the first, the third and so on of each sender's load messages for everybody, which is legal. When load messages are even in
     /// number, nobody has to ask what became of the last.
     DropHalfBulk,
+    /// Drops half of everything for every client at random, which is legal, too.
+    DropRandom,
     /// Drops about a third of everything for every client, which is legal: every kind of message has to be repeated.
     DropAnything,
     /// Drops everything but hello messages for the victim, which is legal and leaves nothing to prove it by.
     DropAll,
+    /// Drops closing messages for the victim, which is legal and leaves nothing to prove it by either.
+    DropClosing,
     /// Never sends a client's messages back to it.
     ForgetSender,
     /// Never sends a client's load messages back to it.
@@ -56,6 +60,8 @@ pub(crate) enum Fault {
     HangUp,
     /// Sends the victim everything some time after everybody else.
     Delay,
+    /// Sends everything to everybody after some time.
+    DelayAll,
     /// Does nothing for a second, late.
     Pause,
     /// Keeps 64 KiB of memory for every message, for ever.

@@ -24,6 +24,8 @@ pub(crate) struct Hub {
     answer_count: usize,
     /// Memory that is kept for nothing.
     leaked: Vec<Vec<u8>>,
+    /// What coins are tossed with.
+    random: u64,
     /// A load message, for a later repetition.
     earlier: Option<Vec<u8>>,
 }
@@ -40,6 +42,7 @@ impl Hub {
             held: None,
             answer_count: 0,
             leaked: Vec::new(),
+            random: 1,
             earlier: None,
         }
     }
@@ -47,7 +50,8 @@ impl Hub {
     /// Adds a client and returns its number.
     pub(crate) fn join(&mut self, stream: TcpStream) -> usize {
         let client = self.clients.len();
-        let delay = if self.fault == Fault::Delay && client == self.victim { self.delay } else { Duration::ZERO };
+        let is_late = self.fault == Fault::DelayAll || (self.fault == Fault::Delay && client == self.victim);
+        let delay = if is_late { self.delay } else { Duration::ZERO };
         self.clients.push(Client { outbox: Some(Outbox::start(stream, delay)), load_count: 0 });
         client
     }
@@ -120,7 +124,7 @@ impl Hub {
     /// Delivers to every client, unless the fault drops the message, and to the victim as the fault has it.
     fn broadcast(&mut self, message: Message<'_>) {
         for client in 0..self.clients.len() {
-            if self.is_dropped(client, message) {
+            if self.is_dropped(client, message) || (self.fault == Fault::DropRandom && self.toss()) {
                 continue;
             }
             if client == self.victim {
@@ -131,6 +135,12 @@ impl Hub {
         }
     }
 
+    /// Tosses a coin.
+    fn toss(&mut self) -> bool {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random >> 63 == 1
+    }
+
     fn is_dropped(&self, client: usize, message: Message<'_>) -> bool {
         match self.fault {
             Fault::DropThirds => message.is_load() && client == self.victim && message.number % 3 == 2,
@@ -138,6 +148,7 @@ impl Hub {
             Fault::DropHalfBulk => message.is_load() && message.number.is_multiple_of(2),
             Fault::DropAnything => is_unlucky(client, message.body),
             Fault::DropAll => client == self.victim && (message.is_load() || message.sender != client),
+            Fault::DropClosing => client == self.victim && message.kind == Some(CLOSING),
             Fault::ForgetSender => client == message.sender,
             Fault::ForgetLoad => message.is_load() && client == message.sender,
             _ => false,
@@ -312,9 +323,10 @@ fn is_unlucky(client: usize, body: &[u8]) -> bool {
     body.iter().fold(client, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 3 == 0
 }
 
-/// What the load tester puts into the two highest bits of its tags, for two of its kinds of message.
+/// What the load tester puts into the two highest bits of its tags, for three of its kinds of message.
 const HELLO: u8 = 0;
 const LOAD: u8 = 1;
+const CLOSING: u8 = 3;
 
 /// Length in bytes of the load tester's tag, with which each of its bodies begins.
 const TAG_LEN: usize = 8;

@@ -108,14 +108,15 @@ impl Visits {
 
     /// Notes that a visitor has said hello.
     pub(crate) fn said_hello(&mut self, client: usize, now: Nanos) {
-        self.waiting.push(Waiting { client, since: now, wait: nanos(HELLO_WAIT) });
+        self.waiting.push(Waiting { client, since: now });
     }
 
-    /// Returns a visitor whose hello message is overdue, if there is one: the server may have dropped it. It says hello again, and waits
-    /// twice as long for that: so all are back at some time, however long they take.
-    pub(crate) fn next_overdue(&mut self, now: Nanos) -> Option<usize> {
-        let waiting = self.waiting.iter_mut().find(|waiting| now.saturating_sub(waiting.since) >= waiting.wait)?;
-        (waiting.since, waiting.wait) = (now, 2 * waiting.wait);
+    /// Returns a visitor whose hello message is overdue, if there is one: the server may have dropped it, unless it may be under way for as
+    /// long as `pass_wait`. The visitor says hello again.
+    pub(crate) fn next_overdue(&mut self, now: Nanos, pass_wait: Duration) -> Option<usize> {
+        let wait = nanos(pass_wait.max(HELLO_WAIT));
+        let waiting = self.waiting.iter_mut().find(|waiting| now.saturating_sub(waiting.since) >= wait)?;
+        waiting.since = now;
         Some(waiting.client)
     }
 
@@ -150,11 +151,9 @@ struct Waiting {
     client: usize,
     /// When it last said so.
     since: Nanos,
-    /// How long it waits until it says so again.
-    wait: Nanos,
 }
 
-/// How long a visitor waits for its hello message at first, before it says hello again. A judgement, as for all messages that are awaited.
+/// How long a visitor waits for its hello message at least, before it says hello again. A judgement, as for all messages that are awaited.
 const HELLO_WAIT: Duration = Duration::from_millis(400);
 
 /// How long a visitor stays once it has joined. A judgement: long enough to be sent what everybody else is.
@@ -181,12 +180,13 @@ mod tests {
     #[test]
     fn a_visitor_says_hello_again_until_it_is_heard() {
         let mut visits = Visits::new(0, 1.0);
+        let (fast, slow) = (Duration::ZERO, Duration::from_millis(600));
         visits.said_hello(7, 0);
-        assert_eq!(visits.next_overdue(SECOND / 10), None);
-        assert_eq!((visits.next_overdue(SECOND / 2), visits.next_overdue(SECOND / 2)), (Some(7), None));
-        assert_eq!(visits.next_overdue(SECOND), None, "it waits longer now");
+        assert_eq!(visits.next_overdue(SECOND / 10, fast), None);
+        assert_eq!(visits.next_overdue(SECOND / 2, slow), None, "it may be under way");
+        assert_eq!((visits.next_overdue(SECOND / 2, fast), visits.next_overdue(SECOND / 2, fast)), (Some(7), None));
         visits.joined(7, SECOND);
-        assert_eq!((visits.next_overdue(2 * SECOND), visits.waiting().count()), (None, 0));
+        assert_eq!((visits.next_overdue(2 * SECOND, fast), visits.waiting().count()), (None, 0));
     }
 
     #[test]

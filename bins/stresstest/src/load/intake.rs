@@ -84,7 +84,8 @@ impl<'a> Intake<'a> {
             Kind::Hello if run.sender == client && self.has_joined(client, run) => self.joined.push(client),
             Kind::Hello | Kind::Probe | Kind::Closing => {}
         }
-        match self.progress.settled(client, run.sender, run.before, run.end(), now) {
+        let sent = self.proof.sends(run.sender).bursts()[run.place].sent;
+        match self.progress.settled(client, run, sent, now) {
             Step::None => {}
             Step::Forward => self.has_progressed = true,
             Step::Complete => {

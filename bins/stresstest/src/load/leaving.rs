@@ -32,14 +32,25 @@ impl Repetition<'_> {
         self.drive(watch, server)
     }
 
-    /// Looks at how the stream to a client ended that leaves: nothing was under way, so it ends on a message boundary.
+    /// Looks at how the stream to a client ended that leaves: where nothing was under way any more, it ends on a message boundary.
     pub(super) fn ended(&mut self, client: usize) -> Result<(), Stop> {
         let unfinished_len = self.client(client).unfinished_len();
-        if unfinished_len > 0 && self.intake.proof.receive_unfinished(client, unfinished_len) == Arrival::Broken {
+        if unfinished_len > 0
+            && self.has_everything(client)
+            && self.intake.proof.receive_unfinished(client, unfinished_len) == Arrival::Broken
+        {
             return Err(Stop::Broken);
         }
         self.left(client);
         Ok(())
+    }
+
+    /// Tells whether a client has all that anybody has sent. What visitors sent, and what was sent to them, may be under way.
+    fn has_everything(&self, client: usize) -> bool {
+        let proof = &self.intake.proof;
+        let has_all_of = |publisher| proof.settled(client, publisher) == Some(proof.sends(publisher).count());
+        let roles = self.load.roles;
+        self.load.churn == 0.0 && client < roles.resident_count() && (0..roles.publishers).all(has_all_of)
     }
 
     /// Notes that the connection of a client that leaves is closed.

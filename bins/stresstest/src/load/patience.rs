@@ -22,10 +22,10 @@ impl Repetition<'_> {
             return Ok(());
         }
         if matches!(self.phase, Phase::Join | Phase::Close)
-            && let Some((client, count)) = self.forgotten()
+            && self.suspect.is_none()
+            && let Some(client) = self.forgotten()
         {
-            self.intake.proof.note_forgotten(client, count);
-            return Err(Stop::Broken);
+            return self.ask_to_close(client);
         }
         if let Some(who) = self.unconnected() {
             return Err(Stop::NotConnected { who, patience });
@@ -43,9 +43,30 @@ impl Repetition<'_> {
         client.or_else(|| (self.stalled.connecting_count() > 0).then(|| "a client that is to stall".to_owned()))
     }
 
-    /// Returns a client that the server leaves out of its own messages, and how many of them others have received, if there is one.
-    fn forgotten(&self) -> Option<(usize, u32)> {
-        (0..self.clients.len()).find_map(|client| Some((client, self.intake.progress.forgotten_count(client, self.intake.proof)?)))
+    /// Returns a client that the server may leave out of its own messages, if there is one.
+    fn forgotten(&self) -> Option<usize> {
+        self.load.roles.readers().take_while(|&client| client < self.clients.len()).find(|&client| {
+            self.clients[client].is_some() && self.intake.progress.forgotten_count(client, self.intake.proof).is_some()
+        })
+    }
+
+    /// Has a client end its sending side that the server may leave out: it is owed all up to its own last message, and then the end. So not
+    /// a clock decides whether it is left out, but what comes until then.
+    fn ask_to_close(&mut self, client: usize) -> Result<(), Stop> {
+        self.suspect = Some(client);
+        self.progressed_at = self.now;
+        self.client(client).end_sending().map_err(|source| self.connection(client, source))
+    }
+
+    /// Decides what became of a client that the server may have left out, at the end of its stream.
+    pub(super) fn judge_suspect(&mut self, client: usize) -> Stop {
+        if let Some(count) = self.intake.progress.forgotten_count(client, self.intake.proof) {
+            self.intake.proof.note_forgotten(client, count);
+            return Stop::Broken;
+        }
+        let mut unresolved = Unresolved::new(self.load.patience);
+        unresolved.push(|| format!("{} got its own messages back only after that", self.load.roles.role(client)));
+        Stop::Unresolved(unresolved)
     }
 
     /// Tells whether nobody waits for anything but the next message of the schedule, or the next client that is to connect.
@@ -60,7 +81,7 @@ impl Repetition<'_> {
         }
     }
 
-    fn unresolved(&self) -> Unresolved {
+    pub(super) fn unresolved(&self) -> Unresolved {
         let mut unresolved = Unresolved::new(self.load.patience);
         let role = |client| self.load.roles.role(client);
         for visitor in self.visits.waiting() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::load::roles::Roles;
 use crate::proof::Proof;
+use crate::proof::arrival::Run;
 use crate::proof::sends::Nanos;
 
 /// What is awaited of every sender.
@@ -20,12 +21,20 @@ pub(crate) struct Progress {
     senders: Vec<Sender>,
     /// Clients that nobody waits for any more.
     gone: Vec<usize>,
+    /// The longest time that a message took until the first client had it.
+    slowest: Nanos,
 }
 
 impl Progress {
     /// Makes the progress of a repetition in which nothing has happened.
     pub(crate) fn new(roles: Roles) -> Self {
-        Self { roles, audience: Audience::Sender, senders: vec![Sender::default(); roles.resident_count()], gone: Vec::new() }
+        Self {
+            roles,
+            audience: Audience::Sender,
+            senders: vec![Sender::default(); roles.resident_count()],
+            gone: Vec::new(),
+            slowest: 0,
+        }
     }
 
     /// Decides who has to be settled before a sender goes on. Nothing may be awaited.
@@ -50,12 +59,21 @@ impl Progress {
         !entry.is_awaited
     }
 
+    /// Returns how long a message may be under way that nobody has received, going by those before: twice as long as any of them, and so that
+    /// there is time to ask twice within `patience`.
+    pub(crate) fn pass_wait(&self, patience: Duration) -> Duration {
+        Duration::from_nanos(2 * self.slowest).min(patience / 2)
+    }
+
     /// Tells whether it is time to send something after the message of `sender` that is awaited: nobody has moved for a while.
-    pub(crate) fn is_nudge_due(&self, sender: usize, now: Nanos) -> bool {
+    pub(crate) fn is_nudge_due(&self, sender: usize, now: Nanos, patience: Duration) -> bool {
         let sender = &self.senders[sender];
-        // What nobody has seen is more likely to be on its way than to have been dropped for everyone. So whoever asks after that waits
-        // longer and longer, or the answers would never catch up with the questions.
-        let wait = if sender.has_passed() { sender.nudge_wait } else { UNSEEN_FACTOR * sender.nudge_wait };
+        // What nobody has seen may be on its way; and if questions were faster than answers, these would never catch up.
+        let wait = match (sender.has_passed(), self.slowest) {
+            (true, _) => sender.nudge_wait,
+            (false, 0) => UNSEEN_FACTOR * sender.nudge_wait,
+            (false, _) => self.pass_wait(patience).max(sender.nudge_wait),
+        };
         sender.is_awaited && u128::from(now.saturating_sub(sender.quiet_since)) >= wait.as_nanos()
     }
 
@@ -65,26 +83,27 @@ impl Progress {
     pub(crate) fn nudged(&mut self, sender: usize, now: Nanos) {
         let sender = &mut self.senders[sender];
         debug_assert!(sender.is_awaited);
-        let wait_max = if sender.has_passed() { NUDGE_WAIT_MAX } else { UNSEEN_WAIT_MAX };
         sender.sent += 1;
         sender.quiet_since = now;
-        sender.nudge_wait = (2 * sender.nudge_wait).min(wait_max);
+        sender.nudge_wait = (2 * sender.nudge_wait).min(NUDGE_WAIT_MAX);
     }
 
-    /// Records that `client`, which was settled on `before` messages of `sender`, is settled on `count` now.
-    pub(crate) fn settled(&mut self, client: usize, sender: usize, before: u32, count: u32, now: Nanos) -> Step {
-        let awaited = &mut self.senders[sender];
-        awaited.seen = awaited.seen.max(count);
+    /// Records that `client` has received a run of messages, which were sent at `sent`.
+    pub(crate) fn settled(&mut self, client: usize, run: Run, sent: Nanos, now: Nanos) -> Step {
+        let (before, count) = (run.before, run.end());
+        let awaited = &mut self.senders[run.sender];
+        if count > awaited.seen {
+            awaited.seen = count;
+            self.slowest = self.slowest.max(now.saturating_sub(sent));
+        }
         if !awaited.is_awaited {
             return Step::None;
         }
         let mut step = Step::None;
-        if before < awaited.awaited && awaited.awaited <= count && self.audience.clients(self.roles, sender).contains(&client) {
+        if before < awaited.awaited && awaited.awaited <= count && self.audience.clients(self.roles, run.sender).contains(&client) {
             awaited.missing -= 1;
             awaited.quiet_since = now;
-            if awaited.has_passed() {
-                awaited.nudge_wait = NUDGE_WAIT_MIN;
-            }
+            awaited.nudge_wait = NUDGE_WAIT_MIN;
             step = Step::Forward;
         }
         if awaited.is_complete(self.audience) {
@@ -235,10 +254,8 @@ const NUDGE_WAIT_MIN: Duration = Duration::from_millis(100);
 /// questions, and one that drops every other message at random still answers one of the many that fit into ten seconds.
 const NUDGE_WAIT_MAX: Duration = Duration::from_millis(400);
 
-/// The same as long as nobody has received what was sent last. A judgement: longer than any patience lasts but the longest.
-const UNSEEN_WAIT_MAX: Duration = Duration::from_secs(60);
-
-/// How many times as long to wait for a message that nobody has received. A judgement: or a server with a backlog would get a longer one.
+/// How many times as long to wait for a message that nobody has received, as long as it is not known how long messages take. A judgement:
+/// or a server that begins slowly would get a backlog.
 const UNSEEN_FACTOR: u32 = 4;
 
 /// How many of its own messages a client has to miss, all of which others received, for the server to be one that leaves out senders. A
@@ -302,7 +319,7 @@ mod tests {
         fn receive(&mut self, client: usize, sender: usize, number: usize, now: Nanos) -> Step {
             let (mut messages, _) = Messages::split(&self.sent[sender][number]);
             let Some(Arrival::Run(run)) = self.proof.receive(client, &mut messages) else { panic!("it is broken") };
-            self.progress.settled(client, sender, run.before, run.end(), now)
+            self.progress.settled(client, run, now, now)
         }
 
         fn open(&self) -> Vec<Open> {
@@ -353,16 +370,30 @@ mod tests {
     #[test]
     fn a_sender_asks_when_it_is_quiet_and_less_and_less_often() {
         let wait = nanos(NUDGE_WAIT_MIN);
+        let is_due = |world: &World, now| world.progress.is_nudge_due(0, now, Duration::from_secs(10));
         let mut world = World::loading();
-        assert!(!world.progress.is_nudge_due(0, wait), "nobody has seen the message");
-        assert!(world.progress.is_nudge_due(0, wait * u64::from(UNSEEN_FACTOR)));
+        assert!(!is_due(&world, wait), "nobody has seen the message");
+        assert!(is_due(&world, wait * u64::from(UNSEEN_FACTOR)));
         assert_eq!(world.receive(2, 0, 1, wait), Step::Forward);
-        assert!(!world.progress.is_nudge_due(0, wait + wait / 2));
-        assert!(world.progress.is_nudge_due(0, 2 * wait));
+        assert!(!is_due(&world, wait + wait / 2));
+        assert!(is_due(&world, 2 * wait));
         world.nudge(0, Kind::Probe, 2 * wait);
         assert_eq!(world.receive(0, 0, 2, 2 * wait), Step::None);
-        assert!(!world.progress.is_nudge_due(0, 3 * wait));
-        assert!(world.progress.is_nudge_due(0, 4 * wait));
+        assert!(!is_due(&world, 3 * wait));
+        assert!(is_due(&world, 4 * wait));
+    }
+
+    #[test]
+    fn what_may_be_under_way_as_long_as_others_were_is_not_asked_after() {
+        let second = nanos(Duration::from_secs(1));
+        let is_due = |world: &World, now| world.progress.is_nudge_due(0, now, Duration::from_secs(10));
+        for (slowest, wait) in [(second / 1000, nanos(NUDGE_WAIT_MIN)), (second, 2 * second), (4 * second, 5 * second)] {
+            let mut world = World::loading();
+            world.progress.slowest = slowest;
+            assert!(!is_due(&world, wait - 1) && is_due(&world, wait), "{slowest}");
+            assert_eq!(world.receive(2, 0, 1, 0), Step::Forward);
+            assert!(is_due(&world, nanos(NUDGE_WAIT_MIN)), "somebody has it");
+        }
     }
 
     #[test]

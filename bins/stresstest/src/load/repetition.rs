@@ -51,6 +51,8 @@ pub(crate) struct Repetition<'a> {
     pub(super) phase_start: Nanos,
     took: Duration,
     pub(super) stalled: Stalled,
+    /// A client that the server may leave out, and that has ended its sending side to find out.
+    pub(super) suspect: Option<usize>,
     slow: SlowReading,
     pub(super) visits: Visits,
 }
@@ -91,6 +93,7 @@ impl<'a> Repetition<'a> {
             phase_start: now,
             took: Duration::ZERO,
             stalled: Stalled::default(),
+            suspect: None,
             slow: SlowReading::new(load.slow_rate, now),
             visits: Visits::new(now, 0.0),
         };
@@ -246,6 +249,8 @@ impl<'a> Repetition<'a> {
                 self.left(client);
                 Ok(())
             }
+            Ok(Stream::Closed) if self.suspect == Some(client) => Err(self.judge_suspect(client)),
+            Err(_) if self.suspect == Some(client) => Err(Stop::Unresolved(self.unresolved())),
             Ok(Stream::Closed) | Err(_) if self.phase != Phase::Join && self.load.roles.slow_clients().contains(&client) => {
                 self.dismiss(client, registry)
             }
@@ -289,14 +294,17 @@ impl<'a> Repetition<'a> {
             self.check_leaving();
             return Ok(());
         }
-        while let Some(visitor) = self.visits.next_overdue(self.now) {
+        let patience = self.load.patience;
+        let pass_wait = self.intake.progress.pass_wait(patience);
+        while let Some(visitor) = self.visits.next_overdue(self.now, pass_wait) {
             if !self.client(visitor).has_unsent() {
                 self.send(visitor, Kind::Hello)?;
             }
         }
         self.check_patience()?;
         for sender in 0..self.load.roles.resident_count().min(self.clients.len()) {
-            if self.intake.progress.is_nudge_due(sender, self.now) && !self.client(sender).has_unsent() {
+            let is_due = self.suspect != Some(sender) && self.intake.progress.is_nudge_due(sender, self.now, patience);
+            if is_due && !self.client(sender).has_unsent() {
                 self.send(sender, self.phase.nudge())?;
                 self.intake.progress.nudged(sender, self.now);
             }

@@ -70,7 +70,8 @@ pub(crate) struct Proof {
     cells: Vec<Cell>,
     /// How many load messages each receiver has lost.
     lost: Vec<u64>,
-    /// How many of their own publishers have lost.
+    /// How many deliveries of each publisher's load messages receivers have lost: all of them, and the publisher itself.
+    lost_of: Vec<u64>,
     own_lost: Vec<u64>,
     longest_loss: u64,
     /// The first thing that is no delivery of a message in its place. The repetition ends with it.
@@ -129,6 +130,7 @@ impl Proof {
             joined: Vec::new(),
             cells: Vec::new(),
             lost: vec![0; roles.member_count()],
+            lost_of: vec![0; roles.publishers],
             own_lost: vec![0; roles.publishers],
             longest_loss: 0,
             strange: None,
@@ -152,6 +154,7 @@ impl Proof {
         self.joined.fill(false);
         self.cells.fill(Cell::default());
         self.lost.fill(0);
+        self.lost_of.fill(0);
         self.own_lost.fill(0);
         self.longest_loss = 0;
         (self.strange, self.forgotten, self.is_complete) = (None, None, false);
@@ -392,8 +395,10 @@ impl Proof {
             let sends = &self.sent[run.sender];
             let lost = sends.load_before(run.first, run.place) - sends.load_before(cell.next, cell.place as usize);
             self.lost[client] += u64::from(lost);
-            if let Some(own_lost) = self.own_lost.get_mut(client).filter(|_| run.sender == client) {
-                *own_lost += u64::from(lost);
+            // Of others than publishers no load can be lost.
+            if run.sender < self.roles.publishers {
+                self.lost_of[run.sender] += u64::from(lost);
+                self.own_lost[run.sender] += if run.sender == client { u64::from(lost) } else { 0 };
             }
             self.longest_loss = self.longest_loss.max(lost.into());
         }

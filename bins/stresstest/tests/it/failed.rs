@@ -15,6 +15,12 @@ fn what_cannot_be_proved_is_named_and_inconclusive() {
 }
 
 #[test]
+fn a_client_that_gets_its_own_messages_late_is_not_said_to_be_left_out() {
+    let run = run("delay --delay-ms 5500", &["-m", "5", "-r", "1", "--patience", "4"]);
+    run.check(5, &["subscriber 0 of publisher 0 got its own messages back only after that"]);
+}
+
+#[test]
 fn a_server_that_hangs_halfway_is_told_of() {
     let told = "error: iteration 0: the server hangs, or drops everything: it has sent nothing to anybody for 1 s, though it was sent messages";
     let run = run("hang", &["--patience", "1"]);

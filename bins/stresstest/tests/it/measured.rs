@@ -70,7 +70,7 @@ fn what_a_server_does_not_take_in_time_is_unsent_and_its_fault() {
     run.check_passed_or_bound();
     let (sent, unsent) = (number(&results, "/counts/sent"), number(&results, "/counts/unsent"));
     assert_eq!(sent + unsent, 40_000.0);
-    assert!(unsent > 1000.0 && number(&results, "/health/missed") < unsent / 2.0, "{results:#}");
+    assert!(unsent > 1000.0 && number(&results, "/health/missed") < unsent, "{results:#}");
     // What was sent is what was in the buffers, and from the schedule on it was late.
     let [delivery, raw] = ["/latency/delivery/mean", "/latency/delivery_raw/mean"].map(|pointer| number(&results, pointer));
     assert!(number(&results, "/latency/delivery/max") > 500_000.0 && delivery > raw, "{results:#}");

@@ -65,6 +65,27 @@ fn dropped_hello_probe_and_closing_messages_are_repeated() {
 }
 
 #[test]
+fn a_server_that_drops_half_of_everything_at_random_passes() {
+    run("drop-random", &["-m", "20", "-r", "1", "-p", "1", "-s", "1"]).check(0, &[]);
+    run("drop-random", &["--rate", "50", "--duration", "2s", "--churn", "5", "-p", "1", "-s", "2"]).check_passed_or_bound();
+}
+
+#[test]
+fn a_server_that_takes_seconds_for_everything_passes() {
+    let run = run("delay-all --delay-ms 2000", &["-m", "1", "-r", "1", "-p", "1", "-s", "1"]);
+    run.check(0, &[]);
+}
+
+#[test]
+fn publishers_that_do_not_read_are_not_said_to_be_left_out() {
+    let run = run("drop-closing", &["--classic", "-m", "5", "-r", "1", "--patience", "3"]);
+    run.check(
+        5,
+        &["  subscriber 0 of publisher 0 got neither publisher 0's closing message 0 nor anything that publisher 0 sent later"],
+    );
+}
+
+#[test]
 fn a_message_of_the_repetition_before_may_precede_the_own_hello() {
     let run = run("replay-early", &["-m", "2", "-r", "2"]);
     run.check(0, &[]);
