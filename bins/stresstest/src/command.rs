@@ -44,7 +44,8 @@ fn measure_and_judge(args: &Args) -> Result<Verdict, Failure> {
     last.results.verdict = judge(args, baseline.as_ref(), &last);
     tell_what_went_wrong(args, &last);
     // Who cannot print the lines cannot print the table.
-    if let Err(failure) = if last.can_print() { print_table(args, &last.results) } else { Ok(()) }
+    if last.can_print()
+        && let Err(failure) = print_table(args, &last.results)
         && !failure.is_closed_pipe()
     {
         tell_later(&mut last.results.verdict, &failure);
@@ -56,7 +57,7 @@ fn measure_and_judge(args: &Args) -> Result<Verdict, Failure> {
 /// Runs a load on the server that is to be tested. The title tells which run it is, if there are two.
 fn measure(args: &Args, load: Load, title: &'static str, watch: &mut Watch) -> Result<Measured, Failure> {
     if !title.is_empty() && !args.quiet {
-        tell(format_args!("note: the run {}", title.trim_end_matches(": ")));
+        tell(format_args!("note: the run {title}"));
     }
     let out: Box<dyn Write> = if args.quiet { Box::new(io::sink()) } else { Box::new(io::stdout()) };
     let plan = Plan { args, target: &args.target(), load, record: args.record.as_deref() };
@@ -76,7 +77,7 @@ fn ceiling(args: &Args, watch: &mut Watch) -> Result<f64, Failure> {
         load.pacing = Pacing::Window(CALIBRATION_WINDOW);
     }
     let plan = Plan { args, target: &target, load, record: None };
-    let measured = run::run(plan, &mut Report::new(io::sink(), 1), &mut screen(args, "calibration: "), watch);
+    let measured = run::run(plan, &mut Report::new(io::sink(), 1), &mut screen(args, "calibration"), watch);
     let results = measured.and_then(|measured| measured.failure.map_or(Ok(measured.results), Err));
     let results = results.map_err(|failure| Failure::Calibrate(failure.into()))?;
     // It waits for that server, too, so it is its own processor time that tells how many there could be.
@@ -91,10 +92,7 @@ fn judge(args: &Args, baseline: Option<&Baseline>, measured: &Measured) -> Verdi
     if let (Some(baseline), None) = (baseline, &incomparable) {
         complaints.extend(baseline.regressions(results, args.noise));
     }
-    if complaints.is_empty() && measured.was_cut_off() {
-        return Verdict::Passed;
-    }
-    verdict(results, measured.failure().map(Failure::verdict), complaints, incomparable)
+    verdict(results, measured.failure.as_ref().map(Failure::verdict), complaints, incomparable)
 }
 
 fn tell_what_went_wrong(args: &Args, last: &Measured) {
@@ -184,8 +182,8 @@ fn exit_code(verdict: &Verdict) -> u8 {
 }
 
 /// The titles of the two runs of `--isolation`.
-const WITHOUT: &str = "without stalled, slow and visiting clients: ";
-const WITH: &str = "with stalled, slow and visiting clients: ";
+const WITHOUT: &str = "without stalled, slow and visiting clients";
+const WITH: &str = "with stalled, slow and visiting clients";
 
 /// How many messages a publisher has in flight when the limits of this program are measured for a load with a schedule. A judgement:
 /// enough that nobody waits.

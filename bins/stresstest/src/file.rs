@@ -147,6 +147,16 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// Makes an empty directory for a test.
+#[cfg(test)]
+pub(crate) fn fresh_dir(test: &str) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("stresstest-{}-{test}", std::process::id()));
+    // One of an earlier process with the same number may be there.
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
 /// How many links are followed.
 ///
 /// Source: path_resolution(7).
@@ -161,8 +171,7 @@ mod tests {
 
     /// Returns the names in a directory of its own, in which a file was begun, written to, and kept or not.
     fn names_after(test: &str, is_kept: bool) -> Vec<String> {
-        let dir = std::env::temp_dir().join(format!("stresstest-{}-{test}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        let dir = fresh_dir(test);
         let mut draft = Draft::begin(&dir.join("results")).unwrap();
         draft.write_all(b"all of it").unwrap();
         if is_kept {
@@ -184,8 +193,7 @@ mod tests {
 
     #[test]
     fn whether_a_file_can_be_written_is_found_out_and_leaves_nothing() {
-        let dir = std::env::temp_dir().join(format!("stresstest-{}-tried", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        let dir = fresh_dir("tried");
         fs::write(dir.join("old"), b"what was there").unwrap();
         for name in ["new", "old", &"x".repeat(255)] {
             try_write(&dir.join(name)).unwrap();
@@ -200,8 +208,7 @@ mod tests {
 
     #[test]
     fn paths_to_one_file_are_told_whether_it_is_there_or_not() {
-        let dir = std::env::temp_dir().join(format!("stresstest-{}-same", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        let dir = fresh_dir("same");
         fs::write(dir.join("old"), b"").unwrap();
         std::os::unix::fs::symlink("old", dir.join("link")).unwrap();
         let is_same = |one: &str, other: &str| is_same_file(&dir.join(one), &dir.join(other));
@@ -250,8 +257,7 @@ mod tests {
 
     #[test]
     fn a_link_stays_a_link() {
-        let dir = std::env::temp_dir().join(format!("stresstest-{}-link", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        let dir = fresh_dir("link");
         fs::write(dir.join("old"), b"").unwrap();
         std::os::unix::fs::symlink("old", dir.join("results")).unwrap();
         Draft::write(&dir.join("results"), b"all of it").unwrap();

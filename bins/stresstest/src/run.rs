@@ -41,11 +41,6 @@ impl Measured {
         self.failure.as_ref().filter(|failure| !failure.is_closed_pipe())
     }
 
-    /// Tells whether whoever read standard output had enough before all was over. What was found until then stands.
-    pub(crate) fn was_cut_off(&self) -> bool {
-        self.failure.as_ref().is_some_and(Failure::is_closed_pipe)
-    }
-
     /// Tells whether standard output took all that was printed.
     pub(crate) fn can_print(&self) -> bool {
         !matches!(self.failure, Some(Failure::Print(_)))
@@ -341,6 +336,8 @@ impl Failure {
     pub(crate) fn verdict(&self) -> Verdict {
         let why = self.to_string();
         match self {
+            // Whoever read standard output has had enough, and what was found until then stands.
+            _ if self.is_closed_pipe() => Verdict::Passed,
             Self::Broken { .. } => Verdict::Broken { why },
             Self::Interrupted { .. } | Self::Server(ServerError::Interrupted) => Verdict::Interrupted,
             Self::Calibrate(failure) if failure.verdict() == Verdict::Interrupted => Verdict::Interrupted,

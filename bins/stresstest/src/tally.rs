@@ -19,8 +19,8 @@ pub(crate) struct Tally {
     missed: u64,
     /// How many deliveries there were to all clients that read.
     read: u64,
-    /// How many deliveries there is evidence of, some of it twice.
-    received: u64,
+    /// Whether any message of any kind was received, without which nothing is proved.
+    has_received: bool,
     /// How many messages were overtaken, as long as everything was proved.
     overtaken: u64,
     kept: Option<Kept>,
@@ -38,7 +38,7 @@ impl Tally {
         counts.closed += count.closed;
         self.missed += count.missed;
         self.read += count.read;
-        self.received += proof.recorded_count() + count.read;
+        self.has_received |= proof.recorded_count() > 0 || count.read > 0;
         self.measured.0 += count.measured;
         self.measured.1 += count.measured_time;
         self.drops.dropped += proof.lost();
@@ -53,7 +53,7 @@ impl Tally {
 
     /// Notes how far a repetition was found to keep the promise.
     pub(crate) fn keep(&mut self, kept: Kept) {
-        self.kept = Some(kept).filter(|_| self.received > 0);
+        self.kept = self.has_received.then_some(kept);
         if let Kept::Proved { overtaken } = kept {
             self.overtaken += overtaken;
         }

@@ -166,17 +166,11 @@ const NAME_LEN_MAX: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file::fresh_dir;
     use crate::results::sample::results;
 
     fn name(name: &str) -> BaselineName {
         name.parse().unwrap()
-    }
-
-    /// Returns a directory that is not there.
-    fn fresh_dir(test: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("stresstest-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        dir
     }
 
     #[test]
@@ -204,7 +198,6 @@ mod tests {
     #[test]
     fn files_that_are_no_baselines_are_told_of() {
         let dir = fresh_dir("other");
-        fs::create_dir(&dir).unwrap();
         let check = |text: &str, told: &str| {
             fs::write(dir.join("main.json"), text).unwrap();
             let error = Baseline::load(&dir, &name("main")).unwrap_err().to_string();

@@ -106,8 +106,11 @@ impl Repetition<'_> {
 }
 
 fn stall(source: io::Error) -> Stop {
-    Stop::Connection { who: "a client that is to stall".to_owned(), source }
+    Stop::Connection { who: STALLING.to_owned(), source }
 }
+
+/// What a client that is to stall is called: these have no numbers.
+pub(super) const STALLING: &str = "a client that is to stall";
 
 /// How many clients are under way to be registered at a time. A judgement: half of the shortest backlog that servers commonly listen
 /// with, 128.

@@ -1,6 +1,7 @@
 //! Waiting: how long nothing may go on, and what is told then.
 
 use crate::load::client::Client;
+use crate::load::joining::STALLING;
 use crate::load::pace::Pacing;
 use crate::load::progress::Open;
 use crate::load::repetition::Repetition;
@@ -40,7 +41,7 @@ impl Repetition<'_> {
     fn unconnected(&self) -> Option<String> {
         let is_connecting = |client: &Option<Client>| client.as_ref().is_some_and(|client| !client.is_connected());
         let client = self.clients.iter().position(is_connecting).map(|client| self.load.roles.role(client).to_string());
-        client.or_else(|| (self.stalled.connecting_count() > 0).then(|| "a client that is to stall".to_owned()))
+        client.or_else(|| (self.stalled.connecting_count() > 0).then(|| STALLING.to_owned()))
     }
 
     /// Returns a client that the server may leave out of its own messages, if there is one.

@@ -120,7 +120,8 @@ impl Progress {
             if !self.senders[sender].is_awaited {
                 continue;
             }
-            let is_missing = self.open_clients(sender, self.senders[sender].awaited, proof).any(|open| open == client);
+            let is_missing = self.audience.clients(self.roles, sender).contains(&client)
+                && self.is_open(client, sender, self.senders[sender].awaited, proof);
             let awaited = &mut self.senders[sender];
             awaited.missing -= usize::from(is_missing);
             if awaited.is_complete(self.audience) {
@@ -154,8 +155,11 @@ impl Progress {
 
     /// Returns the clients of the audience that are not settled on the first `awaited` messages of `sender`.
     fn open_clients(&self, sender: usize, awaited: u32, proof: &Proof) -> impl Iterator<Item = usize> {
-        let is_open = move |client: usize| proof.settled(client, sender).is_some_and(|settled| settled < awaited);
-        self.audience.clients(self.roles, sender).filter(move |&client| is_open(client) && !self.gone.contains(&client))
+        self.audience.clients(self.roles, sender).filter(move |&client| self.is_open(client, sender, awaited, proof))
+    }
+
+    fn is_open(&self, client: usize, sender: usize, awaited: u32, proof: &Proof) -> bool {
+        proof.settled(client, sender).is_some_and(|settled| settled < awaited) && !self.gone.contains(&client)
     }
 }
 

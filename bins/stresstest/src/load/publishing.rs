@@ -54,7 +54,7 @@ impl Repetition<'_> {
     }
 
     /// Notes that a client's socket has taken all that was sent.
-    pub(super) fn has_room(&mut self, client: usize) {
+    pub(super) fn got_room(&mut self, client: usize) {
         let Some(publisher) = self.publishers.get_mut(client) else { return };
         publisher.free_since = self.now;
         // One that floods was waiting for this, unless it has finished.
@@ -124,13 +124,14 @@ impl Repetition<'_> {
         let kept = schedule.first_since(publisher, now.saturating_sub(nanos(CATCH_UP))).min(end);
         self.give_up(publisher, kept, schedule.first_since(publisher, free_since));
         self.wire.clear();
+        let measure_start = self.measure_start();
         let mut next = self.publishers[publisher].next;
         while !is_full && next < end && self.wire.len() < WRITE_LEN && !self.load_is_full() {
             let due = schedule.due(publisher, next);
             if due > now {
                 break;
             }
-            let times = Times { intended: due, sent: now, is_measured: due >= self.measure_start() };
+            let times = Times { intended: due, sent: now, is_measured: due >= measure_start };
             self.intake.proof.send(publisher, Kind::Load, 1, times, &mut self.wire);
             self.intake.latencies.was_late(now - due.max(free_since));
             self.intake.count.sent += 1;

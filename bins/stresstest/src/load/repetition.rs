@@ -202,7 +202,7 @@ impl<'a> Repetition<'a> {
         if event.is_writable() && self.client(client).has_unsent() {
             self.client(client).flush().map_err(|source| self.connection(client, source))?;
             if !self.client(client).has_unsent() {
-                self.has_room(client);
+                self.got_room(client);
             }
         }
         let until = if event.is_read_closed() || event.is_error() { ReadUntil::End } else { ReadUntil::Short };

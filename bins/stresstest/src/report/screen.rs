@@ -42,7 +42,7 @@ impl Screen {
         Self { title: "", kind: Kind::Quiet }
     }
 
-    /// Makes the screen of a run. The title ends with what separates it from the rest.
+    /// Makes the screen of a run, which has a title if there are others.
     pub(crate) fn new(title: &'static str) -> Self {
         let lines = Kind::Lines { told_at: Instant::now() };
         if !io::stderr().is_terminal() {
@@ -57,7 +57,7 @@ impl Screen {
     /// Shows what is waited for, where lines are redrawn.
     pub(crate) fn wait(&mut self, what: &'static str) {
         if let Kind::Terminal { bar, is_shown, .. } = &mut self.kind {
-            bar.set_message(format!("{}{what}", self.title));
+            bar.set_message(titled(self.title, what));
             *is_shown = true;
         }
     }
@@ -69,13 +69,13 @@ impl Screen {
             Kind::Terminal { bar, drawn_at, is_shown } => {
                 if drawn_at.is_none_or(|drawn_at| drawn_at.elapsed() >= REDRAW_INTERVAL) {
                     (*drawn_at, *is_shown) = (Some(Instant::now()), true);
-                    bar.set_message(format!("{}{}", self.title, shown(iteration, iterations, tick, "\n")));
+                    bar.set_message(titled(self.title, &shown(iteration, iterations, tick, "\n")));
                 }
             }
             Kind::Lines { told_at } => {
                 if told_at.elapsed() >= LINE_INTERVAL {
                     *told_at = Instant::now();
-                    tell(format_args!("{}{}", self.title, shown(iteration, iterations, tick, ", ")));
+                    tell(titled(self.title, &shown(iteration, iterations, tick, ", ")));
                 }
             }
         }
@@ -106,6 +106,11 @@ fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is right"));
     bar
+}
+
+/// Puts a title before a text, if there is one.
+fn titled(title: &str, text: &str) -> String {
+    if title.is_empty() { text.to_owned() } else { format!("{title}: {text}") }
 }
 
 /// Returns the parts of what is shown with `separator` between them.
