@@ -18,3 +18,5 @@ mod null;
 mod passed;
 /// Runs the binary under a deadline.
 mod run;
+/// What is shown on a terminal.
+mod terminal;

@@ -80,10 +80,15 @@ impl Running {
 
     /// Starts any command line that starts stresstest.
     pub(crate) fn start_command(command: &mut Command) -> Self {
+        Self::start_with_outputs(command, [Stdio::piped(), Stdio::piped()])
+    }
+
+    /// Starts any command line that starts stresstest, with this standard output and standard error.
+    pub(crate) fn start_with_outputs(command: &mut Command, [stdout, stderr]: [Stdio; 2]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("server-{}-{}.pid", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let pid_file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        command.env("WRONG_SERVER_PID_FILE", &pid_file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("WRONG_SERVER_PID_FILE", &pid_file).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         Self { child: command.spawn().unwrap(), pid_file }
     }
 
