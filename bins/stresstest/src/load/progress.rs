@@ -133,12 +133,12 @@ impl Progress {
         completed
     }
 
-    /// Returns how many messages a client sent last that others have received, and it not one of them, if it waits for them and there are
+    /// Returns how many messages of a client others have received since the last that it got back itself, if it waits for one and they are
     /// too many to be dropped by accident.
     pub(crate) fn forgotten_count(&self, client: usize, proof: &Proof) -> Option<u32> {
         let sender = &self.senders[client];
-        let missing = sender.sent.saturating_sub(proof.settled(client, client)?);
-        (sender.is_awaited && missing >= FORGOTTEN_MIN && sender.has_passed()).then_some(missing)
+        let missing = sender.seen.saturating_sub(proof.settled(client, client)?);
+        (sender.is_awaited && missing >= FORGOTTEN_MIN).then_some(missing)
     }
 
     /// Visits all that is awaited and open.
@@ -422,7 +422,7 @@ mod tests {
             world.receive(0, 1, number, 0);
             world.nudge(1, Kind::Hello, 0);
         }
-        assert_eq!(world.progress.forgotten_count(1, &world.proof), None, "the last one is still under way");
+        assert_eq!(world.progress.forgotten_count(1, &world.proof), Some(FORGOTTEN_MIN), "one more is still under way");
         world.receive(0, 1, FORGOTTEN_MIN as usize, 0);
         assert_eq!(world.progress.forgotten_count(1, &world.proof), Some(FORGOTTEN_MIN + 1));
         world.receive(1, 1, 2, 0);
