@@ -62,7 +62,7 @@ pub(crate) enum Fault {
     Delay,
     /// Sends everything to everybody after some time.
     DelayAll,
-    /// Does nothing for a second, late.
+    /// Does nothing for three seconds, late.
     Pause,
     /// Keeps 64 KiB of memory for every message, for ever.
     Leak,

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use chat_proto::Decoder;
 use clap::Parser;
+use rustix::net::{AddressFamily, SocketType};
 
 use crate::fault::Fault;
 use crate::hub::Hub;
@@ -63,8 +64,10 @@ fn main() {
             child.wait().unwrap();
         }
         Fault::DeadPort => {
-            let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            println!("listening on {addr}");
+            // Nobody else gets the port as long as it is bound.
+            let bound = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+            rustix::net::bind(&bound, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+            println!("listening on {}", SocketAddr::try_from(rustix::net::getsockname(&bound).unwrap()).unwrap());
             loop {
                 thread::park();
             }

@@ -216,8 +216,8 @@ mod tests {
         let mut observer = Observer::new(std::process::id());
         let process_cpu = || Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap();
         let before = process_cpu();
-        observer.begin_load();
         let load_began = Instant::now();
+        observer.begin_load();
         // A thread that ended has worked, too.
         thread::spawn(|| spin(SPIN_TIME)).join().unwrap();
         spin(SPIN_TIME);

@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use crate::run::{Running, run, server, stresstest};
+use crate::run::{Running, path, run, server, stresstest};
 
 /// Expects a usage error that tells `told`, before anything is started.
 #[track_caller]
@@ -32,7 +32,7 @@ fn an_address_that_is_none_is_refused() {
 
 #[test]
 fn without_an_executable_the_server_beside_this_program_is_tested() {
-    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("beside");
+    let dir = path("beside");
     std::fs::create_dir_all(&dir).unwrap();
     let alone = dir.join("stresstest");
     // A link, since nobody may have an executable open for writing that is started.
@@ -94,9 +94,10 @@ fn a_file_that_cannot_be_written_is_refused_and_none_is_left() {
 
 #[test]
 fn one_file_for_two_things_is_refused() {
-    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let dir = path("twice");
+    std::fs::create_dir(&dir).unwrap();
     let (one, same) = (dir.join("twice.json"), dir.join("./twice.json"));
-    let [dir, one, same] = [dir, &one, &same].map(|path| path.to_str().unwrap());
+    let [dir, one, same] = [&dir, &one, &same].map(|path| path.to_str().unwrap());
     check(&["--json", one, "--csv", same], "--json and --csv write to one file, ");
     check(&["--json", one, "--save-baseline", "twice", "--baseline-dir", dir], "--json and --save-baseline write to one file, ");
     assert!(!std::path::Path::new(one).exists());

@@ -30,7 +30,7 @@ fn two_messages_in_another_order_are_found_among_many() {
 
 #[test]
 fn an_answer_before_what_it_answers_is_causal() {
-    let run = run("causal", &["-m", "100", "-r", "1"]);
+    let run = run("causal", &["-m", "60", "-r", "1"]);
     run.check(3, &["(causal): publisher 0 received publisher 1's message ", ", publisher 1 received publisher 0's message "]);
     run.check(3, &[" before it sent its message "]);
     assert!(!run.stdout.contains("successfully"), "{}", run.stdout);

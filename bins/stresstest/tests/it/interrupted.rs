@@ -2,7 +2,7 @@ use std::io::{BufRead, BufReader};
 
 use rustix::process::Signal;
 
-use crate::run::Running;
+use crate::run::{Running, path};
 
 /// Sends a signal in the middle of a run.
 #[track_caller]
@@ -49,7 +49,7 @@ fn a_signal_ends_the_calibration() {
 
 #[test]
 fn an_interrupted_run_tells_and_writes_what_there_is() {
-    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("interrupted.json");
+    let path = path("interrupted.json");
     let options = ["--window", "10", "-m", "1000", "-r", "10000", "--json", path.to_str().unwrap()];
     let mut running = Running::start("honest", &options);
     let mut stdout = BufReader::new(running.child.stdout.take().unwrap());

@@ -87,7 +87,7 @@ impl Running {
     pub(crate) fn start_with_outputs(command: &mut Command, [stdout, stderr]: [Stdio; 2]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("server-{}-{}.pid", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let pid_file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let pid_file = path(&name);
         command.env("WRONG_SERVER_PID_FILE", &pid_file).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         Self { child: command.spawn().unwrap(), pid_file }
     }
@@ -139,6 +139,15 @@ impl Running {
         }
         Run { stdout: text(stdout), stderr: text(stderr), code: status.code(), was_server_started: server.is_some() }
     }
+}
+
+/// Returns the path of a file or directory of the tests, where nothing is.
+pub(crate) fn path(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // Both fail where nothing was.
+    let _ = std::fs::remove_dir_all(&path);
+    let _ = std::fs::remove_file(&path);
+    path
 }
 
 /// Returns a command for stresstest without arguments.

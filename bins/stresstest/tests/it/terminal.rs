@@ -50,7 +50,9 @@ fn show(variables: &[(&str, &str)]) -> Shown {
     let outputs = [terminal.try_clone().unwrap(), terminal].map(Into::into);
     let mut command = stresstest();
     command.env_clear().envs(variables.iter().copied());
-    command.args(["-a", "127.0.0.1:0", "--window", "10", "--duration", "1s"]).arg(server()).args(["--", "honest"]);
+    command.args(["-a", "127.0.0.1:0", "--window", "10", "--duration", "1s"]).arg(server());
+    // So slow that the load tester has nothing to do most of the time, which it would tell of.
+    command.args(["--", "delay-all", "--delay-ms", "20"]);
     let running = Running::start_with_outputs(&mut command, outputs);
     // It has the terminal, too.
     drop(command);
