@@ -49,7 +49,8 @@ impl Watch {
     /// Waits for events, at most as long as `timeout`.
     pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         match self.poll.poll(&mut self.events, Some(timeout)) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            // Whoever was stopped for a while is to see what came meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.poll.poll(&mut self.events, Some(Duration::ZERO)),
             waited => waited,
         }
     }

@@ -16,7 +16,7 @@ pub(super) struct Publisher {
     settled_load: u32,
     /// Whether it sends no more.
     pub(super) has_finished: bool,
-    /// When its socket last had room again. What was to be sent before that, the server did not take.
+    /// When its socket last had room again, at the earliest. What was to be sent before that, the server did not take.
     pub(super) free_since: Nanos,
 }
 
@@ -56,7 +56,7 @@ impl Repetition<'_> {
     /// Notes that a client's socket has taken all that was sent.
     pub(super) fn got_room(&mut self, client: usize) {
         let Some(publisher) = self.publishers.get_mut(client) else { return };
-        publisher.free_since = self.now;
+        publisher.free_since = self.since;
         // One that floods was waiting for this, unless it has finished.
         if self.phase == Phase::Load && self.load.pacing == Pacing::Flood && !publisher.has_finished {
             self.ready.push(client);

@@ -11,7 +11,7 @@ use crate::load::client::{Client, ReadUntil, Stream};
 use crate::load::guests::{STALLED_TOKEN, SlowReading, Stalled, Visits};
 use crate::load::intake::Intake;
 use crate::load::leaving::LeftOpen;
-use crate::load::pace::Pacing;
+use crate::load::pace::{CATCH_UP, Pacing};
 use crate::load::progress::Audience;
 use crate::load::publishing::Publisher;
 use crate::load::stop::Stop;
@@ -40,6 +40,8 @@ pub(crate) struct Repetition<'a> {
     pub(super) wire: Vec<u8>,
     /// When the current turn began.
     pub(super) now: Nanos,
+    /// When that may have happened which the current turn is told of, at the earliest.
+    pub(super) since: Nanos,
     /// When something last went on that somebody waits for.
     pub(super) progressed_at: Nanos,
     /// When anything last arrived.
@@ -86,6 +88,7 @@ impl<'a> Repetition<'a> {
             intake: Intake::new(load.roles, proof, latencies),
             wire: Vec::new(),
             now,
+            since: now,
             progressed_at: now,
             received_at: now,
             tick_at: now,
@@ -153,7 +156,7 @@ impl<'a> Repetition<'a> {
             if watch.is_interrupted() {
                 return Err(Stop::Interrupted);
             }
-            self.now = self.bench.clock.now();
+            self.begin_turn();
             for event in watch.events() {
                 self.handle(event, watch.registry())?;
             }
@@ -169,6 +172,13 @@ impl<'a> Repetition<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Looks at the time. An event is as old as the turn, unless this process was busy or had no processor: then nobody can tell.
+    fn begin_turn(&mut self) {
+        let before = std::mem::replace(&mut self.now, self.bench.clock.now());
+        let had_no_time = self.now.saturating_sub(before) > nanos(TICK + CATCH_UP);
+        self.since = if had_no_time { before } else { self.now };
     }
 
     /// Waits for events, or until there is something to do without one.
