@@ -134,11 +134,12 @@ impl Progress {
     }
 
     /// Returns how many messages of a client others have received since the last that it got back itself, if it waits for one and they are
-    /// too many to be dropped by accident.
+    /// too many to be dropped by accident: at least [`FORGOTTEN_FACTOR`] times one more than the longest gap of anybody.
     pub(crate) fn forgotten_count(&self, client: usize, proof: &Proof) -> Option<u32> {
         let sender = &self.senders[client];
         let missing = sender.seen.saturating_sub(proof.settled(client, client)?);
-        (sender.is_awaited && missing >= FORGOTTEN_MIN).then_some(missing)
+        let is_no_accident = missing / FORGOTTEN_FACTOR > proof.longest_gap();
+        (sender.is_awaited && is_no_accident).then_some(missing)
     }
 
     /// Visits all that is awaited and open.
@@ -262,9 +263,11 @@ const NUDGE_WAIT_MAX: Duration = Duration::from_millis(400);
 /// or a server that begins slowly would get a backlog.
 const UNSEEN_FACTOR: u32 = 4;
 
-/// How many of its own messages a client has to miss, all of which others received, for the server to be one that leaves out senders. A
-/// judgement: each is sent some hundred milliseconds after the one before, to a client with an empty socket.
-const FORGOTTEN_MIN: u32 = 5;
+/// How many times as many of its own messages in a row a client has to miss as anybody missed of anybody's, for the server to be one that
+/// leaves out senders. A judgement: of a server that drops at random, the longest of all gaps is one that happens about once in a run, so
+/// ten times as many in a row happen about once in so many runs to the power of nine. Each is sent some hundred milliseconds after the one
+/// before, to a client with an empty socket.
+const FORGOTTEN_FACTOR: u32 = 10;
 
 #[cfg(test)]
 mod tests {
@@ -417,15 +420,29 @@ mod tests {
     fn a_sender_is_forgotten_whose_messages_reach_all_but_itself() {
         let mut world = World::new();
         world.send(1, Kind::Hello, 0);
-        for number in 0..FORGOTTEN_MIN as usize {
+        for number in 0..FORGOTTEN_FACTOR as usize {
             assert_eq!(world.progress.forgotten_count(1, &world.proof), None, "{number} messages");
             world.receive(0, 1, number, 0);
             world.nudge(1, Kind::Hello, 0);
         }
-        assert_eq!(world.progress.forgotten_count(1, &world.proof), Some(FORGOTTEN_MIN), "one more is still under way");
-        world.receive(0, 1, FORGOTTEN_MIN as usize, 0);
-        assert_eq!(world.progress.forgotten_count(1, &world.proof), Some(FORGOTTEN_MIN + 1));
+        assert_eq!(world.progress.forgotten_count(1, &world.proof), Some(FORGOTTEN_FACTOR), "one more is still under way");
+        world.receive(0, 1, FORGOTTEN_FACTOR as usize, 0);
+        assert_eq!(world.progress.forgotten_count(1, &world.proof), Some(FORGOTTEN_FACTOR + 1));
         world.receive(1, 1, 2, 0);
         assert_eq!(world.progress.forgotten_count(1, &world.proof), None, "it got one");
+    }
+    #[test]
+    fn where_others_miss_messages_too_a_sender_has_to_miss_more() {
+        let mut world = World::new();
+        world.send(1, Kind::Hello, 0);
+        // Another client misses one of two, which is a gap of one.
+        for number in 0..2 * FORGOTTEN_FACTOR as usize {
+            assert_eq!(world.progress.forgotten_count(1, &world.proof), None, "{number} messages");
+            world.nudge(1, Kind::Hello, 0);
+            if number % 2 == 0 || number == 2 * FORGOTTEN_FACTOR as usize - 1 {
+                world.receive(0, 1, number, 0);
+            }
+        }
+        assert_eq!(world.progress.forgotten_count(1, &world.proof), Some(2 * FORGOTTEN_FACTOR));
     }
 }

@@ -74,6 +74,8 @@ pub(crate) struct Proof {
     lost_of: Vec<u64>,
     own_lost: Vec<u64>,
     longest_loss: u64,
+    /// How many messages in a row, of any kind, a client has missed at most between two of one sender, in all repetitions.
+    longest_gap: u32,
     /// The first thing that is no delivery of a message in its place. The repetition ends with it.
     strange: Option<(usize, Strange)>,
     /// A sender that the server leaves out.
@@ -133,6 +135,7 @@ impl Proof {
             lost_of: vec![0; roles.publishers],
             own_lost: vec![0; roles.publishers],
             longest_loss: 0,
+            longest_gap: 0,
             strange: None,
             forgotten: None,
             is_complete: false,
@@ -309,6 +312,11 @@ impl Proof {
         self.longest_loss
     }
 
+    /// Returns how many messages in a row, of any kind, a client has missed at most between two of one sender, in all repetitions so far.
+    pub(crate) fn longest_gap(&self) -> u32 {
+        self.longest_gap
+    }
+
     /// Returns the receiver that lost most, if any did, and how many it lost.
     pub(crate) fn worst_loss(&self) -> Option<(Role, u64)> {
         let client = (0..self.lost.len()).rev().max_by_key(|&client| self.lost[client])?;
@@ -390,6 +398,10 @@ impl Proof {
         run.before = cell.next;
         if run.first < run.before {
             return self.strange(client, Strange::OutOfOrder { sender: run.sender, number: run.first, next: run.before });
+        }
+        // What was sent before its first, it may have joined too late for.
+        if run.before > 0 {
+            self.longest_gap = self.longest_gap.max(run.first - run.before);
         }
         if run.first > run.before && client < self.lost.len() {
             let sends = &self.sent[run.sender];

@@ -73,7 +73,7 @@ fn a_stream_that_begins_inside_a_message_is_a_phantom() {
 
 #[test]
 fn a_server_that_leaves_out_the_sender_is_convicted() {
-    let run = run("forget-sender", &["-m", "5", "-r", "1", "--patience", "4"]);
+    let run = run("forget-sender", &["-m", "5", "-r", "1", "--patience", "6"]);
     run.check(3, &["(forgotten): publisher ", " messages back that it had sent and others received: the sender is to get its own"]);
 }
 

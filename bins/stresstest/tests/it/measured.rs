@@ -205,7 +205,7 @@ fn a_recorded_run_is_convicted_again_without_a_server() {
     assert!(story.starts_with("error: iteration 0: the promise is broken (reordered): "), "{story}");
     recheck(&path).check(3, &[story]);
 
-    let options = ["-m", "5", "-r", "1", "--patience", "4", "--record", path.to_str().unwrap()];
+    let options = ["-m", "5", "-r", "1", "--patience", "6", "--record", path.to_str().unwrap()];
     let forgetful = run("forget-sender", &options);
     recheck(&path).check(3, &[forgetful.stderr.lines().next().unwrap()]);
 
