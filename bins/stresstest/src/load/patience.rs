@@ -46,9 +46,15 @@ impl Repetition<'_> {
 
     /// Returns a client that the server may leave out of its own messages, if there is one.
     fn forgotten(&self) -> Option<usize> {
-        self.load.roles.readers().take_while(|&client| client < self.clients.len()).find(|&client| {
-            self.clients[client].is_some() && self.intake.progress.forgotten_count(client, self.intake.proof).is_some()
-        })
+        self.load
+            .roles
+            .readers()
+            .take_while(|&client| client < self.clients.len())
+            .find(|&client| self.clients[client].is_some() && self.forgotten_count(client).is_some())
+    }
+
+    fn forgotten_count(&self, client: usize) -> Option<u32> {
+        self.intake.progress.forgotten_count(client, self.clients.len(), self.intake.proof)
     }
 
     /// Has a client end its sending side that the server may leave out: it is owed all up to its own last message, and then the end. So not
@@ -61,7 +67,7 @@ impl Repetition<'_> {
 
     /// Decides what became of a client that the server may have left out, at the end of its stream.
     pub(super) fn judge_suspect(&mut self, client: usize) -> Stop {
-        if let Some(count) = self.intake.progress.forgotten_count(client, self.intake.proof) {
+        if let Some(count) = self.forgotten_count(client) {
             self.intake.proof.note_forgotten(client, count);
             return Stop::Broken;
         }

@@ -96,6 +96,8 @@ impl Progress {
             awaited.seen = count;
             self.slowest = self.slowest.max(now.saturating_sub(sent));
         }
+        let had = awaited.had_by_others + u64::from(run.count);
+        awaited.had_by_others = if client == run.sender { 0 } else { had };
         if !awaited.is_awaited {
             return Step::None;
         }
@@ -134,11 +136,14 @@ impl Progress {
     }
 
     /// Returns how many messages of a client others have received since the last that it got back itself, if it waits for one and they are
-    /// too many to be dropped by accident: at least [`FORGOTTEN_FACTOR`] times one more than the longest gap of anybody.
-    pub(crate) fn forgotten_count(&self, client: usize, proof: &Proof) -> Option<u32> {
+    /// too many to be dropped by accident: at least [`FORGOTTEN_FACTOR`] times one more than the longest gap of anybody, where others have
+    /// half of what they were due. So far `connected` clients have connected.
+    pub(crate) fn forgotten_count(&self, client: usize, connected: usize, proof: &Proof) -> Option<u32> {
         let sender = &self.senders[client];
         let missing = sender.seen.saturating_sub(proof.settled(client, client)?);
-        let is_no_accident = missing / FORGOTTEN_FACTOR > proof.longest_gap();
+        let others = connected.min(self.roles.readers().end).saturating_sub(self.roles.readers().start + 1);
+        let due_to_others = u64::from(missing) * others as u64;
+        let is_no_accident = missing / FORGOTTEN_FACTOR > proof.longest_gap() && 2 * sender.had_by_others >= due_to_others;
         (sender.is_awaited && is_no_accident).then_some(missing)
     }
 
@@ -224,6 +229,8 @@ struct Sender {
     sent: u32,
     /// How many of its messages any client at all is settled on: these have passed through the server.
     seen: u32,
+    /// How many deliveries of its messages there were to others since one came back to itself.
+    had_by_others: u64,
     /// How many of them the audience has to be settled on.
     awaited: u32,
     /// How many clients of the audience are not.
@@ -416,33 +423,57 @@ mod tests {
         assert_eq!(world.receive(3, 0, 1, 0), Step::Complete);
     }
 
+    /// Has all clients but the sender receive a message of client 1, of six.
+    fn receive_elsewhere(world: &mut World, number: usize) {
+        for client in [0, 2, 3, 4, 5] {
+            world.receive(client, 1, number, 0);
+        }
+    }
+
     #[test]
     fn a_sender_is_forgotten_whose_messages_reach_all_but_itself() {
         let mut world = World::new();
         world.send(1, Kind::Hello, 0);
         for number in 0..FORGOTTEN_FACTOR as usize {
-            assert_eq!(world.progress.forgotten_count(1, &world.proof), None, "{number} messages");
-            world.receive(0, 1, number, 0);
+            assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), None, "{number} messages");
+            receive_elsewhere(&mut world, number);
             world.nudge(1, Kind::Hello, 0);
         }
-        assert_eq!(world.progress.forgotten_count(1, &world.proof), Some(FORGOTTEN_FACTOR), "one more is still under way");
-        world.receive(0, 1, FORGOTTEN_FACTOR as usize, 0);
-        assert_eq!(world.progress.forgotten_count(1, &world.proof), Some(FORGOTTEN_FACTOR + 1));
+        assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), Some(FORGOTTEN_FACTOR), "one more is still under way");
+        receive_elsewhere(&mut world, FORGOTTEN_FACTOR as usize);
+        assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), Some(FORGOTTEN_FACTOR + 1));
         world.receive(1, 1, 2, 0);
-        assert_eq!(world.progress.forgotten_count(1, &world.proof), None, "it got one");
+        assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), None, "it got one");
     }
+
     #[test]
     fn where_others_miss_messages_too_a_sender_has_to_miss_more() {
         let mut world = World::new();
         world.send(1, Kind::Hello, 0);
-        // Another client misses one of two, which is a gap of one.
-        for number in 0..2 * FORGOTTEN_FACTOR as usize {
-            assert_eq!(world.progress.forgotten_count(1, &world.proof), None, "{number} messages");
-            world.nudge(1, Kind::Hello, 0);
-            if number % 2 == 0 || number == 2 * FORGOTTEN_FACTOR as usize - 1 {
-                world.receive(0, 1, number, 0);
+        // All others miss every third.
+        for number in (0..3 * FORGOTTEN_FACTOR as usize).filter(|number| number % 3 != 2) {
+            while world.proof.sends(1).count() as usize <= number {
+                world.nudge(1, Kind::Hello, 0);
             }
+            receive_elsewhere(&mut world, number);
+            let seen = u32::try_from(number).unwrap() + 1;
+            let expected = (seen >= 2 * FORGOTTEN_FACTOR).then_some(seen);
+            assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), expected, "{seen} messages");
         }
-        assert_eq!(world.progress.forgotten_count(1, &world.proof), Some(2 * FORGOTTEN_FACTOR));
+    }
+
+    #[test]
+    fn where_others_have_next_to_nothing_no_sender_is_forgotten() {
+        let mut world = World::new();
+        world.send(1, Kind::Hello, 0);
+        for number in 1..10 * FORGOTTEN_FACTOR {
+            world.nudge(1, Kind::Hello, 0);
+            // Nobody gets two, so there is no gap.
+            if number % FORGOTTEN_FACTOR == 0 && number < 6 * FORGOTTEN_FACTOR {
+                let client = [0, 2, 3, 4, 5][(number / FORGOTTEN_FACTOR - 1) as usize];
+                world.receive(client, 1, number as usize, 0);
+            }
+            assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), None, "{number} messages");
+        }
     }
 }
