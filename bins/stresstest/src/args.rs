@@ -213,8 +213,17 @@ impl Args {
             && load.roles.publishers_read
             && load.connect_rate.is_none()
             && !load.has_guests();
-        let is_judged = self.fail_on.is_some() || self.baseline.is_some() || self.save_baseline.is_some();
-        has_default_load && !is_judged && self.check == Check::Full && !self.calibrate
+        has_default_load && !self.is_judged() && self.check == Check::Full && !self.calibrate
+    }
+
+    /// Tells whether the results are compared with anything, or kept for that.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.fail_on.is_some() || self.baseline.is_some() || self.save_baseline.is_some()
+    }
+
+    /// Tells whether the results, or some of them, go to a file.
+    pub(crate) fn has_files(&self) -> bool {
+        [&self.json, &self.csv, &self.hdr, &self.record].into_iter().any(Option::is_some)
     }
 
     /// Describes the load on a server for the results.

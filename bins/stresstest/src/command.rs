@@ -12,7 +12,7 @@ use crate::judge::verdict::{bound_by, nothing_measured, outweigh, verdict};
 use crate::load::Load;
 use crate::load::pace::Pacing;
 use crate::report::screen::Screen;
-use crate::report::{Report, csv, hdr, json, table, tell};
+use crate::report::{Report, WhileRead, csv, hdr, json, table, tell};
 use crate::results::{Isolation, Results, Verdict};
 use crate::run::{self, Failure, Measured, Plan};
 use crate::watch::Watch;
@@ -59,7 +59,11 @@ fn measure(args: &Args, load: Load, title: &'static str, watch: &mut Watch) -> R
     if !title.is_empty() && !args.quiet {
         tell(format_args!("note: the run {title}"));
     }
-    let out: Box<dyn Write> = if args.quiet { Box::new(io::sink()) } else { Box::new(io::stdout()) };
+    let out: Box<dyn Write> = match () {
+        () if args.quiet => Box::new(io::sink()),
+        () if args.is_judged() || args.has_files() => Box::new(WhileRead(io::stdout())),
+        () => Box::new(io::stdout()),
+    };
     let plan = Plan { args, target: &args.target(), load, record: args.record.as_deref() };
     run::run(plan, &mut Report::new(out, args.repetitions()), &mut screen(args, title), watch)
 }
@@ -147,6 +151,10 @@ fn note_unwritten(verdict: &mut Verdict, path: &Path, written: io::Result<()>) {
 fn save_baseline(args: &Args, name: &BaselineName, last: &mut Measured) {
     if last.failure().is_some() || nothing_measured(&last.results).is_some() {
         tell(format_args!("note: no baseline {name} is kept of a run that did not come to its end"));
+        return;
+    }
+    if matches!(last.results.verdict, Verdict::Failed { .. }) {
+        tell(format_args!("note: no baseline {name} is kept of a run that failed"));
         return;
     }
     match Baseline::save(&args.baseline_dir, name, &last.results) {

@@ -235,11 +235,12 @@ fn due(results: &Results, value: f64) -> Option<f64> {
     (results.counts.sent > 0).then_some(value)
 }
 
-const PLAIN: [Plain; 9] = [
+const PLAIN: [Plain; 10] = [
     Plain { name: "drop", quantity: Quantity::Ratio, find: |results| due(results, results.drops.rate) },
     Plain { name: "unresolved", quantity: Quantity::Count, find: |results| due(results, results.drops.unresolved as f64) },
     // Without a schedule nothing can be behind it.
     Plain { name: "unsent", quantity: Quantity::Count, find: |results| results.load.rate.map(|_| results.counts.unsent as f64) },
+    Plain { name: "closed", quantity: Quantity::Count, find: |results| due(results, results.counts.closed as f64) },
     Plain { name: "rate", quantity: Quantity::Rate, find: |results| Some(results.counts.deliveries_per_s) },
     Plain { name: "cpu", quantity: Quantity::Effort, find: |results| results.server?.cpu_us_per_delivery },
     Plain { name: "rss", quantity: Quantity::Memory, find: |results| seen(results, |server| server.rss_peak_kib) },
@@ -337,8 +338,7 @@ mod tests {
         results.latency = Latency { delivery: Some(Summary::default()), ..Latency::default() };
         results.server = None;
         check(&results, &[("p99>5ms", "`p99>5ms` may hold: delivery.p99 was not measured")]);
-        let all =
-            "drop>1,unresolved>0,unsent>0,rate<1,cpu>1ms,rss>1GiB,rss-growth>1GiB,threads>9,descriptors>99,p50>1s,join.max>9s";
+        let all = "drop>1,unresolved>0,unsent>0,closed>0,rate<1,cpu>1ms,rss>1GiB,rss-growth>1GiB,threads>9,descriptors>99,p50>1s,join.max>9s";
         let thresholds: Thresholds = all.parse().unwrap();
         let crossed = thresholds.crossed(&results);
         assert_eq!(crossed.len(), all.split(',').count());
@@ -351,7 +351,7 @@ mod tests {
         check_error("drop>1%,", "a condition is missing");
         check_error(
             "latency>5ms",
-            "there is no metric `latency`: there are drop, unresolved, unsent, rate, cpu, rss, rss-growth, ",
+            "there is no metric `latency`: there are drop, unresolved, unsent, closed, rate, cpu, rss, rss-growth, ",
         );
         check_error(
             "echo.p98>5ms",

@@ -54,6 +54,23 @@ impl<W: Write> Report<W> {
     }
 }
 
+/// Standard output of a run that is more than its lines: it goes on when nobody reads them any more.
+#[derive(Debug)]
+pub(crate) struct WhileRead<W>(pub(crate) W);
+
+impl<W: Write> Write for WhileRead<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+    }
+}
+
 /// Prints a line for people on standard error.
 pub(crate) fn tell(line: impl fmt::Display) {
     // When nobody listens there, nothing is lost that anybody could be told.

@@ -90,7 +90,7 @@ impl<W: Write> Table<'_, W> {
             self.row("", &format!("the server closed {} of clients that do not keep up", many(counts.closed, "connection")))?;
         }
         if counts.churned > 0 {
-            self.row("", &format!("{} came and left", many(counts.churned, "visitor")))?;
+            self.row("", &format!("{} came and left; drops are those of others", many(counts.churned, "visitor")))?;
         }
         Ok(())
     }

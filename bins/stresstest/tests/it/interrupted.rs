@@ -77,6 +77,17 @@ fn a_signal_ends_the_wait_for_the_server() {
 }
 
 #[test]
+fn a_closed_stdout_ends_no_run_with_other_results() {
+    let path = path("closed-stdout.json");
+    let options = ["-m", "400", "-r", "3", "--json", path.to_str().unwrap()];
+    let mut running = Running::start("reorder-late", &options);
+    drop(running.child.stdout.take());
+    running.wait().check(3, &["(contradiction): "]);
+    let results: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(results["verdict"]["is"], "broken");
+}
+
+#[test]
 fn a_closed_stdout_is_a_normal_end() {
     let mut running = Running::start("honest", &["-m", "10", "-r", "10000"]);
     let mut line = String::new();

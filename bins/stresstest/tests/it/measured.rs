@@ -126,6 +126,7 @@ fn guests_of_all_kinds_change_nothing_in_what_is_proved() {
 fn a_slow_client_whose_connection_the_server_closes_is_counted() {
     // The slow one is the last of nine.
     let options = ["--window", "10", "-m", "200", "--slow", "1:1000000"];
+    run("hang-up --victim 8", &[&options[..], &["--fail-on", "closed>0"]].concat()).check(4, &["`closed>0` holds: closed is 1"]);
     let (run, results) = measure("closed.json", "hang-up --victim 8", &options);
     run.check(0, &[]);
     assert_eq!((number(&results, "/counts/closed"), number(&results, "/counts/delivered")), (1.0, 8.0 * 400.0));
@@ -185,6 +186,7 @@ fn a_baseline_that_is_kept_is_compared_with() {
     with("honest", &["--baseline", "fast"]).check(2, &["error: there is no baseline ", "make it with --save-baseline fast"]);
     with("honest", &["--save-baseline", "fast"]).check(0, &["note: the baseline is in "]);
     with(slow, &["--baseline", "fast"]).check(4, &["error: p99 of delivery rose from "]);
+    with(slow, &["--baseline", "fast", "--save-baseline", "fast"]).check(4, &["no baseline fast is kept of a run that failed"]);
     with(slow, &["--save-baseline", "slow"]).check(0, &[]);
     with("honest", &["--baseline", "slow", "--noise", "1000"]).check(0, &[]);
     with("honest", &["--baseline", "fast", "-s", "4"]).check(5, &["error: inconclusive: "]);
