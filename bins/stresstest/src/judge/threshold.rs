@@ -338,7 +338,8 @@ mod tests {
         results.latency = Latency { delivery: Some(Summary::default()), ..Latency::default() };
         results.server = None;
         check(&results, &[("p99>5ms", "`p99>5ms` may hold: delivery.p99 was not measured")]);
-        let all = "drop>1,unresolved>0,unsent>0,closed>0,rate<1,cpu>1ms,rss>1GiB,rss-growth>1GiB,threads>9,descriptors>99,p50>1s,join.max>9s";
+        let all = "drop>1,unresolved>0,unsent>0,closed>0,rate<1,cpu>1ms,\
+                   rss>1GiB,rss-growth>1GiB,threads>9,descriptors>99,p50>1s,join.max>9s";
         let thresholds: Thresholds = all.parse().unwrap();
         let crossed = thresholds.crossed(&results);
         assert_eq!(crossed.len(), all.split(',').count());

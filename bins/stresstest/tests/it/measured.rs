@@ -74,7 +74,7 @@ fn drops_are_counted_exactly_at_a_rate() {
 
 #[test]
 fn what_a_server_does_not_take_in_time_is_unsent_and_its_fault() {
-    // A tenth of what comes in the pause is more than sockets can hold.
+    // A fifth of what comes in the pause is more than sockets can hold.
     let options = ["--rate", "100000", "--duration", "3500ms", "--size", "255", "-p", "1", "-s", "1"];
     let (run, results) = measure("pause.json", "pause", &options);
     run.check_passed_or_bound();
