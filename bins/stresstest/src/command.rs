@@ -59,10 +59,12 @@ fn measure(args: &Args, load: Load, title: &'static str, watch: &mut Watch) -> R
     if !title.is_empty() && !args.quiet {
         tell(format_args!("note: the run {title}"));
     }
-    let out: Box<dyn Write> = match () {
-        () if args.quiet => Box::new(io::sink()),
-        () if args.is_judged() || args.has_files() => Box::new(WhileRead(io::stdout())),
-        () => Box::new(io::stdout()),
+    let out: Box<dyn Write> = if args.quiet {
+        Box::new(io::sink())
+    } else if args.is_judged() || args.has_files() {
+        Box::new(WhileRead(io::stdout()))
+    } else {
+        Box::new(io::stdout())
     };
     let plan = Plan { args, target: &args.target(), load, record: args.record.as_deref() };
     run::run(plan, &mut Report::new(out, args.repetitions()), &mut screen(args, title), watch)

@@ -228,17 +228,19 @@ mod tests {
 
     #[test]
     fn what_is_open_is_added_to() {
-        let path = std::env::temp_dir().join(format!("stresstest-{}-open", std::process::id()));
+        let dir = fresh_dir("open");
+        let path = dir.join("results");
         fs::write(&path, b"what was there, ").unwrap();
         let open = File::open(&path).unwrap();
         Draft::write(Path::new(&format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open))), b"and what came").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"what was there, and what came");
-        fs::remove_file(&path).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
     fn a_named_pipe_that_nobody_reads_is_an_error() {
-        let path = std::env::temp_dir().join(format!("stresstest-{}-pipe", std::process::id()));
+        let dir = fresh_dir("pipe");
+        let path = dir.join("results");
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
         try_write(&path).unwrap();
@@ -252,7 +254,7 @@ mod tests {
             assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NXIO.raw_os_error()));
         }
         assert_eq!(read.join().unwrap(), content);
-        fs::remove_file(&path).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

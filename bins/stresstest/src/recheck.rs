@@ -9,7 +9,7 @@ use clap::Parser;
 
 use crate::proof::recording::{Reader, RecordingError};
 use crate::proof::story::Conviction;
-use crate::report::tell;
+use crate::report::{is_closed_pipe, tell};
 use crate::{EXIT_BROKEN, EXIT_INCONCLUSIVE, EXIT_PASSED, EXIT_STOPPED};
 
 /// Repeats the verdict on what --record has recorded, without the server
@@ -54,7 +54,7 @@ fn recheck(file: &PathBuf, out: &mut impl Write) -> Result<(), Failure> {
         match writeln!(out, "iteration {iteration}: one order of {messages} messages explains all of {deliveries} deliveries{end}")
         {
             // Whoever read this has had enough, which changes no verdict.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+            Err(error) if !is_closed_pipe(&error) => return Err(error.into()),
             _ => {}
         }
     }

@@ -20,7 +20,7 @@ use crate::monitor::Monitor;
 use crate::proof::story::{Conviction, Kept};
 use crate::proof::{Proof, recording};
 use crate::report::screen::Screen;
-use crate::report::{Report, tell};
+use crate::report::{Report, is_closed_pipe, tell};
 use crate::results::{Health, Order, Results, VERSION, Verdict};
 use crate::server::{Server, ServerError};
 use crate::tally::Tally;
@@ -348,7 +348,7 @@ impl Failure {
 
     /// Tells whether whoever read standard output has had enough. That is a normal end.
     pub(crate) fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
+        matches!(self, Self::Print(error) if is_closed_pipe(error))
     }
 
     /// Tells whether the bodies that were sent may have to do with it.

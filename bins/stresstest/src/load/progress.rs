@@ -270,7 +270,7 @@ const NUDGE_WAIT_MAX: Duration = Duration::from_millis(400);
 /// or a server that begins slowly would get a backlog.
 const UNSEEN_FACTOR: u32 = 4;
 
-/// How many times as many of its own messages in a row a client has to miss as anybody missed of anybody's, for the server to be one that
+/// How many times one more than the longest gap of anybody a client has to miss of its own messages in a row, for the server to be one that
 /// leaves out senders. A judgement: of a server that drops at random, the longest of all gaps is one that happens about once in a run, so
 /// ten times as many in a row happen about once in so many runs to the power of nine. Each is sent some hundred milliseconds after the one
 /// before, to a client with an empty socket.

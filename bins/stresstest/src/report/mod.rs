@@ -61,14 +61,22 @@ pub(crate) struct WhileRead<W>(pub(crate) W);
 impl<W: Write> Write for WhileRead<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.0.write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            Err(error) if is_closed_pipe(&error) => Ok(bytes.len()),
             written => written,
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+        match self.0.flush() {
+            Err(error) if is_closed_pipe(&error) => Ok(()),
+            flushed => flushed,
+        }
     }
+}
+
+/// Tells whether whoever read an output has had enough.
+pub(crate) fn is_closed_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 /// Prints a line for people on standard error.

@@ -99,9 +99,9 @@ fn files_that_cannot_be_written_are_told_of_and_the_others_are_written() {
     assert!(run.stdout.contains("\nverdict        "), "{}", run.stdout);
     assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 2);
     let json = path("beside-full.json");
-    crate::run::run("honest", &["-m", "5", "-r", "1", "--csv", "/dev/full", "--json", json.to_str().unwrap()]).check(1, &[]);
-    let results: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
-    assert_eq!(results["verdict"]["is"], "stopped", "it is what the exit code says");
+    let run = crate::run::run("honest", &["-m", "5", "-r", "1", "--csv", "/dev/full", "--json", json.to_str().unwrap()]);
+    run.check(1, &[]);
+    assert_eq!(run.results(&json)["verdict"]["is"], "stopped", "it is what the exit code says");
 }
 
 #[test]

@@ -60,9 +60,10 @@ fn an_interrupted_run_tells_and_writes_what_there_is() {
     running.signal(Signal::INT);
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut stdout, &mut rest).unwrap();
-    running.wait().check(130, &["error: interrupted in iteration "]);
+    let run = running.wait();
+    run.check(130, &["error: interrupted in iteration "]);
     assert!(rest.contains("\nverdict        INTERRUPTED\n"), "{rest}");
-    let results: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let results = run.results(&path);
     let [sent, delivered, dropped, unresolved] = ["/counts/sent", "/counts/delivered", "/drops/dropped", "/drops/unresolved"]
         .map(|pointer| results.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap());
     assert!(delivered >= 16_000 && delivered + dropped + unresolved == sent * 8, "{results:#}");
@@ -82,9 +83,9 @@ fn a_closed_stdout_ends_no_run_with_other_results() {
     let options = ["-m", "400", "-r", "3", "--json", path.to_str().unwrap()];
     let mut running = Running::start("reorder-late", &options);
     drop(running.child.stdout.take());
-    running.wait().check(3, &["(contradiction): "]);
-    let results: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(results["verdict"]["is"], "broken");
+    let run = running.wait();
+    run.check(3, &["(contradiction): "]);
+    assert_eq!(run.results(&path)["verdict"]["is"], "broken");
 }
 
 #[test]

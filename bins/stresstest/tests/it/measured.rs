@@ -12,8 +12,8 @@ use crate::run::{Run, Running, path, run, server, stresstest};
 fn measure(name: &str, fault: &str, options: &[&str]) -> (Run, Value) {
     let path = path(name);
     let run = run(fault, &[options, &["--json", path.to_str().unwrap()]].concat());
-    let results = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{error}\n{}", run.stderr));
-    (run, serde_json::from_str(&results).unwrap())
+    let results = run.results(&path);
+    (run, results)
 }
 
 #[track_caller]

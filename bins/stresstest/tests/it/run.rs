@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 /// A run of stresstest that has ended.
 pub(crate) struct Run {
@@ -32,6 +33,13 @@ impl Run {
         if self.code != Some(0) {
             self.check(5, &["error: inconclusive: generator-bound: the load tester was the limit, since "]);
         }
+    }
+
+    /// Reads the results that the run wrote to `path`.
+    #[track_caller]
+    pub(crate) fn results(&self, path: &Path) -> Value {
+        let results = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{error}\n{}", self.stderr));
+        serde_json::from_str(&results).unwrap()
     }
 
     /// Fails unless standard output has three lines an iteration, with the classic default options but `messages` and `iterations`,
