@@ -1,11 +1,16 @@
-//! How fast messages are split off, decoded and encoded, on every path of chat-proto and beside the length codecs of tokio-util and
-//! asynchronous-codec.
+//! How fast messages are split off, decoded and encoded, on every path of chat-proto and beside the
+//! length codecs of tokio-util and asynchronous-codec.
 
 use std::{hint::black_box, io};
 
 use bytes::{Bytes, BytesMut};
-use chat_proto::{BODY_LEN_MAX, Body, BodyBytes, Codec, Decoder, Encoder, Messages, blocking, futures_io};
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
+use chat_proto::{
+    BODY_LEN_MAX, Body, BodyBytes, Codec, Decoder, Encoder, Messages, blocking, futures_io,
+};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+    measurement::WallTime,
+};
 use futures::{FutureExt, SinkExt, StreamExt};
 
 /// As many whole messages as fit in what one read takes, with bodies of the given lengths in turn.
@@ -33,15 +38,17 @@ fn wire_of_u64(body_len: usize) -> Vec<u8> {
     message.repeat(Messages::split(&wire_of(body_len)).0.count())
 }
 
-/// Room for `len` bytes that no copy from a fresh allocation shares page offsets with: the processor takes such a copy for one that
-/// overlaps, which is 20 times slower.
+/// Room for `len` bytes that no copy from a fresh allocation shares page offsets with: the
+/// processor takes such a copy for one that overlaps, which is 20 times slower.
 struct Apart {
     buf: Vec<u8>,
 }
 
 impl Apart {
     fn new(len: usize) -> Self {
-        Self { buf: vec![0; len + PAGE_LEN] }
+        Self {
+            buf: vec![0; len + PAGE_LEN],
+        }
     }
 
     fn half_a_page_from(&mut self, from: &[u8]) -> &mut [u8] {
@@ -52,11 +59,14 @@ impl Apart {
 
 /// The bodies of `messages` as their codecs take them; to clone one of these costs next to nothing.
 fn static_bodies(messages: Messages<'_>) -> Vec<Bytes> {
-    messages.iter().map(|body| Bytes::from_static(&BODY[..body.as_bytes().len()])).collect()
+    messages
+        .iter()
+        .map(|body| Bytes::from_static(&BODY[..body.as_bytes().len()]))
+        .collect()
 }
 
-/// Copies of some bytes that begin everywhere in a page, for readers that copy them into buffers of their own: where those are is chance,
-/// and no row should have all the luck.
+/// Copies of some bytes that begin everywhere in a page, for readers that copy them into buffers of
+/// their own: where those are is chance, and no row should have all the luck.
 struct Placed {
     bytes: Vec<u8>,
     len: usize,
@@ -69,7 +79,11 @@ impl Placed {
         for nth in 0..PLACE_COUNT {
             copies[Self::start(nth)..][..bytes.len()].copy_from_slice(bytes);
         }
-        Self { bytes: copies, len: bytes.len(), next: 0 }
+        Self {
+            bytes: copies,
+            len: bytes.len(),
+            next: 0,
+        }
     }
 
     const fn start(nth: usize) -> usize {
@@ -83,7 +97,10 @@ impl Placed {
 }
 
 fn throughput(wire: &[u8]) -> Throughput {
-    Throughput::ElementsAndBytes { elements: Messages::split(wire).0.count() as u64, bytes: wire.len() as u64 }
+    Throughput::ElementsAndBytes {
+        elements: Messages::split(wire).0.count() as u64,
+        bytes: wire.len() as u64,
+    }
 }
 
 /// The rows of one table: each measured over the same messages.
@@ -96,11 +113,18 @@ impl Rows<'_> {
     /// Measures `work`, which returns how many messages it saw.
     fn row(&mut self, name: &str, count: usize, mut work: impl FnMut() -> usize) {
         assert_eq!(work(), count, "{name} sees every message");
-        self.group.bench_function(BenchmarkId::new(name, self.body_len), |bencher| bencher.iter(&mut work));
+        self.group
+            .bench_function(BenchmarkId::new(name, self.body_len), |bencher| {
+                bencher.iter(&mut work)
+            });
     }
 }
 
-fn tables(criterion: &mut Criterion, name: &str, mut table: impl FnMut(&mut Rows<'_>, &[u8], usize)) {
+fn tables(
+    criterion: &mut Criterion,
+    name: &str,
+    mut table: impl FnMut(&mut Rows<'_>, &[u8], usize),
+) {
     for body_len in BODY_LENS {
         let wire = wire_of(body_len);
         let mut group = criterion.benchmark_group(name);
@@ -127,16 +151,25 @@ fn split(criterion: &mut Criterion) {
         ("bodies_of/0_to_15_at_random", random),
     ] {
         group.throughput(throughput(&wire));
-        group.bench_function(name, |bencher| bencher.iter(|| Messages::split(black_box(&wire)).0.count()));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| Messages::split(black_box(&wire)).0.count())
+        });
     }
 }
 
 /// From bytes in a buffer to bodies, without I/O.
 fn decode(criterion: &mut Criterion) {
     tables(criterion, "decode_64KiB", |rows, wire, count| {
-        rows.row("messages_iter", count, || Messages::split(black_box(wire)).0.iter().inspect(|body| _ = black_box(body)).count());
+        rows.row("messages_iter", count, || {
+            Messages::split(black_box(wire))
+                .0
+                .iter()
+                .inspect(|body| _ = black_box(body))
+                .count()
+        });
         let mut apart = Apart::new(READ_LEN);
-        let mut decoder = Decoder::with_buf(apart.half_a_page_from(wire)).expect("the buffer takes any message");
+        let mut decoder =
+            Decoder::with_buf(apart.half_a_page_from(wire)).expect("the buffer takes any message");
         rows.row("decoder", count, || {
             let spare = decoder.spare();
             spare[..wire.len()].copy_from_slice(black_box(wire));
@@ -151,22 +184,32 @@ fn decode(criterion: &mut Criterion) {
         // Copying the buffer is part of all that follow, as it is of a read.
         rows.row("body_bytes", count, || {
             let mut received = BytesMut::from(black_box(wire));
-            std::iter::from_fn(|| BodyBytes::split_from(&mut received)).map(black_box).count()
+            std::iter::from_fn(|| BodyBytes::split_from(&mut received))
+                .map(black_box)
+                .count()
         });
         rows.row("tokio_util_codec_of_ours", count, || {
-            drain(wire, |received| tokio_util::codec::Decoder::decode(&mut Codec, received).expect("cannot fail"))
+            drain(wire, |received| {
+                tokio_util::codec::Decoder::decode(&mut Codec, received).expect("cannot fail")
+            })
         });
         let mut theirs = length_delimited();
         rows.row("tokio_util_length_delimited", count, || {
-            drain(wire, |received| tokio_util::codec::Decoder::decode(&mut theirs, received).expect("no frame is too long"))
+            drain(wire, |received| {
+                tokio_util::codec::Decoder::decode(&mut theirs, received)
+                    .expect("no frame is too long")
+            })
         });
         rows.row("asynchronous_codec_of_ours", count, || {
-            drain(wire, |received| asynchronous_codec::Decoder::decode(&mut Codec, received).expect("cannot fail"))
+            drain(wire, |received| {
+                asynchronous_codec::Decoder::decode(&mut Codec, received).expect("cannot fail")
+            })
         });
         let wire_u64 = wire_of_u64(rows.body_len);
         rows.row("asynchronous_codec_length_u64", count, || {
             drain(&wire_u64, |received| {
-                asynchronous_codec::Decoder::decode(&mut asynchronous_codec::LengthCodec, received).expect("cannot fail")
+                asynchronous_codec::Decoder::decode(&mut asynchronous_codec::LengthCodec, received)
+                    .expect("cannot fail")
             })
         });
     });
@@ -174,13 +217,16 @@ fn decode(criterion: &mut Criterion) {
 
 fn drain<T>(wire: &[u8], mut decode: impl FnMut(&mut BytesMut) -> Option<T>) -> usize {
     let mut received = BytesMut::from(black_box(wire));
-    std::iter::from_fn(|| decode(&mut received)).map(black_box).count()
+    std::iter::from_fn(|| decode(&mut received))
+        .map(black_box)
+        .count()
 }
 
 /// From a stream that has everything at once to bodies.
 fn read(criterion: &mut Criterion) {
     tables(criterion, "read_64KiB", |rows, wire, count| {
-        let (mut placed, mut placed_u64) = (Placed::new(wire), Placed::new(&wire_of_u64(rows.body_len)));
+        let (mut placed, mut placed_u64) =
+            (Placed::new(wire), Placed::new(&wire_of_u64(rows.body_len)));
         rows.row("blocking_bodies", count, || {
             let mut reader = blocking::Reader::new(placed.next());
             let mut count = 0;
@@ -201,7 +247,9 @@ fn read(criterion: &mut Criterion) {
                 count += messages.iter().map(black_box).count();
             }
         });
-        rows.row("futures_stream", count, || drain_stream(futures_io::Reader::new(placed.next())));
+        rows.row("futures_stream", count, || {
+            drain_stream(futures_io::Reader::new(placed.next()))
+        });
         rows.row("futures_runs", count, || {
             let mut reader = futures_io::Reader::new(placed.next());
             let mut count = 0;
@@ -213,15 +261,23 @@ fn read(criterion: &mut Criterion) {
                 count += messages.iter().map(black_box).count();
             }
         });
-        rows.row("tokio_util_framed_of_ours", count, || drain_stream(tokio_util::codec::FramedRead::new(placed.next(), Codec)));
+        rows.row("tokio_util_framed_of_ours", count, || {
+            drain_stream(tokio_util::codec::FramedRead::new(placed.next(), Codec))
+        });
         rows.row("tokio_util_framed_length_delimited", count, || {
-            drain_stream(tokio_util::codec::FramedRead::new(placed.next(), length_delimited()))
+            drain_stream(tokio_util::codec::FramedRead::new(
+                placed.next(),
+                length_delimited(),
+            ))
         });
         rows.row("asynchronous_codec_framed_of_ours", count, || {
             drain_stream(asynchronous_codec::FramedRead::new(placed.next(), Codec))
         });
         rows.row("asynchronous_codec_framed_length_u64", count, || {
-            drain_stream(asynchronous_codec::FramedRead::new(placed_u64.next(), asynchronous_codec::LengthCodec))
+            drain_stream(asynchronous_codec::FramedRead::new(
+                placed_u64.next(),
+                asynchronous_codec::LengthCodec,
+            ))
         });
     });
 }
@@ -257,7 +313,9 @@ fn encode(criterion: &mut Criterion) {
             let mut end = 0;
             let mut count = 0;
             for &body in black_box(&bodies) {
-                end += body.encode(&mut buf[end..]).expect("the buffer takes the whole run");
+                end += body
+                    .encode(&mut buf[end..])
+                    .expect("the buffer takes the whole run");
                 count += 1;
             }
             black_box(&buf[..end]);
@@ -277,7 +335,10 @@ fn encode(criterion: &mut Criterion) {
         let mut unsent = BytesMut::with_capacity(READ_LEN);
         rows.row("codec_of_ours", count, || {
             unsent.clear();
-            let encode = |body| tokio_util::codec::Encoder::encode(&mut Codec, body, &mut unsent).expect("memory does not fail");
+            let encode = |body| {
+                tokio_util::codec::Encoder::encode(&mut Codec, body, &mut unsent)
+                    .expect("memory does not fail")
+            };
             let count = black_box(&bodies).iter().copied().map(encode).count();
             black_box(&unsent[..]);
             count
@@ -287,7 +348,8 @@ fn encode(criterion: &mut Criterion) {
             unsent.clear();
             let mut count = 0;
             for body in black_box(&static_bodies) {
-                tokio_util::codec::Encoder::encode(&mut theirs, body.clone(), &mut unsent).expect("no frame is too long");
+                tokio_util::codec::Encoder::encode(&mut theirs, body.clone(), &mut unsent)
+                    .expect("no frame is too long");
                 count += 1;
             }
             black_box(&unsent[..]);
@@ -297,8 +359,12 @@ fn encode(criterion: &mut Criterion) {
             unsent.clear();
             let mut count = 0;
             for body in black_box(&static_bodies) {
-                asynchronous_codec::Encoder::encode(&mut asynchronous_codec::LengthCodec, body.clone(), &mut unsent)
-                    .expect("memory does not fail");
+                asynchronous_codec::Encoder::encode(
+                    &mut asynchronous_codec::LengthCodec,
+                    body.clone(),
+                    &mut unsent,
+                )
+                .expect("memory does not fail");
                 count += 1;
             }
             black_box(&unsent[..]);
@@ -358,7 +424,10 @@ fn write(criterion: &mut Criterion) {
 
 /// tokio-util's codec, set to our wire format.
 fn length_delimited() -> tokio_util::codec::LengthDelimitedCodec {
-    tokio_util::codec::LengthDelimitedCodec::builder().length_field_type::<u8>().max_frame_length(255).new_codec()
+    tokio_util::codec::LengthDelimitedCodec::builder()
+        .length_field_type::<u8>()
+        .max_frame_length(255)
+        .new_codec()
 }
 
 criterion_group!(benches, split, decode, read, encode, write);
@@ -372,7 +441,8 @@ const PAGE_LEN: usize = 4096;
 
 const PLACE_COUNT: usize = 8;
 
-/// Room for one placed copy, whole pages: bodies of 8 bytes behind headers of 8 take twice what they take behind ours.
+/// Room for one placed copy, whole pages: bodies of 8 bytes behind headers of 8 take twice what
+/// they take behind ours.
 const PLACE_LEN: usize = 2 * READ_LEN;
 
 const BODY_LENS: [usize; 3] = [8, 64, 255];

@@ -1,17 +1,20 @@
-//! What a delivery costs in process, in chat-hub and in what else is used to give every message to everybody.
+//! What a delivery costs in process, in chat-hub and in what else is used to give every message to
+//! everybody.
 //!
-//! Every subscriber is a task that waits for messages, polled by hand when it was woken. A round publishes some messages, wakes the
-//! tasks and lets each take all it can. So a round of 1000 messages shows what a delivery costs in bulk, and a round of one what a
-//! wake-up does.
+//! Every subscriber is a task that waits for messages, polled by hand when it was woken. A round
+//! publishes some messages, wakes the tasks and lets each take all it can. So a round of 1000
+//! messages shows what a delivery costs in bulk, and a round of one what a wake-up does.
 //!
-//! The rows do not deliver the same thing. `chat_hub` publishes what a read from a socket brings as one run, and delivers slices of
-//! wire bytes that are ready to be written. The others deliver one message after another. For those who need just that there is
-//! `chat_hub_by_message`, which publishes message by message and finds each of them again.
+//! The rows do not deliver the same thing. `chat_hub` publishes what a read from a socket brings as
+//! one run, and delivers slices of wire bytes that are ready to be written. The others deliver one
+//! message after another. For those who need just that there is `chat_hub_by_message`, which
+//! publishes message by message and finds each of them again.
 //!
-//! The others get what suits them best: `Arc<[u8]>`, which costs them less than `Bytes`, made beforehand; and as many messages a
-//! turn as there are in a round, which costs less than to wait for each. async-broadcast costs the same whether it may overflow or
-//! not. There are two kinds of channel, one a subscriber: tokio's is cheap in bulk, and that of futures to wake up. async-channel
-//! costs more than both.
+//! The others get what suits them best: `Arc<[u8]>`, which costs them less than `Bytes`, made
+//! beforehand; and as many messages a turn as there are in a round, which costs less than to wait
+//! for each. async-broadcast costs the same whether it may overflow or not. There are two kinds of
+//! channel, one a subscriber: tokio's is cheap in bulk, and that of futures to wake up.
+//! async-channel costs more than both.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -24,17 +27,25 @@ use std::time::Duration;
 
 use chat_hub::{Hub, Publisher};
 use chat_proto::Messages;
-use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
 use futures::{FutureExt, StreamExt, future::LocalBoxFuture};
 
 fn publish_to_all(criterion: &mut Criterion) {
     for message_count in MESSAGE_COUNTS {
-        let mut group = criterion.benchmark_group(format!("publish_{message_count}_of_{BODY_LEN}B"));
+        let mut group =
+            criterion.benchmark_group(format!("publish_{message_count}_of_{BODY_LEN}B"));
         // A round of a million deliveries leaves no time for more and more rounds a sample.
         group.sampling_mode(SamplingMode::Flat);
         for subscriber_count in SUBSCRIBER_COUNTS {
-            let shape = Shape { message_count, subscriber_count };
-            group.throughput(Throughput::Elements((message_count * subscriber_count) as u64));
+            let shape = Shape {
+                message_count,
+                subscriber_count,
+            };
+            group.throughput(Throughput::Elements(
+                (message_count * subscriber_count) as u64,
+            ));
             for (name, set_up) in ROWS {
                 let id = BenchmarkId::new(name, format!("{subscriber_count}_subscribers"));
                 group.bench_function(id, |bencher| {
@@ -57,7 +68,8 @@ type SetUp = fn(Shape, &mut Tasks) -> Box<dyn FnMut()>;
 /// What a row is measured with.
 #[derive(Clone, Copy)]
 struct Shape {
-    /// How many messages a round has. Also the capacity of everything that counts its capacity in messages.
+    /// How many messages a round has. Also the capacity of everything that counts its capacity in
+    /// messages.
     message_count: usize,
     subscriber_count: usize,
 }
@@ -104,7 +116,11 @@ fn chat_hub_by_message(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
 
 fn publish(publisher: &mut Publisher, wire: &[u8]) {
     let (mut messages, _) = Messages::split(black_box(wire));
-    assert!(publisher.poll_publish(&mut Context::from_waker(Waker::noop()), &mut messages).is_ready());
+    assert!(
+        publisher
+            .poll_publish(&mut Context::from_waker(Waker::noop()), &mut messages)
+            .is_ready()
+    );
 }
 
 fn tokio_broadcast(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
@@ -117,7 +133,9 @@ fn tokio_broadcast(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
             }
         });
     }
-    publish_each(shape, move |message| sender.send(Arc::clone(message)).is_ok())
+    publish_each(shape, move |message| {
+        sender.send(Arc::clone(message)).is_ok()
+    })
 }
 
 fn async_broadcast(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
@@ -130,7 +148,9 @@ fn async_broadcast(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
             }
         });
     }
-    publish_each(shape, move |message| sender.try_broadcast(Arc::clone(message)).is_ok())
+    publish_each(shape, move |message| {
+        sender.try_broadcast(Arc::clone(message)).is_ok()
+    })
 }
 
 fn channel_each_of_tokio(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
@@ -145,7 +165,11 @@ fn channel_each_of_tokio(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
             }
         });
     }
-    publish_each(shape, move |message| senders.iter().all(|sender| sender.try_send(Arc::clone(message)).is_ok()))
+    publish_each(shape, move |message| {
+        senders
+            .iter()
+            .all(|sender| sender.try_send(Arc::clone(message)).is_ok())
+    })
 }
 
 fn channel_each_of_futures(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
@@ -159,11 +183,18 @@ fn channel_each_of_futures(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> 
             }
         });
     }
-    publish_each(shape, move |message| senders.iter_mut().all(|sender| sender.try_send(Arc::clone(message)).is_ok()))
+    publish_each(shape, move |message| {
+        senders
+            .iter_mut()
+            .all(|sender| sender.try_send(Arc::clone(message)).is_ok())
+    })
 }
 
 /// Publishes a round's messages one after another by `send`, which tells whether there was room.
-fn publish_each(shape: Shape, mut send: impl FnMut(&Arc<[u8]>) -> bool + 'static) -> Box<dyn FnMut()> {
+fn publish_each(
+    shape: Shape,
+    mut send: impl FnMut(&Arc<[u8]>) -> bool + 'static,
+) -> Box<dyn FnMut()> {
     let message: Arc<[u8]> = message().into();
     Box::new(move || (0..shape.message_count).for_each(|_| assert!(send(&message))))
 }
@@ -189,15 +220,25 @@ impl Tasks {
         let seen = Seen::default();
         let future = subscribe(seen.clone()).boxed_local();
         let woken = Arc::new(Woken(AtomicBool::new(true)));
-        self.0.push(Task { future, waker: Waker::from(Arc::clone(&woken)), woken, seen });
+        self.0.push(Task {
+            future,
+            waker: Waker::from(Arc::clone(&woken)),
+            woken,
+            seen,
+        });
     }
 
-    /// Polls each task that was woken, and checks that all have got so many messages and wait for more.
+    /// Polls each task that was woken, and checks that all have got so many messages and wait for
+    /// more.
     fn run(&mut self, message_count: usize) {
         for task in &mut self.0 {
             // Acquire pairs with the release in `wake_by_ref`, as it would in an executor.
             if task.woken.0.swap(false, Ordering::Acquire) {
-                assert!(task.future.poll_unpin(&mut Context::from_waker(&task.waker)).is_pending());
+                assert!(
+                    task.future
+                        .poll_unpin(&mut Context::from_waker(&task.waker))
+                        .is_pending()
+                );
             }
             assert_eq!(task.seen.0.take(), message_count);
         }
@@ -226,7 +267,8 @@ impl Seen {
         self.0.update(|count| count + message_count);
     }
 
-    /// Takes a message and those that `next` finds, up to a round's. To look for more in vain would cost as much as a message.
+    /// Takes a message and those that `next` finds, up to a round's. To look for more in vain would
+    /// cost as much as a message.
     fn take_round<M>(&self, shape: Shape, first: M, next: impl FnMut() -> Option<M>) {
         let others = iter::from_fn(next).take(shape.message_count - 1);
         self.add(iter::once(first).chain(others).map(black_box).count());

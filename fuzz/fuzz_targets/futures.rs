@@ -1,4 +1,5 @@
-//! Over a stream that does what streams may do, `futures` reads and writes what the naive decoder says.
+//! Over a stream that does what streams may do, `futures` reads and writes what the naive decoder
+//! says.
 #![no_main]
 
 #[path = "../../crates/chat-proto/tests/it/adapters.rs"]

@@ -32,8 +32,11 @@ impl FromStr for Address {
 
     /// Takes what has the form of an address; a host name is looked up when connecting.
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        // A host name has no colon; an IPv6 address has, but stands in brackets, which `SocketAddr` knows.
-        let is_name = |(host, port): (&str, &str)| !host.is_empty() && !host.contains(':') && port.parse::<u16>().is_ok();
+        // A host name has no colon; an IPv6 address has, but stands in brackets, which `SocketAddr`
+        // knows.
+        let is_name = |(host, port): (&str, &str)| {
+            !host.is_empty() && !host.contains(':') && port.parse::<u16>().is_ok()
+        };
         if text.parse::<SocketAddr>().is_ok() || text.rsplit_once(':').is_some_and(is_name) {
             Ok(Self(text.to_owned()))
         } else {
@@ -53,16 +56,36 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Result<(), AddressError>) {
-        assert_eq!(text.parse::<Address>().map(|address| assert_eq!(address.to_string(), text)), expected, "{text:?}");
+        assert_eq!(
+            text.parse::<Address>()
+                .map(|address| assert_eq!(address.to_string(), text)),
+            expected,
+            "{text:?}"
+        );
     }
 
     #[test]
     fn an_address_is_a_host_and_a_port() {
-        for text in ["127.0.0.1:8080", "[::1]:8080", "localhost:1", "chat.example:65535"] {
+        for text in [
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "localhost:1",
+            "chat.example:65535",
+        ] {
             check(text, Ok(()));
         }
-        for text in ["", ":", "8080", "localhost", "localhost:", ":8080", "localhost:65536", "localhost:http", "::1:8080", "[::1]"]
-        {
+        for text in [
+            "",
+            ":",
+            "8080",
+            "localhost",
+            "localhost:",
+            ":8080",
+            "localhost:65536",
+            "localhost:http",
+            "::1:8080",
+            "[::1]",
+        ] {
             check(text, Err(AddressError));
         }
     }

@@ -4,11 +4,13 @@ use chat_proto::{BODY_LEN_MAX, Body, BodyTooLong};
 
 /// Splits input into lines and encodes each as a message, whatever chunks the input comes in.
 ///
-/// A line is what a newline ends, without the newline; bytes of any value, none at all included. What follows the last newline is a
-/// line too, unless it is empty. Of a line that is too long only the length is kept, so memory is bounded by the chunk.
+/// A line is what a newline ends, without the newline; bytes of any value, none at all included.
+/// What follows the last newline is a line too, unless it is empty. Of a line that is too long only
+/// the length is kept, so memory is bounded by the chunk.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    // Invariant: `start` begins with the first min(len, BODY_LEN_MAX) bytes of the unfinished line, whose length so far is `len`.
+    // Invariant: `start` begins with the first min(len, BODY_LEN_MAX) bytes of the unfinished
+    // line, whose length so far is `len`.
     start: [u8; BODY_LEN_MAX],
     len: usize,
     // How many lines have ended.
@@ -18,7 +20,11 @@ pub(crate) struct Lines {
 impl Lines {
     /// Starts at the beginning of the input.
     pub(crate) fn new() -> Self {
-        Self { start: [0; BODY_LEN_MAX], len: 0, count: 0 }
+        Self {
+            start: [0; BODY_LEN_MAX],
+            len: 0,
+            count: 0,
+        }
     }
 
     /// Takes the next chunk of the input and adds the lines that end in it to `batch`.
@@ -50,10 +56,14 @@ impl Lines {
         self.count += 1;
         let len = std::mem::take(&mut self.len);
         if len > BODY_LEN_MAX {
-            batch.refused.push(RefusedLine { number: self.count, cause: BodyTooLong { len } });
+            batch.refused.push(RefusedLine {
+                number: self.count,
+                cause: BodyTooLong { len },
+            });
             return;
         }
-        let body = Body::new(&self.start[..len]).expect("the length was compared with the limit above");
+        let body =
+            Body::new(&self.start[..len]).expect("the length was compared with the limit above");
         batch.wire.push(body.header());
         batch.wire.extend_from_slice(body.as_bytes());
     }
@@ -61,7 +71,8 @@ impl Lines {
 
 /// What lines came to: messages to send and lines to refuse.
 ///
-/// The messages of one chunk are at most [`BODY_LEN_MAX`] bytes longer than the chunk: a header takes the place of each newline.
+/// The messages of one chunk are at most [`BODY_LEN_MAX`] bytes longer than the chunk: a header
+/// takes the place of each newline.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Batch {
     /// The messages in their wire form, in order.
@@ -93,7 +104,10 @@ mod tests {
         for (number, line) in (1..).zip(lines) {
             match u8::try_from(line.len()) {
                 Ok(header) => batch.wire.extend([&[header], line].concat()),
-                Err(_) => batch.refused.push(RefusedLine { number, cause: BodyTooLong { len: line.len() } }),
+                Err(_) => batch.refused.push(RefusedLine {
+                    number,
+                    cause: BodyTooLong { len: line.len() },
+                }),
             }
         }
         batch
@@ -112,7 +126,11 @@ mod tests {
     fn check(input: &[u8], wire: &[u8], refused: &[(u64, usize)]) {
         let batch = split_chunks([input]);
         assert_eq!(batch.wire, wire);
-        let counted: Vec<_> = batch.refused.iter().map(|line| (line.number, line.cause.len)).collect();
+        let counted: Vec<_> = batch
+            .refused
+            .iter()
+            .map(|line| (line.number, line.cause.len))
+            .collect();
         assert_eq!(counted, refused);
     }
 
@@ -129,21 +147,42 @@ mod tests {
     fn a_line_may_have_255_bytes_and_no_more() {
         check(&[b'x'; 255], &[&[255], &[b'x'; 255][..]].concat(), &[]);
         check(&[b'x'; 256], b"", &[(1, 256)]);
-        check(&[&[b'x'; 300], &b"\nok\n"[..], &[b'x'; 256]].concat(), b"\x02ok", &[(1, 300), (3, 256)]);
+        check(
+            &[&[b'x'; 300], &b"\nok\n"[..], &[b'x'; 256]].concat(),
+            b"\x02ok",
+            &[(1, 300), (3, 256)],
+        );
     }
 
     #[test]
     fn a_refused_line_names_its_length_and_the_limit() {
-        let refused = RefusedLine { number: 7, cause: BodyTooLong { len: 300 } };
-        assert_eq!(refused.to_string(), "line 7: a body has at most 255 bytes, not 300");
+        let refused = RefusedLine {
+            number: 7,
+            cause: BodyTooLong { len: 300 },
+        };
+        assert_eq!(
+            refused.to_string(),
+            "line 7: a body has at most 255 bytes, not 300"
+        );
     }
 
     #[test]
     fn a_split_at_any_byte_changes_nothing() {
-        let lines = [&b"one"[..], b"", &[b'x'; 255], &[b'y'; 256], b"\r", &[b'z'; 600], b"last"];
+        let lines = [
+            &b"one"[..],
+            b"",
+            &[b'x'; 255],
+            &[b'y'; 256],
+            b"\r",
+            &[b'z'; 600],
+            b"last",
+        ];
         let input = lines.join(&b'\n');
         let expected = split_naively(&input);
-        assert_eq!((expected.wire.len(), expected.refused.len()), (4 + 1 + 256 + 2 + 5, 2));
+        assert_eq!(
+            (expected.wire.len(), expected.refused.len()),
+            (4 + 1 + 256 + 2 + 5, 2)
+        );
         for cut in 0..=input.len() {
             let (first, second) = input.split_at(cut);
             assert_eq!(split_chunks([first, second]), expected, "cut at {cut}");

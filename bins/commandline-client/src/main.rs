@@ -1,9 +1,11 @@
 //! A client of a broadcast chat server, for terminals and pipes.
 //!
-//! Each line of standard input is sent as one message, each message received is a line of standard output. At the end of input the
-//! client half-closes: it stops sending and prints what still comes, until the server closes. It has no line editing.
+//! Each line of standard input is sent as one message, each message received is a line of standard
+//! output. At the end of input the client half-closes: it stops sending and prints what still
+//! comes, until the server closes. It has no line editing.
 //!
-//! Sending and receiving are two threads with blocking sockets, so that no size of input can make the two sides wait for each other.
+//! Sending and receiving are two threads with blocking sockets, so that no size of input can make
+//! the two sides wait for each other.
 
 mod address;
 mod client;
@@ -28,7 +30,8 @@ fn main() -> ExitCode {
     report.exit_code()
 }
 
-/// Sends each line of standard input as a message to a broadcast chat server, and prints each message received as a line.
+/// Sends each line of standard input as a message to a broadcast chat server, and prints each
+/// message received as a line.
 #[derive(Debug, Parser)]
 #[command(version, after_help = HELP)]
 struct Args {

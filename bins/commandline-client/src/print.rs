@@ -11,18 +11,24 @@ pub(crate) enum Form {
     Raw,
     /// Text that cannot drive a terminal, whoever sent it.
     ///
-    /// Printable Unicode stays. Control characters, C1 included, what changes the order or the lines of text, and what is not UTF-8
-    /// are shown byte by byte, as `\x1b` or `\n`. A backslash stays too: the form is for eyes and is not meant to be read back.
+    /// Printable Unicode stays. Control characters, C1 included, what changes the order or the
+    /// lines of text, and what is not UTF-8 are shown byte by byte, as `\x1b` or `\n`. A
+    /// backslash stays too: the form is for eyes and is not meant to be read back.
     Escaped,
 }
 
 impl Form {
     /// Chooses the form that suits an output.
     pub(crate) fn suiting(output: &impl IsTerminal) -> Self {
-        if output.is_terminal() { Self::Escaped } else { Self::Raw }
+        if output.is_terminal() {
+            Self::Escaped
+        } else {
+            Self::Raw
+        }
     }
 
-    /// Adds the line that shows `body` to `text`; in the escaped form it is up to four times as long.
+    /// Adds the line that shows `body` to `text`; in the escaped form it is up to four times as
+    /// long.
     pub(crate) fn append_line(self, body: Body<'_>, text: &mut Vec<u8>) {
         match self {
             Self::Raw => text.extend_from_slice(body.as_bytes()),
@@ -53,9 +59,11 @@ fn append_bytes_escaped(bytes: &[u8], text: &mut Vec<u8>) {
 
 /// Tells whether a terminal may act on `c` rather than show it.
 ///
-/// Source: Unicode, general category Cc; line and paragraph separators and the bidirectional controls (UAX #9, section 2).
+/// Source: Unicode, general category Cc; line and paragraph separators and the bidirectional
+/// controls (UAX #9, section 2).
 fn drives_terminal(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -73,12 +81,21 @@ mod tests {
 
     #[track_caller]
     fn check(bytes: &[u8], expected: &str) {
-        assert_eq!(String::from_utf8(line(Form::Escaped, bytes)).as_deref(), Ok(expected));
+        assert_eq!(
+            String::from_utf8(line(Form::Escaped, bytes)).as_deref(),
+            Ok(expected)
+        );
     }
 
     #[test]
     fn printable_text_stays() {
-        for text in ["", "hello, world", r"C:\temp 'quoted'", "Grüße, 世界 👩‍👩‍👧", "\u{a0}~"] {
+        for text in [
+            "",
+            "hello, world",
+            r"C:\temp 'quoted'",
+            "Grüße, 世界 👩‍👩‍👧",
+            "\u{a0}~",
+        ] {
             check(text.as_bytes(), text);
         }
     }
@@ -88,8 +105,14 @@ mod tests {
         check(b"\x1b[2J", r"\x1b[2J");
         check(b"a\x07\x08\x7fb", r"a\x07\x08\x7fb");
         check(b"one\r\ntwo\tthree\0", r"one\r\ntwo\tthree\x00");
-        check("\u{9b}2J\u{9d}0;title\u{9c}".as_bytes(), r"\xc2\x9b2J\xc2\x9d0;title\xc2\x9c");
-        check("a\u{202e}b\u{2028}c".as_bytes(), r"a\xe2\x80\xaeb\xe2\x80\xa8c");
+        check(
+            "\u{9b}2J\u{9d}0;title\u{9c}".as_bytes(),
+            r"\xc2\x9b2J\xc2\x9d0;title\xc2\x9c",
+        );
+        check(
+            "a\u{202e}b\u{2028}c".as_bytes(),
+            r"a\xe2\x80\xaeb\xe2\x80\xa8c",
+        );
     }
 
     #[test]

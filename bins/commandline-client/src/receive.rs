@@ -8,12 +8,17 @@ use crate::print::Form;
 
 /// Prints each message of `stream` as a line, until the stream ends on a message boundary.
 ///
-/// What one read returned is printed and flushed before the next, so whole messages are out before any failure is returned.
+/// What one read returned is printed and flushed before the next, so whole messages are out before
+/// any failure is returned.
 ///
 /// # Errors
 ///
 /// [`ReceiveError`] says which side failed.
-pub(crate) fn receive(stream: impl Read, mut output: impl Write, form: Form) -> Result<(), ReceiveError> {
+pub(crate) fn receive(
+    stream: impl Read,
+    mut output: impl Write,
+    form: Form,
+) -> Result<(), ReceiveError> {
     let mut reader = Reader::with_buf_len(stream, STREAM_BUF_LEN);
     let mut text = Vec::new();
     loop {
@@ -24,7 +29,10 @@ pub(crate) fn receive(stream: impl Read, mut output: impl Write, form: Form) -> 
         for body in messages {
             form.append_line(body, &mut text);
         }
-        output.write_all(&text).and_then(|()| output.flush()).map_err(ReceiveError::Output)?;
+        output
+            .write_all(&text)
+            .and_then(|()| output.flush())
+            .map_err(ReceiveError::Output)?;
         text.clear();
     }
 }
@@ -52,5 +60,6 @@ impl From<ReadError> for ReceiveError {
     }
 }
 
-/// Length in bytes of one read of the stream. A judgement: a write of the output is about as large, and so fits a pipe.
+/// Length in bytes of one read of the stream. A judgement: a write of the output is about as large,
+/// and so fits a pipe.
 const STREAM_BUF_LEN: usize = 64 * 1024;

@@ -16,9 +16,11 @@ pub(crate) struct Report {
 impl Report {
     /// Prints one line, `error: …`, and makes the exit code 1.
     pub(crate) fn error(&self, error: &dyn Error) {
-        // Relaxed: whoever asks for the exit code after the sending thread ended learnt of that through a channel.
+        // Relaxed: whoever asks for the exit code after the sending thread ended learnt of that
+        // through a channel.
         self.failed.store(true, Ordering::Relaxed);
-        // In one write, so that lines of two threads do not mix. Nobody is left to be told when standard error is closed.
+        // In one write, so that lines of two threads do not mix. Nobody is left to be told when
+        // standard error is closed.
         let _ = io::stderr().write_all(format!("error: {error}\n").as_bytes());
     }
 

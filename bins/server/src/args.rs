@@ -10,22 +10,26 @@ use tracing_subscriber::filter::Targets;
 
 use crate::limits::{self, LimitsError};
 
-/// A broadcast chat server: forwards every message to every client, in one order that all clients agree on.
+/// A broadcast chat server: forwards every message to every client, in one order that all clients
+/// agree on.
 ///
-/// A message is one byte with the length of its body, and the body of 0 to 255 bytes. Every message goes to every connected client,
-/// its sender included. Nobody waits for a client that does not keep up: it loses messages, the oldest first and only whole ones, unless
-/// --drop-policy says otherwise. A client that keeps up loses nothing.
+/// A message is one byte with the length of its body, and the body of 0 to 255 bytes. Every message
+/// goes to every connected client, its sender included. Nobody waits for a client that does not
+/// keep up: it loses messages, the oldest first and only whole ones, unless --drop-policy says
+/// otherwise. A client that keeps up loses nothing.
 ///
-/// When clients can connect, the server prints `listening on ADDRESS` to stdout, and nothing else there ever.
+/// When clients can connect, the server prints `listening on ADDRESS` to stdout, and nothing else
+/// there ever.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// IP address and port to listen on; with port 0 the system chooses one, and the ready line names it
+    /// IP address and port to listen on; with port 0 the system chooses one, and the ready line
+    /// names it
     #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     pub(crate) address: SocketAddr,
 
-    /// How many clients may be connected at a time; further ones are accepted and closed at once [default: what the limit on open
-    /// files has room for]
+    /// How many clients may be connected at a time; further ones are accepted and closed at once
+    /// [default: what the limit on open files has room for]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_clients: Option<u32>,
 
@@ -37,8 +41,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = parse_log_bytes)]
     log_bytes: usize,
 
-    /// Close a client that takes nothing for so long while there is something for it; 0 is never [default: 10 with the policy block, 0
-    /// with others]
+    /// Close a client that takes nothing for so long while there is something for it; 0 is never
+    /// [default: 10 with the policy block, 0 with others]
     #[arg(long, value_name = "SECONDS")]
     stall_timeout: Option<u32>,
 
@@ -46,7 +50,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain_timeout: u32,
 
-    /// What to log to stderr: off, error, warn, info, debug, trace or a list of TARGET=LEVEL; bodies are never logged
+    /// What to log to stderr: off, error, warn, info, debug, trace or a list of TARGET=LEVEL;
+    /// bodies are never logged
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "warn")]
     pub(crate) log: Targets,
 }
@@ -59,13 +64,21 @@ impl Args {
 
     /// Makes the hub of all clients.
     pub(crate) fn hub(&self) -> Hub {
-        let config = Config::default().with_capacity(self.log_bytes).with_policy(self.drop_policy.policy());
-        config.build().expect("the capacity was checked when it was parsed")
+        let config = Config::default()
+            .with_capacity(self.log_bytes)
+            .with_policy(self.drop_policy.policy());
+        config
+            .build()
+            .expect("the capacity was checked when it was parsed")
     }
 
     /// Returns how long a client may take nothing, in seconds, if there is a limit.
     pub(crate) fn stall_timeout(&self) -> Option<NonZeroU32> {
-        let default = if self.drop_policy == DropPolicy::Block { STALL_TIMEOUT_BLOCK } else { 0 };
+        let default = if self.drop_policy == DropPolicy::Block {
+            STALL_TIMEOUT_BLOCK
+        } else {
+            0
+        };
         NonZeroU32::new(self.stall_timeout.unwrap_or(default))
     }
 
@@ -100,17 +113,23 @@ impl DropPolicy {
 }
 
 fn parse_log_bytes(text: &str) -> Result<usize, String> {
-    let bytes = text.parse().map_err(|_| "a number of bytes is needed, like 8388608".to_owned())?;
-    Config::default().with_capacity(bytes).build().map_err(|error| error.to_string())?;
+    let bytes = text
+        .parse()
+        .map_err(|_| "a number of bytes is needed, like 8388608".to_owned())?;
+    Config::default()
+        .with_capacity(bytes)
+        .build()
+        .map_err(|error| error.to_string())?;
     Ok(bytes)
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:8080")
+    text.parse()
+        .map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:8080")
 }
 
-/// After how many seconds a client that takes nothing is closed when everybody waits for it. Short enough that the others do not leave;
-/// a judgement.
+/// After how many seconds a client that takes nothing is closed when everybody waits for it. Short
+/// enough that the others do not leave; a judgement.
 const STALL_TIMEOUT_BLOCK: u32 = 10;
 
 const AFTER_HELP: &str = "\

@@ -50,7 +50,8 @@ fn run(args: &Args) -> Result<(), StartError> {
 fn terminating_signals() -> io::Result<Signals> {
     let is_ending = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // In this order: a signal that finds the flag set ends the process, one that does not sets it.
+        // In this order: a signal that finds the flag set ends the process, one that does not sets
+        // it.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&is_ending))?;
         flag::register(signal, Arc::clone(&is_ending))?;
     }
@@ -60,13 +61,19 @@ fn terminating_signals() -> io::Result<Signals> {
 /// Prints the only line that ever goes to stdout.
 fn print_ready_line(server: &Server) {
     let mut stdout = io::stdout().lock();
-    let printed = writeln!(stdout, "listening on {}", server.address()).and_then(|()| stdout.flush());
+    let printed =
+        writeln!(stdout, "listening on {}", server.address()).and_then(|()| stdout.flush());
     if let Err(error) = printed {
         tracing::warn!("cannot print the ready line: {error}; serving all the same");
     }
 }
 
 fn log_to_stderr(filter: Targets) {
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    tracing_subscriber::registry().with(layer).with(filter).init();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    tracing_subscriber::registry()
+        .with(layer)
+        .with(filter)
+        .init();
 }

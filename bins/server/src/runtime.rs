@@ -1,9 +1,11 @@
 //! The threads that run the sessions.
 //!
-//! Sockets and timers are async-std's, which are async-io's; tasks run on the executor that async-std has too. But where async-std would
-//! poll for I/O each time that a task has run, these threads run all tasks that can run before they do: one look at the sockets for a batch
-//! of messages, by the thread that then serves them. With single messages that costs a tenth less processor time than leaving the looking
-//! to the thread that async-io has for it, and with batches of eight bytes as well.
+//! Sockets and timers are async-std's, which are async-io's; tasks run on the executor that
+//! async-std has too. But where async-std would poll for I/O each time that a task has run, these
+//! threads run all tasks that can run before they do: one look at the sockets for a batch
+//! of messages, by the thread that then serves them. With single messages that costs a tenth less
+//! processor time than leaving the looking to the thread that async-io has for it, and with batches
+//! of eight bytes as well.
 
 use std::future::Future;
 use std::io;
@@ -18,13 +20,17 @@ use async_std::task::yield_now;
 pub(crate) fn start() -> io::Result<()> {
     let thread_count = thread::available_parallelism().map_or(1, usize::from);
     for index in 0..thread_count {
-        thread::Builder::new().name(format!("session-{index}")).spawn(run_for_ever)?;
+        thread::Builder::new()
+            .name(format!("session-{index}"))
+            .spawn(run_for_ever)?;
     }
     Ok(())
 }
 
 /// Runs a future to its end on one of the threads, unless the task is dropped before.
-pub(crate) fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Task<T> {
+pub(crate) fn spawn<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> Task<T> {
     EXECUTOR.spawn(future)
 }
 
@@ -57,6 +63,7 @@ async fn run() {
 
 static EXECUTOR: StaticExecutor = StaticExecutor::new();
 
-/// How many tasks run at most before the thread looks after sockets again. A judgement: a look costs some microseconds, as a task does that
-/// writes one message; one that writes as much as a socket takes costs a hundred times that.
+/// How many tasks run at most before the thread looks after sockets again. A judgement: a look
+/// costs some microseconds, as a task does that writes one message; one that writes as much as a
+/// socket takes costs a hundred times that.
 const TICKS_MAX: u32 = 64;

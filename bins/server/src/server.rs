@@ -35,7 +35,10 @@ pub(crate) struct Server {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("cannot listen on {address}: {source}{}", hint(source))]
-    Listen { address: SocketAddr, source: io::Error },
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
     #[error("cannot start the threads that serve clients: {0}")]
@@ -47,7 +50,9 @@ pub(crate) enum StartError {
 /// Says what to do about an address that cannot be listened on.
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "; another program listens there, so choose another port, or 0 for any that is free",
+        io::ErrorKind::AddrInUse => {
+            "; another program listens there, so choose another port, or 0 for any that is free"
+        }
         io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
         io::ErrorKind::PermissionDenied => "; ports below 1024 are for privileged programs",
         _ => "",
@@ -65,10 +70,22 @@ impl Server {
         let (session, sessions) = channel::bounded(1);
         let hub = args.hub();
         let stall_timeout = args.stall_timeout();
-        let acceptor = Acceptor { hub: hub.clone(), session, client_count_max, stall_timeout, is_failing: false, is_full: false };
+        let acceptor = Acceptor {
+            hub: hub.clone(),
+            session,
+            client_count_max,
+            stall_timeout,
+            is_failing: false,
+            is_full: false,
+        };
         let accepting = runtime::spawn(acceptor.run(listener.into()));
         info!("serving at most {client_count_max} clients");
-        Ok(Self { address, hub, accepting, sessions })
+        Ok(Self {
+            address,
+            hub,
+            accepting,
+            sessions,
+        })
     }
 
     /// Returns the address that clients connect to.
@@ -76,17 +93,23 @@ impl Server {
         self.address
     }
 
-    /// Stops accepting and reading, and gives the clients until `deadline` from now to take what there is for them.
+    /// Stops accepting and reading, and gives the clients until `deadline` from now to take what
+    /// there is for them.
     pub(crate) fn end(self, deadline: Duration) {
         block_on(async {
             self.accepting.cancel().await;
             self.hub.close();
             if timeout(deadline, self.sessions.recv()).await.is_err() {
-                info!("some clients did not take everything, or did not close, within {deadline:?}");
+                info!(
+                    "some clients did not take everything, or did not close, within {deadline:?}"
+                );
             }
         });
         let stats = self.hub.stats();
-        info!(stats.published, stats.delivered, stats.dropped, stats.disconnected, "ended");
+        info!(
+            stats.published,
+            stats.delivered, stats.dropped, stats.disconnected, "ended"
+        );
     }
 }
 
@@ -99,7 +122,8 @@ struct Acceptor {
     client_count_max: usize,
     /// In seconds.
     stall_timeout: Option<NonZeroU32>,
-    /// Whether accepting fails, and whether there are too many clients; each is logged when it begins, not with every client.
+    /// Whether accepting fails, and whether there are too many clients; each is logged when it
+    /// begins, not with every client.
     is_failing: bool,
     is_full: bool,
 }
@@ -113,12 +137,15 @@ impl Acceptor {
                     self.is_failing = false;
                     self.admit(stream, peer);
                 }
-                Err(error) if is_of_one_client(&error) => debug!("a client left before it was accepted: {error}"),
+                Err(error) if is_of_one_client(&error) => {
+                    debug!("a client left before it was accepted: {error}")
+                }
                 Err(error) => {
                     if !std::mem::replace(&mut self.is_failing, true) {
                         warn!("cannot accept clients: {error}; trying again");
                     }
-                    // The system is short of something that only others can give back. Trying at once would be spinning.
+                    // The system is short of something that only others can give back. Trying at
+                    // once would be spinning.
                     task::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -141,16 +168,26 @@ impl Acceptor {
             Err(error) => return debug!(%peer, "a client left before it was served: {error}"),
         };
         debug!(%peer, "connected");
-        let serving = Serving::new(socket, peer, self.hub.clone(), self.stall_timeout, self.session.clone());
+        let serving = Serving::new(
+            socket,
+            peer,
+            self.hub.clone(),
+            self.stall_timeout,
+            self.session.clone(),
+        );
         let serving = runtime::spawn(serving);
         serving.detach();
     }
 }
 
-/// Tells whether an error in accepting concerns the client that was to be accepted, and not the next.
+/// Tells whether an error in accepting concerns the client that was to be accepted, and not the
+/// next.
 fn is_of_one_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
 }
 
 /// How long to wait before accepting again when the system cannot. A judgement.

@@ -16,10 +16,11 @@ use tracing::{debug, info};
 
 use crate::socket::Socket;
 
-/// A session and what the server has to do with it: to begin it, to end it when the client takes nothing for too long, and to log why it
-/// ended.
+/// A session and what the server has to do with it: to begin it, to end it when the client takes
+/// nothing for too long, and to log why it ended.
 ///
-/// It is written by hand, since there is one for every client: what is needed at the beginning takes no room later.
+/// It is written by hand, since there is one for every client: what is needed at the beginning
+/// takes no room later.
 pub(crate) struct Serving {
     stage: Stage,
     /// A socket address without what only the system can make use of.
@@ -32,7 +33,10 @@ pub(crate) struct Serving {
     _alive: Sender<Infallible>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "all but a few are in the large one")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "all but a few are in the large one"
+)]
 enum Stage {
     /// The client joins at its first turn: nothing can overrun it before.
     Accepted(Option<(Socket, Hub)>),
@@ -84,13 +88,21 @@ impl Future for Serving {
         {
             serving.stage = Stage::Joined(Session::new(socket, &hub));
         }
-        let Stage::Joined(session) = &mut serving.stage else { return Poll::Ready(()) };
+        let Stage::Joined(session) = &mut serving.stage else {
+            return Poll::Ready(());
+        };
         let ended = loop {
             if let Poll::Ready(ended) = Pin::new(&mut *session).poll(cx) {
                 break ended.map_err(Ended::from);
             }
-            match ready!(poll_stalled(session, &mut serving.stall, serving.stall_timeout, cx)) {
-                // The socket says that it takes more only when it takes much more. So it is tried once, however it feels.
+            match ready!(poll_stalled(
+                session,
+                &mut serving.stall,
+                serving.stall_timeout,
+                cx
+            )) {
+                // The socket says that it takes more only when it takes much more. So it is tried
+                // once, however it feels.
                 None => session.unblock(),
                 Some(ended) => break Err(ended),
             }
@@ -100,8 +112,9 @@ impl Future for Serving {
     }
 }
 
-/// Is ready with `None` after each step of the time for which the client may take nothing, so that its socket is tried, and at the end with
-/// why it is closed. Of a client that takes a little now and then the time begins again.
+/// Is ready with `None` after each step of the time for which the client may take nothing, so that
+/// its socket is tried, and at the end with why it is closed. Of a client that takes a little now
+/// and then the time begins again.
 fn poll_stalled(
     session: &Session<Socket>,
     stall: &mut Option<Box<Stall>>,
@@ -115,7 +128,13 @@ fn poll_stalled(
     let timeout = Duration::from_secs(seconds.get().into());
     let step = || Box::pin(task::sleep(timeout / STALL_STEPS));
     let written = session.written();
-    let stall = stall.get_or_insert_with(|| Box::new(Stall { written, step_count: 0, sleep: step() }));
+    let stall = stall.get_or_insert_with(|| {
+        Box::new(Stall {
+            written,
+            step_count: 0,
+            sleep: step(),
+        })
+    });
     if std::mem::replace(&mut stall.written, written) != written {
         stall.step_count = 0;
     }
@@ -131,11 +150,14 @@ fn poll_stalled(
 fn log(peer: SocketAddr, ended: Result<Summary, Ended>) {
     match ended {
         Ok(summary) => debug!(%peer, summary.published, summary.dropped, "left"),
-        Err(ended @ (Ended::Stalled(_) | Ended::Session(SessionError::Lagged))) => info!(%peer, "closed: {ended}"),
+        Err(ended @ (Ended::Stalled(_) | Ended::Session(SessionError::Lagged))) => {
+            info!(%peer, "closed: {ended}")
+        }
         Err(Ended::Session(error)) => debug!(%peer, "left: {error}"),
     }
 }
 
-/// In how many steps a client may take nothing. A judgement: a client is closed that much of the time late at most, since the system moves a
-/// few bytes to a client that does not read, long after it said that it takes no more.
+/// In how many steps a client may take nothing. A judgement: a client is closed that much of the
+/// time late at most, since the system moves a few bytes to a client that does not read, long after
+/// it said that it takes no more.
 const STALL_STEPS: u32 = 8;

@@ -14,7 +14,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum, value_parser};
 
 use crate::args::value::{
-    Slow, parse_addr, parse_lens, parse_output, parse_per_second, parse_rate, parse_slow, parse_some_time, parse_time, random_seed,
+    Slow, parse_addr, parse_lens, parse_output, parse_per_second, parse_rate, parse_slow,
+    parse_some_time, parse_time, random_seed,
 };
 use crate::judge::baseline::{Baseline, BaselineError, BaselineName};
 use crate::judge::regression::noise_from_percent;
@@ -29,14 +30,16 @@ use crate::server::Launch;
 
 /// Proves the order promise of a broadcast chat server while it measures it
 ///
-/// Starts the server EXECUTABLE with an address to listen on, connects publishers and subscribers, and has each publisher send
-/// messages. Every delivery at every client is checked to the last byte, and the whole run is checked for one order of all messages that
-/// explains what everybody saw. Without options that say otherwise, a publisher sends a message as soon as its own subscribers have the
-/// one before.
+/// Starts the server EXECUTABLE with an address to listen on, connects publishers and subscribers,
+/// and has each publisher send messages. Every delivery at every client is checked to the last
+/// byte, and the whole run is checked for one order of all messages that explains what everybody
+/// saw. Without options that say otherwise, a publisher sends a message as soon as its own
+/// subscribers have the one before.
 ///
-/// A server is any executable that takes an address as its last argument, prints `listening on ADDRESS` when it is ready, and forwards
-/// every message (one byte with the length of the body, then the body) to all its clients, the sender included. It may drop whole
-/// messages: what it drops is counted, proved by later messages of the same publisher and never by a clock.
+/// A server is any executable that takes an address as its last argument, prints `listening on
+/// ADDRESS` when it is ready, and forwards every message (one byte with the length of the body,
+/// then the body) to all its clients, the sender included. It may drop whole messages: what it
+/// drops is counted, proved by later messages of the same publisher and never by a clock.
 #[derive(Debug, Parser)]
 #[command(name = "stresstest", version, after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -52,24 +55,28 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
     subscribers: u32,
 
-    /// Number of messages each publisher sends [default: 1000, or as many as --duration has room for]
+    /// Number of messages each publisher sends [default: 1000, or as many as --duration has room
+    /// for]
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     messages: Option<u32>,
 
-    /// Number of times all this is repeated, with new connections to the same server [default: 100, or 1 with --window, --rate or
-    /// --duration]
+    /// Number of times all this is repeated, with new connections to the same server [default:
+    /// 100, or 1 with --window, --rate or --duration]
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u32).range(1..=REPETITIONS_MAX))]
     repetitions: Option<u32>,
 
-    /// Measure a server that runs already, at this address, instead of starting one; messages that others send are passed over
+    /// Measure a server that runs already, at this address, instead of starting one; messages that
+    /// others send are passed over
     #[arg(long, value_name = "ADDR", value_parser = parse_addr, conflicts_with_all = ["server", "executable", "args"])]
     connect: Option<SocketAddr>,
 
-    /// Number of messages each publisher has in flight, not yet received by all of its subscribers; 0 is any number
+    /// Number of messages each publisher has in flight, not yet received by all of its
+    /// subscribers; 0 is any number
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(..=WINDOW_MAX), help_heading = LOAD)]
     window: Option<u32>,
 
-    /// Messages a second of all publishers together, on a schedule that never shifts: what cannot be sent in time is counted as unsent
+    /// Messages a second of all publishers together, on a schedule that never shifts: what cannot
+    /// be sent in time is counted as unsent
     #[arg(long, value_name = "N", conflicts_with = "window", value_parser = parse_rate, help_heading = LOAD)]
     rate: Option<f64>,
 
@@ -93,7 +100,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N[:BYTES/s]", default_value = "0", value_parser = parse_slow, help_heading = LOAD)]
     slow: Slow,
 
-    /// Clients that join every second during the load, stay for one, and leave; a repetition has up to 65536 clients
+    /// Clients that join every second during the load, stay for one, and leave; a repetition has
+    /// up to 65536 clients
     #[arg(long, value_name = "N/s", default_value = "0", value_parser = parse_per_second, help_heading = LOAD)]
     churn: f64,
 
@@ -105,11 +113,13 @@ pub(crate) struct Args {
     #[arg(long, help_heading = LOAD)]
     classic: bool,
 
-    /// Run without the stalled, slow and visiting clients first, and tell how much the others suffer from them
+    /// Run without the stalled, slow and visiting clients first, and tell how much the others
+    /// suffer from them
     #[arg(long, help_heading = LOAD)]
     pub(crate) isolation: bool,
 
-    /// Measure first what this program itself can do with the same load, on a server that does next to nothing
+    /// Measure first what this program itself can do with the same load, on a server that does
+    /// next to nothing
     #[arg(long, help_heading = LOAD)]
     pub(crate) calibrate: bool,
 
@@ -117,7 +127,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Check::Full)]
     pub(crate) check: Check,
 
-    /// Conditions on the results under which the run fails, like 'drop>1%,p99>5ms'; an unknown one lists what there is
+    /// Conditions on the results under which the run fails, like 'drop>1%,p99>5ms'; an unknown one
+    /// lists what there is
     #[arg(long, value_name = "CONDITIONS", default_value = None, help_heading = JUDGING)]
     fail_on: Option<Thresholds>,
 
@@ -149,7 +160,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = OUTPUT)]
     pub(crate) hdr: Option<PathBuf>,
 
-    /// Write all that a verdict needs to this file, four bytes for each delivery; `stresstest recheck FILE` repeats the verdict
+    /// Write all that a verdict needs to this file, four bytes for each delivery; `stresstest
+    /// recheck FILE` repeats the verdict
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = OUTPUT)]
     pub(crate) record: Option<PathBuf>,
 
@@ -161,7 +173,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = value_parser!(u64).range(1..=3600))]
     patience: u64,
 
-    /// Seed of all bodies and their lengths; drawn at random, and printed after a failure, when it is not given
+    /// Seed of all bodies and their lengths; drawn at random, and printed after a failure, when it
+    /// is not given
     #[arg(long, value_name = "N", default_value_t = random_seed(), hide_default_value = true)]
     pub(crate) seed: u64,
 
@@ -183,18 +196,24 @@ pub(crate) enum Target {
 }
 
 impl Args {
-    /// Reads the command line. Ends the process on `--help`, `--version` and everything that makes no sense.
+    /// Reads the command line. Ends the process on `--help`, `--version` and everything that makes
+    /// no sense.
     pub(crate) fn read() -> Self {
         let args = Self::parse();
         if let Some(problem) = args.problem() {
-            Self::command().error(ErrorKind::ValueValidation, problem).exit();
+            Self::command()
+                .error(ErrorKind::ValueValidation, problem)
+                .exit();
         }
         args
     }
 
     /// Returns what the results are compared with, if anything.
     pub(crate) fn load_baseline(&self) -> Result<Option<Baseline>, BaselineError> {
-        self.baseline.as_ref().map(|name| Baseline::load(&self.baseline_dir, name)).transpose()
+        self.baseline
+            .as_ref()
+            .map(|name| Baseline::load(&self.baseline_dir, name))
+            .transpose()
     }
 
     /// Returns the conditions under which the run fails.
@@ -202,7 +221,8 @@ impl Args {
         self.fail_on.clone().unwrap_or_default()
     }
 
-    /// Tells whether there are none but the classic options, so that the classic lines are all that is printed on anything but a terminal.
+    /// Tells whether there are none but the classic options, so that the classic lines are all that
+    /// is printed on anything but a terminal.
     pub(crate) fn is_classic(&self) -> bool {
         let load = self.load();
         let has_default_load = load.pacing == Pacing::Window(NonZeroU32::MIN)
@@ -223,7 +243,9 @@ impl Args {
 
     /// Tells whether the results, or some of them, go to a file.
     pub(crate) fn has_files(&self) -> bool {
-        [&self.json, &self.csv, &self.hdr, &self.record].into_iter().any(Option::is_some)
+        [&self.json, &self.csv, &self.hdr, &self.record]
+            .into_iter()
+            .any(Option::is_some)
     }
 
     /// Describes the load on a server for the results.
@@ -242,14 +264,21 @@ impl Args {
                 Pacing::Flood => Some(0),
                 Pacing::Rate(_) => None,
             },
-            rate: if let Pacing::Rate(rate) = load.pacing { Some(rate) } else { None },
+            rate: if let Pacing::Rate(rate) = load.pacing {
+                Some(rate)
+            } else {
+                None
+            },
             size: self.size.bounds(),
             stalled: load.stalled,
             slow: u32::try_from(load.roles.slow).unwrap_or(u32::MAX),
             slow_bytes_per_s: (load.roles.slow > 0).then_some(load.slow_rate),
             churn: load.churn,
             connect_rate: load.connect_rate,
-            check: self.check.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()),
+            check: self
+                .check
+                .to_possible_value()
+                .map_or_else(String::new, |value| value.get_name().to_owned()),
             seed: self.seed,
         }
     }
@@ -259,9 +288,18 @@ impl Args {
         if let Some(addr) = self.connect {
             return Target::Running(addr);
         }
-        let beside = || std::env::current_exe().map_or_else(|_| SERVER_NAME.into(), |path| path.with_file_name(SERVER_NAME));
+        let beside = || {
+            std::env::current_exe().map_or_else(
+                |_| SERVER_NAME.into(),
+                |path| path.with_file_name(SERVER_NAME),
+            )
+        };
         let executable = self.executable.clone().unwrap_or_else(beside);
-        Target::Launch(Launch { executable, args: self.args.clone(), addr: self.server })
+        Target::Launch(Launch {
+            executable,
+            args: self.args.clone(),
+            addr: self.server,
+        })
     }
 
     /// Returns what each repetition does.
@@ -272,7 +310,11 @@ impl Args {
             (None, Some(Some(window))) => Pacing::Window(window),
             (None, None) => Pacing::Window(NonZeroU32::MIN),
         };
-        let messages = self.messages.or(if self.duration.is_none() { Some(MESSAGES) } else { None });
+        let messages = self.messages.or(if self.duration.is_none() {
+            Some(MESSAGES)
+        } else {
+            None
+        });
         Load {
             roles: self.roles(),
             pacing,
@@ -290,7 +332,8 @@ impl Args {
     /// Returns how often all this is repeated.
     pub(crate) fn repetitions(&self) -> u32 {
         let is_classic = self.window.is_none() && self.rate.is_none() && self.duration.is_none();
-        self.repetitions.unwrap_or(if is_classic { REPETITIONS } else { 1 })
+        self.repetitions
+            .unwrap_or(if is_classic { REPETITIONS } else { 1 })
     }
 
     /// Returns the bodies that are sent.
@@ -303,7 +346,9 @@ impl Args {
         match target {
             Target::Launch(_) => Strangers::None,
             // The lowest bits of a seed are as random as any.
-            Target::Running(_) => Strangers::Possible { first_run: (self.seed % (1 << 16)) as u16 },
+            Target::Running(_) => Strangers::Possible {
+                first_run: (self.seed % (1 << 16)) as u16,
+            },
         }
     }
 
@@ -328,15 +373,19 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Running(addr) => addr.fmt(f),
-            Self::Launch(Launch { executable, args, .. }) => {
+            Self::Launch(Launch {
+                executable, args, ..
+            }) => {
                 write!(f, "{}", executable.display())?;
-                args.iter().try_for_each(|arg| write!(f, " {}", arg.display()))
+                args.iter()
+                    .try_for_each(|arg| write!(f, " {}", arg.display()))
             }
         }
     }
 }
 
-/// What the options are listed under that shape the load, that judge the results, and that write them.
+/// What the options are listed under that shape the load, that judge the results, and that write
+/// them.
 const LOAD: &str = "Load";
 const JUDGING: &str = "Judging";
 const OUTPUT: &str = "Output";
@@ -344,7 +393,8 @@ const OUTPUT: &str = "Output";
 /// The server that is tested when none is named.
 const SERVER_NAME: &str = "chat-server";
 
-/// How many messages a publisher sends and how many repetitions there are, when nothing is said. They are classic.
+/// How many messages a publisher sends and how many repetitions there are, when nothing is said.
+/// They are classic.
 const MESSAGES: u32 = 1000;
 const REPETITIONS: u32 = 100;
 

@@ -16,7 +16,9 @@ use crate::report::{Report, WhileRead, csv, hdr, json, table, tell};
 use crate::results::{Isolation, Results, Verdict};
 use crate::run::{self, Failure, Measured, Plan};
 use crate::watch::Watch;
-use crate::{EXIT_BROKEN, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_STOPPED, null};
+use crate::{
+    EXIT_BROKEN, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_STOPPED, null,
+};
 
 /// Does what the command line asks for, and returns the exit code.
 pub(crate) fn execute(args: &Args) -> u8 {
@@ -32,14 +34,37 @@ pub(crate) fn execute(args: &Args) -> u8 {
 fn measure_and_judge(args: &Args) -> Result<Verdict, Failure> {
     let baseline = args.load_baseline()?;
     let mut watch = Watch::new().map_err(Failure::Watch)?;
-    let ceiling = if args.calibrate { Some(ceiling(args, &mut watch)?) } else { None };
-    let without = if args.isolation { Some(measure(args, args.load().without_guests(), WITHOUT, &mut watch)?) } else { None };
+    let ceiling = if args.calibrate {
+        Some(ceiling(args, &mut watch)?)
+    } else {
+        None
+    };
+    let without = if args.isolation {
+        Some(measure(
+            args,
+            args.load().without_guests(),
+            WITHOUT,
+            &mut watch,
+        )?)
+    } else {
+        None
+    };
     let (mut last, without) = match without {
         Some(without) if without.failure.is_some() => (without, None),
-        without => (measure(args, args.load(), if args.isolation { WITH } else { "" }, &mut watch)?, without),
+        without => (
+            measure(
+                args,
+                args.load(),
+                if args.isolation { WITH } else { "" },
+                &mut watch,
+            )?,
+            without,
+        ),
     };
     last.results.health.ceiling = ceiling;
-    last.results.isolation = without.as_ref().map(|without| Isolation::new(&without.results, &last.results));
+    last.results.isolation = without
+        .as_ref()
+        .map(|without| Isolation::new(&without.results, &last.results));
     last.results.health.bound_by = bound_by(&last.results);
     last.results.verdict = judge(args, baseline.as_ref(), &last);
     tell_what_went_wrong(args, &last);
@@ -54,8 +79,14 @@ fn measure_and_judge(args: &Args) -> Result<Verdict, Failure> {
     Ok(last.results.verdict)
 }
 
-/// Runs a load on the server that is to be tested. The title tells which run it is, if there are two.
-fn measure(args: &Args, load: Load, title: &'static str, watch: &mut Watch) -> Result<Measured, Failure> {
+/// Runs a load on the server that is to be tested. The title tells which run it is, if there are
+/// two.
+fn measure(
+    args: &Args,
+    load: Load,
+    title: &'static str,
+    watch: &mut Watch,
+) -> Result<Measured, Failure> {
     if !title.is_empty() && !args.quiet {
         tell(format_args!("note: the run {title}"));
     }
@@ -66,15 +97,30 @@ fn measure(args: &Args, load: Load, title: &'static str, watch: &mut Watch) -> R
     } else {
         Box::new(io::stdout())
     };
-    let plan = Plan { args, target: &args.target(), load, record: args.record.as_deref() };
-    run::run(plan, &mut Report::new(out, args.repetitions()), &mut screen(args, title), watch)
+    let plan = Plan {
+        args,
+        target: &args.target(),
+        load,
+        record: args.record.as_deref(),
+    };
+    run::run(
+        plan,
+        &mut Report::new(out, args.repetitions()),
+        &mut screen(args, title),
+        watch,
+    )
 }
 
 fn screen(args: &Args, title: &'static str) -> Screen {
-    if args.quiet { Screen::quiet() } else { Screen::new(title) }
+    if args.quiet {
+        Screen::quiet()
+    } else {
+        Screen::new(title)
+    }
 }
 
-/// Returns how many deliveries a second this program can do here at most, by running the load once on the null broadcaster.
+/// Returns how many deliveries a second this program can do here at most, by running the load once
+/// on the null broadcaster.
 fn ceiling(args: &Args, watch: &mut Watch) -> Result<f64, Failure> {
     let target = Target::Launch(null::launch().map_err(Failure::Unfindable)?);
     let mut load = args.load().without_guests();
@@ -82,12 +128,26 @@ fn ceiling(args: &Args, watch: &mut Watch) -> Result<f64, Failure> {
         // A schedule would tell no more than that it can be kept.
         load.pacing = Pacing::Window(CALIBRATION_WINDOW);
     }
-    let plan = Plan { args, target: &target, load, record: None };
-    let measured = run::run(plan, &mut Report::new(io::sink(), 1), &mut screen(args, "calibration"), watch);
+    let plan = Plan {
+        args,
+        target: &target,
+        load,
+        record: None,
+    };
+    let measured = run::run(
+        plan,
+        &mut Report::new(io::sink(), 1),
+        &mut screen(args, "calibration"),
+        watch,
+    );
     let results = measured.and_then(|measured| measured.failure.map_or(Ok(measured.results), Err));
     let results = results.map_err(|failure| Failure::Calibrate(failure.into()))?;
-    // It waits for that server, too, so it is its own processor time that tells how many there could be.
-    Ok(results.health.cpu_us_per_delivery.map_or(results.counts.deliveries_per_s, |cpu| 1e6 / cpu))
+    // It waits for that server, too, so it is its own processor time that tells how many there
+    // could be.
+    Ok(results
+        .health
+        .cpu_us_per_delivery
+        .map_or(results.counts.deliveries_per_s, |cpu| 1e6 / cpu))
 }
 
 /// Decides what a run comes to.
@@ -98,7 +158,12 @@ fn judge(args: &Args, baseline: Option<&Baseline>, measured: &Measured) -> Verdi
     if let (Some(baseline), None) = (baseline, &incomparable) {
         complaints.extend(baseline.regressions(results, args.noise));
     }
-    verdict(results, measured.failure.as_ref().map(Failure::verdict), complaints, incomparable)
+    verdict(
+        results,
+        measured.failure.as_ref().map(Failure::verdict),
+        complaints,
+        incomparable,
+    )
 }
 
 fn tell_what_went_wrong(args: &Args, last: &Measured) {
@@ -109,8 +174,12 @@ fn tell_what_went_wrong(args: &Args, last: &Measured) {
         }
     }
     match &last.results.verdict {
-        Verdict::Failed { why } => why.iter().for_each(|why| tell(format_args!("error: {why}"))),
-        Verdict::Inconclusive { why } if last.failure().is_none() => tell(format_args!("error: inconclusive: {why}")),
+        Verdict::Failed { why } => why
+            .iter()
+            .for_each(|why| tell(format_args!("error: {why}"))),
+        Verdict::Inconclusive { why } if last.failure().is_none() => {
+            tell(format_args!("error: inconclusive: {why}"))
+        }
         _ => {}
     }
 }
@@ -122,7 +191,8 @@ fn print_table(args: &Args, results: &Results) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes all files that were asked for, each whatever becomes of the others. The last ones have the verdict in them.
+/// Writes all files that were asked for, each whatever becomes of the others. The last ones have
+/// the verdict in them.
 fn write_files(args: &Args, without: Option<&Measured>, last: &mut Measured) {
     if let Some(path) = &args.hdr {
         let time = Duration::from_secs_f64(last.results.counts.load_s);
@@ -133,7 +203,10 @@ fn write_files(args: &Args, without: Option<&Measured>, last: &mut Measured) {
         save_baseline(args, name, last);
     }
     if let Some(path) = &args.csv {
-        let rows = without.map(|without| ("without", &without.results)).into_iter().chain([("run", &last.results)]);
+        let rows = without
+            .map(|without| ("without", &without.results))
+            .into_iter()
+            .chain([("run", &last.results)]);
         let written = csv::write(path, rows);
         note_unwritten(&mut last.results.verdict, path, written);
     }
@@ -152,15 +225,21 @@ fn note_unwritten(verdict: &mut Verdict, path: &Path, written: io::Result<()>) {
 /// Keeps the results of a run that came to its end.
 fn save_baseline(args: &Args, name: &BaselineName, last: &mut Measured) {
     if last.failure().is_some() || nothing_measured(&last.results).is_some() {
-        tell(format_args!("note: no baseline {name} is kept of a run that did not come to its end"));
+        tell(format_args!(
+            "note: no baseline {name} is kept of a run that did not come to its end"
+        ));
         return;
     }
     if matches!(last.results.verdict, Verdict::Failed { .. }) {
-        tell(format_args!("note: no baseline {name} is kept of a run that failed"));
+        tell(format_args!(
+            "note: no baseline {name} is kept of a run that failed"
+        ));
         return;
     }
     match Baseline::save(&args.baseline_dir, name, &last.results) {
-        Ok(path) if !args.quiet => tell(format_args!("note: the baseline is in {}", path.display())),
+        Ok(path) if !args.quiet => {
+            tell(format_args!("note: the baseline is in {}", path.display()))
+        }
         Ok(_) => {}
         Err(error) => tell_later(&mut last.results.verdict, &error.into()),
     }
@@ -177,7 +256,9 @@ fn tell_later(verdict: &mut Verdict, failure: &Failure) {
 /// Source: no-color.org.
 fn may_be_coloured() -> bool {
     let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stdout().is_terminal() && !is_dumb && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    io::stdout().is_terminal()
+        && !is_dumb
+        && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn exit_code(verdict: &Verdict) -> u8 {
@@ -195,6 +276,6 @@ fn exit_code(verdict: &Verdict) -> u8 {
 const WITHOUT: &str = "without stalled, slow and visiting clients";
 const WITH: &str = "with stalled, slow and visiting clients";
 
-/// How many messages a publisher has in flight when the limits of this program are measured for a load with a schedule. A judgement:
-/// enough that nobody waits.
+/// How many messages a publisher has in flight when the limits of this program are measured for a
+/// load with a schedule. A judgement: enough that nobody waits.
 const CALIBRATION_WINDOW: NonZeroU32 = NonZeroU32::new(1000).expect("it is not zero");

@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{OFlags, fcntl_setfl};
 
-/// A file that is being written, beside the place where it is to be. Nothing is left of one that is dropped before it is kept.
+/// A file that is being written, beside the place where it is to be. Nothing is left of one that is
+/// dropped before it is kept.
 ///
-/// What is no file, as a terminal or a pipe, is written to as it is, and so is what this process has open, as `/dev/stdout`.
+/// What is no file, as a terminal or a pipe, is written to as it is, and so is what this process
+/// has open, as `/dev/stdout`.
 #[derive(Debug)]
 pub(crate) struct Draft {
     /// Where it is now, and where it is to be. `None` for what is written to in its place.
@@ -46,7 +48,9 @@ impl Draft {
                 file.sync_all()?;
             }
         }
-        self.temporary.as_ref().map_or(Ok(()), |(temporary, path)| fs::rename(temporary, path))
+        self.temporary
+            .as_ref()
+            .map_or(Ok(()), |(temporary, path)| fs::rename(temporary, path))
     }
 
     /// Writes a whole file.
@@ -57,7 +61,10 @@ impl Draft {
     }
 
     fn new(temporary: Option<(PathBuf, PathBuf)>, file: File) -> Self {
-        Self { temporary, out: Some(BufWriter::with_capacity(BUF_LEN, file)) }
+        Self {
+            temporary,
+            out: Some(BufWriter::with_capacity(BUF_LEN, file)),
+        }
     }
 }
 
@@ -82,7 +89,8 @@ impl Drop for Draft {
 
 /// Finds out whether a file can be written at `path`, and leaves everything as it is.
 ///
-/// A named pipe is not tried: to open it would wait for a reader, and to close it again would end what that reads.
+/// A named pipe is not tried: to open it would wait for a reader, and to close it again would end
+/// what that reads.
 pub(crate) fn try_write(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.file_type().is_fifo() => return Ok(()),
@@ -99,7 +107,8 @@ pub(crate) fn try_write(path: &Path) -> io::Result<()> {
 enum Place {
     /// A file, or where one can be made.
     File(PathBuf),
-    /// What is written to as it is: a device, a pipe, or the name of what this process has open, as `/dev/stdout` is.
+    /// What is written to as it is: a device, a pipe, or the name of what this process has open, as
+    /// `/dev/stdout` is.
     Open(PathBuf),
 }
 
@@ -107,10 +116,14 @@ impl Place {
     fn of(path: &Path) -> Self {
         let mut path = path.to_owned();
         for _ in 0..LINKS_MAX {
-            if is_descriptor(&path) || fs::symlink_metadata(&path).is_ok_and(|it| !it.is_file() && !it.is_symlink()) {
+            if is_descriptor(&path)
+                || fs::symlink_metadata(&path).is_ok_and(|it| !it.is_file() && !it.is_symlink())
+            {
                 return Self::Open(path);
             }
-            let Ok(target) = fs::read_link(&path) else { break };
+            let Ok(target) = fs::read_link(&path) else {
+                break;
+            };
             path = directory_of(&path).join(target);
         }
         Self::File(path)
@@ -119,24 +132,36 @@ impl Place {
 
 /// Tells whether a path is the name of what a process has open.
 fn is_descriptor(path: &Path) -> bool {
-    let is_standard = ["/dev/stdin", "/dev/stdout", "/dev/stderr"].iter().any(|name| path == Path::new(name));
+    let is_standard = ["/dev/stdin", "/dev/stdout", "/dev/stderr"]
+        .iter()
+        .any(|name| path == Path::new(name));
     let directory = directory_of(path);
-    is_standard || directory == Path::new("/dev/fd") || (directory.starts_with("/proc") && directory.ends_with("fd"))
+    is_standard
+        || directory == Path::new("/dev/fd")
+        || (directory.starts_with("/proc") && directory.ends_with("fd"))
 }
 
 /// Opens what is to be written to as it is.
 fn open_in_place(path: &Path) -> io::Result<File> {
     // To open a named pipe would wait for a reader, and nobody could tell.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().append(true).custom_flags(flags).open(path)?;
+    let file = OpenOptions::new()
+        .append(true)
+        .custom_flags(flags)
+        .open(path)?;
     fcntl_setfl(&file, OFlags::APPEND)?;
     Ok(file)
 }
 
-/// Tells whether two paths lead to one file, which may not be there yet. Whatever is no file has room for all.
+/// Tells whether two paths lead to one file, which may not be there yet. Whatever is no file has
+/// room for all.
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     let file = |path: &Path| match Place::of(path) {
-        Place::File(path) => Some(fs::canonicalize(directory_of(&path)).ok()?.join(path.file_name()?)),
+        Place::File(path) => Some(
+            fs::canonicalize(directory_of(&path))
+                .ok()?
+                .join(path.file_name()?),
+        ),
         Place::Open(_) => None,
     };
     file(one).is_some_and(|one| file(other) == Some(one))
@@ -144,7 +169,9 @@ pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
 
 /// Returns the directory that a file is in.
 pub(crate) fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Makes an empty directory for a test.
@@ -169,7 +196,8 @@ const BUF_LEN: usize = 1 << 20;
 mod tests {
     use super::*;
 
-    /// Returns the names in a directory of its own, in which a file was begun, written to, and kept or not.
+    /// Returns the names in a directory of its own, in which a file was begun, written to, and kept
+    /// or not.
     fn names_after(test: &str, is_kept: bool) -> Vec<String> {
         let dir = fresh_dir(test);
         let mut draft = Draft::begin(&dir.join("results")).unwrap();
@@ -180,7 +208,10 @@ mod tests {
         } else {
             drop(draft);
         }
-        let names = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let names = fs::read_dir(&dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         fs::remove_dir_all(&dir).unwrap();
         names
     }
@@ -213,8 +244,13 @@ mod tests {
         std::os::unix::fs::symlink("old", dir.join("link")).unwrap();
         let is_same = |one: &str, other: &str| is_same_file(&dir.join(one), &dir.join(other));
         assert!(is_same("old", "link") && is_same("new", "./new") && is_same("old", "old"));
-        assert!(!is_same("old", "new") && !is_same("new", "newer") && !is_same("new", "missing/new"));
-        assert!(!is_same_file(Path::new("/dev/null"), Path::new("/dev/null")));
+        assert!(
+            !is_same("old", "new") && !is_same("new", "newer") && !is_same("new", "missing/new")
+        );
+        assert!(!is_same_file(
+            Path::new("/dev/null"),
+            Path::new("/dev/null")
+        ));
         fs::remove_dir_all(&dir).unwrap();
     }
 
@@ -223,7 +259,11 @@ mod tests {
         Draft::write(Path::new("/dev/null"), b"all of it").unwrap();
         let full = Draft::write(Path::new("/dev/full"), b"all of it").unwrap_err();
         assert_eq!(full.kind(), io::ErrorKind::StorageFull);
-        assert!(["/dev/null", "/dev/full"].iter().all(|path| !fs::metadata(path).unwrap().is_file()));
+        assert!(
+            ["/dev/null", "/dev/full"]
+                .iter()
+                .all(|path| !fs::metadata(path).unwrap().is_file())
+        );
     }
 
     #[test]
@@ -232,7 +272,14 @@ mod tests {
         let path = dir.join("results");
         fs::write(&path, b"what was there, ").unwrap();
         let open = File::open(&path).unwrap();
-        Draft::write(Path::new(&format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open))), b"and what came").unwrap();
+        Draft::write(
+            Path::new(&format!(
+                "/proc/self/fd/{}",
+                std::os::fd::AsRawFd::as_raw_fd(&open)
+            )),
+            b"and what came",
+        )
+        .unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"what was there, and what came");
         fs::remove_dir_all(&dir).unwrap();
     }
@@ -241,7 +288,10 @@ mod tests {
     fn a_named_pipe_that_nobody_reads_is_an_error() {
         let dir = fresh_dir("pipe");
         let path = dir.join("results");
-        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap();
         assert!(made.success());
         try_write(&path).unwrap();
         Draft::begin(&path).unwrap_err();
@@ -251,7 +301,10 @@ mod tests {
         });
         let content = vec![7; 1 << 20];
         while let Err(error) = Draft::write(&path, &content) {
-            assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NXIO.raw_os_error()));
+            assert_eq!(
+                error.raw_os_error(),
+                Some(rustix::io::Errno::NXIO.raw_os_error())
+            );
         }
         assert_eq!(read.join().unwrap(), content);
         fs::remove_dir_all(&dir).unwrap();
@@ -263,13 +316,21 @@ mod tests {
         fs::write(dir.join("old"), b"").unwrap();
         std::os::unix::fs::symlink("old", dir.join("results")).unwrap();
         Draft::write(&dir.join("results"), b"all of it").unwrap();
-        assert!(fs::symlink_metadata(dir.join("results")).unwrap().is_symlink());
+        assert!(
+            fs::symlink_metadata(dir.join("results"))
+                .unwrap()
+                .is_symlink()
+        );
         assert_eq!(fs::read(dir.join("old")).unwrap(), b"all of it");
         std::os::unix::fs::symlink("/proc/self/fd/77777", dir.join("closed")).unwrap();
         Draft::write(&dir.join("closed"), b"all of it").unwrap_err();
         std::os::unix::fs::symlink("new", dir.join("ahead")).unwrap();
         Draft::write(&dir.join("ahead"), b"all of it").unwrap();
-        assert!(fs::symlink_metadata(dir.join("ahead")).unwrap().is_symlink());
+        assert!(
+            fs::symlink_metadata(dir.join("ahead"))
+                .unwrap()
+                .is_symlink()
+        );
         assert_eq!(fs::read(dir.join("new")).unwrap(), b"all of it");
         fs::remove_dir_all(&dir).unwrap();
     }

@@ -1,10 +1,12 @@
 //! A load tester for broadcast chat servers that proves their order promise while it measures them.
 //!
-//! It starts a server, drives it from many connections on one thread, and records what every client sent and received. A repetition
-//! passes only if one order of all messages explains the records; what the server dropped is proved and counted.
+//! It starts a server, drives it from many connections on one thread, and records what every client
+//! sent and received. A repetition passes only if one order of all messages explains the records;
+//! what the server dropped is proved and counted.
 //!
-//! `command` does what the command line asks for; `run` tells the story of a run, `load` that of a repetition; `proof` has what is
-//! recorded and the verdict on it. What was found is in `results`, which `judge` compares and `report` prints.
+//! `command` does what the command line asks for; `run` tells the story of a run, `load` that of a
+//! repetition; `proof` has what is recorded and the verdict on it. What was found is in `results`,
+//! which `judge` compares and `report` prints.
 
 mod args;
 mod command;

@@ -25,7 +25,15 @@ impl<'a> Monitor<'a> {
     /// Makes one that looks at a server through `observer`, if there is one.
     pub(crate) fn new(observer: Option<Observer>, screen: &'a mut Screen, iterations: u32) -> Self {
         let loads = (Duration::ZERO, Duration::ZERO);
-        Self { observer, screen, iteration: 0, iterations, phase: Phase::Join, load_from: None, loads }
+        Self {
+            observer,
+            screen,
+            iteration: 0,
+            iterations,
+            phase: Phase::Join,
+            load_from: None,
+            loads,
+        }
     }
 
     /// Notes that a repetition begins.
@@ -54,10 +62,13 @@ impl<'a> Monitor<'a> {
     /// Returns what was seen of the server, which was part in so many deliveries during the load.
     pub(crate) fn seen(&mut self, delivered: u64) -> Option<ServerSeen> {
         self.end_load();
-        self.observer.as_mut().and_then(|observer| observer.seen(delivered))
+        self.observer
+            .as_mut()
+            .and_then(|observer| observer.seen(delivered))
     }
 
-    /// Returns how much processor time this thread, which does all the work, took during the load, and how long that was.
+    /// Returns how much processor time this thread, which does all the work, took during the load,
+    /// and how long that was.
     pub(crate) fn own_cpu(&self) -> (Duration, Duration) {
         (self.loads.1, self.loads.0)
     }

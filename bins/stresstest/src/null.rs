@@ -1,7 +1,9 @@
-//! The null broadcaster: what the load tester can do at most is what it does with a server that does next to nothing.
+//! The null broadcaster: what the load tester can do at most is what it does with a server that
+//! does next to nothing.
 //!
-//! It keeps the specification, but a signal ends it at once. One thread serves all clients by rounds: it reads what has arrived, one
-//! client's bytes behind the other's, and writes this batch to everybody, straight from where it was read to.
+//! It keeps the specification, but a signal ends it at once. One thread serves all clients by
+//! rounds: it reads what has arrived, one client's bytes behind the other's, and writes this batch
+//! to everybody, straight from where it was read to.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -14,7 +16,9 @@ use chat_proto::Messages;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
-use rustix::process::{Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 use slab::Slab;
 
 use crate::report::tell;
@@ -24,11 +28,20 @@ use crate::{EXIT_STOPPED, EXIT_USAGE};
 /// Returns how to start the null broadcaster: it is this executable.
 pub(crate) fn launch() -> io::Result<Launch> {
     let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let args = vec![NAME.into(), PARENT.into(), std::process::id().to_string().into()];
-    Ok(Launch { executable: std::env::current_exe()?, args, addr })
+    let args = vec![
+        NAME.into(),
+        PARENT.into(),
+        std::process::id().to_string().into(),
+    ];
+    Ok(Launch {
+        executable: std::env::current_exe()?,
+        args,
+        addr,
+    })
 }
 
-/// Is the null broadcaster, if that is what the process was started as. `args` come after the executable.
+/// Is the null broadcaster, if that is what the process was started as. `args` come after the
+/// executable.
 pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     args.next().filter(|name| name == NAME)?;
     let mut args = args.peekable();
@@ -41,12 +54,19 @@ pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> 
             return Some(EXIT_STOPPED.into());
         }
     }
-    let Some(addr) = args.next().as_deref().and_then(OsStr::to_str).and_then(|addr| addr.parse().ok()) else {
+    let Some(addr) = args
+        .next()
+        .as_deref()
+        .and_then(OsStr::to_str)
+        .and_then(|addr| addr.parse().ok())
+    else {
         tell(format_args!("usage: stresstest {NAME} ADDRESS"));
         return Some(EXIT_USAGE.into());
     };
     // It only ends when something is wrong.
-    let Err(error) = Broadcaster::listen(addr).and_then(Broadcaster::serve) else { return Some(ExitCode::SUCCESS) };
+    let Err(error) = Broadcaster::listen(addr).and_then(Broadcaster::serve) else {
+        return Some(ExitCode::SUCCESS);
+    };
     tell(format_args!("error: {error}"));
     Some(EXIT_STOPPED.into())
 }
@@ -66,14 +86,31 @@ impl Broadcaster {
     fn listen(addr: SocketAddr) -> io::Result<Self> {
         let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
         // When raising fails, there are fewer clients.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: maximum,
+                maximum,
+            },
+        );
         let (mut listener, poll) = (TcpListener::bind(addr)?, Poll::new()?);
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        poll.registry()
+            .register(&mut listener, LISTENER, Interest::READABLE)?;
         let mut stdout = io::stdout();
         writeln!(stdout, "listening on {}", listener.local_addr()?)?;
         stdout.flush()?;
-        let batch = Batch { buf: vec![0; BATCH_LEN].into(), len: 0 };
-        Ok(Self { listener, poll, clients: Slab::new(), ready: VecDeque::new(), batch, may_accept: false })
+        let batch = Batch {
+            buf: vec![0; BATCH_LEN].into(),
+            len: 0,
+        };
+        Ok(Self {
+            listener,
+            poll,
+            clients: Slab::new(),
+            ready: VecDeque::new(),
+            batch,
+            may_accept: false,
+        })
     }
 
     fn serve(mut self) -> io::Result<()> {
@@ -124,7 +161,11 @@ impl Broadcaster {
         let client_count = self.clients.len();
         let queue_len_max = QUEUE_LEN_MAX.min(QUEUES_LEN_MAX / client_count.max(1));
         let batch = &self.batch.buf[..self.batch.len];
-        self.clients.retain(|_, client| client.write(batch, queue_len_max).is_ok_and(|()| !client.is_done()));
+        self.clients.retain(|_, client| {
+            client
+                .write(batch, queue_len_max)
+                .is_ok_and(|()| !client.is_done())
+        });
         self.batch.len = 0;
         if self.clients.len() < client_count {
             self.ready.retain(|&key| self.clients.contains(key));
@@ -138,9 +179,15 @@ impl Broadcaster {
             let entry = self.clients.vacant_entry();
             match self.listener.accept() {
                 // Whoever is gone already is no client.
-                Ok((stream, _)) => _ = Client::new(stream, entry.key(), self.poll.registry()).map(|client| entry.insert(client)),
+                Ok((stream, _)) => {
+                    _ = Client::new(stream, entry.key(), self.poll.registry())
+                        .map(|client| entry.insert(client))
+                }
                 Err(error) => {
-                    self.may_accept = matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+                    self.may_accept = matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+                    )
                 }
             }
         }
@@ -175,10 +222,24 @@ struct Client {
 impl Client {
     fn new(mut stream: TcpStream, key: usize, registry: &Registry) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        registry.register(&mut stream, Token(key), Interest::READABLE | Interest::WRITABLE)?;
-        let socket = Socket { stream, is_writable: true };
+        registry.register(
+            &mut stream,
+            Token(key),
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
+        let socket = Socket {
+            stream,
+            is_writable: true,
+        };
         let (unfinished, queue) = (Vec::new(), VecDeque::new());
-        Ok(Self { socket, unfinished, queue, is_ready: false, may_end: false, stage: Stage::Open })
+        Ok(Self {
+            socket,
+            unfinished,
+            queue,
+            is_ready: false,
+            may_end: false,
+            stage: Stage::Open,
+        })
     }
 
     /// Reads once, behind the batch, and tells whether there may be more.
@@ -204,7 +265,8 @@ impl Client {
         self.unfinished.clear();
         self.unfinished.extend_from_slice(rest);
         batch.len += messages.as_bytes().len();
-        // The kernel had no more than this, so the next bytes are a new edge. Only the end of the stream could hide behind them.
+        // The kernel had no more than this, so the next bytes are a new edge. Only the end of the
+        // stream could hide behind them.
         !is_short || self.may_end
     }
 
@@ -215,7 +277,11 @@ impl Client {
             self.queue.drain(..taken);
         }
         if self.stage != Stage::Owed {
-            let taken = if self.queue.is_empty() { self.socket.write(batch)? } else { 0 };
+            let taken = if self.queue.is_empty() {
+                self.socket.write(batch)?
+            } else {
+                0
+            };
             enqueue(&mut self.queue, &batch[taken..], queue_len_max);
         }
         if self.stage == Stage::Ended {
@@ -262,8 +328,8 @@ impl Socket {
     }
 }
 
-/// Queues the rest of a batch for a client. When there is no room, it is dropped: the queue ends on a message boundary, and while
-/// something is queued, the rest is all of the batch.
+/// Queues the rest of a batch for a client. When there is no room, it is dropped: the queue ends on
+/// a message boundary, and while something is queued, the rest is all of the batch.
 fn enqueue(queue: &mut VecDeque<u8>, rest: &[u8], len_max: usize) {
     if queue.is_empty() || queue.len() + rest.len() <= len_max {
         queue.extend(rest);
@@ -273,24 +339,29 @@ fn enqueue(queue: &mut VecDeque<u8>, rest: &[u8], len_max: usize) {
 /// What this executable is called with to be the null broadcaster.
 const NAME: &str = "null-broadcaster";
 
-/// What it is called with behind that, before the id of the process that started it, to end with it, however that ends.
+/// What it is called with behind that, before the id of the process that started it, to end with
+/// it, however that ends.
 const PARENT: &str = "--parent";
 
 const LISTENER: Token = Token(usize::MAX);
 
-/// How many events one wait returns at most. A judgement: more clients than that just have their turn with the next.
+/// How many events one wait returns at most. A judgement: more clients than that just have their
+/// turn with the next.
 const EVENTS_MAX: usize = 1024;
 
-/// How many bytes are read in a round. A judgement: many messages a system call, and still in the second-level cache.
+/// How many bytes are read in a round. A judgement: many messages a system call, and still in the
+/// second-level cache.
 const BATCH_LEN: usize = 256 << 10;
 
 /// How much room a read has at least. A judgement, but it has to be more than a message.
 const READ_LEN_MIN: usize = 64 << 10;
 
-/// How many bytes are queued for a client at most, but for the rest of one batch. A judgement: a pause of a second or so.
+/// How many bytes are queued for a client at most, but for the rest of one batch. A judgement: a
+/// pause of a second or so.
 const QUEUE_LEN_MAX: usize = 64 << 20;
 
-/// How many bytes are queued for all clients at most. A judgement: it fits in memory, however many clients never read.
+/// How many bytes are queued for all clients at most. A judgement: it fits in memory, however many
+/// clients never read.
 const QUEUES_LEN_MAX: usize = 1 << 30;
 
 #[cfg(test)]
@@ -302,7 +373,11 @@ mod tests {
         let mut queue = VecDeque::new();
         enqueue(&mut queue, b"est of one that was begun", 20);
         enqueue(&mut queue, b"more", 20);
-        assert_eq!(queue.len(), 25, "the rest of a message is owed, and no more");
+        assert_eq!(
+            queue.len(),
+            25,
+            "the rest of a message is owed, and no more"
+        );
         queue.drain(..20);
         enqueue(&mut queue, b"sixteen and so on", 20);
         enqueue(&mut queue, b"fifteen and so ", 20);

@@ -18,23 +18,41 @@ pub(crate) enum Quantity {
 }
 
 impl Quantity {
-    /// Reads a value in one of the units. Returns `None` when there is no unit of that name; case does not matter.
+    /// Reads a value in one of the units. Returns `None` when there is no unit of that name; case
+    /// does not matter.
     pub(crate) fn read(self, number: f64, unit: &str) -> Option<f64> {
         // There are two letters that look like this, and keyboards have either.
         let unit = unit.replace('\u{3bc}', "\u{b5}");
-        let unit = self.units().iter().find(|known| known.names.iter().any(|name| name.eq_ignore_ascii_case(&unit)))?;
+        let unit = self.units().iter().find(|known| {
+            known
+                .names
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(&unit))
+        })?;
         Some(number * unit.times / unit.per)
     }
 
-    /// Shows a value in the largest unit of which there is one, or the smallest. A little less than all is not shown as all.
+    /// Shows a value in the largest unit of which there is one, or the smallest. A little less than
+    /// all is not shown as all.
     pub(crate) fn show(self, value: f64) -> String {
         if self == Self::Ratio {
             let percent = significant(100.0 * value);
-            return if percent == "100" && value < 1.0 { "99.99 %".to_owned() } else { format!("{percent} %") };
+            return if percent == "100" && value < 1.0 {
+                "99.99 %".to_owned()
+            } else {
+                format!("{percent} %")
+            };
         }
         // What is rounded up to one of the next unit is one.
-        let is_one = |unit: &&Unit| value.abs() * unit.per / unit.times >= 1.0 - 0.5 * 10_f64.powf(-DIGIT_COUNT);
-        let unit = self.units().iter().rev().find(is_one).unwrap_or(&self.units()[0]);
+        let is_one = |unit: &&Unit| {
+            value.abs() * unit.per / unit.times >= 1.0 - 0.5 * 10_f64.powf(-DIGIT_COUNT)
+        };
+        let unit = self
+            .units()
+            .iter()
+            .rev()
+            .find(is_one)
+            .unwrap_or(&self.units()[0]);
         let number = significant(value * unit.per / unit.times);
         let space = if unit.names[0].is_empty() { "" } else { " " };
         let per_second = if self == Self::Rate { "/s" } else { "" };
@@ -43,7 +61,11 @@ impl Quantity {
 
     /// Names the units that there are.
     pub(crate) fn unit_names(self) -> String {
-        let names = self.units().iter().flat_map(|unit| unit.names).map(|&name| if name.is_empty() { "none" } else { name });
+        let names = self
+            .units()
+            .iter()
+            .flat_map(|unit| unit.names)
+            .map(|&name| if name.is_empty() { "none" } else { name });
         names.collect::<Vec<_>>().join(", ")
     }
 
@@ -60,8 +82,8 @@ impl Quantity {
     }
 }
 
-/// A unit: `times / per` of what a [`Quantity`] is measured in. Both are whole, so that a value read in it is as exact as can be: 7 % is
-/// the same number as 7 of 100.
+/// A unit: `times / per` of what a [`Quantity`] is measured in. Both are whole, so that a value
+/// read in it is as exact as can be: 7 % is the same number as 7 of 100.
 #[derive(Debug)]
 struct Unit {
     /// What it is called; the first name is shown.
@@ -76,18 +98,29 @@ impl Unit {
     }
 }
 
-/// Writes a number with [`DIGIT_COUNT`] significant digits, and more only where they stand before the point.
+/// Writes a number with [`DIGIT_COUNT`] significant digits, and more only where they stand before
+/// the point.
 fn significant(number: f64) -> String {
-    let magnitude = if number == 0.0 { 0.0 } else { number.abs().log10().floor() };
+    let magnitude = if number == 0.0 {
+        0.0
+    } else {
+        number.abs().log10().floor()
+    };
     let decimals = (DIGIT_COUNT - 1.0 - magnitude).clamp(0.0, DECIMAL_COUNT_MAX);
     let text = format!("{number:.*}", decimals as usize);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
-/// How many significant digits are shown. Latencies have three; one more tells a value from the threshold that it just crosses.
+/// How many significant digits are shown. Latencies have three; one more tells a value from the
+/// threshold that it just crosses.
 const DIGIT_COUNT: f64 = 4.0;
 
-/// How many decimals are shown at most. A judgement: one drop among all deliveries that a run can have is not shown as none.
+/// How many decimals are shown at most. A judgement: one drop among all deliveries that a run can
+/// have is not shown as none.
 const DECIMAL_COUNT_MAX: f64 = 12.0;
 
 const RATIO_UNITS: [Unit; 2] = [Unit::new(&["%"], 1.0, 100.0), Unit::new(&[""], 1.0, 1.0)];
@@ -98,11 +131,18 @@ const TIME_UNITS: [Unit; 3] = [MICROSECOND, MILLISECOND, Unit::new(&["s"], 1e6, 
 
 const EFFORT_UNITS: [Unit; 3] = [Unit::new(&["ns"], 1.0, 1e3), MICROSECOND, MILLISECOND];
 
-const RATE_UNITS: [Unit; 4] =
-    [Unit::new(&[""], 1.0, 1.0), Unit::new(&["K"], 1e3, 1.0), Unit::new(&["M"], 1e6, 1.0), Unit::new(&["G"], 1e9, 1.0)];
+const RATE_UNITS: [Unit; 4] = [
+    Unit::new(&[""], 1.0, 1.0),
+    Unit::new(&["K"], 1e3, 1.0),
+    Unit::new(&["M"], 1e6, 1.0),
+    Unit::new(&["G"], 1e9, 1.0),
+];
 
-const MEMORY_UNITS: [Unit; 3] =
-    [Unit::new(&["KiB"], 1.0, 1.0), Unit::new(&["MiB"], 1024.0, 1.0), Unit::new(&["GiB"], 1024.0 * 1024.0, 1.0)];
+const MEMORY_UNITS: [Unit; 3] = [
+    Unit::new(&["KiB"], 1.0, 1.0),
+    Unit::new(&["MiB"], 1024.0, 1.0),
+    Unit::new(&["GiB"], 1024.0 * 1024.0, 1.0),
+];
 
 const MICROSECOND: Unit = Unit::new(&["\u{b5}s", "us"], 1.0, 1.0);
 
@@ -141,12 +181,21 @@ mod tests {
 
     #[test]
     fn what_rounds_up_to_the_next_unit_is_shown_in_it_and_nothing_else_is() {
-        for (value, shown) in
-            [(999.94, "999.9 \u{b5}s"), (999.96, "1 ms"), (1000.0, "1 ms"), (999_970.0, "1 s"), (999_940.0, "999.9 ms")]
-        {
+        for (value, shown) in [
+            (999.94, "999.9 \u{b5}s"),
+            (999.96, "1 ms"),
+            (1000.0, "1 ms"),
+            (999_970.0, "1 s"),
+            (999_940.0, "999.9 ms"),
+        ] {
             assert_eq!(Quantity::Time.show(value), shown, "{value}");
         }
-        for (value, shown) in [(0.999_999, "99.99 %"), (1.0, "100 %"), (0.999_9, "99.99 %"), (0.998_96, "99.9 %")] {
+        for (value, shown) in [
+            (0.999_999, "99.99 %"),
+            (1.0, "100 %"),
+            (0.999_9, "99.99 %"),
+            (0.998_96, "99.9 %"),
+        ] {
             assert_eq!(Quantity::Ratio.show(value), shown, "{value}");
         }
     }

@@ -20,13 +20,21 @@ struct Args {
     file: PathBuf,
 }
 
-/// Rechecks a recording, if that is what the process was started for, and returns the exit code. `args` come after the executable.
+/// Rechecks a recording, if that is what the process was started for, and returns the exit code.
+/// `args` come after the executable.
 pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
     args.next().filter(|name| name == NAME)?;
-    let Args { file } = Args::parse_from([OsString::from(format!("stresstest {NAME}"))].into_iter().chain(args));
+    let Args { file } = Args::parse_from(
+        [OsString::from(format!("stresstest {NAME}"))]
+            .into_iter()
+            .chain(args),
+    );
     Some(match recheck(&file, &mut io::stdout()) {
         Ok(()) => EXIT_PASSED,
-        Err(Failure::Broken { iteration, conviction }) => {
+        Err(Failure::Broken {
+            iteration,
+            conviction,
+        }) => {
             tell(format_args!("error: iteration {iteration}: {conviction}"));
             EXIT_BROKEN
         }
@@ -35,7 +43,10 @@ pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
             EXIT_INCONCLUSIVE
         }
         Err(failure) => {
-            tell(format_args!("error: cannot recheck {}: {failure}", file.display()));
+            tell(format_args!(
+                "error: cannot recheck {}: {failure}",
+                file.display()
+            ));
             EXIT_STOPPED
         }
     })
@@ -47,18 +58,31 @@ fn recheck(file: &PathBuf, out: &mut impl Write) -> Result<(), Failure> {
     let mut is_complete = true;
     while let Some(proof) = recording.next()? {
         let iteration = proof.iteration();
-        proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
+        proof.verdict().map_err(|conviction| Failure::Broken {
+            iteration,
+            conviction,
+        })?;
         let (deliveries, messages) = (proof.recorded_count(), proof.message_count());
         is_complete &= proof.is_complete();
-        let end = if proof.is_complete() { "" } else { ", but it did not come to its end" };
-        match writeln!(out, "iteration {iteration}: one order of {messages} messages explains all of {deliveries} deliveries{end}")
-        {
+        let end = if proof.is_complete() {
+            ""
+        } else {
+            ", but it did not come to its end"
+        };
+        match writeln!(
+            out,
+            "iteration {iteration}: one order of {messages} messages explains all of {deliveries} deliveries{end}"
+        ) {
             // Whoever read this has had enough, which changes no verdict.
             Err(error) if !is_closed_pipe(&error) => return Err(error.into()),
             _ => {}
         }
     }
-    if is_complete { Ok(()) } else { Err(Failure::Incomplete) }
+    if is_complete {
+        Ok(())
+    } else {
+        Err(Failure::Incomplete)
+    }
 }
 
 /// Why a recording did not pass.
@@ -67,7 +91,10 @@ enum Failure {
     #[error(transparent)]
     Recording(#[from] RecordingError),
     #[error("iteration {iteration}: {conviction}")]
-    Broken { iteration: u16, conviction: Conviction },
+    Broken {
+        iteration: u16,
+        conviction: Conviction,
+    },
     #[error("a repetition did not come to its end, and only the run could tell why")]
     Incomplete,
     #[error("cannot print: {0}")]

@@ -1,4 +1,5 @@
-//! What a run found. Everything that is printed, stored, judged and compared afterwards is derived from this, and from nothing else.
+//! What a run found. Everything that is printed, stored, judged and compared afterwards is derived
+//! from this, and from nothing else.
 
 /// Results to test with.
 #[cfg(test)]
@@ -148,11 +149,13 @@ pub(crate) struct Summary {
 pub(crate) enum Order {
     /// One order explains what every client saw; so it was proved.
     Proved {
-        /// How many messages were received behind one that was sent only after they had arrived elsewhere, by the client that received
-        /// most. The specification does not forbid it.
+        /// How many messages were received behind one that was sent only after they had arrived
+        /// elsewhere, by the client that received most. The specification does not forbid
+        /// it.
         overtaken: u64,
     },
-    /// Content and the order of each sender's messages were checked, but not whether all clients agree.
+    /// Content and the order of each sender's messages were checked, but not whether all clients
+    /// agree.
     PartlyChecked,
     /// Nothing was checked.
     Unchecked,
@@ -182,10 +185,11 @@ impl Order {
 /// The server, seen from outside. Memory is in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub(crate) struct ServerSeen {
-    /// Processor time a delivery to any client that reads, in the load and its warm-up, in microseconds; `None` without a delivery, or
-    /// when it died.
+    /// Processor time a delivery to any client that reads, in the load and its warm-up, in
+    /// microseconds; `None` without a delivery, or when it died.
     pub(crate) cpu_us_per_delivery: Option<f64>,
-    /// How many processors it kept busy in the load, on average; `None` when it died, so that nobody knows.
+    /// How many processors it kept busy in the load, on average; `None` when it died, so that
+    /// nobody knows.
     pub(crate) cpus: Option<f64>,
     /// Resident memory before the first client joined.
     pub(crate) rss_before_kib: u64,
@@ -204,22 +208,25 @@ pub(crate) struct ServerSeen {
 pub(crate) struct Health {
     /// Sent messages as a part of what the schedule had, from 0 to 1; `None` without a schedule.
     pub(crate) achieved: Option<f64>,
-    /// How many of the messages that could not be sent in time there was room for: the load tester itself came too late.
+    /// How many of the messages that could not be sent in time there was room for: the load tester
+    /// itself came too late.
     pub(crate) missed: u64,
-    /// How late messages were sent, but for the time in which the server took none; `None` without a schedule.
+    /// How late messages were sent, but for the time in which the server took none; `None` without
+    /// a schedule.
     pub(crate) lateness: Option<Summary>,
     /// How much of one processor the load tester's one thread took in the load, from 0 to 1.
     pub(crate) cpu: f64,
     /// Processor time of the load tester a delivery, in microseconds; `None` without a delivery.
     pub(crate) cpu_us_per_delivery: Option<f64>,
-    /// Deliveries a second that the load tester has processor time for, by a run on the null broadcaster: what it can do at most here. By
-    /// `--calibrate`.
+    /// Deliveries a second that the load tester has processor time for, by a run on the null
+    /// broadcaster: what it can do at most here. By `--calibrate`.
     pub(crate) ceiling: Option<f64>,
     /// Why the figures tell of the load tester rather than of the server, in words, if they do.
     pub(crate) bound_by: Option<String>,
 }
 
-/// A run with stalled, slow and visiting clients as a multiple of the same run without. 1 is perfect isolation.
+/// A run with stalled, slow and visiting clients as a multiple of the same run without. 1 is
+/// perfect isolation.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Isolation {
     /// Deliveries a second to publishers and subscribers.
@@ -280,5 +287,6 @@ impl Verdict {
     }
 }
 
-/// The version of [`Results`] that this program writes. It grows when a field goes away or changes its meaning, not for a new one.
+/// The version of [`Results`] that this program writes. It grows when a field goes away or changes
+/// its meaning, not for a new one.
 pub(crate) const VERSION: u32 = 1;

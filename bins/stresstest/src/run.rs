@@ -36,9 +36,12 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Returns what went wrong, if anything did. That whoever read standard output has had enough is nothing wrong.
+    /// Returns what went wrong, if anything did. That whoever read standard output has had enough
+    /// is nothing wrong.
     pub(crate) fn failure(&self) -> Option<&Failure> {
-        self.failure.as_ref().filter(|failure| !failure.is_closed_pipe())
+        self.failure
+            .as_ref()
+            .filter(|failure| !failure.is_closed_pipe())
     }
 
     /// Tells whether standard output took all that was printed.
@@ -57,7 +60,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) record: Option<&'a Path>,
 }
 
-/// Tests a server, and prints the lines of each repetition on `report`. The server has ended when this returns.
+/// Tests a server, and prints the lines of each repetition on `report`. The server has ended when
+/// this returns.
 ///
 /// # Errors
 ///
@@ -68,17 +72,33 @@ pub(crate) fn run(
     screen: &mut Screen,
     watch: &mut Watch,
 ) -> Result<Measured, Failure> {
-    let Plan { args, target, load, record } = plan;
-    let mut recorder = record.map(|path| Recorder::begin(path, load.roles)).transpose()?;
+    let Plan {
+        args,
+        target,
+        load,
+        record,
+    } = plan;
+    let mut recorder = record
+        .map(|path| Recorder::begin(path, load.roles))
+        .transpose()?;
     screen.wait("waiting for the server to get ready");
     let (server, addr) = start(target, args, watch)?;
     // Not before the start, or the server would inherit what it should ask for itself.
     raise_descriptor_limit(load.connection_count())?;
-    let mut monitor = Monitor::new(server.as_ref().map(Server::observe), screen, report.repetitions());
+    let mut monitor = Monitor::new(
+        server.as_ref().map(Server::observe),
+        screen,
+        report.repetitions(),
+    );
     let mut bench = Bench {
         addr,
         clock: Clock::start(),
-        proof: Proof::new(args.payloads(), load.roles, args.check, args.strangers(target)),
+        proof: Proof::new(
+            args.payloads(),
+            load.roles,
+            args.check,
+            args.strangers(target),
+        ),
         latencies: Latencies::new(),
         scratch: vec![0; SCRATCH_LEN].into(),
         left_open: LeftOpen::default(),
@@ -86,7 +106,15 @@ pub(crate) fn run(
         server,
     };
     let mut tally = Tally::default();
-    let failure = repeat(&load, report, &mut bench, &mut monitor, &mut tally, recorder.as_mut()).err();
+    let failure = repeat(
+        &load,
+        report,
+        &mut bench,
+        &mut monitor,
+        &mut tally,
+        recorder.as_mut(),
+    )
+    .err();
     // What was found outweighs that it could not be recorded.
     let failure = match (failure, recorder.map_or(Ok(()), Recorder::keep)) {
         (Some(failure), Err(unwritten)) => {
@@ -97,9 +125,14 @@ pub(crate) fn run(
     };
     monitor.aside(|| oddities(&bench).iter().for_each(tell));
     let order = match &failure {
-        Some(Failure::Broken { iteration, conviction: Conviction { class, story } }) => {
-            Order::Broken { iteration: *iteration, class: (*class).to_owned(), story: story.clone() }
-        }
+        Some(Failure::Broken {
+            iteration,
+            conviction: Conviction { class, story },
+        }) => Order::Broken {
+            iteration: *iteration,
+            class: (*class).to_owned(),
+            story: story.clone(),
+        },
         _ => tally.order(),
     };
     let results = Results {
@@ -114,7 +147,9 @@ pub(crate) fn run(
         isolation: None,
         verdict: Verdict::Passed,
     };
-    let Bench { latencies, server, .. } = bench;
+    let Bench {
+        latencies, server, ..
+    } = bench;
     let was_started = server.is_some();
     drop(server);
     watch.guard(None);
@@ -125,13 +160,22 @@ pub(crate) fn run(
             ));
         });
     }
-    Ok(Measured { results, latencies, failure })
+    Ok(Measured {
+        results,
+        latencies,
+        failure,
+    })
 }
 
 /// Tells what is odd and breaks no promise.
 fn oddities(bench: &Bench<'_>) -> Vec<String> {
     let mut oddities = Vec::new();
-    if let Some(count) = bench.server.as_ref().map(Server::stdout_line_count).filter(|&count| count > 1) {
+    if let Some(count) = bench
+        .server
+        .as_ref()
+        .map(Server::stdout_line_count)
+        .filter(|&count| count > 1)
+    {
         oddities.push(format!(
             "note: the server printed {count} lines on standard output, where the specification has the ready line only"
         ));
@@ -155,7 +199,11 @@ fn oddities(bench: &Bench<'_>) -> Vec<String> {
 }
 
 /// Starts the server, if it does not run already, and returns its address.
-fn start(target: &Target, args: &Args, watch: &mut Watch) -> Result<(Option<Server>, SocketAddr), Failure> {
+fn start(
+    target: &Target,
+    args: &Args,
+    watch: &mut Watch,
+) -> Result<(Option<Server>, SocketAddr), Failure> {
     match target {
         Target::Running(addr) => Ok((None, *addr)),
         Target::Launch(launch) => {
@@ -178,10 +226,14 @@ fn repeat(
     for iteration in 0..report.repetitions() {
         monitor.aside(|| report.launching(iteration, load.roles, load.sends()))?;
         monitor.begin(iteration);
-        bench.proof.begin(u16::try_from(iteration).expect("the arguments bound the repetitions"));
+        bench
+            .proof
+            .begin(u16::try_from(iteration).expect("the arguments bound the repetitions"));
         let Ended { count, stop } = load::run(load, bench, &mut |tick| monitor.tick(tick));
         tally.add(count, &bench.proof);
-        recorder.iter_mut().for_each(|recorder| recorder.add(&bench.proof));
+        recorder
+            .iter_mut()
+            .for_each(|recorder| recorder.add(&bench.proof));
         monitor.tick(Tick {
             phase: Phase::Verdict,
             elapsed: Duration::ZERO,
@@ -191,7 +243,13 @@ fn repeat(
             p99: bench.latencies.delivery_p99(),
         });
         // A broken promise outweighs whatever ended the repetition.
-        let kept = bench.proof.verdict().map_err(|conviction| Failure::Broken { iteration, conviction })?;
+        let kept = bench
+            .proof
+            .verdict()
+            .map_err(|conviction| Failure::Broken {
+                iteration,
+                conviction,
+            })?;
         tally.keep(kept);
         if count.is_cut {
             monitor
@@ -209,10 +267,23 @@ fn repeat(
 }
 
 /// Tells why a repetition ended early.
-fn stopped(stop: Stop, iteration: u32, count: Count, kept: Kept, server: Option<&mut Server>) -> Failure {
+fn stopped(
+    stop: Stop,
+    iteration: u32,
+    count: Count,
+    kept: Kept,
+    server: Option<&mut Server>,
+) -> Failure {
     match stop {
-        Stop::Interrupted => Failure::Interrupted { iteration, delivered: count.own_delivered, sent: count.own_sent, kept },
-        stop => server.and_then(Server::death).map_or(Failure::Stopped { iteration, stop }, Failure::Server),
+        Stop::Interrupted => Failure::Interrupted {
+            iteration,
+            delivered: count.own_delivered,
+            sent: count.own_sent,
+            kept,
+        },
+        stop => server
+            .and_then(Server::death)
+            .map_or(Failure::Stopped { iteration, stop }, Failure::Server),
     }
 }
 
@@ -227,7 +298,10 @@ struct Recorder {
 impl Recorder {
     fn begin(path: &Path, roles: Roles) -> Result<Self, Failure> {
         let writer = Draft::begin(path).and_then(|draft| recording::Writer::begin(draft, roles));
-        Ok(Self { path: path.to_owned(), writer: Ok(writer.map_err(|source| Failure::write(path, source))?) })
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Ok(writer.map_err(|source| Failure::write(path, source))?),
+        })
     }
 
     fn add(&mut self, proof: &Proof) {
@@ -239,7 +313,10 @@ impl Recorder {
     }
 
     fn keep(self) -> Result<(), Failure> {
-        let kept = self.writer.and_then(recording::Writer::end).and_then(Draft::keep);
+        let kept = self
+            .writer
+            .and_then(recording::Writer::end)
+            .and_then(Draft::keep);
         kept.map_err(|source| Failure::write(&self.path, source))
     }
 }
@@ -252,7 +329,11 @@ fn health(tally: &Tally, load: &Load, latencies: &Latencies, monitor: &Monitor<'
         achieved: tally.achieved(load),
         missed: tally.missed(),
         lateness: latencies.lateness(),
-        cpu: if time.is_zero() { 0.0 } else { cpu.as_secs_f64() / time.as_secs_f64() },
+        cpu: if time.is_zero() {
+            0.0
+        } else {
+            cpu.as_secs_f64() / time.as_secs_f64()
+        },
         cpu_us_per_delivery: (deliveries > 0).then(|| cpu.as_secs_f64() * 1e6 / deliveries as f64),
         ceiling: None,
         bound_by: None,
@@ -282,7 +363,9 @@ pub(crate) enum Failure {
         stop: Stop,
     },
     /// A signal asked to stop.
-    #[error("interrupted in iteration {iteration}, in which {delivered} messages out of {sent} sent had been received{kept}")]
+    #[error(
+        "interrupted in iteration {iteration}, in which {delivered} messages out of {sent} sent had been received{kept}"
+    )]
     Interrupted {
         /// Which repetition it was.
         iteration: u32,
@@ -329,7 +412,10 @@ pub(crate) enum Failure {
 impl Failure {
     /// Makes the failure to write a file.
     pub(crate) fn write(path: &Path, source: io::Error) -> Self {
-        Self::Write { path: path.to_owned(), source }
+        Self::Write {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// Returns what a run comes to that ended with this.
@@ -339,9 +425,16 @@ impl Failure {
             // Whoever read standard output has had enough, and what was found until then stands.
             _ if self.is_closed_pipe() => Verdict::Passed,
             Self::Broken { .. } => Verdict::Broken { why },
-            Self::Interrupted { .. } | Self::Server(ServerError::Interrupted) => Verdict::Interrupted,
-            Self::Calibrate(failure) if failure.verdict() == Verdict::Interrupted => Verdict::Interrupted,
-            Self::Stopped { stop: Stop::Unresolved(_), .. } => Verdict::Inconclusive { why },
+            Self::Interrupted { .. } | Self::Server(ServerError::Interrupted) => {
+                Verdict::Interrupted
+            }
+            Self::Calibrate(failure) if failure.verdict() == Verdict::Interrupted => {
+                Verdict::Interrupted
+            }
+            Self::Stopped {
+                stop: Stop::Unresolved(_),
+                ..
+            } => Verdict::Inconclusive { why },
             _ => Verdict::Stopped { why },
         }
     }
@@ -355,17 +448,27 @@ impl Failure {
     pub(crate) fn depends_on_seed(&self) -> bool {
         match self {
             Self::Broken { .. } | Self::Server(ServerError::Died { .. }) => true,
-            Self::Stopped { stop, .. } => !matches!(stop, Stop::Connection { .. } | Stop::NotConnected { .. } | Stop::Wait(_)),
+            Self::Stopped { stop, .. } => !matches!(
+                stop,
+                Stop::Connection { .. } | Stop::NotConnected { .. } | Stop::Wait(_)
+            ),
             _ => false,
         }
     }
 }
 
-/// Raises the limit of open files as far as it goes, and checks that it suffices for `client_count` connections.
+/// Raises the limit of open files as far as it goes, and checks that it suffices for `client_count`
+/// connections.
 fn raise_descriptor_limit(client_count: u64) -> Result<(), Failure> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // When raising fails, what follows sees the limit as it is.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
     let needed = client_count + DESCRIPTORS_RESERVED;
     match getrlimit(Resource::Nofile).current {
         Some(limit) if limit < needed => Err(Failure::Descriptors { needed, limit }),
@@ -373,8 +476,10 @@ fn raise_descriptor_limit(client_count: u64) -> Result<(), Failure> {
     }
 }
 
-/// How long it is tried to connect to a server that is gone. A judgement: long for a machine of one's own.
+/// How long it is tried to connect to a server that is gone. A judgement: long for a machine of
+/// one's own.
 const STILL_LISTENING_WAIT: Duration = Duration::from_millis(200);
 
-/// How many descriptors are for other things than connections: three standard streams, the server's output, polling, signals; doubled.
+/// How many descriptors are for other things than connections: three standard streams, the server's
+/// output, polling, signals; doubled.
 const DESCRIPTORS_RESERVED: u64 = 32;

@@ -45,7 +45,11 @@ impl Tally {
         self.drops.unresolved += proof.unresolved();
         self.drops.longest_run = self.drops.longest_run.max(proof.longest_loss());
         if let Some((role, lost)) = proof.worst_loss()
-            && self.drops.worst.as_ref().is_none_or(|(_, most)| lost > *most)
+            && self
+                .drops
+                .worst
+                .as_ref()
+                .is_none_or(|(_, most)| lost > *most)
         {
             self.drops.worst = Some((role.to_string(), lost));
         }
@@ -69,7 +73,8 @@ impl Tally {
         self.missed
     }
 
-    /// Returns how many deliveries there were to all clients that read, slow ones and visitors too: all that processor time was spent on.
+    /// Returns how many deliveries there were to all clients that read, slow ones and visitors too:
+    /// all that processor time was spent on.
     pub(crate) fn read(&self) -> u64 {
         self.read
     }
@@ -77,21 +82,38 @@ impl Tally {
     /// Returns what was counted.
     pub(crate) fn counts(&self) -> Counts {
         let load_s = self.measured.1.as_secs_f64();
-        let deliveries_per_s = if load_s > 0.0 { self.measured.0 as f64 / load_s } else { 0.0 };
-        Counts { load_s, deliveries_per_s, ..self.counts.clone() }
+        let deliveries_per_s = if load_s > 0.0 {
+            self.measured.0 as f64 / load_s
+        } else {
+            0.0
+        };
+        Counts {
+            load_s,
+            deliveries_per_s,
+            ..self.counts.clone()
+        }
     }
 
     /// Returns what did not arrive.
     pub(crate) fn drops(&self, roles: Roles) -> Drops {
         let due = self.counts.sent * roles.receivers().len() as u64;
-        let rate = if due > 0 { self.drops.dropped as f64 / due as f64 } else { 0.0 };
-        Drops { rate, ..self.drops.clone() }
+        let rate = if due > 0 {
+            self.drops.dropped as f64 / due as f64
+        } else {
+            0.0
+        };
+        Drops {
+            rate,
+            ..self.drops.clone()
+        }
     }
 
     /// Returns how far an order was proved, where none was broken.
     pub(crate) fn order(&self) -> Order {
         match self.kept {
-            Some(Kept::Proved { .. }) => Order::Proved { overtaken: self.overtaken },
+            Some(Kept::Proved { .. }) => Order::Proved {
+                overtaken: self.overtaken,
+            },
             Some(Kept::Partly) => Order::PartlyChecked,
             Some(Kept::Unchecked) | None => Order::Unchecked,
         }

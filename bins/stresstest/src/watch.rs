@@ -10,7 +10,10 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
@@ -29,28 +32,50 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Makes a watch, which from now on takes the signals that would end this process and leave the server behind.
+    /// Makes a watch, which from now on takes the signals that would end this process and leave the
+    /// server behind.
     pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let wake = Wake { waker: Arc::new(Waker::new(poll.registry(), WAKE_TOKEN)?) };
-        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
-        poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), TIMER_TOKEN, Interest::READABLE)?;
+        let wake = Wake {
+            waker: Arc::new(Waker::new(poll.registry(), WAKE_TOKEN)?),
+        };
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+        )?;
+        poll.registry().register(
+            &mut SourceFd(&timer.as_raw_fd()),
+            TIMER_TOKEN,
+            Interest::READABLE,
+        )?;
         let signals = Arc::new(SignalState::default());
-        let (mut received, state, woken) = (Signals::new(ENDING_SIGNALS)?, Arc::clone(&signals), wake.clone());
+        let (mut received, state, woken) = (
+            Signals::new(ENDING_SIGNALS)?,
+            Arc::clone(&signals),
+            wake.clone(),
+        );
         thread::spawn(move || {
             for _ in received.forever() {
                 state.note();
                 woken.wake();
             }
         });
-        Ok(Self { poll, events: Events::with_capacity(EVENTS_MAX), wake, timer, signals })
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            wake,
+            timer,
+            signals,
+        })
     }
 
     /// Waits for events, at most as long as `timeout`.
     pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         match self.poll.poll(&mut self.events, Some(timeout)) {
             // Whoever was stopped for a while is to see what came meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.poll.poll(&mut self.events, Some(Duration::ZERO)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.poll.poll(&mut self.events, Some(Duration::ZERO))
+            }
             waited => waited,
         }
     }
@@ -58,15 +83,25 @@ impl Watch {
     /// Has a wait end when `time` is over, whatever it was told before.
     pub(crate) fn wake_after(&self, time: Duration) -> io::Result<()> {
         // Zero would mean never.
-        let time = Timespec::try_from(time.max(Duration::from_nanos(1))).map_err(io::Error::other)?;
+        let time =
+            Timespec::try_from(time.max(Duration::from_nanos(1))).map_err(io::Error::other)?;
         let never = Timespec::default();
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: never, it_value: time })?;
+        timerfd_settime(
+            &self.timer,
+            TimerfdTimerFlags::empty(),
+            &Itimerspec {
+                it_interval: never,
+                it_value: time,
+            },
+        )?;
         Ok(())
     }
 
     /// Returns the events of sockets that the last wait found.
     pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
-        self.events.iter().filter(|event| event.token() != WAKE_TOKEN && event.token() != TIMER_TOKEN)
+        self.events
+            .iter()
+            .filter(|event| event.token() != WAKE_TOKEN && event.token() != TIMER_TOKEN)
     }
 
     /// Returns where sockets are registered, under any token but the two highest.
@@ -136,7 +171,8 @@ const WAKE_TOKEN: Token = Token(usize::MAX);
 /// The token of the timer.
 const TIMER_TOKEN: Token = Token(usize::MAX - 1);
 
-/// How many events one wait returns at most. A judgement: more clients than that just have their turn with the next.
+/// How many events one wait returns at most. A judgement: more clients than that just have their
+/// turn with the next.
 const EVENTS_MAX: usize = 1024;
 
 /// What ends a process by default and can be caught, and is not a sign of a bug.

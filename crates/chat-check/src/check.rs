@@ -4,15 +4,17 @@ use crate::merge::Merge;
 use crate::reduced::Reduced;
 use crate::{CLIENT_COUNT_MAX, MessageId, Record, Violation, cycle, faults};
 
-/// Decides whether one order of all messages agrees with every record. `records[i]` is what client `i` did.
+/// Decides whether one order of all messages agrees with every record. `records[i]` is what client
+/// `i` did.
 ///
-/// Allocates what the [crate's documentation](crate#what-it-costs) says, and keeps nothing but the order. Takes time in proportion to
-/// the events in all records; a violation takes up to ten times as long.
+/// Allocates what the [crate's documentation](crate#what-it-costs) says, and keeps nothing but the
+/// order. Takes time in proportion to the events in all records; a violation takes up to ten times
+/// as long.
 ///
 /// # Errors
 ///
-/// [`Violation`] when there is no such order. Of several violations it is one whose variant stands first, but of contradictions and
-/// causal violations the one with the shortest story.
+/// [`Violation`] when there is no such order. Of several violations it is one whose variant stands
+/// first, but of contradictions and causal violations the one with the shortest story.
 ///
 /// # Panics
 ///
@@ -33,17 +35,30 @@ use crate::{CLIENT_COUNT_MAX, MessageId, Record, Violation, cycle, faults};
 /// ```
 pub fn check(records: &[Record]) -> Result<Consistent, Violation> {
     let client_count = records.len();
-    assert!(client_count <= CLIENT_COUNT_MAX, "{client_count} clients, where {CLIENT_COUNT_MAX} can be checked");
+    assert!(
+        client_count <= CLIENT_COUNT_MAX,
+        "{client_count} clients, where {CLIENT_COUNT_MAX} can be checked"
+    );
     let message_end = records.iter().map(Record::sent_end).max().unwrap_or(0);
     if let Some(order) = find_order(records, message_end) {
-        let delivery_count = records.iter().map(|record| record.delivery_count() as u64).sum();
-        return Ok(Consistent { order, delivery_count });
+        let delivery_count = records
+            .iter()
+            .map(|record| record.delivery_count() as u64)
+            .sum();
+        return Ok(Consistent {
+            order,
+            delivery_count,
+        });
     }
     faults::rule_out(records, message_end)?;
-    // What is left out of the search for an order may be part of the shortest story, so all events are merged here.
+    // What is left out of the search for an order may be part of the shortest story, so all events
+    // are merged here.
     let mut merge = Merge::new(records.iter().map(Record::events), message_end);
     let is_consistent = merge.count() && merge.run();
-    debug_assert!(!is_consistent, "what remains of the records has an order if the whole has");
+    debug_assert!(
+        !is_consistent,
+        "what remains of the records has an order if the whole has"
+    );
     Err(cycle::tell(&merge))
 }
 
@@ -55,7 +70,8 @@ pub struct Consistent {
 }
 
 impl Consistent {
-    /// Returns the order that was found: every message that was sent, received or not. Others may agree with the records as well.
+    /// Returns the order that was found: every message that was sent, received or not. Others may
+    /// agree with the records as well.
     pub fn order(&self) -> &[MessageId] {
         &self.order
     }

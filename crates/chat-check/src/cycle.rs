@@ -1,8 +1,9 @@
 //! Tells the shortest story of a merge that is stuck.
 //!
-//! The heads of the lists wait for one another, so following the reasons why each waits leads in a circle. That circle may be long
-//! where a shorter one exists. So all ways in which the records order a limited number of messages are gathered, those of the circle
-//! among them, and the shortest cycle through these is the story.
+//! The heads of the lists wait for one another, so following the reasons why each waits leads in a
+//! circle. That circle may be long where a shorter one exists. So all ways in which the records
+//! order a limited number of messages are gathered, those of the circle among them, and the
+//! shortest cycle through these is the story.
 
 use std::collections::HashMap;
 
@@ -10,13 +11,19 @@ use crate::merge::Merge;
 use crate::record::Event;
 use crate::{MessageId, Step, StepKind, Violation};
 
-/// Tells why no order exists, from the first client of the story on. The merge must be stuck, by no fault of a single record.
+/// Tells why no order exists, from the first client of the story on. The merge must be stuck, by no
+/// fault of a single record.
 pub(crate) fn tell(merge: &Merge<'_>) -> Violation {
     let mut story = shortest_story(merge);
     debug_assert!(!story.is_empty() && closes(&story));
-    let first = (0..story.len()).min_by_key(|&i| story[i].client).unwrap_or(0);
+    let first = (0..story.len())
+        .min_by_key(|&i| story[i].client)
+        .unwrap_or(0);
     story.rotate_left(first);
-    if story.iter().any(|step| step.kind == StepKind::ReceivedBeforeSent) {
+    if story
+        .iter()
+        .any(|step| step.kind == StepKind::ReceivedBeforeSent)
+    {
         Violation::Causal { story }
     } else {
         Violation::Contradiction { story }
@@ -28,12 +35,15 @@ fn shortest_story(merge: &Merge<'_>) -> Vec<Step> {
     if circle.len() > CANDIDATE_COUNT_MAX {
         return circle;
     }
-    Relation::new(merge, &Candidates::new(merge, &circle)).shortest_cycle().unwrap_or(circle)
+    Relation::new(merge, &Candidates::new(merge, &circle))
+        .shortest_cycle()
+        .unwrap_or(circle)
 }
 
 /// Returns for each head a reason why it is stuck: a step from another head, or from itself.
 ///
-/// There is one: a head that is stuck is missing from the front of some list, which therefore has another front.
+/// There is one: a head that is stuck is missing from the front of some list, which therefore has
+/// another front.
 fn reasons(merge: &Merge<'_>) -> HashMap<MessageId, Step> {
     let mut reasons = HashMap::new();
     for (client, cursor) in merge.cursors().iter().enumerate() {
@@ -50,7 +60,12 @@ fn reasons(merge: &Merge<'_>) -> HashMap<MessageId, Step> {
                 _ => (received, StepKind::Received),
             };
             if let Some(before) = before {
-                reasons.entry(after).or_insert(Step { client, kind, before, after });
+                reasons.entry(after).or_insert(Step {
+                    client,
+                    kind,
+                    before,
+                    after,
+                });
             }
         }
     }
@@ -76,8 +91,9 @@ fn find_circle(reasons: &HashMap<MessageId, Step>) -> Vec<Step> {
 
 /// The messages among which the shortest cycle is looked for.
 ///
-/// When no more than [`CANDIDATE_COUNT_MAX`] are stuck, they are all here, and the story is the shortest of all: in the shortest one
-/// each message is received by a client, whose list is stuck at it or before it.
+/// When no more than [`CANDIDATE_COUNT_MAX`] are stuck, they are all here, and the story is the
+/// shortest of all: in the shortest one each message is received by a client, whose list is stuck
+/// at it or before it.
 struct Candidates {
     // Invariant: messages.len() <= CANDIDATE_COUNT_MAX, and nodes[m] is the place of m in it.
     messages: Vec<MessageId>,
@@ -85,15 +101,28 @@ struct Candidates {
 }
 
 impl Candidates {
-    /// Takes the messages of the circle first, then those closest to the received heads: all that stands from there on is stuck.
+    /// Takes the messages of the circle first, then those closest to the received heads: all that
+    /// stands from there on is stuck.
     fn new(merge: &Merge<'_>, circle: &[Step]) -> Self {
-        let mut candidates = Self { messages: Vec::new(), nodes: vec![None; merge.message_end()] };
+        let mut candidates = Self {
+            messages: Vec::new(),
+            nodes: vec![None; merge.message_end()],
+        };
         for step in circle {
             candidates.add(step.before);
         }
-        let depth_end = merge.cursors().iter().map(|cursor| cursor.events.len() - cursor.received).max().unwrap_or(0);
+        let depth_end = merge
+            .cursors()
+            .iter()
+            .map(|cursor| cursor.events.len() - cursor.received)
+            .max()
+            .unwrap_or(0);
         for depth in 0..depth_end {
-            for event in merge.cursors().iter().filter_map(|cursor| cursor.events.get(cursor.received + depth)) {
+            for event in merge
+                .cursors()
+                .iter()
+                .filter_map(|cursor| cursor.events.get(cursor.received + depth))
+            {
                 if candidates.messages.len() == CANDIDATE_COUNT_MAX {
                     return candidates;
                 }
@@ -120,19 +149,27 @@ impl Candidates {
 /// All ways in which the records order the candidates, one step for each pair.
 struct Relation {
     node_count: usize,
-    // Invariant: steps.len() == node_count * node_count, and those from node `i` begin at `i * node_count`.
+    // Invariant: steps.len() == node_count * node_count, and those from node `i` begin at `i *
+    // node_count`.
     steps: Vec<Option<Step>>,
 }
 
 impl Relation {
     fn new(merge: &Merge<'_>, candidates: &Candidates) -> Self {
         let node_count = candidates.messages.len();
-        let mut relation = Self { node_count, steps: vec![None; node_count * node_count] };
+        let mut relation = Self {
+            node_count,
+            steps: vec![None; node_count * node_count],
+        };
         let mut present = Vec::new();
         for (client, cursor) in merge.cursors().iter().enumerate() {
             present.clear();
             for event in &cursor.events[cursor.sent..] {
-                present.extend(candidates.node(event.message()).map(|node| (event.unpack(), node)));
+                present.extend(
+                    candidates
+                        .node(event.message())
+                        .map(|node| (event.unpack(), node)),
+                );
             }
             relation.add(client, &present);
         }
@@ -145,21 +182,32 @@ impl Relation {
             for &(later, to) in &present[position + 1..] {
                 let (kind, before, after) = match (earlier, later) {
                     (Event::Sent(before), Event::Sent(after)) => (StepKind::Sent, before, after),
-                    (Event::Received(before), Event::Received(after)) => (StepKind::Received, before, after),
-                    (Event::Received(before), Event::Sent(after)) => (StepKind::ReceivedBeforeSent, before, after),
+                    (Event::Received(before), Event::Received(after)) => {
+                        (StepKind::Received, before, after)
+                    }
+                    (Event::Received(before), Event::Sent(after)) => {
+                        (StepKind::ReceivedBeforeSent, before, after)
+                    }
                     // What is received later may have been sent earlier.
                     _ => continue,
                 };
                 let known = &mut self.steps[from * self.node_count + to];
                 if known.is_none_or(|known| kind < known.kind) {
-                    *known = Some(Step { client, kind, before, after });
+                    *known = Some(Step {
+                        client,
+                        kind,
+                        before,
+                        after,
+                    });
                 }
             }
         }
     }
 
     fn shortest_cycle(&self) -> Option<Vec<Step>> {
-        (0..self.node_count).filter_map(|start| self.shortest_cycle_from(start)).min_by_key(Vec::len)
+        (0..self.node_count)
+            .filter_map(|start| self.shortest_cycle_from(start))
+            .min_by_key(Vec::len)
     }
 
     /// Searches breadth first for the way from `start` back to it.
@@ -172,7 +220,8 @@ impl Relation {
             if let Some(last) = self.steps_from(node)[start] {
                 return Some(trace(&reached, node, last));
             }
-            for (to, (step, reached)) in self.steps_from(node).iter().zip(&mut reached).enumerate() {
+            for (to, (step, reached)) in self.steps_from(node).iter().zip(&mut reached).enumerate()
+            {
                 if let (Some(step), None) = (step, &reached) {
                     *reached = Some((node, *step));
                     queue.push(to);
@@ -187,7 +236,8 @@ impl Relation {
     }
 }
 
-/// Returns the way to `node`, then `last`. A search that has not yet returned to its start has reached that from nowhere.
+/// Returns the way to `node`, then `last`. A search that has not yet returned to its start has
+/// reached that from nowhere.
 fn trace(reached: &[Option<(usize, Step)>], mut node: usize, last: Step) -> Vec<Step> {
     let mut story = vec![last];
     while let Some((from, step)) = reached[node] {
@@ -198,11 +248,15 @@ fn trace(reached: &[Option<(usize, Step)>], mut node: usize, last: Step) -> Vec<
     story
 }
 
-/// Tells whether each step begins where the one before it ended, and the first where the last ended.
+/// Tells whether each step begins where the one before it ended, and the first where the last
+/// ended.
 fn closes(story: &[Step]) -> bool {
-    story.iter().zip(story.iter().cycle().skip(1)).all(|(step, next)| step.after == next.before)
+    story
+        .iter()
+        .zip(story.iter().cycle().skip(1))
+        .all(|(step, next)| step.after == next.before)
 }
 
-/// How many messages the shortest cycle is looked for among. A judgement: searching them takes some 100 thousand steps, and a run that
-/// goes wrong first goes wrong at one place, with few messages.
+/// How many messages the shortest cycle is looked for among. A judgement: searching them takes some
+/// 100 thousand steps, and a run that goes wrong first goes wrong at one place, with few messages.
 const CANDIDATE_COUNT_MAX: usize = 64;

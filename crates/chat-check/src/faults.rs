@@ -3,7 +3,8 @@
 use crate::record::Event;
 use crate::{MessageId, Record, Step, StepKind, Violation};
 
-/// Returns the first violation that is not a contradiction, in the order of the variants of [`Violation`].
+/// Returns the first violation that is not a contradiction, in the order of the variants of
+/// [`Violation`].
 pub(crate) fn rule_out(records: &[Record], message_end: usize) -> Result<(), Violation> {
     let sends = Sends::new(records, message_end)?;
     rule_out_corrupt(records)?;
@@ -25,9 +26,17 @@ fn rule_out_phantom(records: &[Record], sends: &Sends) -> Result<(), Violation> 
     for (client, event) in events(records) {
         match event {
             Event::Received(message) if sends.of(message).is_none() => {
-                return Err(Violation::Phantom { client, message: Some(message) });
+                return Err(Violation::Phantom {
+                    client,
+                    message: Some(message),
+                });
             }
-            Event::Phantom => return Err(Violation::Phantom { client, message: None }),
+            Event::Phantom => {
+                return Err(Violation::Phantom {
+                    client,
+                    message: None,
+                });
+            }
             _ => {}
         }
     }
@@ -50,12 +59,26 @@ fn rule_out_reordered(records: &[Record], sends: &Sends) -> Result<(), Violation
     // For each sender, who received a message of it last, and the latest one that receiver had.
     let mut latest: Vec<Option<(usize, MessageId, u32)>> = vec![None; records.len()];
     for (client, message) in receipts(records) {
-        let Some(Send { sender, rank }) = sends.of(message) else { continue };
+        let Some(Send { sender, rank }) = sends.of(message) else {
+            continue;
+        };
         match latest[sender as usize] {
             Some((receiver, later, later_rank)) if receiver == client && later_rank > rank => {
-                let sent = Step { client: sender as usize, kind: StepKind::Sent, before: message, after: later };
-                let received = Step { client, kind: StepKind::Received, before: later, after: message };
-                return Err(Violation::Reordered { story: [sent, received] });
+                let sent = Step {
+                    client: sender as usize,
+                    kind: StepKind::Sent,
+                    before: message,
+                    after: later,
+                };
+                let received = Step {
+                    client,
+                    kind: StepKind::Received,
+                    before: later,
+                    after: message,
+                };
+                return Err(Violation::Reordered {
+                    story: [sent, received],
+                });
             }
             _ => latest[sender as usize] = Some((client, message, rank)),
         }
@@ -71,22 +94,40 @@ struct Sends {
 
 impl Sends {
     fn new(records: &[Record], message_end: usize) -> Result<Self, Violation> {
-        let mut messages = vec![Send { sender: NOBODY, rank: 0 }; message_end];
+        let mut messages = vec![
+            Send {
+                sender: NOBODY,
+                rank: 0
+            };
+            message_end
+        ];
         let mut rank = 0;
         for (client, event) in events(records) {
-            let Event::Sent(message) = event else { continue };
+            let Event::Sent(message) = event else {
+                continue;
+            };
             let send = &mut messages[message.place()];
             if send.sender != NOBODY {
-                return Err(Violation::SentTwice { client: send.sender as usize, again: client, message });
+                return Err(Violation::SentTwice {
+                    client: send.sender as usize,
+                    again: client,
+                    message,
+                });
             }
-            *send = Send { sender: number_of(client), rank };
+            *send = Send {
+                sender: number_of(client),
+                rank,
+            };
             rank += 1;
         }
         Ok(Self { messages })
     }
 
     fn of(&self, message: MessageId) -> Option<Send> {
-        self.messages.get(message.place()).copied().filter(|send| send.sender != NOBODY)
+        self.messages
+            .get(message.place())
+            .copied()
+            .filter(|send| send.sender != NOBODY)
     }
 }
 
@@ -100,7 +141,12 @@ struct Send {
 
 fn events(records: &[Record]) -> impl Iterator<Item = (usize, Event)> {
     let clients = records.iter().enumerate();
-    clients.flat_map(|(client, record)| record.events().iter().map(move |event| (client, event.unpack())))
+    clients.flat_map(|(client, record)| {
+        record
+            .events()
+            .iter()
+            .map(move |event| (client, event.unpack()))
+    })
 }
 
 fn receipts(records: &[Record]) -> impl Iterator<Item = (usize, MessageId)> {
@@ -111,7 +157,10 @@ fn receipts(records: &[Record]) -> impl Iterator<Item = (usize, MessageId)> {
 }
 
 /// Returns a client's index in 4 bytes.
-#[expect(clippy::cast_possible_truncation, reason = "there are at most CLIENT_COUNT_MAX clients")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "there are at most CLIENT_COUNT_MAX clients"
+)]
 fn number_of(client: usize) -> u32 {
     debug_assert!(client < crate::CLIENT_COUNT_MAX);
     client as u32

@@ -1,40 +1,47 @@
 //! Decides whether recorded runs of a broadcast server kept the ordering promise.
 //!
-//! A broadcast server forwards every message to every client, and promises one total order of all messages. This crate takes what
-//! each client sent and received, one [`Record`] a client, and [`check`] decides whether **one** order of all messages exists that
+//! A broadcast server forwards every message to every client, and promises one total order of all
+//! messages. This crate takes what each client sent and received, one [`Record`] a client, and
+//! [`check`] decides whether **one** order of all messages exists that
 //!
 //! 1. has every client's received messages as a subsequence, so dropped messages are fine;
 //! 2. keeps the order in which each client sent;
 //! 3. is causal: a message that a client sent after receiving another stands after that other.
 //!
-//! If it does, the answer is that order. If not, the answer is a [`Violation`]: the shortest story found of why no order can exist.
-//! A verdict of either kind is a proof, not a sample. Comparing clients pair by pair would not be one: three clients that received
-//! `a b`, `b c` and `c a` agree in every pair, and no order has all three.
+//! If it does, the answer is that order. If not, the answer is a [`Violation`]: the shortest story
+//! found of why no order can exist. A verdict of either kind is a proof, not a sample. Comparing
+//! clients pair by pair would not be one: three clients that received `a b`, `b c` and `c a` agree
+//! in every pair, and no order has all three.
 //!
 //! # What it does not do
 //!
-//! It does no I/O, knows no clock and no wire format, and starts no thread. So it says nothing about how late a message was, and
-//! nothing about messages that never arrived: any number of drops is consistent. It does not compare contents; who records a delivery
-//! does, and says what it found with [`Record::received`], [`Record::received_corrupt`] or [`Record::received_phantom`].
+//! It does no I/O, knows no clock and no wire format, and starts no thread. So it says nothing
+//! about how late a message was, and nothing about messages that never arrived: any number of drops
+//! is consistent. It does not compare contents; who records a delivery does, and says what it found
+//! with [`Record::received`], [`Record::received_corrupt`] or [`Record::received_phantom`].
 //!
-//! Only what a client knew counts. A receipt before a send in one record orders the two messages; a receipt after a send does not,
-//! for the message may have been under way; and nothing is concluded from the time at which two clients did something.
+//! Only what a client knew counts. A receipt before a send in one record orders the two messages; a
+//! receipt after a send does not, for the message may have been under way; and nothing is concluded
+//! from the time at which two clients did something.
 //!
 //! # How it decides
 //!
-//! Every list of sent or received messages is a queue, and a message is taken when it is at the head of each queue it occurs in: a
-//! topological sort whose edges are the neighbours in the lists, without storing an edge. When no message is left, the order in which
-//! they were taken is the order looked for. When all heads wait for one another, they stand on a cycle, and its shortest form is the
-//! story.
+//! Every list of sent or received messages is a queue, and a message is taken when it is at the
+//! head of each queue it occurs in: a topological sort whose edges are the neighbours in the lists,
+//! without storing an edge. When no message is left, the order in which they were taken is the
+//! order looked for. When all heads wait for one another, they stand on a cycle, and its shortest
+//! form is the story.
 //!
-//! Before that, whatever the list of the client with the most deliveries already says is left out of the others. Where that client
-//! missed little, little remains to merge.
+//! Before that, whatever the list of the client with the most deliveries already says is left out
+//! of the others. Where that client missed little, little remains to merge.
 //!
-//! Source: A. B. Kahn, "Topological sorting of large networks", Communications of the ACM 5(11), 1962.
+//! Source: A. B. Kahn, "Topological sorting of large networks", Communications of the ACM 5(11),
+//! 1962.
 //!
 //! # What it costs
 //!
-//! Time grows with the number of events alone: each is looked at a fixed number of times, however many clients there are.
+//! Time grows with the number of events alone: each is looked at a fixed number of times, however
+//! many clients there are.
 //!
 //! | For each | Bytes | Where |
 //! |---|---|---|
@@ -43,8 +50,9 @@
 //! | message | 12 | [`check`], of which 4 stay in [`Consistent`] |
 //! | client | 88 | 40 in [`Record`], 48 in [`check`] |
 //!
-//! Messages are counted up to the highest [`MessageId`] sent, so number them from 0 without gaps. Finding the story of a violation
-//! takes no more than 14 bytes a message, 1 KiB a client and 128 KiB.
+//! Messages are counted up to the highest [`MessageId`] sent, so number them from 0 without gaps.
+//! Finding the story of a violation takes no more than 14 bytes a message, 1 KiB a client and 128
+//! KiB.
 //!
 //! # Examples
 //!
@@ -99,8 +107,10 @@ pub use message::{MessageId, MessageIdTooLarge};
 pub use record::Record;
 pub use violation::{Step, StepKind, Violation};
 
-/// How many messages records can speak of: what 30 of the 32 bits of an event can number. The other two say what happened.
+/// How many messages records can speak of: what 30 of the 32 bits of an event can number. The other
+/// two say what happened.
 pub const MESSAGE_COUNT_MAX: u32 = 1 << 30;
 
-/// How many clients can be checked together, so that 32 bits number the two lists of each: a judgement, and far beyond any run.
+/// How many clients can be checked together, so that 32 bits number the two lists of each: a
+/// judgement, and far beyond any run.
 pub const CLIENT_COUNT_MAX: usize = 1 << 30;

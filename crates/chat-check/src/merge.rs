@@ -7,28 +7,41 @@ use crate::record::{Event, Packed};
 
 /// The merge of all clients' lists: what each sent, and what each received.
 ///
-/// A message is taken into the order once it is the head of every list it occurs in. A sent message is the head of its list only once
-/// all receipts recorded before it are taken: this is how the order becomes causal.
+/// A message is taken into the order once it is the head of every list it occurs in. A sent message
+/// is the head of its list only once all receipts recorded before it are taken: this is how the
+/// order becomes causal.
 ///
-/// The lists whose head is a certain message form a linked list through `next`, so each event costs one link and one count.
+/// The lists whose head is a certain message form a linked list through `next`, so each event costs
+/// one link and one count.
 ///
-/// Source: A. B. Kahn, "Topological sorting of large networks", Communications of the ACM 5(11), 1962.
+/// Source: A. B. Kahn, "Topological sorting of large networks", Communications of the ACM 5(11),
+/// 1962.
 pub(crate) struct Merge<'a> {
     cursors: Vec<Cursor<'a>>,
-    /// For each list the next one with the same head, or [`NONE`]. Client `i` has the lists `2 * i` (received) and `2 * i + 1` (sent).
+    /// For each list the next one with the same head, or [`NONE`]. Client `i` has the lists `2 *
+    /// i` (received) and `2 * i + 1` (sent).
     next: Vec<u32>,
-    /// For each message the first list whose head it is, or [`NONE`]; [`UNSENT`] when nobody sent it.
+    /// For each message the first list whose head it is, or [`NONE`]; [`UNSENT`] when nobody sent
+    /// it.
     waiting: Vec<u32>,
-    /// For each message how many lists it occurs in without being their head yet. A message of the order has none left.
+    /// For each message how many lists it occurs in without being their head yet. A message of the
+    /// order has none left.
     missing: Vec<u32>,
     order: Vec<MessageId>,
     message_count: usize,
 }
 
 impl<'a> Merge<'a> {
-    /// Prepares to merge the events of each client, all of whose sends are of messages below `message_end`.
+    /// Prepares to merge the events of each client, all of whose sends are of messages below
+    /// `message_end`.
     pub(crate) fn new(events: impl Iterator<Item = &'a [Packed]>, message_end: usize) -> Self {
-        let cursors: Vec<_> = events.map(|events| Cursor { events, received: 0, sent: 0 }).collect();
+        let cursors: Vec<_> = events
+            .map(|events| Cursor {
+                events,
+                received: 0,
+                sent: 0,
+            })
+            .collect();
         Self {
             next: vec![NONE; 2 * cursors.len()],
             waiting: vec![UNSENT; message_end],
@@ -39,7 +52,8 @@ impl<'a> Merge<'a> {
         }
     }
 
-    /// Counts in how many lists each message occurs. Returns whether each was sent once, and each receipt is one of a message sent.
+    /// Counts in how many lists each message occurs. Returns whether each was sent once, and each
+    /// receipt is one of a message sent.
     pub(crate) fn count(&mut self) -> bool {
         for cursor in &self.cursors {
             for event in cursor.events {
@@ -52,11 +66,15 @@ impl<'a> Merge<'a> {
                     }
                     _ => return false,
                 }
-                // A count that saturates stands for duplicates, with which the message is never taken.
+                // A count that saturates stands for duplicates, with which the message is never
+                // taken.
                 self.missing[place] = self.missing[place].saturating_add(1);
             }
         }
-        self.waiting.iter().zip(&self.missing).all(|(&list, &count)| list == NONE || count == 0)
+        self.waiting
+            .iter()
+            .zip(&self.missing)
+            .all(|(&list, &count)| list == NONE || count == 0)
     }
 
     /// Takes messages until none is the head of all its lists. Returns whether all are taken.
@@ -103,10 +121,15 @@ impl<'a> Merge<'a> {
     /// Moves a list on from its head.
     fn advance(&mut self, list: u32) {
         let cursor = &self.cursors[(list / 2) as usize];
-        if list.is_multiple_of(2) { self.seek_received(list, cursor.received + 1) } else { self.seek_sent(list, cursor.sent + 1) }
+        if list.is_multiple_of(2) {
+            self.seek_received(list, cursor.received + 1)
+        } else {
+            self.seek_sent(list, cursor.sent + 1)
+        }
     }
 
-    /// Makes the first receipt from `from` on the head of a received list. The sends passed over are now free to be heads.
+    /// Makes the first receipt from `from` on the head of a received list. The sends passed over
+    /// are now free to be heads.
     fn seek_received(&mut self, list: u32, from: usize) {
         let cursor = &mut self.cursors[(list / 2) as usize];
         let mut to = from;
@@ -115,7 +138,10 @@ impl<'a> Merge<'a> {
         }
         let has_sent_head = cursor.sent < cursor.received;
         cursor.received = to;
-        let (first_passed, head) = (cursor.events[from..to].first().copied(), cursor.events.get(to).copied());
+        let (first_passed, head) = (
+            cursor.events[from..to].first().copied(),
+            cursor.events.get(to).copied(),
+        );
         if !has_sent_head {
             cursor.sent = from;
             if let Some(event) = first_passed {
@@ -128,7 +154,8 @@ impl<'a> Merge<'a> {
         }
     }
 
-    /// Makes the first send from `from` on the head of a sent list, unless a receipt before it is still to be taken.
+    /// Makes the first send from `from` on the head of a sent list, unless a receipt before it is
+    /// still to be taken.
     fn seek_sent(&mut self, list: u32, from: usize) {
         let cursor = &mut self.cursors[(list / 2) as usize];
         cursor.sent = from;
@@ -141,7 +168,8 @@ impl<'a> Merge<'a> {
         }
     }
 
-    /// Notes that `message` is the head of `list`, and takes it if it is now the head of all its lists.
+    /// Notes that `message` is the head of `list`, and takes it if it is now the head of all its
+    /// lists.
     fn wait(&mut self, list: u32, message: MessageId) {
         let place = message.place();
         self.next[list as usize] = mem::replace(&mut self.waiting[place], list);
@@ -152,11 +180,13 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// How far the two lists of one client are merged. Both lists are the client's events: each skips what belongs to the other.
+/// How far the two lists of one client are merged. Both lists are the client's events: each skips
+/// what belongs to the other.
 pub(crate) struct Cursor<'a> {
     // Invariant: sent <= received <= events.len().
     // Invariant: events[received] is a receipt, unless received == events.len().
-    // Invariant: events[sent] is a send, unless sent == received: then all sends before `received` are taken.
+    // Invariant: events[sent] is a send, unless sent == received: then all sends before `received`
+    // are taken.
     pub(crate) events: &'a [Packed],
     pub(crate) received: usize,
     pub(crate) sent: usize,
@@ -173,12 +203,17 @@ impl Cursor<'_> {
 
     fn debug_check(&self) {
         debug_assert!(self.sent <= self.received && self.received <= self.events.len());
-        debug_assert!(self.events.get(self.received).is_none_or(|event| !event.is_sent()));
+        debug_assert!(
+            self.events
+                .get(self.received)
+                .is_none_or(|event| !event.is_sent())
+        );
         debug_assert!(self.sent == self.received || self.events[self.sent].is_sent());
     }
 }
 
 /// No list.
 const NONE: u32 = u32::MAX;
-/// No list, of a message that nobody sent. Neither is the number of a list, since [`CLIENT_COUNT_MAX`](crate::CLIENT_COUNT_MAX) is less.
+/// No list, of a message that nobody sent. Neither is the number of a list, since
+/// [`CLIENT_COUNT_MAX`](crate::CLIENT_COUNT_MAX) is less.
 const UNSENT: u32 = u32::MAX - 1;

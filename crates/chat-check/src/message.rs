@@ -6,8 +6,9 @@ use crate::MESSAGE_COUNT_MAX;
 
 /// A message, known by its number.
 ///
-/// Whoever records gives each message a number of its own, from 0 up and without gaps: memory is spent up to the highest one sent.
-/// The number need not say anything about order. It is displayed as `message 17`.
+/// Whoever records gives each message a number of its own, from 0 up and without gaps: memory is
+/// spent up to the highest one sent. The number need not say anything about order. It is displayed
+/// as `message 17`.
 ///
 /// # Examples
 ///
@@ -31,7 +32,8 @@ impl MessageId {
     ///
     /// # Errors
     ///
-    /// [`MessageIdTooLarge`] when `index` is [`MESSAGE_COUNT_MAX`] or more. A delivery that claims such a number is a phantom: record
+    /// [`MessageIdTooLarge`] when `index` is [`MESSAGE_COUNT_MAX`] or more. A delivery that claims
+    /// such a number is a phantom: record
     /// it with [`Record::received_phantom`](crate::Record::received_phantom).
     pub const fn new(index: u32) -> Result<Self, MessageIdTooLarge> {
         if index >= MESSAGE_COUNT_MAX {
@@ -42,7 +44,9 @@ impl MessageId {
 
     /// Takes the low bits of an event.
     pub(crate) const fn from_low_bits(bits: u32) -> Self {
-        Self { index: bits % MESSAGE_COUNT_MAX }
+        Self {
+            index: bits % MESSAGE_COUNT_MAX,
+        }
     }
 
     /// Returns the number of the message.

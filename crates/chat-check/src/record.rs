@@ -6,12 +6,14 @@ use crate::{MESSAGE_COUNT_MAX, MessageId};
 
 /// What one client sent and received, in the order in which it happened.
 ///
-/// Record a send before the first byte of the message is written, and a receipt when the last byte of it has been read: then a
-/// receipt that precedes a send here preceded it in truth, and what [`check`](crate::check) concludes from that holds.
+/// Record a send before the first byte of the message is written, and a receipt when the last byte
+/// of it has been read: then a receipt that precedes a send here preceded it in truth, and what
+/// [`check`](crate::check) concludes from that holds.
 ///
-/// Layout: 4 bytes an event, `| kind: 2 bits | message: 30 bits |`, from the highest bit down. The kinds are 0 for a receipt, 1 for a send,
-/// 2 for a receipt with another content, 3 for a phantom, whose message says nothing. Recording takes constant time, and allocates only
-/// when the record outgrows the longest one before the last [`clear`](Self::clear).
+/// Layout: 4 bytes an event, `| kind: 2 bits | message: 30 bits |`, from the highest bit down. The
+/// kinds are 0 for a receipt, 1 for a send, 2 for a receipt with another content, 3 for a phantom,
+/// whose message says nothing. Recording takes constant time, and allocates only when the record
+/// outgrows the longest one before the last [`clear`](Self::clear).
 ///
 /// # Examples
 ///
@@ -39,12 +41,17 @@ pub struct Record {
 impl Record {
     /// Makes a record of nothing. Allocates nothing yet.
     pub const fn new() -> Self {
-        Self { events: Vec::new(), sent_end: 0, sent_count: 0 }
+        Self {
+            events: Vec::new(),
+            sent_end: 0,
+            sent_count: 0,
+        }
     }
 
     /// Records that the client sent `message`.
     ///
-    /// A message has one sender, and is sent once: [`Violation::SentTwice`](crate::Violation::SentTwice) otherwise.
+    /// A message has one sender, and is sent once:
+    /// [`Violation::SentTwice`](crate::Violation::SentTwice) otherwise.
     pub fn sent(&mut self, message: MessageId) {
         self.sent_end = self.sent_end.max(message.index() + 1);
         self.sent_count += 1;
@@ -57,7 +64,8 @@ impl Record {
         self.events.push(Packed::new(RECEIVED, message));
     }
 
-    /// Records that the client received `count` messages, `first` and those numbered next, in this order.
+    /// Records that the client received `count` messages, `first` and those numbered next, in this
+    /// order.
     ///
     /// The same as so many calls of [`received`](Self::received), at a fraction of the time.
     ///
@@ -80,10 +88,13 @@ impl Record {
     pub fn received_run(&mut self, first: MessageId, count: u32) {
         let end = first.index() + count;
         assert!(end <= MESSAGE_COUNT_MAX, "{count} messages from {first} on");
-        self.events.extend((first.index()..end).map(|index| Packed { bits: RECEIVED | index }));
+        self.events.extend((first.index()..end).map(|index| Packed {
+            bits: RECEIVED | index,
+        }));
     }
 
-    /// Records that the client received something that is known to be `message`, but with another content.
+    /// Records that the client received something that is known to be `message`, but with another
+    /// content.
     pub fn received_corrupt(&mut self, message: MessageId) {
         self.events.push(Packed::new(CORRUPT, message));
     }
@@ -95,7 +106,8 @@ impl Record {
         self.events.push(Packed { bits: PHANTOM });
     }
 
-    /// Returns the messages that the client received with the content they were sent with, in order.
+    /// Returns the messages that the client received with the content they were sent with, in
+    /// order.
     ///
     /// # Examples
     ///
@@ -135,8 +147,15 @@ impl Record {
     pub fn from_words(words: impl IntoIterator<Item = u32>) -> Self {
         let events: Vec<Packed> = words.into_iter().map(|bits| Packed { bits }).collect();
         let sent = || events.iter().filter(|event| event.is_sent());
-        let sent_end = sent().map(|event| event.message().index() + 1).max().unwrap_or(0);
-        Self { sent_count: sent().count(), sent_end, events }
+        let sent_end = sent()
+            .map(|event| event.message().index() + 1)
+            .max()
+            .unwrap_or(0);
+        Self {
+            sent_count: sent().count(),
+            sent_end,
+            events,
+        }
     }
 
     /// Forgets all events and keeps the allocation.
@@ -169,7 +188,9 @@ pub(crate) struct Packed {
 
 impl Packed {
     const fn new(kind: u32, message: MessageId) -> Self {
-        Self { bits: kind | message.index() }
+        Self {
+            bits: kind | message.index(),
+        }
     }
 
     pub(crate) const fn unpack(self) -> Event {
@@ -207,7 +228,8 @@ pub(crate) enum Event {
     Phantom,
 }
 
-/// The bits of an event that are not the message. The four kinds below are all the values they have.
+/// The bits of an event that are not the message. The four kinds below are all the values they
+/// have.
 const KIND_MASK: u32 = !(MESSAGE_COUNT_MAX - 1);
 const RECEIVED: u32 = 0;
 const SENT: u32 = MESSAGE_COUNT_MAX;

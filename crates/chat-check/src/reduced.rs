@@ -5,12 +5,14 @@ use std::iter;
 use crate::Record;
 use crate::record::{Event, Packed};
 
-/// The events of all clients without those that the *witness*, the client with the most deliveries, makes redundant.
+/// The events of all clients without those that the *witness*, the client with the most deliveries,
+/// makes redundant.
 ///
-/// Where two neighbours in a received list were both received by the witness too, in the same order, the witness's list says all they
-/// say. So what remains of another client is its sends, its receipts of what the witness lacks or had in another order, and the
-/// receipts next to all these. It agrees with the same orders as the whole. When the witness missed nothing, hardly more than its own
-/// record remains, and the work on each other delivery is one look into a table.
+/// Where two neighbours in a received list were both received by the witness too, in the same
+/// order, the witness's list says all they say. So what remains of another client is its sends, its
+/// receipts of what the witness lacks or had in another order, and the receipts next to all these.
+/// It agrees with the same orders as the whole. When the witness missed nothing, hardly more than
+/// its own record remains, and the work on each other delivery is one look into a table.
 pub(crate) struct Reduced<'a> {
     records: &'a [Record],
     witness: usize,
@@ -22,9 +24,19 @@ pub(crate) struct Reduced<'a> {
 impl<'a> Reduced<'a> {
     /// Reduces records of messages below `message_end`. Whatever may be at fault remains.
     pub(crate) fn new(records: &'a [Record], message_end: usize) -> Self {
-        let witness = (0..records.len()).max_by_key(|&client| records[client].delivery_count()).unwrap_or(0);
-        let positions = positions(records.get(witness).map_or(&[], Record::events), message_end);
-        let mut reduced = Self { records, witness, events: Vec::new(), ends: Vec::with_capacity(records.len()) };
+        let witness = (0..records.len())
+            .max_by_key(|&client| records[client].delivery_count())
+            .unwrap_or(0);
+        let positions = positions(
+            records.get(witness).map_or(&[], Record::events),
+            message_end,
+        );
+        let mut reduced = Self {
+            records,
+            witness,
+            events: Vec::new(),
+            ends: Vec::with_capacity(records.len()),
+        };
         for (client, record) in records.iter().enumerate() {
             if client != witness {
                 reduced.add(record.events(), &positions);
@@ -57,9 +69,16 @@ impl<'a> Reduced<'a> {
     /// Returns what remains of each client's events.
     pub(crate) fn events(&self) -> impl Iterator<Item = &[Packed]> {
         let starts = iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).enumerate().map(|(client, (start, &end))| {
-            if client == self.witness { self.records[client].events() } else { &self.events[start..end] }
-        })
+        starts
+            .zip(&self.ends)
+            .enumerate()
+            .map(|(client, (start, &end))| {
+                if client == self.witness {
+                    self.records[client].events()
+                } else {
+                    &self.events[start..end]
+                }
+            })
     }
 }
 

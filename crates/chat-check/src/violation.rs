@@ -4,9 +4,10 @@ use std::fmt;
 
 /// Why no order of the messages keeps the promise, as the shortest story found.
 ///
-/// When records hold several violations, the one whose variant stands first here is told; of contradictions and causal violations, the
-/// one with the shortest story. Clients are indexes into the slice that was
-/// checked. Messages are [`MessageId`](crate::MessageId)s until [`map`](Self::map) gives them names.
+/// When records hold several violations, the one whose variant stands first here is told; of
+/// contradictions and causal violations, the one with the shortest story. Clients are indexes into
+/// the slice that was checked. Messages are [`MessageId`](crate::MessageId)s until
+/// [`map`](Self::map) gives them names.
 ///
 /// # Examples
 ///
@@ -32,7 +33,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation<M = crate::MessageId> {
-    /// A message was sent twice. The records are at fault here, not the server: they gave two messages one number.
+    /// A message was sent twice. The records are at fault here, not the server: they gave two
+    /// messages one number.
     #[error("client {client} sent {message}, client {again} sent it again")]
     SentTwice {
         /// The client that sent it first, in the order of the slice.
@@ -78,16 +80,19 @@ pub enum Violation<M = crate::MessageId> {
         /// Steps that lead from a message back to itself; see [`Violation::story`].
         story: Vec<Step<M>>,
     },
-    /// Clients contradict each other about the order, given that a message which answers another comes after it.
+    /// Clients contradict each other about the order, given that a message which answers another
+    /// comes after it.
     #[error("{}", Told(.story))]
     Causal {
-        /// Steps that lead from a message back to itself, one at least of the kind [`StepKind::ReceivedBeforeSent`].
+        /// Steps that lead from a message back to itself, one at least of the kind
+        /// [`StepKind::ReceivedBeforeSent`].
         story: Vec<Step<M>>,
     },
 }
 
 impl<M> Violation<M> {
-    /// Gives the messages names: what `name` returns for each takes its place, in the data as in what is displayed.
+    /// Gives the messages names: what `name` returns for each takes its place, in the data as in
+    /// what is displayed.
     ///
     /// # Examples
     ///
@@ -100,25 +105,52 @@ impl<M> Violation<M> {
     /// ```
     pub fn map<N>(self, mut name: impl FnMut(M) -> N) -> Violation<N> {
         match self {
-            Self::SentTwice { client, again, message } => Violation::SentTwice { client, again, message: name(message) },
-            Self::Corrupt { client, message } => Violation::Corrupt { client, message: name(message) },
-            Self::Phantom { client, message } => Violation::Phantom { client, message: message.map(name) },
-            Self::Duplicate { client, message } => Violation::Duplicate { client, message: name(message) },
-            Self::Reordered { story } => Violation::Reordered { story: story.map(|step| step.map(&mut name)) },
-            Self::Contradiction { story } => Violation::Contradiction { story: map_all(story, name) },
-            Self::Causal { story } => Violation::Causal { story: map_all(story, name) },
+            Self::SentTwice {
+                client,
+                again,
+                message,
+            } => Violation::SentTwice {
+                client,
+                again,
+                message: name(message),
+            },
+            Self::Corrupt { client, message } => Violation::Corrupt {
+                client,
+                message: name(message),
+            },
+            Self::Phantom { client, message } => Violation::Phantom {
+                client,
+                message: message.map(name),
+            },
+            Self::Duplicate { client, message } => Violation::Duplicate {
+                client,
+                message: name(message),
+            },
+            Self::Reordered { story } => Violation::Reordered {
+                story: story.map(|step| step.map(&mut name)),
+            },
+            Self::Contradiction { story } => Violation::Contradiction {
+                story: map_all(story, name),
+            },
+            Self::Causal { story } => Violation::Causal {
+                story: map_all(story, name),
+            },
         }
     }
 
-    /// Returns the steps that cannot all be in one order; none when a single delivery is the violation.
+    /// Returns the steps that cannot all be in one order; none when a single delivery is the
+    /// violation.
     ///
-    /// Each step begins with the message the one before it ended with, and the last ends with the message the first began with: a
-    /// message would have to stand before itself.
+    /// Each step begins with the message the one before it ended with, and the last ends with the
+    /// message the first began with: a message would have to stand before itself.
     pub fn story(&self) -> &[Step<M>] {
         match self {
             Self::Reordered { story } => story,
             Self::Contradiction { story } | Self::Causal { story } => story,
-            Self::SentTwice { .. } | Self::Corrupt { .. } | Self::Phantom { .. } | Self::Duplicate { .. } => &[],
+            Self::SentTwice { .. }
+            | Self::Corrupt { .. }
+            | Self::Phantom { .. }
+            | Self::Duplicate { .. } => &[],
         }
     }
 }
@@ -141,22 +173,36 @@ pub struct Step<M = crate::MessageId> {
 impl<M> Step<M> {
     /// Gives the messages names: what `name` returns for each takes its place.
     pub fn map<N>(self, mut name: impl FnMut(M) -> N) -> Step<N> {
-        Step { client: self.client, kind: self.kind, before: name(self.before), after: name(self.after) }
+        Step {
+            client: self.client,
+            kind: self.kind,
+            before: name(self.before),
+            after: name(self.after),
+        }
     }
 }
 
 impl<M: fmt::Display> fmt::Display for Step<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { client, kind, before, after } = self;
+        let Self {
+            client,
+            kind,
+            before,
+            after,
+        } = self;
         match kind {
             StepKind::Sent => write!(f, "client {client} sent {before} before {after}"),
             StepKind::Received => write!(f, "client {client} received {before} before {after}"),
-            StepKind::ReceivedBeforeSent => write!(f, "client {client} received {before} before it sent {after}"),
+            StepKind::ReceivedBeforeSent => write!(
+                f,
+                "client {client} received {before} before it sent {after}"
+            ),
         }
     }
 }
 
-/// How a record puts one message before another, the plainest way first. These are all the ways there are.
+/// How a record puts one message before another, the plainest way first. These are all the ways
+/// there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StepKind {
     /// The client sent both, in this order.

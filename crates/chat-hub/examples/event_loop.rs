@@ -5,7 +5,10 @@
 //! It keeps the rules of chat-proto's SPEC.md but for the last: a signal ends it at once.
 
 use std::collections::BTreeSet;
-use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::Interrupted, ErrorKind::WouldBlock, IoSlice, Read, Write};
+use std::io::{
+    self, ErrorKind::ConnectionAborted, ErrorKind::Interrupted, ErrorKind::WouldBlock, IoSlice,
+    Read, Write,
+};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::{env, mem, net::SocketAddr, process::ExitCode};
@@ -17,11 +20,16 @@ use mio::{Events, Interest, Registry, Token};
 use slab::Slab;
 
 fn main() -> ExitCode {
-    let Some(Ok(address)) = env::args_os().nth(1).map(|address| address.to_string_lossy().parse()) else {
+    let Some(Ok(address)) = env::args_os()
+        .nth(1)
+        .map(|address| address.to_string_lossy().parse())
+    else {
         eprintln!("usage: event_loop ADDRESS");
         return ExitCode::from(2);
     };
-    let Err(error) = listen(address).and_then(serve) else { return ExitCode::SUCCESS };
+    let Err(error) = listen(address).and_then(serve) else {
+        return ExitCode::SUCCESS;
+    };
     eprintln!("error: {error}");
     ExitCode::FAILURE
 }
@@ -36,9 +44,17 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// Serves whoever connects, for ever.
 pub(crate) fn serve(listener: std::net::TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let (mut listener, mut poll, mut events) = (TcpListener::from_std(listener), mio::Poll::new()?, Events::with_capacity(1024));
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let due = Arc::new(Due { keys: Mutex::default(), poll_ender: mio::Waker::new(poll.registry(), POLL_ENDER)? });
+    let (mut listener, mut poll, mut events) = (
+        TcpListener::from_std(listener),
+        mio::Poll::new()?,
+        Events::with_capacity(1024),
+    );
+    poll.registry()
+        .register(&mut listener, LISTENER, Interest::READABLE)?;
+    let due = Arc::new(Due {
+        keys: Mutex::default(),
+        poll_ender: mio::Waker::new(poll.registry(), POLL_ENDER)?,
+    });
     let (hub, mut clients, mut buf) = (Hub::default(), Slab::<Client>::new(), vec![0; READ_LEN]);
     loop {
         match poll.poll(&mut events, None) {
@@ -54,8 +70,12 @@ pub(crate) fn serve(listener: std::net::TcpListener) -> io::Result<()> {
             }
         }
         for key in keys {
-            // A client that has left may still be due, or the next one in its place: a turn too many does no harm.
-            if clients.get_mut(key).is_some_and(|client| client.turn(&mut buf).is_ready()) {
+            // A client that has left may still be due, or the next one in its place: a turn too
+            // many does no harm.
+            if clients
+                .get_mut(key)
+                .is_some_and(|client| client.turn(&mut buf).is_ready())
+            {
                 clients.remove(key);
                 // If there were too many, mio does not tell again of those that wait.
                 may_accept = true;
@@ -64,10 +84,12 @@ pub(crate) fn serve(listener: std::net::TcpListener) -> io::Result<()> {
         while may_accept {
             let entry = clients.vacant_entry();
             match listener.accept() {
-                Ok((stream, _)) => match Client::new(stream, entry.key(), &hub, poll.registry(), &due) {
-                    Ok(client) => _ = entry.insert(client),
-                    Err(error) => eprintln!("cannot serve a client: {error}"),
-                },
+                Ok((stream, _)) => {
+                    match Client::new(stream, entry.key(), &hub, poll.registry(), &due) {
+                        Ok(client) => _ = entry.insert(client),
+                        Err(error) => eprintln!("cannot serve a client: {error}"),
+                    }
+                }
                 Err(error) if error.kind() == WouldBlock => break,
                 Err(error) => {
                     eprintln!("cannot accept a client: {error}");
@@ -80,18 +102,22 @@ pub(crate) fn serve(listener: std::net::TcpListener) -> io::Result<()> {
 
 /// The clients that are due for a turn.
 struct Due {
-    /// Guards the keys. There are no more than there are clients, for each is due once, whatever for.
+    /// Guards the keys. There are no more than there are clients, for each is due once, whatever
+    /// for.
     keys: Mutex<BTreeSet<usize>>,
     poll_ender: mio::Waker,
 }
 
 impl Due {
     fn keys(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        self.keys.lock().expect("nobody panics while the keys are locked")
+        self.keys
+            .lock()
+            .expect("nobody panics while the keys are locked")
     }
 }
 
-/// Makes a client due for a turn. It is what the hub wakes, so `poll` waits for the hub as it does for sockets.
+/// Makes a client due for a turn. It is what the hub wakes, so `poll` waits for the hub as it does
+/// for sockets.
 struct ClientWaker {
     key: usize,
     due: Arc<Due>,
@@ -101,7 +127,10 @@ impl Wake for ClientWaker {
     fn wake(self: Arc<Self>) {
         let mut keys = self.due.keys();
         if keys.insert(self.key) && keys.len() == 1 {
-            self.due.poll_ender.wake().expect("the descriptor that ends the wait is open");
+            self.due
+                .poll_ender
+                .wake()
+                .expect("the descriptor that ends the wait is open");
         }
     }
 }
@@ -111,7 +140,8 @@ struct Client {
     waker: Waker,
     publisher: Publisher,
     subscriber: Subscriber,
-    /// Whether there may be something to read. mio tells only once, so this holds until a read finds nothing.
+    /// Whether there may be something to read. mio tells only once, so this holds until a read
+    /// finds nothing.
     may_read: bool,
     /// What was read and not published yet: at most one read, and an unfinished message before it.
     received: Vec<u8>,
@@ -122,17 +152,41 @@ struct Client {
 }
 
 impl Client {
-    fn new(mut stream: TcpStream, key: usize, hub: &Hub, registry: &Registry, due: &Arc<Due>) -> io::Result<Self> {
+    fn new(
+        mut stream: TcpStream,
+        key: usize,
+        hub: &Hub,
+        registry: &Registry,
+        due: &Arc<Due>,
+    ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         // The stream can be written to, so there is an event at once, and a first turn.
-        registry.register(&mut stream, Token(key), Interest::READABLE | Interest::WRITABLE)?;
-        let waker = Arc::new(ClientWaker { key, due: Arc::clone(due) }).into();
+        registry.register(
+            &mut stream,
+            Token(key),
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
+        let waker = Arc::new(ClientWaker {
+            key,
+            due: Arc::clone(due),
+        })
+        .into();
         let (publisher, subscriber) = (hub.publisher(), hub.subscribe());
         let end = subscriber.position();
-        Ok(Self { stream, waker, publisher, subscriber, may_read: true, received: Vec::new(), owed: Vec::new(), end })
+        Ok(Self {
+            stream,
+            waker,
+            publisher,
+            subscriber,
+            may_read: true,
+            received: Vec::new(),
+            owed: Vec::new(),
+            end,
+        })
     }
 
-    /// Reads and writes once. Is ready when the client has all it is to get, or is gone: that ends this client and no other.
+    /// Reads and writes once. Is ready when the client has all it is to get, or is gone: that ends
+    /// this client and no other.
     fn turn(&mut self, buf: &mut [u8]) -> Poll<io::Result<()>> {
         let waker = self.waker.clone();
         let mut cx = Context::from_waker(&waker);
@@ -151,9 +205,12 @@ impl Client {
             }
         }
         let written = if self.owed.is_empty() {
-            let Some(batch) = ready!(self.subscriber.poll_batch(&mut cx)) else { return Poll::Ready(Ok(())) };
+            let Some(batch) = ready!(self.subscriber.poll_batch(&mut cx)) else {
+                return Poll::Ready(Ok(()));
+            };
             let slices: Vec<_> = batch.chunks().map(IoSlice::new).collect();
-            unless_blocked(self.stream.write_vectored(&slices))?.map(|len| self.owed = batch.consume(len))
+            unless_blocked(self.stream.write_vectored(&slices))?
+                .map(|len| self.owed = batch.consume(len))
         } else {
             unless_blocked(self.stream.write(&self.owed))?.map(|len| _ = self.owed.drain(..len))
         };
@@ -179,7 +236,13 @@ impl Client {
 
 /// Returns `None` for a call that would have to wait: only `poll` waits.
 fn unless_blocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    result.map(Some).or_else(|error| if error.kind() == WouldBlock { Ok(None) } else { Err(error) })
+    result.map(Some).or_else(|error| {
+        if error.kind() == WouldBlock {
+            Ok(None)
+        } else {
+            Err(error)
+        }
+    })
 }
 
 const LISTENER: Token = Token(usize::MAX);

@@ -1,9 +1,11 @@
-//! A chat server on async-std: for each client one task reads and publishes, and another one subscribes and writes.
+//! A chat server on async-std: for each client one task reads and publishes, and another one
+//! subscribes and writes.
 //!
 //! `cargo run -p chat-hub --example tasks -- 127.0.0.1:8080`
 //!
-//! It shows the hub. To serve clients over any `futures-io` stream, take chat-session: a single task a client, fair turns, no copy on
-//! the way out, little memory for an idle client. It keeps the rules of chat-proto's SPEC.md but for the last: a signal ends it at once.
+//! It shows the hub. To serve clients over any `futures-io` stream, take chat-session: a single
+//! task a client, fair turns, no copy on the way out, little memory for an idle client. It keeps
+//! the rules of chat-proto's SPEC.md but for the last: a signal ends it at once.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
@@ -16,11 +18,16 @@ use chat_proto::futures_io::Reader;
 use futures::{FutureExt, channel::oneshot};
 
 fn main() -> ExitCode {
-    let Some(Ok(address)) = env::args_os().nth(1).map(|address| address.to_string_lossy().parse()) else {
+    let Some(Ok(address)) = env::args_os()
+        .nth(1)
+        .map(|address| address.to_string_lossy().parse())
+    else {
         eprintln!("usage: tasks ADDRESS");
         return ExitCode::from(2);
     };
-    let Err(error) = listen(address).and_then(serve) else { return ExitCode::SUCCESS };
+    let Err(error) = listen(address).and_then(serve) else {
+        return ExitCode::SUCCESS;
+    };
     eprintln!("error: {error}");
     ExitCode::FAILURE
 }
@@ -41,7 +48,8 @@ pub(crate) fn serve(listener: std::net::TcpListener) -> io::Result<()> {
                 Ok((stream, _)) => serve_client(stream, hub.subscribe(), hub.publisher()),
                 Err(error) => {
                     eprintln!("cannot accept a client: {error}");
-                    // There may be too many clients; it takes one to leave, and until then asking again at once would fail again.
+                    // There may be too many clients; it takes one to leave, and until then asking
+                    // again at once would fail again.
                     task::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -49,7 +57,8 @@ pub(crate) fn serve(listener: std::net::TcpListener) -> io::Result<()> {
     })
 }
 
-/// Starts to serve a client, until it has all it is to get or is gone. What goes wrong with it ends this client and no other.
+/// Starts to serve a client, until it has all it is to get or is gone. What goes wrong with it ends
+/// this client and no other.
 fn serve_client(stream: net::TcpStream, subscriber: Subscriber, publisher: Publisher) {
     let (start, (ended, end)) = (subscriber.position(), oneshot::channel());
     let writing = stream.clone();
@@ -61,7 +70,8 @@ fn serve_client(stream: net::TcpStream, subscriber: Subscriber, publisher: Publi
     });
 }
 
-/// Publishes what the client sends, until it ends or fails; returns the position behind its last message.
+/// Publishes what the client sends, until it ends or fails; returns the position behind its last
+/// message.
 async fn read(stream: &net::TcpStream, mut publisher: Publisher, start: Position) -> Position {
     let (mut reader, mut end) = (Reader::new(stream), start);
     // An unfinished message at the end is an error, and discarded with it.
@@ -75,23 +85,33 @@ async fn read(stream: &net::TcpStream, mut publisher: Publisher, start: Position
 }
 
 /// Writes what is published, up to `end` once that is known.
-async fn write(mut stream: &net::TcpStream, mut subscriber: Subscriber, mut end: oneshot::Receiver<Position>) -> io::Result<()> {
+async fn write(
+    mut stream: &net::TcpStream,
+    mut subscriber: Subscriber,
+    mut end: oneshot::Receiver<Position>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buf = Vec::new();
     loop {
-        // `next_batch` would wait for messages alone; this wait is over when the client's messages end, too.
+        // `next_batch` would wait for messages alone; this wait is over when the client's messages
+        // end, too.
         let copied = poll_fn(|cx| {
             if let Poll::Ready(Ok(end)) = end.poll_unpin(cx) {
                 subscriber.end_at(end);
             }
-            subscriber.poll_batch(cx).map(|batch| batch.map(|batch| copy(batch, &mut buf)))
+            subscriber
+                .poll_batch(cx)
+                .map(|batch| batch.map(|batch| copy(batch, &mut buf)))
         });
-        let Some(()) = copied.await else { return Ok(()) };
+        let Some(()) = copied.await else {
+            return Ok(());
+        };
         let mut writing = stream.write_all(&buf);
         poll_fn(|cx| {
             let poll = Pin::new(&mut writing).poll(cx);
             if poll.is_pending() {
-                // The hub may ask by the same waker whether the socket is still full: then this is tried again, which answers it.
+                // The hub may ask by the same waker whether the socket is still full: then this is
+                // tried again, which answers it.
                 subscriber.block(cx);
             }
             poll
@@ -100,7 +120,8 @@ async fn write(mut stream: &net::TcpStream, mut subscriber: Subscriber, mut end:
     }
 }
 
-/// Copies what is to be written next, for the write may wait: a batch that is held keeps the hub's memory from being used again.
+/// Copies what is to be written next, for the write may wait: a batch that is held keeps the hub's
+/// memory from being used again.
 fn copy(batch: Batch<'_>, buf: &mut Vec<u8>) {
     buf.clear();
     for chunk in batch.chunks() {

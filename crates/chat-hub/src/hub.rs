@@ -31,10 +31,11 @@ pub struct Config {
 impl Config {
     /// Sets how many bytes of messages the log retains at most. The default is 8 MiB.
     ///
-    /// Beyond its capacity a hub allocates at most three blocks of 64 KiB (of a sixteenth of the capacity if that is less), a tenth of
-    /// the capacity for bookkeeping, and some 150 bytes a subscriber. Batches that are being written are counted in the capacity, but
-    /// for one that the log overruns meanwhile. Below a capacity of 64 KiB blocks hold a few messages only, and a hub may take twice
-    /// its capacity.
+    /// Beyond its capacity a hub allocates at most three blocks of 64 KiB (of a sixteenth of the
+    /// capacity if that is less), a tenth of the capacity for bookkeeping, and some 150 bytes a
+    /// subscriber. Batches that are being written are counted in the capacity, but for one that
+    /// the log overruns meanwhile. Below a capacity of 64 KiB blocks hold a few messages only, and
+    /// a hub may take twice its capacity.
     #[must_use]
     pub const fn with_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
@@ -55,15 +56,25 @@ impl Config {
     /// [`CapacityTooSmall`] when the capacity cannot hold the longest messages with room to spare.
     pub fn build(self) -> Result<Hub, CapacityTooSmall> {
         if self.capacity < CAPACITY_MIN {
-            return Err(CapacityTooSmall { capacity: self.capacity, capacity_min: CAPACITY_MIN });
+            return Err(CapacityTooSmall {
+                capacity: self.capacity,
+                capacity_min: CAPACITY_MIN,
+            });
         }
-        Ok(Hub { shared: Arc::new(Shared { state: Mutex::new(State::new(self)) }) })
+        Ok(Hub {
+            shared: Arc::new(Shared {
+                state: Mutex::new(State::new(self)),
+            }),
+        })
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { capacity: CAPACITY_DEFAULT, policy: Policy::default() }
+        Self {
+            capacity: CAPACITY_DEFAULT,
+            policy: Policy::default(),
+        }
     }
 }
 
@@ -79,7 +90,8 @@ pub struct CapacityTooSmall {
 
 /// A fan-out: whatever its publishers publish, every subscriber reads, in one order.
 ///
-/// Handles are cheap to clone and all of one hub. A hub whose handles are gone lives on in its publishers and subscribers.
+/// Handles are cheap to clone and all of one hub. A hub whose handles are gone lives on in its
+/// publishers and subscribers.
 #[derive(Clone, Debug)]
 pub struct Hub {
     shared: Arc<Shared>,
@@ -98,7 +110,8 @@ impl Hub {
         Subscriber::new(Arc::clone(&self.shared))
     }
 
-    /// Ends the hub: nothing more is published, and subscribers read what is there and then the end. Closing again does nothing.
+    /// Ends the hub: nothing more is published, and subscribers read what is there and then the
+    /// end. Closing again does nothing.
     pub fn close(&self) {
         self.shared.with_state(|state| {
             state.closed = true;
@@ -116,7 +129,9 @@ impl Hub {
 impl Default for Hub {
     /// Makes a hub of the default [`Config`].
     fn default() -> Self {
-        Config::default().build().expect("the default capacity is large enough")
+        Config::default()
+            .build()
+            .expect("the default capacity is large enough")
     }
 }
 
@@ -134,7 +149,8 @@ pub struct Stats {
     pub disconnected: u64,
     /// How many subscribers there are.
     pub subscriber_count: usize,
-    /// The largest lag of a subscriber there is, in bytes. It exceeds the capacity once that subscriber has been overrun.
+    /// The largest lag of a subscriber there is, in bytes. It exceeds the capacity once that
+    /// subscriber has been overrun.
     pub lag_max: u64,
 }
 
@@ -143,14 +159,15 @@ pub struct Stats {
 pub(crate) struct Shared {
     /// Guards the log, the cursors into it, and who waits.
     ///
-    /// Nobody is woken, no waker is dropped and nothing is written while it is held. A task may be freed with its last waker, and with it
-    /// a publisher or subscriber that it owns, which takes this lock to leave.
+    /// Nobody is woken, no waker is dropped and nothing is written while it is held. A task may be
+    /// freed with its last waker, and with it a publisher or subscriber that it owns, which
+    /// takes this lock to leave.
     state: Mutex<State>,
 }
 
 impl Shared {
-    /// Lets `access` have the state under the lock. Then, without the lock, wakes whoever is to be woken and drops the wakers that are
-    /// spent.
+    /// Lets `access` have the state under the lock. Then, without the lock, wakes whoever is to be
+    /// woken and drops the wakers that are spent.
     pub(crate) fn with_state<T>(&self, access: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let value = access(&mut state);
@@ -178,9 +195,11 @@ impl Shared {
         }
     }
 
-    /// Takes the lock: for [`with_state`](Self::with_state) alone, which knows what is to be done when it is released.
+    /// Takes the lock: for [`with_state`](Self::with_state) alone, which knows what is to be done
+    /// when it is released.
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock is a bug in a waker's clone; the state is consistent between calls of this crate.
+        // A panic under the lock is a bug in a waker's clone; the state is consistent between calls
+        // of this crate.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -215,7 +234,8 @@ struct Slot {
     pace: Pace,
     /// Its place in the list of readers.
     ticket: Option<Ticket>,
-    /// Whom to ask whether it is still blocked, and up to which byte position that need not be asked.
+    /// Whom to ask whether it is still blocked, and up to which byte position that need not be
+    /// asked.
     blocked: Option<(Waker, u64)>,
 }
 
@@ -238,7 +258,8 @@ impl State {
         }
     }
 
-    /// Tells whether a publisher may append now: no subscriber that could be written to is more than half the log behind.
+    /// Tells whether a publisher may append now: no subscriber that could be written to is more
+    /// than half the log behind.
     pub(crate) fn may_publish(&mut self) -> bool {
         let end = self.log.end().byte_pos();
         if end < self.clear_pos {
@@ -260,7 +281,9 @@ impl State {
         let (start, overrun_count) = (self.log.end(), self.log.overrun_count());
         while !messages.is_empty() && self.may_publish() {
             let room = self.clear_pos - self.log.end().byte_pos();
-            let room = usize::try_from(room).unwrap_or(usize::MAX).max(MESSAGE_LEN_MAX);
+            let room = usize::try_from(room)
+                .unwrap_or(usize::MAX)
+                .max(MESSAGE_LEN_MAX);
             self.log.append(messages.take_len(room));
         }
         if self.log.end() > start {
@@ -285,7 +308,15 @@ impl State {
     pub(crate) fn join(&mut self) -> (usize, Cursor) {
         let pace = self.policy.pace_when_full();
         let cursor = self.log.join(pace);
-        (self.slots.insert(Slot { cursor, pace, ticket: None, blocked: None }), cursor)
+        (
+            self.slots.insert(Slot {
+                cursor,
+                pace,
+                ticket: None,
+                blocked: None,
+            }),
+            cursor,
+        )
     }
 
     /// Removes a subscriber that has got to `cursor`.
@@ -297,7 +328,8 @@ impl State {
 
     /// Makes a subscriber that has read everything wait for more.
     pub(crate) fn wait_to_read(&mut self, key: usize, waker: &Waker) {
-        self.spent.add(self.readers.register(&mut self.slots[key].ticket, waker));
+        self.spent
+            .add(self.readers.register(&mut self.slots[key].ticket, waker));
     }
 
     /// Notes that a subscriber has got to `cursor` and goes on reading.
@@ -311,7 +343,8 @@ impl State {
         self.advance(key, cursor, Pace::Ready);
     }
 
-    /// Notes that a subscriber has got to `cursor` and cannot go on; `waker`, if any, is asked whether that is still so.
+    /// Notes that a subscriber has got to `cursor` and cannot go on; `waker`, if any, is asked
+    /// whether that is still so.
     pub(crate) fn block(&mut self, key: usize, cursor: Cursor, waker: Option<&Waker>) {
         let answered_pos = self.log.end().byte_pos() + self.log.capacity() / ASKS_PER_LOG;
         let pace = self.policy.pace_when_full();
@@ -319,7 +352,9 @@ impl State {
         self.spent.add(slot.unask());
         self.spent.add(self.readers.take(&mut slot.ticket));
         // Publishers who wait for it have no question.
-        slot.blocked = waker.filter(|_| pace == Pace::Blocked).map(|waker| (waker.clone(), answered_pos));
+        slot.blocked = waker
+            .filter(|_| pace == Pace::Blocked)
+            .map(|waker| (waker.clone(), answered_pos));
         self.advance(key, cursor, pace);
     }
 
@@ -337,7 +372,8 @@ impl State {
         self.end(key, cursor);
     }
 
-    /// Moves a subscriber over messages that it will not read. Those before `end` count as dropped; returns how many those are.
+    /// Moves a subscriber over messages that it will not read. Those before `end` count as dropped;
+    /// returns how many those are.
     pub(crate) fn skip(&mut self, key: usize, to: Cursor, end: Position) -> u64 {
         let slot = &mut self.slots[key];
         let (from, pace) = (mem::replace(&mut slot.cursor, to), slot.pace);
@@ -349,7 +385,10 @@ impl State {
 
     fn advance(&mut self, key: usize, cursor: Cursor, pace: Pace) {
         let slot = &mut self.slots[key];
-        let from = (mem::replace(&mut slot.cursor, cursor), mem::replace(&mut slot.pace, pace));
+        let from = (
+            mem::replace(&mut slot.cursor, cursor),
+            mem::replace(&mut slot.pace, pace),
+        );
         self.delivered += cursor.pos.message_pos() - from.0.pos.message_pos();
         self.move_cursor(from, (cursor, pace));
     }
@@ -362,10 +401,12 @@ impl State {
         }
     }
 
-    /// Asks the blocked subscribers that the log would overrun next whether they still are, and has publishers wait for the answers.
+    /// Asks the blocked subscribers that the log would overrun next whether they still are, and has
+    /// publishers wait for the answers.
     ///
-    /// A socket may have room again though nobody had the time to notice. Without the question, its subscriber would lose messages to
-    /// the server's own scheduling. One that was overrun has lost some already, and is not asked again before it has read.
+    /// A socket may have room again though nobody had the time to notice. Without the question, its
+    /// subscriber would lose messages to the server's own scheduling. One that was overrun has
+    /// lost some already, and is not asked again before it has read.
     fn ask(&mut self) {
         let end = self.log.end().byte_pos();
         if end < self.ask_pos || end - self.log.slowest() <= self.lag_max() {
@@ -376,9 +417,12 @@ impl State {
         for (_, slot) in &mut self.slots {
             if end - slot.cursor.pos.byte_pos() > lag_max
                 && !self.log.will_be_overrun(slot.cursor)
-                && let Some((waker, _)) = slot.blocked.take_if(|(_, answered_pos)| end >= *answered_pos)
+                && let Some((waker, _)) = slot
+                    .blocked
+                    .take_if(|(_, answered_pos)| end >= *answered_pos)
             {
-                self.log.advance((slot.cursor, slot.pace), (slot.cursor, Pace::Ready));
+                self.log
+                    .advance((slot.cursor, slot.pace), (slot.cursor, Pace::Ready));
                 slot.pace = Pace::Ready;
                 self.woken.push(waker);
             }
@@ -415,7 +459,12 @@ impl State {
             dropped: self.dropped,
             disconnected: self.disconnected,
             subscriber_count: self.slots.len(),
-            lag_max: self.slots.iter().map(|(_, slot)| end.byte_pos() - slot.cursor.pos.byte_pos()).max().unwrap_or(0),
+            lag_max: self
+                .slots
+                .iter()
+                .map(|(_, slot)| end.byte_pos() - slot.cursor.pos.byte_pos())
+                .max()
+                .unwrap_or(0),
         }
     }
 }
@@ -430,10 +479,12 @@ impl Slot {
 /// Default capacity of the log in bytes: a tenth of a second of a gigabyte a second. A judgement.
 const CAPACITY_DEFAULT: usize = 8 * 1024 * 1024;
 
-/// How often publishers look for subscribers to wait for while a log's capacity is published: a subscriber that could be written to is
-/// at most half a log and this part of it behind. A judgement: often enough to keep the promise, too seldom to be seen in a profile.
+/// How often publishers look for subscribers to wait for while a log's capacity is published: a
+/// subscriber that could be written to is at most half a log and this part of it behind. A
+/// judgement: often enough to keep the promise, too seldom to be seen in a profile.
 const LOOKS_PER_LOG: u64 = 16;
 
-/// How often blocked subscribers are asked at most while a log's capacity is published. A judgement: some four times between the half of
-/// the log, where the first question is due, and its end, where messages are lost. So whoever loses any was full shortly before.
+/// How often blocked subscribers are asked at most while a log's capacity is published. A
+/// judgement: some four times between the half of the log, where the first question is due, and its
+/// end, where messages are lost. So whoever loses any was full shortly before.
 const ASKS_PER_LOG: u64 = 8;

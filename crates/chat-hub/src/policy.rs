@@ -2,9 +2,11 @@
 
 use crate::log::{Cursor, Log, Pace};
 
-/// What happens to a laggard: a subscriber that cannot be written to, because its socket is full, for longer than the log lasts.
+/// What happens to a laggard: a subscriber that cannot be written to, because its socket is full,
+/// for longer than the log lasts.
 ///
-/// Under no policy does a subscriber lose anything that can be written to; for those, publishers wait.
+/// Under no policy does a subscriber lose anything that can be written to; for those, publishers
+/// wait.
 ///
 /// | Policy | The promise to a laggard | Who pays | What it costs |
 /// |---|---|---|---|
@@ -17,28 +19,34 @@ use crate::log::{Cursor, Log, Pace};
 pub enum Policy {
     /// The laggard skips forward and loses the oldest messages it had not read.
     ///
-    /// It resumes in the middle of what the log retains. At the oldest byte the very next publish would overrun it again, and it
-    /// would lose little by little without end; the middle gives it about half a log of time.
+    /// It resumes in the middle of what the log retains. At the oldest byte the very next publish
+    /// would overrun it again, and it would lose little by little without end; the middle gives
+    /// it about half a log of time.
     #[default]
     Oldest,
     /// The laggard keeps what is queued for it, and new messages pass it by until it has caught up.
     ///
-    /// Half of the capacity is a window that holds what laggards have queued. Full, it is frozen: laggards read it to its end and then
-    /// jump to the end of the log. There is one window: who falls behind while others read it has nothing queued and jumps at once. A
+    /// Half of the capacity is a window that holds what laggards have queued. Full, it is frozen:
+    /// laggards read it to its end and then jump to the end of the log. There is one window:
+    /// who falls behind while others read it has nothing queued and jumps at once. A
     /// window that nobody has read from for as long as the log lasts goes to the next laggard.
     Newest,
-    /// The laggard's subscription ends: it is woken, and finds that it [was disconnected](crate::Subscriber::is_disconnected).
+    /// The laggard's subscription ends: it is woken, and finds that it [was
+    /// disconnected](crate::Subscriber::is_disconnected).
     ///
     /// All it had not read counts as dropped.
     Disconnect,
-    /// Publishers wait for every subscriber, the laggard too, from its joining to its end. Nothing is lost.
+    /// Publishers wait for every subscriber, the laggard too, from its joining to its end. Nothing
+    /// is lost.
     ///
-    /// One that is never read again stops the hub. The hub has no clock, so it is for its users to end such a subscriber after a time.
+    /// One that is never read again stops the hub. The hub has no clock, so it is for its users to
+    /// end such a subscriber after a time.
     Block,
 }
 
 impl Policy {
-    /// Returns where a subscriber goes on whose cursor the log has overrun, or `None` when it does not.
+    /// Returns where a subscriber goes on whose cursor the log has overrun, or `None` when it does
+    /// not.
     pub(crate) fn resume(self, log: &Log) -> Option<Cursor> {
         match self {
             // Under `Block` nobody is ever overrun.

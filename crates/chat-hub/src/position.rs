@@ -2,8 +2,8 @@
 
 /// A place in the log, on a message boundary: how much was published before it.
 ///
-/// Positions are absolute: they count from the hub's first message, only grow, and are never reused, however often the memory behind
-/// them is.
+/// Positions are absolute: they count from the hub's first message, only grow, and are never
+/// reused, however often the memory behind them is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     pub(crate) byte_pos: u64,
@@ -12,7 +12,10 @@ pub struct Position {
 
 impl Position {
     /// Behind everything.
-    pub(crate) const MAX: Self = Self { byte_pos: u64::MAX, message_pos: u64::MAX };
+    pub(crate) const MAX: Self = Self {
+        byte_pos: u64::MAX,
+        message_pos: u64::MAX,
+    };
 
     /// Returns how many bytes of wire form were published before this place.
     pub const fn byte_pos(self) -> u64 {
@@ -26,6 +29,9 @@ impl Position {
 
     /// Returns the place `byte_len` bytes, which are `message_count` messages, further on.
     pub(crate) const fn after(self, byte_len: usize, message_count: usize) -> Self {
-        Self { byte_pos: self.byte_pos + byte_len as u64, message_pos: self.message_pos + message_count as u64 }
+        Self {
+            byte_pos: self.byte_pos + byte_len as u64,
+            message_pos: self.message_pos + message_count as u64,
+        }
     }
 }

@@ -13,7 +13,8 @@ use crate::wait::Ticket;
 
 /// Publishes messages to all subscribers of a hub.
 ///
-/// Each publisher's messages keep their order; those of several publishers interleave in one order that all subscribers see.
+/// Each publisher's messages keep their order; those of several publishers interleave in one order
+/// that all subscribers see.
 #[derive(Debug)]
 pub struct Publisher {
     shared: Arc<Shared>,
@@ -23,13 +24,18 @@ pub struct Publisher {
 
 impl Publisher {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, ticket: None }
+        Self {
+            shared,
+            ticket: None,
+        }
     }
 
-    /// Publishes messages, waiting for subscribers that could be written to and are more than half the log behind.
+    /// Publishes messages, waiting for subscribers that could be written to and are more than half
+    /// the log behind.
     ///
-    /// Returns the position behind the last of them; for an empty run that is the end of the log, wherever it is by now. A run longer than
-    /// the log's half may be published in parts, with messages of other publishers between. Dropping the future stops before a part.
+    /// Returns the position behind the last of them; for an empty run that is the end of the log,
+    /// wherever it is by now. A run longer than the log's half may be published in parts, with
+    /// messages of other publishers between. Dropping the future stops before a part.
     ///
     /// # Errors
     ///
@@ -55,7 +61,8 @@ impl Publisher {
         poll_fn(|cx| self.poll_publish(cx, &mut messages)).await
     }
 
-    /// Publishes messages as [`publish`](Self::publish) does; the thread is parked while it waits. Not for async tasks.
+    /// Publishes messages as [`publish`](Self::publish) does; the thread is parked while it waits.
+    /// Not for async tasks.
     ///
     /// # Errors
     ///
@@ -64,14 +71,19 @@ impl Publisher {
         blocking::wait(|cx| self.poll_publish(cx, &mut messages))
     }
 
-    /// Publishes as many of `messages` as may be published now and takes those off its front; is pending while some are left.
+    /// Publishes as many of `messages` as may be published now and takes those off its front; is
+    /// pending while some are left.
     ///
     /// Costs one copy of the bytes, and one wake for every subscriber that had read everything.
     ///
     /// # Errors
     ///
     /// [`Closed`] when the hub was closed.
-    pub fn poll_publish(&mut self, cx: &mut Context<'_>, messages: &mut Messages<'_>) -> Poll<Result<Position, Closed>> {
+    pub fn poll_publish(
+        &mut self,
+        cx: &mut Context<'_>,
+        messages: &mut Messages<'_>,
+    ) -> Poll<Result<Position, Closed>> {
         self.shared.with_state(|state| {
             if state.closed {
                 return Poll::Ready(Err(Closed));
@@ -87,8 +99,8 @@ impl Publisher {
 
     /// Waits until messages may be published.
     ///
-    /// Ask before you take in what you would then have to keep. Others may publish in between, so [`poll_publish`](Self::poll_publish)
-    /// can still be pending, but seldom.
+    /// Ask before you take in what you would then have to keep. Others may publish in between, so
+    /// [`poll_publish`](Self::poll_publish) can still be pending, but seldom.
     ///
     /// # Errors
     ///
@@ -110,7 +122,8 @@ impl Publisher {
 impl Drop for Publisher {
     fn drop(&mut self) {
         if self.ticket.is_some() {
-            self.shared.with_state(|state| state.leave_publisher(&mut self.ticket));
+            self.shared
+                .with_state(|state| state.leave_publisher(&mut self.ticket));
         }
     }
 }

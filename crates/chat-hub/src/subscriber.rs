@@ -11,10 +11,12 @@ use crate::sync::Arc;
 
 /// Reads what is published, from the moment it joined on.
 ///
-/// A subscriber is a cursor into the hub's log. It takes a [`Batch`], writes as much of it as it can, and says how much that was.
+/// A subscriber is a cursor into the hub's log. It takes a [`Batch`], writes as much of it as it
+/// can, and says how much that was.
 ///
-/// Between two batches publishers wait for it once it is half the log behind. So a subscriber that cannot go on, because its socket is
-/// full, must say so with [`block`](Self::block); the next read ends that.
+/// Between two batches publishers wait for it once it is half the log behind. So a subscriber that
+/// cannot go on, because its socket is full, must say so with [`block`](Self::block); the next read
+/// ends that.
 #[derive(Debug)]
 pub struct Subscriber {
     shared: Arc<Shared>,
@@ -24,10 +26,21 @@ pub struct Subscriber {
 impl Subscriber {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let (key, cursor) = shared.with_state(State::join);
-        Self { shared, reader: Reader { key, cursor, limit: Position::MAX, dropped: 0, dropped_before: 0, is_disconnected: false } }
+        Self {
+            shared,
+            reader: Reader {
+                key,
+                cursor,
+                limit: Position::MAX,
+                dropped: 0,
+                dropped_before: 0,
+                is_disconnected: false,
+            },
+        }
     }
 
-    /// Waits for the next batch; `None` is the end: the hub was closed, or the end that was set is reached.
+    /// Waits for the next batch; `None` is the end: the hub was closed, or the end that was set is
+    /// reached.
     ///
     /// # Examples
     ///
@@ -51,10 +64,14 @@ impl Subscriber {
     /// ```
     pub async fn next_batch(&mut self) -> Option<Batch<'_>> {
         let stretch = poll_fn(|cx| self.poll_read(cx)).await;
-        stretch.map(|stretch| Batch { reader: &mut self.reader, stretch })
+        stretch.map(|stretch| Batch {
+            reader: &mut self.reader,
+            stretch,
+        })
     }
 
-    /// Waits for the next batch as [`next_batch`](Self::next_batch) does; the thread is parked while it waits. Not for async tasks.
+    /// Waits for the next batch as [`next_batch`](Self::next_batch) does; the thread is parked
+    /// while it waits. Not for async tasks.
     ///
     /// # Examples
     ///
@@ -78,37 +95,51 @@ impl Subscriber {
     /// ```
     pub fn next_batch_blocking(&mut self) -> Option<Batch<'_>> {
         let stretch = blocking::wait(|cx| self.poll_read(cx))?;
-        Some(Batch { reader: &mut self.reader, stretch })
+        Some(Batch {
+            reader: &mut self.reader,
+            stretch,
+        })
     }
 
     /// Polls for the next batch. See [`next_batch`](Self::next_batch).
     ///
-    /// Costs a short lock and no allocation; up to two kilobytes of a batch may be copied out of the log.
+    /// Costs a short lock and no allocation; up to two kilobytes of a batch may be copied out of
+    /// the log.
     pub fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch<'_>>> {
-        self.poll_read(cx).map(|stretch| stretch.map(|stretch| Batch { reader: &mut self.reader, stretch }))
+        self.poll_read(cx).map(|stretch| {
+            stretch.map(|stretch| Batch {
+                reader: &mut self.reader,
+                stretch,
+            })
+        })
     }
 
-    /// Says that nothing more can be written for now: publishers do not wait for this subscriber, and publishing does not wake it,
-    /// until its next read.
+    /// Says that nothing more can be written for now: publishers do not wait for this subscriber,
+    /// and publishing does not wake it, until its next read.
     ///
-    /// When the log is about to overrun it, the task of `cx` is woken once, for its socket may have room again though nobody had the
-    /// time to notice. Publishers wait for the answer, which is to read on or to block again. By [`Policy::Block`](crate::Policy::Block)
+    /// When the log is about to overrun it, the task of `cx` is woken once, for its socket may have
+    /// room again though nobody had the time to notice. Publishers wait for the answer, which
+    /// is to read on or to block again. By [`Policy::Block`](crate::Policy::Block)
     /// they wait anyway, and nobody asks.
     pub fn block(&mut self, cx: &mut Context<'_>) {
-        self.shared.with_state(|state| self.reader.block(state, Some(cx.waker())));
+        self.shared
+            .with_state(|state| self.reader.block(state, Some(cx.waker())));
     }
 
-    /// Says that this subscriber does not read for a while and cannot be asked about it: publishers do not wait for it until its next
-    /// read, but by [`Policy::Block`](crate::Policy::Block).
+    /// Says that this subscriber does not read for a while and cannot be asked about it: publishers
+    /// do not wait for it until its next read, but by [`Policy::Block`](crate::Policy::Block).
     ///
-    /// For threads, before a write that may wait for the socket. Prefer [`block`](Self::block) where a wake can be heeded: it says so
-    /// only of a socket that is full, and does not lose what there was time to write.
+    /// For threads, before a write that may wait for the socket. Prefer [`block`](Self::block)
+    /// where a wake can be heeded: it says so only of a socket that is full, and does not lose
+    /// what there was time to write.
     pub fn block_unasked(&mut self) {
-        self.shared.with_state(|state| self.reader.block(state, None));
+        self.shared
+            .with_state(|state| self.reader.block(state, None));
     }
 
-    /// Ends the subscription at a place in this hub's log: what was published before it is read, and then the end. If that is behind what
-    /// was read already, or if it was told to end earlier, it ends there.
+    /// Ends the subscription at a place in this hub's log: what was published before it is read,
+    /// and then the end. If that is behind what was read already, or if it was told to end
+    /// earlier, it ends there.
     pub fn end_at(&mut self, end: Position) {
         self.reader.end_at(end);
     }
@@ -123,7 +154,8 @@ impl Subscriber {
         self.reader.dropped
     }
 
-    /// Tells whether the subscription has ended because this subscriber lagged, by [`Policy::Disconnect`](crate::Policy::Disconnect).
+    /// Tells whether the subscription has ended because this subscriber lagged, by
+    /// [`Policy::Disconnect`](crate::Policy::Disconnect).
     ///
     /// A read finds out, and so does [`block`](Self::block), whose task is woken for it.
     pub fn is_disconnected(&self) -> bool {
@@ -131,20 +163,23 @@ impl Subscriber {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Stretch>> {
-        self.shared.with_state(|state| self.reader.poll_read(state, cx))
+        self.shared
+            .with_state(|state| self.reader.poll_read(state, cx))
     }
 }
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.shared.with_state(|state| state.leave(self.reader.key, self.reader.cursor));
+        self.shared
+            .with_state(|state| state.leave(self.reader.key, self.reader.cursor));
     }
 }
 
-/// Whole messages that a subscriber has not consumed yet, in their wire form: at most 256 KiB and a block of 64, in at most 64 chunks.
+/// Whole messages that a subscriber has not consumed yet, in their wire form: at most 256 KiB and a
+/// block of 64, in at most 64 chunks.
 ///
-/// It shares the log's memory and keeps it from being used again, so do not hold it across a wait. A batch that is dropped was not
-/// consumed: its messages are in the next one.
+/// It shares the log's memory and keeps it from being used again, so do not hold it across a wait.
+/// A batch that is dropped was not consumed: its messages are in the next one.
 #[derive(Debug)]
 pub struct Batch<'a> {
     reader: &'a mut Reader,
@@ -152,7 +187,8 @@ pub struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Iterates over the bytes, in order, as stretches of contiguous memory. Each is whole messages and none is empty.
+    /// Iterates over the bytes, in order, as stretches of contiguous memory. Each is whole messages
+    /// and none is empty.
     pub fn chunks(&self) -> impl ExactSizeIterator<Item = &[u8]> + use<'_> {
         self.stretch.pieces.iter().map(|piece| &piece.bytes[..])
     }
@@ -163,14 +199,15 @@ impl Batch<'_> {
         self.stretch.byte_len
     }
 
-    /// Returns how many messages the subscriber lost right before this batch. What it lost before its end no batch tells, only
-    /// [`Subscriber::dropped`].
+    /// Returns how many messages the subscriber lost right before this batch. What it lost before
+    /// its end no batch tells, only [`Subscriber::dropped`].
     pub fn dropped(&self) -> u64 {
         self.reader.dropped - self.reader.dropped_before
     }
 
-    /// Says that the first `len` bytes have been written, and returns what the writer still owes: the rest of the message that `len`
-    /// falls into, at most 255 bytes. The next batch begins behind it.
+    /// Says that the first `len` bytes have been written, and returns what the writer still owes:
+    /// the rest of the message that `len` falls into, at most 255 bytes. The next batch begins
+    /// behind it.
     ///
     /// Allocates only when something is owed.
     ///
@@ -178,7 +215,11 @@ impl Batch<'_> {
     ///
     /// When the batch is shorter than `len`.
     pub fn consume(self, len: usize) -> Vec<u8> {
-        assert!(len <= self.stretch.byte_len, "consumed {len} bytes of a batch of {}", self.stretch.byte_len);
+        assert!(
+            len <= self.stretch.byte_len,
+            "consumed {len} bytes of a batch of {}",
+            self.stretch.byte_len
+        );
         let (cursor, owed) = self.stretch.split_at(len);
         self.reader.cursor = cursor;
         self.reader.dropped_before = self.reader.dropped;

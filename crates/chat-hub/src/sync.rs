@@ -1,4 +1,5 @@
-//! The synchronisation that the hub is built on: the standard library's, or under `--cfg loom` that of loom.
+//! The synchronisation that the hub is built on: the standard library's, or under `--cfg loom` that
+//! of loom.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};

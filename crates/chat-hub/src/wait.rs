@@ -7,7 +7,8 @@ use std::task::Waker;
 use slab::Slab;
 use smallvec::SmallVec;
 
-/// The tasks that wait for one thing. They are woken together, and each registers again if it finds that it must.
+/// The tasks that wait for one thing. They are woken together, and each registers again if it finds
+/// that it must.
 #[derive(Debug, Default)]
 pub(crate) struct WaitList {
     wakers: Slab<Waker>,
@@ -15,7 +16,8 @@ pub(crate) struct WaitList {
     epoch: Epoch,
 }
 
-/// Not zero, so that an `Option<Ticket>` is no larger than a ticket: every subscriber and publisher has one.
+/// Not zero, so that an `Option<Ticket>` is no larger than a ticket: every subscriber and publisher
+/// has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Epoch(NonZeroU64);
 
@@ -40,11 +42,15 @@ pub(crate) struct Spent {
 }
 
 impl WaitList {
-    /// Puts a task on the list. Returns the waker that it was on the list with, if that was another.
+    /// Puts a task on the list. Returns the waker that it was on the list with, if that was
+    /// another.
     #[must_use = "a waker is not dropped under the lock"]
     pub(crate) fn register(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
         let Some(ticket) = ticket.as_ref().filter(|ticket| ticket.epoch == self.epoch) else {
-            *ticket = Some(Ticket { epoch: self.epoch, key: self.wakers.insert(waker.clone()) });
+            *ticket = Some(Ticket {
+                epoch: self.epoch,
+                key: self.wakers.insert(waker.clone()),
+            });
             return None;
         };
         let listed = &mut self.wakers[ticket.key];

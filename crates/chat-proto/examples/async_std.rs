@@ -1,4 +1,5 @@
-//! A chat client on async-std: two futures share the stream, one sends, the other prints what arrives.
+//! A chat client on async-std: two futures share the stream, one sends, the other prints what
+//! arrives.
 //!
 //! `cargo run -p chat-proto --all-features --example async_std -- 127.0.0.1:8080 hello world`
 
@@ -16,14 +17,27 @@ fn main() -> ExitCode {
         eprintln!("usage: async_std ADDRESS MESSAGE...");
         return ExitCode::from(2);
     };
-    let Err(error) = chat(&address, &args.collect::<Vec<_>>(), &mut io::stdout().lock()) else { return ExitCode::SUCCESS };
+    let Err(error) = chat(
+        &address,
+        &args.collect::<Vec<_>>(),
+        &mut io::stdout().lock(),
+    ) else {
+        return ExitCode::SUCCESS;
+    };
     eprintln!("error: {error}");
     ExitCode::FAILURE
 }
 
 /// Sends the messages and prints what arrives until the server closes.
-pub(crate) fn chat(address: &str, messages: &[Vec<u8>], out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-    let bodies: Vec<Body> = messages.iter().map(|message| Body::new(message)).collect::<Result<_, _>>()?;
+pub(crate) fn chat(
+    address: &str,
+    messages: &[Vec<u8>],
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
+    let bodies: Vec<Body> = messages
+        .iter()
+        .map(|message| Body::new(message))
+        .collect::<Result<_, _>>()?;
     task::block_on(async {
         let stream = TcpStream::connect(address).await?;
         try_join(send(&stream, bodies), receive(&stream, out)).await?;

@@ -15,14 +15,27 @@ fn main() -> ExitCode {
         eprintln!("usage: blocking ADDRESS MESSAGE...");
         return ExitCode::from(2);
     };
-    let Err(error) = chat(&address, &args.collect::<Vec<_>>(), &mut io::stdout().lock()) else { return ExitCode::SUCCESS };
+    let Err(error) = chat(
+        &address,
+        &args.collect::<Vec<_>>(),
+        &mut io::stdout().lock(),
+    ) else {
+        return ExitCode::SUCCESS;
+    };
     eprintln!("error: {error}");
     ExitCode::FAILURE
 }
 
 /// Sends the messages and prints what arrives until the server closes.
-pub(crate) fn chat(address: &str, messages: &[Vec<u8>], out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-    let bodies: Vec<Body> = messages.iter().map(|message| Body::new(message)).collect::<Result<_, _>>()?;
+pub(crate) fn chat(
+    address: &str,
+    messages: &[Vec<u8>],
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
+    let bodies: Vec<Body> = messages
+        .iter()
+        .map(|message| Body::new(message))
+        .collect::<Result<_, _>>()?;
     let stream = TcpStream::connect(address)?;
     thread::scope(|scope| {
         let sending = scope.spawn(|| send(&stream, bodies));

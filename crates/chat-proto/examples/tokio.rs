@@ -1,4 +1,5 @@
-//! A chat client on tokio: `Codec` frames both halves of the stream, one sends, the other prints what arrives.
+//! A chat client on tokio: `Codec` frames both halves of the stream, one sends, the other prints
+//! what arrives.
 //!
 //! `cargo run -p chat-proto --all-features --example tokio -- 127.0.0.1:8080 hello world`
 
@@ -17,20 +18,36 @@ fn main() -> ExitCode {
         eprintln!("usage: tokio ADDRESS MESSAGE...");
         return ExitCode::from(2);
     };
-    let Err(error) = chat(&address, &args.collect::<Vec<_>>(), &mut io::stdout().lock()) else { return ExitCode::SUCCESS };
+    let Err(error) = chat(
+        &address,
+        &args.collect::<Vec<_>>(),
+        &mut io::stdout().lock(),
+    ) else {
+        return ExitCode::SUCCESS;
+    };
     eprintln!("error: {error}");
     ExitCode::FAILURE
 }
 
 /// Sends the messages and prints what arrives until the server closes.
-pub(crate) fn chat(address: &str, messages: &[Vec<u8>], out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-    let bodies: Vec<Body> = messages.iter().map(|message| Body::new(message)).collect::<Result<_, _>>()?;
-    runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
-        let mut stream = TcpStream::connect(address).await?;
-        let (read_half, write_half) = stream.split();
-        try_join(send(write_half, bodies), receive(read_half, out)).await?;
-        Ok(())
-    })
+pub(crate) fn chat(
+    address: &str,
+    messages: &[Vec<u8>],
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
+    let bodies: Vec<Body> = messages
+        .iter()
+        .map(|message| Body::new(message))
+        .collect::<Result<_, _>>()?;
+    runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?
+        .block_on(async {
+            let mut stream = TcpStream::connect(address).await?;
+            let (read_half, write_half) = stream.split();
+            try_join(send(write_half, bodies), receive(read_half, out)).await?;
+            Ok(())
+        })
 }
 
 async fn send(stream: tcp::WriteHalf<'_>, bodies: Vec<Body<'_>>) -> io::Result<()> {

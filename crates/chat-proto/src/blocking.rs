@@ -1,8 +1,8 @@
 //! Messages over [`std::io`]: for threads, files and pipes.
 //!
-//! Both ends buffer, so give them the bare stream. What the other end of a connection does is seen in [`ReadError`] and
-//! [`io::Error`] alone; no bytes of a peer can make them panic. They do panic when a stream claims that it moved more bytes than it was
-//! given.
+//! Both ends buffer, so give them the bare stream. What the other end of a connection does is seen
+//! in [`ReadError`] and [`io::Error`] alone; no bytes of a peer can make them panic. They do panic
+//! when a stream claims that it moved more bytes than it was given.
 //!
 //! # Examples
 //!
@@ -33,13 +33,15 @@ use crate::{
 
 /// Reads messages from a stream.
 ///
-/// A read that was interrupted is repeated. After any other error of the stream, [`WouldBlock`](io::ErrorKind::WouldBlock) among them,
-/// reading goes on where it stopped. After an unfinished message the reader is at its end, whatever the stream does.
+/// A read that was interrupted is repeated. After any other error of the stream,
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) among them, reading goes on where it stopped. After an
+/// unfinished message the reader is at its end, whatever the stream does.
 #[derive(Debug)]
 pub struct Reader<R> {
     stream: R,
     decoder: Decoder<Box<[u8]>>,
-    /// Whether the stream ended inside a message: what came behind that would be read as if a message began there.
+    /// Whether the stream ended inside a message: what came behind that would be read as if a
+    /// message began there.
     is_cut: bool,
 }
 
@@ -49,13 +51,20 @@ impl<R: Read> Reader<R> {
         Self::with_buf_len(stream, STREAM_BUF_LEN)
     }
 
-    /// Makes a reader with a buffer of `len` bytes, or of [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX) if that is more.
+    /// Makes a reader with a buffer of `len` bytes, or of
+    /// [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX) if that is more.
     pub fn with_buf_len(stream: R, len: usize) -> Self {
-        let decoder = Decoder::with_buf(stream_buf(len)).expect("the buffer has room for the longest message");
-        Self { stream, decoder, is_cut: false }
+        let decoder = Decoder::with_buf(stream_buf(len))
+            .expect("the buffer has room for the longest message");
+        Self {
+            stream,
+            decoder,
+            is_cut: false,
+        }
     }
 
-    /// Takes the next body; waits for it if it has not arrived. Returns `None` when the stream ended, on a message boundary.
+    /// Takes the next body; waits for it if it has not arrived. Returns `None` when the stream
+    /// ended, on a message boundary.
     ///
     /// # Errors
     ///
@@ -65,8 +74,8 @@ impl<R: Read> Reader<R> {
         Ok(self.decoder.next_body())
     }
 
-    /// Takes all whole messages that have arrived, as one run; waits for one if there is none. Returns an empty run when the stream
-    /// ended, on a message boundary.
+    /// Takes all whole messages that have arrived, as one run; waits for one if there is none.
+    /// Returns an empty run when the stream ended, on a message boundary.
     ///
     /// # Errors
     ///
@@ -113,9 +122,11 @@ impl<R> Reader<R> {
 
 /// Writes messages to a stream.
 ///
-/// [`feed`](Self::feed) collects messages, so that many go out in one write; [`flush`](Self::flush) sends what was collected, and
-/// [`send`](Self::send) does both. A writer that is dropped does not flush. A write that was interrupted is repeated. After any other
-/// error, [`WouldBlock`](io::ErrorKind::WouldBlock) among them, flushing goes on with the first byte that was not taken.
+/// [`feed`](Self::feed) collects messages, so that many go out in one write; [`flush`](Self::flush)
+/// sends what was collected, and [`send`](Self::send) does both. A writer that is dropped does not
+/// flush. A write that was interrupted is repeated. After any other
+/// error, [`WouldBlock`](io::ErrorKind::WouldBlock) among them, flushing goes on with the first
+/// byte that was not taken.
 #[derive(Debug)]
 pub struct Writer<W> {
     stream: W,
@@ -128,9 +139,11 @@ impl<W: Write> Writer<W> {
         Self::with_buf_len(stream, STREAM_BUF_LEN)
     }
 
-    /// Makes a writer with a buffer of `len` bytes, or of [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX) if that is more.
+    /// Makes a writer with a buffer of `len` bytes, or of
+    /// [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX) if that is more.
     pub fn with_buf_len(stream: W, len: usize) -> Self {
-        let encoder = Encoder::with_buf(stream_buf(len)).expect("the buffer has room for the longest message");
+        let encoder = Encoder::with_buf(stream_buf(len))
+            .expect("the buffer has room for the longest message");
         Self { stream, encoder }
     }
 
@@ -138,8 +151,8 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     ///
-    /// What the stream says; the message may or may not be collected then. Use [`feed`](Self::feed) and [`flush`](Self::flush) on a
-    /// stream whose errors pass.
+    /// What the stream says; the message may or may not be collected then. Use [`feed`](Self::feed)
+    /// and [`flush`](Self::flush) on a stream whose errors pass.
     pub fn send(&mut self, body: Body<'_>) -> io::Result<()> {
         self.feed(body)?;
         self.flush()
@@ -161,7 +174,8 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     ///
-    /// What the stream says, or [`WriteZero`](io::ErrorKind::WriteZero) when it takes nothing; what was not sent stays collected then.
+    /// What the stream says, or [`WriteZero`](io::ErrorKind::WriteZero) when it takes nothing; what
+    /// was not sent stays collected then.
     pub fn flush(&mut self) -> io::Result<()> {
         while !self.encoder.unsent().is_empty() {
             self.write_some()?;

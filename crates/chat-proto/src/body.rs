@@ -48,7 +48,10 @@ impl<'a> Body<'a> {
     }
 
     /// Returns the header of the message that carries this body.
-    #[expect(clippy::cast_possible_truncation, reason = "a body has at most 255 bytes")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a body has at most 255 bytes"
+    )]
     pub const fn header(self) -> u8 {
         self.bytes.len() as u8
     }
@@ -58,9 +61,11 @@ impl<'a> Body<'a> {
         HEADER_LEN + self.bytes.len()
     }
 
-    /// Writes the message that carries this body to the front of `buf` and returns its length in bytes.
+    /// Writes the message that carries this body to the front of `buf` and returns its length in
+    /// bytes.
     ///
-    /// Layout: `| len: u8 | body: len bytes |`. A buffer of [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX) bytes takes any body.
+    /// Layout: `| len: u8 | body: len bytes |`. A buffer of
+    /// [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX) bytes takes any body.
     ///
     /// # Errors
     ///

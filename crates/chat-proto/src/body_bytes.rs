@@ -6,8 +6,9 @@ use crate::{Body, BodyTooLong, HEADER_LEN, messages::first_message_len};
 
 /// A [`Body`] that shares the memory it was received in, for passing on to tasks and channels.
 ///
-/// Cloning one, or taking it out of a buffer, copies nothing: it counts a reference, and allocates the count once a buffer. As long as one
-/// lives, so does the whole buffer that it was received in, some 8 KiB as a rule. `BodyBytes::from(body)` copies, where that is too much.
+/// Cloning one, or taking it out of a buffer, copies nothing: it counts a reference, and allocates
+/// the count once a buffer. As long as one lives, so does the whole buffer that it was received in,
+/// some 8 KiB as a rule. `BodyBytes::from(body)` copies, where that is too much.
 ///
 /// # Examples
 ///
@@ -40,7 +41,8 @@ impl BodyBytes {
         Ok(Self { bytes })
     }
 
-    /// Takes the first message off `received`, which begin on a message boundary, and returns its body.
+    /// Takes the first message off `received`, which begin on a message boundary, and returns its
+    /// body.
     ///
     /// Returns `None`, and leaves `received` as they are, until the message is whole.
     #[must_use = "the body is taken; it cannot be had again"]
@@ -75,7 +77,9 @@ impl AsRef<[u8]> for BodyBytes {
 
 impl From<Body<'_>> for BodyBytes {
     fn from(body: Body<'_>) -> Self {
-        Self { bytes: Bytes::copy_from_slice(body.as_bytes()) }
+        Self {
+            bytes: Bytes::copy_from_slice(body.as_bytes()),
+        }
     }
 }
 

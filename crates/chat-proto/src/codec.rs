@@ -8,12 +8,12 @@ use crate::{Body, BodyBytes, ReadError, Unfinished};
 
 /// The codec for the `Framed` types of tokio-util and of asynchronous-codec.
 ///
-/// It decodes to [`BodyBytes`], which share the buffer they were received in, and encodes [`Body`]. After an error of the stream, decoding
-/// goes on where it stopped, in tokio-util's `Framed` behind one `None`. After [`ReadError::Unfinished`] the stream is at its end: read no
-/// more from it, for a codec cannot tell what comes behind from a message.
+/// It decodes to [`BodyBytes`], which share the buffer they were received in, and encodes [`Body`].
+/// After an error of the stream, decoding goes on where it stopped, in tokio-util's `Framed` behind
+/// one `None`. After [`ReadError::Unfinished`] the stream is at its end: read no more from it, for
+/// a codec cannot tell what comes behind from a message.
 ///
 /// # Examples
-///
 #[cfg_attr(
     feature = "tokio-util",
     doc = r##"

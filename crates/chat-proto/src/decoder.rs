@@ -2,17 +2,21 @@
 
 use core::fmt;
 
-use crate::{Body, BufferTooSmall, HEADER_LEN, MESSAGE_LEN_MAX, Messages, messages::first_message_len};
+use crate::{
+    Body, BufferTooSmall, HEADER_LEN, MESSAGE_LEN_MAX, Messages, messages::first_message_len,
+};
 
 /// Decodes a stream that arrives in pieces of any size.
 ///
-/// The decoder owns a buffer of fixed length and no connection: read into [`spare`](Self::spare), say how much arrived with
-/// [`advance`](Self::advance), and take bodies with [`next_body`](Self::next_body) until there is none. At the end of the stream
+/// The decoder owns a buffer of fixed length and no connection: read into [`spare`](Self::spare),
+/// say how much arrived with [`advance`](Self::advance), and take bodies with
+/// [`next_body`](Self::next_body) until there is none. At the end of the stream
 /// [`finish`](Self::finish) tells whether it ended on a message boundary.
 ///
-/// The storage `B` is anything that holds bytes: an array, a `Vec`, a slice of yours. It must have room for the longest message,
-/// [`MESSAGE_LEN_MAX`] bytes; a larger one takes more bytes a read. Bytes that wait are moved only when as many have been taken, or when they
-/// are the message that the end of the buffer cut, so the cost of a message does not grow with the buffer.
+/// The storage `B` is anything that holds bytes: an array, a `Vec`, a slice of yours. It must have
+/// room for the longest message, [`MESSAGE_LEN_MAX`] bytes; a larger one takes more bytes a read.
+/// Bytes that wait are moved only when as many have been taken, or when they are the message that
+/// the end of the buffer cut, so the cost of a message does not grow with the buffer.
 ///
 /// # Examples
 ///
@@ -50,7 +54,11 @@ pub struct Decoder<B = [u8; BUF_LEN]> {
 impl Decoder {
     /// Makes a decoder with a buffer of its own, of 512 bytes.
     pub const fn new() -> Self {
-        Self { buf: [0; BUF_LEN], start: 0, end: 0 }
+        Self {
+            buf: [0; BUF_LEN],
+            start: 0,
+            end: 0,
+        }
     }
 }
 
@@ -72,14 +80,22 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     pub fn with_buf(buf: B) -> Result<Self, BufferTooSmall> {
         let len = buf.as_ref().len();
         if len < MESSAGE_LEN_MAX {
-            return Err(BufferTooSmall { needed: MESSAGE_LEN_MAX, len });
+            return Err(BufferTooSmall {
+                needed: MESSAGE_LEN_MAX,
+                len,
+            });
         }
-        Ok(Self { buf, start: 0, end: 0 })
+        Ok(Self {
+            buf,
+            start: 0,
+            end: 0,
+        })
     }
 
     /// Returns the free part of the buffer, for the reader to fill from its front.
     ///
-    /// It is never empty once [`next_body`](Self::next_body) has returned `None`; it may be while there are bodies to take.
+    /// It is never empty once [`next_body`](Self::next_body) has returned `None`; it may be while
+    /// there are bodies to take.
     pub fn spare(&mut self) -> &mut [u8] {
         let buf = self.buf.as_mut();
         let received_len = self.end - self.start;
@@ -91,14 +107,18 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         &mut buf[self.end..]
     }
 
-    /// Records that the reader put `len` bytes at the front of what [`spare`](Self::spare) returned last.
+    /// Records that the reader put `len` bytes at the front of what [`spare`](Self::spare) returned
+    /// last.
     ///
     /// # Panics
     ///
     /// When `len` is more than the free part holds.
     pub fn advance(&mut self, len: usize) {
         let spare_len = self.buf.as_ref().len() - self.end;
-        assert!(len <= spare_len, "advanced by {len} bytes where {spare_len} were free");
+        assert!(
+            len <= spare_len,
+            "advanced by {len} bytes where {spare_len} were free"
+        );
         self.end += len;
     }
 
@@ -110,7 +130,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         let len = first_message_len(self.received())?;
         let start = self.start;
         self.start += len;
-        Some(Body::from_scanned(&self.buf.as_ref()[start + HEADER_LEN..self.start]))
+        Some(Body::from_scanned(
+            &self.buf.as_ref()[start + HEADER_LEN..self.start],
+        ))
     }
 
     /// Takes all whole messages that have arrived, as one run.
@@ -121,7 +143,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         messages
     }
 
-    /// Ends the stream and tells whether it may end here. An unfinished message is discarded; bodies that were not taken still can be.
+    /// Ends the stream and tells whether it may end here. An unfinished message is discarded;
+    /// bodies that were not taken still can be.
     ///
     /// # Errors
     ///
@@ -148,7 +171,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
 impl<B: AsRef<[u8]>> fmt::Debug for Decoder<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let received_len = self.end - self.start;
-        f.debug_struct("Decoder").field("received_len", &received_len).field("buf_len", &self.buf.as_ref().len()).finish()
+        f.debug_struct("Decoder")
+            .field("received_len", &received_len)
+            .field("buf_len", &self.buf.as_ref().len())
+            .finish()
     }
 }
 
@@ -177,7 +203,8 @@ impl From<Unfinished> for std::io::Error {
 }
 
 impl Unfinished {
-    /// Tells whether a stream may end after `rest`, the rest that [`Messages::split`] returned for its last bytes.
+    /// Tells whether a stream may end after `rest`, the rest that [`Messages::split`] returned for
+    /// its last bytes.
     ///
     /// # Errors
     ///
@@ -195,11 +222,15 @@ impl Unfinished {
     pub const fn check(rest: &[u8]) -> Result<(), Self> {
         match rest {
             [] => Ok(()),
-            [header, ..] => Err(Self { received: rest.len(), expected: HEADER_LEN + *header as usize }),
+            [header, ..] => Err(Self {
+                received: rest.len(),
+                expected: HEADER_LEN + *header as usize,
+            }),
         }
     }
 }
 
-/// Length in bytes of the buffer of [`Decoder::new`] and of `Encoder::new`: two of the longest messages, so that one cut message leaves
-/// room for another of the same size. A judgement; a caller who cares brings a buffer.
+/// Length in bytes of the buffer of [`Decoder::new`] and of `Encoder::new`: two of the longest
+/// messages, so that one cut message leaves room for another of the same size. A judgement; a
+/// caller who cares brings a buffer.
 pub(crate) const BUF_LEN: usize = 2 * MESSAGE_LEN_MAX;

@@ -4,15 +4,18 @@ use core::fmt;
 
 use crate::{Body, BufferTooSmall, MESSAGE_LEN_MAX, decoder::BUF_LEN};
 
-/// Encodes bodies for a stream that takes bytes in pieces of any size: the mirror of [`Decoder`](crate::Decoder).
+/// Encodes bodies for a stream that takes bytes in pieces of any size: the mirror of
+/// [`Decoder`](crate::Decoder).
 ///
-/// The encoder owns a buffer of fixed length and no connection: put bodies in with [`push`](Self::push), write what is
-/// [`unsent`](Self::unsent), and say how much the stream took with [`advance`](Self::advance). However little it takes at a time, the
-/// bytes go out whole and in order.
+/// The encoder owns a buffer of fixed length and no connection: put bodies in with
+/// [`push`](Self::push), write what is [`unsent`](Self::unsent), and say how much the stream took
+/// with [`advance`](Self::advance). However little it takes at a time, the bytes go out whole and
+/// in order.
 ///
-/// The storage `B` is anything that holds bytes: an array, a `Vec`, a slice of yours. It must have room for the longest message,
-/// [`MESSAGE_LEN_MAX`] bytes; a larger one puts more messages into a write. Bytes that wait are moved only when as many have been sent, so
-/// the cost of a message does not grow with the buffer.
+/// The storage `B` is anything that holds bytes: an array, a `Vec`, a slice of yours. It must have
+/// room for the longest message, [`MESSAGE_LEN_MAX`] bytes; a larger one puts more messages into a
+/// write. Bytes that wait are moved only when as many have been sent, so the cost of a message does
+/// not grow with the buffer.
 ///
 /// # Examples
 ///
@@ -45,7 +48,11 @@ pub struct Encoder<B = [u8; BUF_LEN]> {
 impl Encoder {
     /// Makes an encoder with a buffer of its own, of 512 bytes.
     pub const fn new() -> Self {
-        Self { buf: [0; BUF_LEN], start: 0, end: 0 }
+        Self {
+            buf: [0; BUF_LEN],
+            start: 0,
+            end: 0,
+        }
     }
 }
 
@@ -58,17 +65,24 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
     pub fn with_buf(buf: B) -> Result<Self, BufferTooSmall> {
         let len = buf.as_ref().len();
         if len < MESSAGE_LEN_MAX {
-            return Err(BufferTooSmall { needed: MESSAGE_LEN_MAX, len });
+            return Err(BufferTooSmall {
+                needed: MESSAGE_LEN_MAX,
+                len,
+            });
         }
-        Ok(Self { buf, start: 0, end: 0 })
+        Ok(Self {
+            buf,
+            start: 0,
+            end: 0,
+        })
     }
 
     /// Puts the message that carries `body` behind what is unsent.
     ///
     /// # Errors
     ///
-    /// [`BufferTooSmall`] when the message does not fit before more has been sent; nothing was pushed then. With nothing unsent, any message
-    /// fits.
+    /// [`BufferTooSmall`] when the message does not fit before more has been sent; nothing was
+    /// pushed then. With nothing unsent, any message fits.
     pub fn push(&mut self, body: Body<'_>) -> Result<(), BufferTooSmall> {
         let may_move = self.may_move();
         let buf = self.buf.as_mut();
@@ -87,7 +101,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
     /// When `len` is more than is unsent.
     pub fn advance(&mut self, len: usize) {
         let unsent_len = self.end - self.start;
-        assert!(len <= unsent_len, "advanced by {len} bytes where {unsent_len} were unsent");
+        assert!(
+            len <= unsent_len,
+            "advanced by {len} bytes where {unsent_len} were unsent"
+        );
         self.start += len;
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -101,7 +118,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
 
     /// Tells whether [`push`](Self::push) takes any body now.
     pub fn has_room(&self) -> bool {
-        let end = if self.may_move() { self.end - self.start } else { self.end };
+        let end = if self.may_move() {
+            self.end - self.start
+        } else {
+            self.end
+        };
         self.buf.as_ref().len() - end >= MESSAGE_LEN_MAX
     }
 
@@ -115,7 +136,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
 impl<B: AsRef<[u8]>> fmt::Debug for Encoder<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unsent_len = self.end - self.start;
-        f.debug_struct("Encoder").field("unsent_len", &unsent_len).field("buf_len", &self.buf.as_ref().len()).finish()
+        f.debug_struct("Encoder")
+            .field("unsent_len", &unsent_len)
+            .field("buf_len", &self.buf.as_ref().len())
+            .finish()
     }
 }
 

@@ -1,7 +1,9 @@
-//! Messages over [`futures_io`]: for any runtime whose streams have its traits, async-std and smol among them.
+//! Messages over [`futures_io`]: for any runtime whose streams have its traits, async-std and smol
+//! among them.
 //!
-//! Both ends buffer, so give them the bare stream. A future of a [`Reader`] may be dropped, and nothing is lost. One that sends may be
-//! dropped too, but whether its body was collected by then is not known: wait for it to end.
+//! Both ends buffer, so give them the bare stream. A future of a [`Reader`] may be dropped, and
+//! nothing is lost. One that sends may be dropped too, but whether its body was collected by then
+//! is not known: wait for it to end.
 //!
 //! # Examples
 //!
@@ -44,10 +46,11 @@ use crate::{
     stream_buf::{STREAM_BUF_LEN, stream_buf},
 };
 
-/// Reads messages from a stream of bytes, as a [`Stream`] of bodies that share its buffer, or run by run.
+/// Reads messages from a stream of bytes, as a [`Stream`] of bodies that share its buffer, or run
+/// by run.
 ///
-/// After an error of the stream, reading goes on where it stopped. After an unfinished message the reader is at its end, whatever the stream
-/// does.
+/// After an error of the stream, reading goes on where it stopped. After an unfinished message the
+/// reader is at its end, whatever the stream does.
 ///
 /// # Panics
 ///
@@ -55,13 +58,15 @@ use crate::{
 pub struct Reader<R> {
     stream: R,
     // Invariant: taken_len <= received_len <= buf.len().
-    // All of `buf` can be read into: its first bytes have arrived, the first of these were taken as a run.
+    // All of `buf` can be read into: its first bytes have arrived, the first of these were taken
+    // as a run.
     buf: BytesMut,
     received_len: usize,
     taken_len: usize,
     /// How long a new block is at least.
     block_len: usize,
-    /// Whether the stream ended inside a message: what came behind that would be read as if a message began there.
+    /// Whether the stream ended inside a message: what came behind that would be read as if a
+    /// message began there.
     is_cut: bool,
 }
 
@@ -71,13 +76,21 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Self::with_buf_len(stream, STREAM_BUF_LEN)
     }
 
-    /// Makes a reader, which allocates blocks of `len` bytes, or of [`MESSAGE_LEN_MAX`] if that is more.
+    /// Makes a reader, which allocates blocks of `len` bytes, or of [`MESSAGE_LEN_MAX`] if that is
+    /// more.
     pub fn with_buf_len(stream: R, len: usize) -> Self {
-        Self { stream, buf: BytesMut::new(), received_len: 0, taken_len: 0, block_len: len.max(MESSAGE_LEN_MAX), is_cut: false }
+        Self {
+            stream,
+            buf: BytesMut::new(),
+            received_len: 0,
+            taken_len: 0,
+            block_len: len.max(MESSAGE_LEN_MAX),
+            is_cut: false,
+        }
     }
 
-    /// Takes all whole messages that have arrived, as one run; waits for one if there is none. Returns an empty run when the stream
-    /// ended, on a message boundary.
+    /// Takes all whole messages that have arrived, as one run; waits for one if there is none.
+    /// Returns an empty run when the stream ended, on a message boundary.
     ///
     /// # Errors
     ///
@@ -97,7 +110,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// ```
     pub async fn next_messages(&mut self) -> Result<Messages<'_>, ReadError> {
         self.forget_taken();
-        while first_message_len(self.received()).is_none() && poll_fn(|cx| self.poll_receive(cx)).await? > 0 {}
+        while first_message_len(self.received()).is_none()
+            && poll_fn(|cx| self.poll_receive(cx)).await? > 0
+        {}
         let (messages, _) = Messages::split(&self.buf[..self.received_len]);
         self.taken_len = messages.as_bytes().len();
         Ok(messages)
@@ -111,7 +126,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.make_room();
         let spare = &mut self.buf[self.received_len..];
         let len = ready!(Pin::new(&mut self.stream).poll_read(cx, spare))?;
-        assert!(len <= spare.len(), "the stream read more than there was room for");
+        assert!(
+            len <= spare.len(),
+            "the stream read more than there was room for"
+        );
         self.received_len += len;
         if len == 0 {
             let unfinished = self.buf.split_to(self.received_len);
@@ -131,7 +149,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Makes room for the longest message. The block is used again if no body that shares it is left, else there is a new one.
+    /// Makes room for the longest message. The block is used again if no body that shares it is
+    /// left, else there is a new one.
     fn make_room(&mut self) {
         if self.buf.len() - self.received_len < MESSAGE_LEN_MAX {
             self.buf.truncate(self.received_len);
@@ -140,7 +159,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// The bytes that have arrived and were not taken, once [`forget_taken`](Self::forget_taken) has run.
+    /// The bytes that have arrived and were not taken, once [`forget_taken`](Self::forget_taken)
+    /// has run.
     fn received(&self) -> &[u8] {
         &self.buf[..self.received_len]
     }
@@ -167,7 +187,10 @@ impl<R> Reader<R> {
 impl<R: fmt::Debug> fmt::Debug for Reader<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let received_len = self.received_len - self.taken_len;
-        f.debug_struct("Reader").field("stream", &self.stream).field("received_len", &received_len).finish_non_exhaustive()
+        f.debug_struct("Reader")
+            .field("stream", &self.stream)
+            .field("received_len", &received_len)
+            .finish_non_exhaustive()
     }
 }
 
@@ -190,12 +213,13 @@ impl<R: AsyncRead + Unpin> Stream for Reader<R> {
 
 /// Writes messages to a stream of bytes, as a [`Sink`] of bodies.
 ///
-/// Messages are collected until the sink is flushed or its buffer is full, so that many go out in one write. `SinkExt::send` flushes,
-/// `SinkExt::feed` does not. A writer that is dropped does not flush. After an error, flushing goes on with the first byte that was not
-/// taken.
+/// Messages are collected until the sink is flushed or its buffer is full, so that many go out in
+/// one write. `SinkExt::send` flushes, `SinkExt::feed` does not. A writer that is dropped does not
+/// flush. After an error, flushing goes on with the first byte that was not taken.
 ///
-/// `SinkExt::close` flushes and then closes the stream, whatever that means to it. To a socket of async-std it means nothing: flush, and
-/// shut down its sending side yourself, to tell the other end that no more will come.
+/// `SinkExt::close` flushes and then closes the stream, whatever that means to it. To a socket of
+/// async-std it means nothing: flush, and shut down its sending side yourself, to tell the other
+/// end that no more will come.
 #[derive(Debug)]
 pub struct Writer<W> {
     stream: W,
@@ -210,7 +234,8 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 
     /// Makes a writer with a buffer of `len` bytes, or of [`MESSAGE_LEN_MAX`] if that is more.
     pub fn with_buf_len(stream: W, len: usize) -> Self {
-        let encoder = Encoder::with_buf(stream_buf(len)).expect("the buffer has room for the longest message");
+        let encoder = Encoder::with_buf(stream_buf(len))
+            .expect("the buffer has room for the longest message");
         Self { stream, encoder }
     }
 

@@ -11,9 +11,10 @@
 //!    └─────────────────────── header: u8, the length of the body in bytes
 //! ```
 //!
-//! The crate turns bodies into bytes and bytes into bodies, at the speed of memory. Any sequence of bytes is a valid stream, so decoding
-//! cannot fail; the only thing that can be wrong is where a stream ends. There is one core, which does no I/O, allocates nothing and is
-//! `no_std`, and a thin layer over it for each way of doing I/O.
+//! The crate turns bodies into bytes and bytes into bodies, at the speed of memory. Any sequence of
+//! bytes is a valid stream, so decoding cannot fail; the only thing that can be wrong is where a
+//! stream ends. There is one core, which does no I/O, allocates nothing and is `no_std`, and a thin
+//! layer over it for each way of doing I/O.
 //!
 //! # Which API to choose
 //!
@@ -27,11 +28,13 @@
 //! | `asynchronous_codec::Framed` | [`Codec`] | [`Codec`] | `asynchronous-codec` |
 //! | `bytes::BytesMut` | [`BodyBytes::split_from`] | | `bytes` |
 //!
-//! All of them decode the same bytes to the same bodies and the same error, whatever the pieces in which the bytes arrive. None
-//! allocates for a message. Those that return a whole run of messages at a time ([`Messages`]) are the fastest: a run is found at a
-//! fraction of what it costs to hand out its messages one by one, and can be forwarded as it is.
+//! All of them decode the same bytes to the same bodies and the same error, whatever the pieces in
+//! which the bytes arrive. None allocates for a message. Those that return a whole run of messages
+//! at a time ([`Messages`]) are the fastest: a run is found at a fraction of what it costs to hand
+//! out its messages one by one, and can be forwarded as it is.
 //!
-//! The directory `examples` has a whole client for threads, async-std, tokio and mio, each in fewer than 60 lines.
+//! The directory `examples` has a whole client for threads, async-std, tokio and mio, each in fewer
+//! than 60 lines.
 //!
 //! # Errors
 //!
@@ -44,9 +47,10 @@
 //!
 //! # What it does not do
 //!
-//! It does not connect, listen, time out, encrypt or retry. It gives bodies no meaning: they need not be text, and one that is longer
-//! than 255 bytes is yours to cut. It has no maximum to configure, because the format has none but its own. A body has no `serde`
-//! implementation, because its encoding is the format.
+//! It does not connect, listen, time out, encrypt or retry. It gives bodies no meaning: they need
+//! not be text, and one that is longer than 255 bytes is yours to cut. It has no maximum to
+//! configure, because the format has none but its own. A body has no `serde` implementation,
+//! because its encoding is the format.
 //!
 //! # Examples
 //!
@@ -67,12 +71,19 @@
 //! ```
 //!
 //! What follows is `SPEC.md`, the rules that a whole server keeps.
-//!
 #![doc = include_str!("../SPEC.md")]
 #![no_std]
 #![cfg_attr(
-    not(all(feature = "std", feature = "futures", feature = "tokio-util", feature = "asynchronous-codec")),
-    allow(rustdoc::broken_intra_doc_links, reason = "the front page names what every feature gives")
+    not(all(
+        feature = "std",
+        feature = "futures",
+        feature = "tokio-util",
+        feature = "asynchronous-codec"
+    )),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "the front page names what every feature gives"
+    )
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used, clippy::cast_possible_truncation)]

@@ -6,8 +6,8 @@ use crate::{Body, HEADER_LEN};
 
 /// A run of whole messages, one after another, in their wire form.
 ///
-/// A `Messages` that exists begins and ends on a message boundary. It borrows the bytes it was split from: nothing is copied, and
-/// the bytes can be forwarded as they are.
+/// A `Messages` that exists begins and ends on a message boundary. It borrows the bytes it was
+/// split from: nothing is copied, and the bytes can be forwarded as they are.
 ///
 /// # Examples
 ///
@@ -27,10 +27,12 @@ pub struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
-    /// Splits `bytes`, which begin on a message boundary, into the whole messages at their start and the unfinished rest.
+    /// Splits `bytes`, which begin on a message boundary, into the whole messages at their start
+    /// and the unfinished rest.
     ///
-    /// The rest is empty or the beginning of one message, so it is shorter than [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX).
-    /// Nothing is copied or allocated. Takes one step a message.
+    /// The rest is empty or the beginning of one message, so it is shorter than
+    /// [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX). Nothing is copied or allocated. Takes one
+    /// step a message.
     pub fn split(bytes: &'a [u8]) -> (Self, &'a [u8]) {
         Self::split_within(bytes, bytes.len())
     }
@@ -56,7 +58,10 @@ impl<'a> Messages<'a> {
             return core::mem::take(self);
         }
         let (taken, rest) = Self::split_within(self.bytes, len_max);
-        *self = Self { bytes: rest, count: self.count - taken.count };
+        *self = Self {
+            bytes: rest,
+            count: self.count - taken.count,
+        };
         taken
     }
 
@@ -84,7 +89,13 @@ impl<'a> Messages<'a> {
     fn split_within(bytes: &'a [u8], len_max: usize) -> (Self, &'a [u8]) {
         let Boundary { offset, count } = last_boundary(&bytes[..len_max.min(bytes.len())]);
         let (whole, rest) = bytes.split_at(offset);
-        (Self { bytes: whole, count }, rest)
+        (
+            Self {
+                bytes: whole,
+                count,
+            },
+            rest,
+        )
     }
 }
 
@@ -116,7 +127,10 @@ impl<'a> Iterator for Bodies<'a> {
     fn next(&mut self) -> Option<Body<'a>> {
         let (&header, after_header) = self.messages.bytes.split_first()?;
         let (body, after) = after_header.split_at(usize::from(header));
-        self.messages = Messages { bytes: after, count: self.messages.count - 1 };
+        self.messages = Messages {
+            bytes: after,
+            count: self.messages.count - 1,
+        };
         Some(Body::from_scanned(body))
     }
 
@@ -140,8 +154,9 @@ pub struct Boundary {
 
 /// Finds the first message boundary at or after `offset` in `bytes`, which begin on a boundary.
 ///
-/// This is what a writer asks whose stream took only the first `offset` bytes: up to the boundary it is committed to finish, and
-/// beyond it the stream owes nothing. Takes one step a message before the boundary.
+/// This is what a writer asks whose stream took only the first `offset` bytes: up to the boundary
+/// it is committed to finish, and beyond it the stream owes nothing. Takes one step a message
+/// before the boundary.
 ///
 /// Returns `None` when the message that `offset` falls into does not end within `bytes`.
 ///
@@ -161,7 +176,10 @@ pub fn boundary_from(bytes: &[u8], offset: usize) -> Option<Boundary> {
         return Some(before);
     }
     let len = first_message_len(&bytes[before.offset..])?;
-    Some(Boundary { offset: before.offset + len, count: before.count + 1 })
+    Some(Boundary {
+        offset: before.offset + len,
+        count: before.count + 1,
+    })
 }
 
 /// Returns the length of the first message of `bytes`, header included, if it is whole.
@@ -172,15 +190,24 @@ pub(crate) fn first_message_len(bytes: &[u8]) -> Option<usize> {
 
 /// Finds the last message boundary in `bytes`, which begin on one.
 ///
-/// Where the next header is depends on this one, so a step costs the time of a load, some 2 ns. After a few messages of one length the
-/// next ones are guessed to have it too: then all their headers are loaded at once, and a step costs a fraction of that. The guess waits
-/// for [`ALIKE_COUNT`] messages, because one that is often wrong costs more than it saves. (`cargo bench -p benches -- split`)
+/// Where the next header is depends on this one, so a step costs the time of a load, some 2 ns.
+/// After a few messages of one length the next ones are guessed to have it too: then all their
+/// headers are loaded at once, and a step costs a fraction of that. The guess waits
+/// for [`ALIKE_COUNT`] messages, because one that is often wrong costs more than it saves. (`cargo
+/// bench -p benches -- split`)
 fn last_boundary(bytes: &[u8]) -> Boundary {
-    let mut boundary = Boundary { offset: 0, count: 0 };
+    let mut boundary = Boundary {
+        offset: 0,
+        count: 0,
+    };
     let (mut last_header, mut alike_count) = (0, 0);
     while let Some(&header) = bytes.get(boundary.offset) {
         let len = HEADER_LEN + usize::from(header);
-        alike_count = if header == last_header { alike_count + 1 } else { 0 };
+        alike_count = if header == last_header {
+            alike_count + 1
+        } else {
+            0
+        };
         last_header = header;
         if alike_count == ALIKE_COUNT {
             alike_count = 0;
@@ -202,11 +229,13 @@ fn last_boundary(bytes: &[u8]) -> Boundary {
 /// Tells whether `bytes` start with [`GUESS_COUNT`] whole messages that all have this header.
 fn starts_alike(bytes: &[u8], header: u8) -> bool {
     let len = HEADER_LEN + usize::from(header);
-    (0..GUESS_COUNT).all(|nth| bytes.get(nth * len) == Some(&header)) && GUESS_COUNT * len <= bytes.len()
+    (0..GUESS_COUNT).all(|nth| bytes.get(nth * len) == Some(&header))
+        && GUESS_COUNT * len <= bytes.len()
 }
 
-/// How many messages in a row have the length of the one before, until the next ones are guessed to have it. Judged by the bench
-/// `split`: with 3, lengths that are equal by chance cost up to a third more.
+/// How many messages in a row have the length of the one before, until the next ones are guessed to
+/// have it. Judged by the bench `split`: with 3, lengths that are equal by chance cost up to a
+/// third more.
 const ALIKE_COUNT: usize = 7;
 
 /// How many messages are guessed at once. Judged by the bench `split`: 4 and 16 are slower.

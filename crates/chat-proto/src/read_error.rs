@@ -4,7 +4,8 @@ use std::io;
 
 use crate::Unfinished;
 
-/// Says why no more messages can be read from a stream. All readers and codecs of this crate return it. There is no other reason.
+/// Says why no more messages can be read from a stream. All readers and codecs of this crate return
+/// it. There is no other reason.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The stream failed. Nothing that had arrived is lost: reading again goes on where it stopped.

@@ -1,18 +1,27 @@
-//! That no path allocates for a message. A test binary of its own, since it counts what the whole process allocates.
+//! That no path allocates for a message. A test binary of its own, since it counts what the whole
+//! process allocates.
 
-#![cfg(all(feature = "std", feature = "futures", feature = "tokio-util", feature = "asynchronous-codec"))]
+#![cfg(all(
+    feature = "std",
+    feature = "futures",
+    feature = "tokio-util",
+    feature = "asynchronous-codec"
+))]
 
 use std::{hint::black_box, io};
 
 use allocation_counter::measure;
 use bytes::BytesMut;
-use chat_proto::{Body, BodyBytes, Codec, Decoder, Encoder, Messages, blocking, boundary_from, futures_io};
+use chat_proto::{
+    Body, BodyBytes, Codec, Decoder, Encoder, Messages, blocking, boundary_from, futures_io,
+};
 use futures::{SinkExt, TryStreamExt, executor::block_on};
 
 /// How many bytes go through each path: enough that an allocation a message would stand out.
 const STREAM_LEN: usize = 1 << 20;
 
-/// A block for every 8 KiB of a stream, twice as many again for the counts that share it, and some to begin with.
+/// A block for every 8 KiB of a stream, twice as many again for the counts that share it, and some
+/// to begin with.
 const BLOCKS: u64 = 3 * (STREAM_LEN as u64 / (8 * 1024)) + 16;
 
 fn stream(body_len: u8) -> Vec<u8> {
@@ -31,14 +40,26 @@ fn check(allocations_max: u64, mut path: impl FnMut(&[u8]) -> usize) {
         let mut count = 0;
         let allocated = measure(|| count = path(&stream));
         assert_eq!(count, expected, "the path saw every message");
-        assert!(allocated.count_total <= allocations_max, "{} allocations for {count} messages", allocated.count_total);
+        assert!(
+            allocated.count_total <= allocations_max,
+            "{} allocations for {count} messages",
+            allocated.count_total
+        );
     }
 }
 
 #[test]
 fn the_core_allocates_nothing() {
-    check(0, |stream| Messages::split(stream).0.iter().inspect(|body| _ = black_box(body)).count());
-    check(0, |stream| boundary_from(stream, stream.len()).unwrap().count);
+    check(0, |stream| {
+        Messages::split(stream)
+            .0
+            .iter()
+            .inspect(|body| _ = black_box(body))
+            .count()
+    });
+    check(0, |stream| {
+        boundary_from(stream, stream.len()).unwrap().count
+    });
     check(0, |stream| {
         let (mut decoder, mut encoder) = (Decoder::new(), Encoder::new());
         let mut count = 0;

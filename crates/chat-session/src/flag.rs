@@ -8,23 +8,27 @@ use futures::task::{ArcWake, WakerRef, waker_ref};
 
 /// A flag that is raised by its waker, which then wakes the task.
 ///
-/// A session waits for several things in one task. Given the task's own waker, it would have to try them all on every wake, and trying
-/// to read is a system call. With a flag for the stream it tries only what the stream is ready for.
+/// A session waits for several things in one task. Given the task's own waker, it would have to try
+/// them all on every wake, and trying to read is a system call. With a flag for the stream it tries
+/// only what the stream is ready for.
 #[derive(Debug, Default)]
 pub(crate) struct Flag {
-    /// Made for the task that polls; another one when the session is moved to another task, which is seldom if ever.
+    /// Made for the task that polls; another one when the session is moved to another task, which
+    /// is seldom if ever.
     raised: Option<Arc<Raised>>,
 }
 
 #[derive(Debug)]
 struct Raised {
-    /// Released by whoever raises the flag and acquired by the task, so that the task sees what the waker saw.
+    /// Released by whoever raises the flag and acquired by the task, so that the task sees what
+    /// the waker saw.
     is_raised: AtomicBool,
     task: Waker,
 }
 
 impl Flag {
-    /// Lowers the flag and tells whether it was raised. If not, `task` is woken when it is. To a task that it did not know it is raised.
+    /// Lowers the flag and tells whether it was raised. If not, `task` is woken when it is. To a
+    /// task that it did not know it is raised.
     pub(crate) fn lower(&mut self, task: &Waker) -> bool {
         self.of_task(task).is_raised.swap(false, Ordering::Acquire)
     }
@@ -42,8 +46,16 @@ impl Flag {
     }
 
     fn of_task(&mut self, task: &Waker) -> &Arc<Raised> {
-        let known = self.raised.take().filter(|raised| raised.task.will_wake(task));
-        self.raised.insert(known.unwrap_or_else(|| Arc::new(Raised { is_raised: AtomicBool::new(true), task: task.clone() })))
+        let known = self
+            .raised
+            .take()
+            .filter(|raised| raised.task.will_wake(task));
+        self.raised.insert(known.unwrap_or_else(|| {
+            Arc::new(Raised {
+                is_raised: AtomicBool::new(true),
+                task: task.clone(),
+            })
+        }))
     }
 }
 

@@ -17,8 +17,8 @@ pub(crate) struct Reader {
     publisher: Publisher,
     /// Raised when the stream may have something to read.
     readable: Flag,
-    /// What was read and not published: messages that the hub did not take yet, and the beginning of one whose end has not arrived. As long
-    /// as a whole message is kept, nothing is read.
+    /// What was read and not published: messages that the hub did not take yet, and the beginning
+    /// of one whose end has not arrived. As long as a whole message is kept, nothing is read.
     kept: Vec<u8>,
     /// Behind the last message that was published.
     end: Position,
@@ -37,7 +37,13 @@ pub(crate) enum ReadEnd {
 impl Reader {
     /// Makes a reader. `start` is where the client joined.
     pub(crate) fn new(publisher: Publisher, start: Position) -> Self {
-        Self { publisher, readable: Flag::default(), kept: Vec::new(), end: start, message_count: 0 }
+        Self {
+            publisher,
+            readable: Flag::default(),
+            kept: Vec::new(),
+            end: start,
+            message_count: 0,
+        }
     }
 
     /// Returns the position behind the client's last message.
@@ -50,9 +56,13 @@ impl Reader {
         self.message_count
     }
 
-    /// Reads and publishes for a turn: until the stream has nothing more, the hub takes nothing more, or [`READ_LEN`] bytes were read.
-    /// In the last case the task has been woken.
-    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, stream: impl AsyncRead + Unpin) -> Poll<io::Result<ReadEnd>> {
+    /// Reads and publishes for a turn: until the stream has nothing more, the hub takes nothing
+    /// more, or [`READ_LEN`] bytes were read. In the last case the task has been woken.
+    pub(crate) fn poll_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: impl AsyncRead + Unpin,
+    ) -> Poll<io::Result<ReadEnd>> {
         if !self.readable.lower(cx.waker()) {
             return Poll::Pending;
         }
@@ -64,7 +74,8 @@ impl Reader {
         }
     }
 
-    /// Does the work of a turn. Returns `None` when there is more to come and the task will be woken for it.
+    /// Does the work of a turn. Returns `None` when there is more to come and the task will be
+    /// woken for it.
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -84,7 +95,10 @@ impl Reader {
             let kept_len = self.kept.len();
             buf[..kept_len].copy_from_slice(&self.kept);
             let waker = self.readable.waker(cx.waker());
-            let read = Pin::new(&mut stream).poll_read(&mut Context::from_waker(&waker), &mut buf[kept_len..kept_len + budget]);
+            let read = Pin::new(&mut stream).poll_read(
+                &mut Context::from_waker(&waker),
+                &mut buf[kept_len..kept_len + budget],
+            );
             match read {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(Ok(0)) => return Ok(Some(ReadEnd::EndOfStream)),
@@ -117,11 +131,16 @@ impl Reader {
     fn poll_publish(&mut self, cx: &mut Context<'_>, received: &[u8]) -> Poll<Result<(), Closed>> {
         let (mut messages, rest) = Messages::split(received);
         let count = messages.count();
-        let poll = if count == 0 { Poll::Ready(Ok(self.end)) } else { self.publisher.poll_publish(cx, &mut messages) };
+        let poll = if count == 0 {
+            Poll::Ready(Ok(self.end))
+        } else {
+            self.publisher.poll_publish(cx, &mut messages)
+        };
         self.message_count += (count - messages.count()) as u64;
         let kept_len = messages.as_bytes().len() + rest.len();
         self.kept.clear();
-        self.kept.extend_from_slice(&received[received.len() - kept_len..]);
+        self.kept
+            .extend_from_slice(&received[received.len() - kept_len..]);
         poll.map_ok(|end| self.end = end)
     }
 }

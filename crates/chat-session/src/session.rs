@@ -14,8 +14,9 @@ use crate::writer::Writer;
 
 /// One client being served: a future that ends when the connection does.
 ///
-/// It subscribes to the hub when it is made, so the client misses nothing that is published from then on, and is to be polled soon: as
-/// a subscriber that has not read yet, nobody waits for it until then.
+/// It subscribes to the hub when it is made, so the client misses nothing that is published from
+/// then on, and is to be polled soon: as a subscriber that has not read yet, nobody waits for it
+/// until then.
 ///
 /// # Examples
 ///
@@ -51,31 +52,41 @@ enum Stage {
     Draining(ReadEnd),
     /// Everything is written; the sending side is being closed.
     Closing(ReadEnd),
-    /// The sending side is closed. What the client sends is thrown away until it closes too: closing a socket that has bytes to read
-    /// would make the system reset it, and the client could lose what is on its way to it.
+    /// The sending side is closed. What the client sends is thrown away until it closes too:
+    /// closing a socket that has bytes to read would make the system reset it, and the client
+    /// could lose what is on its way to it.
     Lingering,
     /// The client got everything and both sides are closed.
     Closed,
 }
 
 impl<S> Session<S> {
-    /// Begins to serve the client at the far end of `stream`. Closing the stream must end its sending side, so that the client sees it.
+    /// Begins to serve the client at the far end of `stream`. Closing the stream must end its
+    /// sending side, so that the client sees it.
     pub fn new(stream: S, hub: &Hub) -> Self {
         let subscriber = hub.subscribe();
         let reader = Reader::new(hub.publisher(), subscriber.position());
-        Self { stream, reader, writer: Writer::new(subscriber), stage: Stage::Serving }
+        Self {
+            stream,
+            reader,
+            writer: Writer::new(subscriber),
+            stage: Stage::Serving,
+        }
     }
 
     /// Tells whether the client's stream took nothing when it was last tried.
     ///
-    /// A session has no clock. Whoever has one can end a client that stays blocked for too long without more being
-    /// [written](Self::written); under [`Policy::Block`](chat_hub::Policy::Block) somebody must. A stream may take bytes again long before it
-    /// says so, so [`unblock`](Self::unblock) the session and poll it once more before that.
+    /// A session has no clock. Whoever has one can end a client that stays blocked for too long
+    /// without more being [written](Self::written); under
+    /// [`Policy::Block`](chat_hub::Policy::Block) somebody must. A stream may take bytes again long
+    /// before it says so, so [`unblock`](Self::unblock) the session and poll it once more
+    /// before that.
     pub fn is_blocked(&self) -> bool {
         self.writer.is_blocked()
     }
 
-    /// Has the next poll try the client's stream again, though it has not said that it would take more.
+    /// Has the next poll try the client's stream again, though it has not said that it would take
+    /// more.
     pub fn unblock(&self) {
         self.writer.unblock();
     }
@@ -86,7 +97,10 @@ impl<S> Session<S> {
     }
 
     fn summary(&self) -> Summary {
-        Summary { published: self.reader.message_count(), dropped: self.writer.dropped() }
+        Summary {
+            published: self.reader.message_count(),
+            dropped: self.writer.dropped(),
+        }
     }
 }
 
@@ -101,7 +115,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             Stage::Closing(end) => {
                 ready!(Pin::new(&mut self.stream).poll_close(cx)).map_err(SessionError::Write)?;
-                if end == ReadEnd::EndOfStream { Stage::Closed } else { Stage::Lingering }
+                if end == ReadEnd::EndOfStream {
+                    Stage::Closed
+                } else {
+                    Stage::Lingering
+                }
             }
             Stage::Lingering => {
                 ready!(self.poll_discard(cx)).map_err(SessionError::Read)?;
@@ -117,7 +135,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if self.writer.poll_turn(cx, &mut self.stream)?.is_ready() {
             return Poll::Ready(Ok(Stage::Closing(ReadEnd::HubClosed)));
         }
-        let end = ready!(self.reader.poll_turn(cx, &mut self.stream)).map_err(SessionError::Read)?;
+        let end =
+            ready!(self.reader.poll_turn(cx, &mut self.stream)).map_err(SessionError::Read)?;
         if end == ReadEnd::EndOfStream {
             self.writer.end_at(self.reader.end());
         }

@@ -22,17 +22,26 @@ pub(crate) struct Writer {
     is_unflushed: bool,
     /// How many bytes the stream has taken.
     written: u64,
-    /// The rest of a message whose beginning has been written. It is kept here, so that a session that waits holds none of the log.
+    /// The rest of a message whose beginning has been written. It is kept here, so that a session
+    /// that waits holds none of the log.
     owed: Vec<u8>,
 }
 
 impl Writer {
     pub(crate) fn new(subscriber: Subscriber) -> Self {
-        Self { subscriber, writable: Flag::default(), is_blocked: false, is_unflushed: false, written: 0, owed: Vec::new() }
+        Self {
+            subscriber,
+            writable: Flag::default(),
+            is_blocked: false,
+            is_unflushed: false,
+            written: 0,
+            owed: Vec::new(),
+        }
     }
 
-    /// Writes for a turn: until everything is written, the stream takes nothing more, or [`WRITE_LEN`] bytes or more were written. In the
-    /// last case the task has been woken. It is ready once all there will ever be has been written.
+    /// Writes for a turn: until everything is written, the stream takes nothing more, or
+    /// [`WRITE_LEN`] bytes or more were written. In the last case the task has been woken. It
+    /// is ready once all there will ever be has been written.
     pub(crate) fn poll_turn(
         &mut self,
         cx: &mut Context<'_>,
@@ -46,7 +55,9 @@ impl Writer {
         let mut budget = WRITE_LEN;
         while budget > 0 {
             match self.poll_write(cx, &mut stream) {
-                _ if self.subscriber.is_disconnected() => return Poll::Ready(Err(SessionError::Lagged)),
+                _ if self.subscriber.is_disconnected() => {
+                    return Poll::Ready(Err(SessionError::Lagged));
+                }
                 Poll::Ready(Ok(0)) => return self.poll_flush(cx, stream),
                 Poll::Ready(Ok(len)) => budget = budget.saturating_sub(len),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -87,12 +98,19 @@ impl Writer {
         self.subscriber.dropped()
     }
 
-    /// Writes once: what is owed, else the next batch. Returns how many bytes the stream took, 0 at the end.
-    fn poll_write(&mut self, cx: &mut Context<'_>, stream: impl AsyncWrite + Unpin) -> Poll<io::Result<usize>> {
+    /// Writes once: what is owed, else the next batch. Returns how many bytes the stream took, 0 at
+    /// the end.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: impl AsyncWrite + Unpin,
+    ) -> Poll<io::Result<usize>> {
         let waker = self.writable.waker(cx.waker());
         let mut stream_cx = Context::from_waker(&waker);
         let poll = if self.owed.is_empty() {
-            let Some(batch) = ready!(self.subscriber.poll_batch(cx)) else { return Poll::Ready(Ok(0)) };
+            let Some(batch) = ready!(self.subscriber.poll_batch(cx)) else {
+                return Poll::Ready(Ok(0));
+            };
             let poll = poll_write_batch(&mut stream_cx, stream, &batch);
             if let Poll::Ready(Ok(len)) = poll {
                 self.owed = batch.consume(len);
@@ -114,7 +132,8 @@ impl Writer {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                // Nobody waits for this session, and it holds nothing of the log. The hub asks as the stream would: by the flag.
+                // Nobody waits for this session, and it holds nothing of the log. The hub asks as
+                // the stream would: by the flag.
                 self.is_blocked = true;
                 self.subscriber.block(&mut stream_cx);
                 Poll::Pending
@@ -123,7 +142,11 @@ impl Writer {
     }
 
     /// Sees to it that what was written is on its way.
-    fn poll_flush(&mut self, cx: &mut Context<'_>, mut stream: impl AsyncWrite + Unpin) -> Poll<Result<(), SessionError>> {
+    fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut stream: impl AsyncWrite + Unpin,
+    ) -> Poll<Result<(), SessionError>> {
         if self.is_unflushed {
             ready!(Pin::new(&mut stream).poll_flush(cx)).map_err(SessionError::Write)?;
             self.is_unflushed = false;
@@ -133,7 +156,11 @@ impl Writer {
 }
 
 /// Writes as much of a batch as the stream takes at once.
-fn poll_write_batch(cx: &mut Context<'_>, mut stream: impl AsyncWrite + Unpin, batch: &Batch<'_>) -> Poll<io::Result<usize>> {
+fn poll_write_batch(
+    cx: &mut Context<'_>,
+    mut stream: impl AsyncWrite + Unpin,
+    batch: &Batch<'_>,
+) -> Poll<io::Result<usize>> {
     let mut chunks = batch.chunks();
     if chunks.len() == 1 {
         return poll_write_slice(cx, stream, chunks.next().unwrap_or_default());
@@ -146,7 +173,11 @@ fn poll_write_batch(cx: &mut Context<'_>, mut stream: impl AsyncWrite + Unpin, b
     Pin::new(&mut stream).poll_write_vectored(cx, &slices[..count])
 }
 
-fn poll_write_slice(cx: &mut Context<'_>, mut stream: impl AsyncWrite + Unpin, slice: &[u8]) -> Poll<io::Result<usize>> {
+fn poll_write_slice(
+    cx: &mut Context<'_>,
+    mut stream: impl AsyncWrite + Unpin,
+    slice: &[u8],
+) -> Poll<io::Result<usize>> {
     Pin::new(&mut stream).poll_write(cx, slice)
 }
 

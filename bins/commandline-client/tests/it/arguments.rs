@@ -8,9 +8,16 @@ fn run_alone<const N: usize>(args: [&str; N]) -> Ended {
 
 #[track_caller]
 fn check_usage_error<const N: usize>(args: [&str; N], cause: &str) {
-    let Ended { code, output, errors } = run_alone(args);
+    let Ended {
+        code,
+        output,
+        errors,
+    } = run_alone(args);
     assert_eq!((code, &output[..]), (2, &b""[..]), "{errors}");
-    assert!(errors.starts_with("error: ") && errors.contains(cause), "{errors}");
+    assert!(
+        errors.starts_with("error: ") && errors.contains(cause),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -25,10 +32,20 @@ fn wrong_arguments_are_usage_errors() {
 
 #[test]
 fn help_teaches_the_protocol_of_the_pipe() {
-    let Ended { code, output, errors } = run_alone(["--help"]);
+    let Ended {
+        code,
+        output,
+        errors,
+    } = run_alone(["--help"]);
     assert_eq!((code, &errors[..]), (0, ""));
     let help = String::from_utf8(output).unwrap();
-    for part in ["[default: 127.0.0.1:8080]", "255 bytes", "end of standard input", "printf 'hello\\nworld\\n' |", "Exit codes:"] {
+    for part in [
+        "[default: 127.0.0.1:8080]",
+        "255 bytes",
+        "end of standard input",
+        "printf 'hello\\nworld\\n' |",
+        "Exit codes:",
+    ] {
         assert!(help.contains(part), "{part:?} is missing in:\n{help}");
     }
 }

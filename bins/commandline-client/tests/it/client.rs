@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-/// How long any wait of a test may take. Judgement: a test takes well under a second, a loaded machine is patient.
+/// How long any wait of a test may take. Judgement: a test takes well under a second, a loaded
+/// machine is patient.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running client. Its input stays open until it is fed or ended, even while it is waited for.
@@ -32,7 +33,13 @@ impl Client {
     /// Starts a client with the given arguments, input and output.
     pub(crate) fn start_with<const N: usize>(args: [&str; N], input: Stdio, output: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_commandline-client"));
-        let mut child = command.args(args).stdin(input).stdout(output).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .args(args)
+            .stdin(input)
+            .stdout(output)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (input, output) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
         let errors = child.stderr.take().unwrap();
         let child = Arc::new(Mutex::new(child));
@@ -44,7 +51,14 @@ impl Client {
             }
         });
         let errors = thread::spawn(move || std::io::read_to_string(errors).unwrap());
-        Self { child, input, output, errors, watched, watchdog }
+        Self {
+            child,
+            input,
+            output,
+            errors,
+            watched,
+            watchdog,
+        }
     }
 
     /// Returns the process id.
@@ -63,7 +77,8 @@ impl Client {
         self.input = None;
     }
 
-    /// Writes all of the client's input in the background and closes it. A client that ends before does no harm.
+    /// Writes all of the client's input in the background and closes it. A client that ends before
+    /// does no harm.
     pub(crate) fn feed(&mut self, input: impl Into<Vec<u8>>) {
         let (mut pipe, input) = (self.input.take().unwrap(), input.into());
         thread::spawn(move || pipe.write_all(&input));
@@ -93,7 +108,11 @@ impl Client {
         drop(self.watched);
         self.watchdog.join().unwrap();
         let code = code.unwrap_or_else(|| panic!("killed at its deadline, having said {errors:?}"));
-        Ended { code, output, errors }
+        Ended {
+            code,
+            output,
+            errors,
+        }
     }
 }
 

@@ -11,13 +11,29 @@ use crate::{
     server::{Server, echo, reset},
 };
 
-/// Checks that a client failed with one sentence that begins with `sentence`, having printed `output`.
+/// Checks that a client failed with one sentence that begins with `sentence`, having printed
+/// `output`.
 #[track_caller]
 fn check(ended: Ended, output: &str, sentence: &str) {
-    let Ended { code, output: printed, errors } = ended;
-    assert_eq!((code, String::from_utf8(printed).as_deref()), (1, Ok(output)), "{errors}");
-    assert!(errors.starts_with(&format!("error: {sentence}")), "{errors:?} is not {sentence:?}");
-    assert_eq!(errors.find('\n'), Some(errors.len() - 1), "{errors:?} is not one line");
+    let Ended {
+        code,
+        output: printed,
+        errors,
+    } = ended;
+    assert_eq!(
+        (code, String::from_utf8(printed).as_deref()),
+        (1, Ok(output)),
+        "{errors}"
+    );
+    assert!(
+        errors.starts_with(&format!("error: {sentence}")),
+        "{errors:?} is not {sentence:?}"
+    );
+    assert_eq!(
+        errors.find('\n'),
+        Some(errors.len() - 1),
+        "{errors:?} is not one line"
+    );
 }
 
 #[test]
@@ -26,7 +42,11 @@ fn a_refused_connection_is_told() {
     // A port that is taken, so that nobody else can listen there, and does not listen.
     let taken = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    check(run(&address, "hello\n"), "", &format!("cannot connect to {address}: "));
+    check(
+        run(&address, "hello\n"),
+        "",
+        &format!("cannot connect to {address}: "),
+    );
 }
 
 #[test]
@@ -34,13 +54,19 @@ fn a_server_that_closes_first_is_told() {
     let server = Server::start(|mut stream| stream.write_all(b"\x03one\x03two").unwrap());
     // The input stays open.
     let client = Client::start(&server.address);
-    check(client.finish(), "one\ntwo\n", &format!("the server at {} closed the connection\n", server.address));
+    check(
+        client.finish(),
+        "one\ntwo\n",
+        &format!("the server at {} closed the connection\n", server.address),
+    );
 }
 
 #[test]
 fn a_stream_that_ends_inside_a_message_is_told() {
     let sentence = |address: &str| {
-        format!("the server at {address} closed the connection: the stream ended inside a message: 4 of its 6 bytes had arrived\n")
+        format!(
+            "the server at {address} closed the connection: the stream ended inside a message: 4 of its 6 bytes had arrived\n"
+        )
     };
     let server = Server::start(|mut stream| stream.write_all(b"\x03one\x05wor").unwrap());
     let client = Client::start(&server.address);
@@ -50,7 +76,11 @@ fn a_stream_that_ends_inside_a_message_is_told() {
         echo(stream.try_clone().unwrap());
         stream.write_all(b"\x05wor").unwrap();
     });
-    check(run(&after_half_close.address, "one\n"), "one\n", &sentence(&after_half_close.address));
+    check(
+        run(&after_half_close.address, "one\n"),
+        "one\n",
+        &sentence(&after_half_close.address),
+    );
 }
 
 #[test]
@@ -65,7 +95,11 @@ fn a_reset_is_told_after_what_came_before_it() {
     assert_eq!(client.read_line(), "one\n");
     client.type_in(b"hello\n");
     printed_sender.send(()).unwrap();
-    check(client.finish(), "", &format!("lost the connection to {}: ", server.address));
+    check(
+        client.finish(),
+        "",
+        &format!("lost the connection to {}: ", server.address),
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The public behaviour of commandline-client: the real binary against small servers on real sockets.
+//! The public behaviour of commandline-client: the real binary against small servers on real
+//! sockets.
 
 /// What the command line takes.
 mod arguments;

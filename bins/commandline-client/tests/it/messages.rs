@@ -5,12 +5,20 @@ use crate::{
     server::{Server, echo},
 };
 
-/// Checks what reaches an echo server when `input` is piped, and that all of it comes back as lines.
+/// Checks what reaches an echo server when `input` is piped, and that all of it comes back as
+/// lines.
 #[track_caller]
 fn check(input: &[u8], wire: &[u8], output: &[u8]) {
     let server = Server::start(echo);
     let ended = run(&server.address, input);
-    assert_eq!(ended, Ended { code: 0, output: output.to_vec(), errors: String::new() });
+    assert_eq!(
+        ended,
+        Ended {
+            code: 0,
+            output: output.to_vec(),
+            errors: String::new()
+        }
+    );
     assert_eq!(server.outcome(), wire);
 }
 
@@ -19,8 +27,17 @@ fn check(input: &[u8], wire: &[u8], output: &[u8]) {
 fn check_refused(input: &[u8], output: &[u8], refused: &[(u64, usize)]) {
     let server = Server::start(echo);
     let ended = run(&server.address, input);
-    let errors = refused.iter().map(|(number, len)| format!("error: line {number}: a body has at most 255 bytes, not {len}\n"));
-    assert_eq!(ended, Ended { code: 1, output: output.to_vec(), errors: errors.collect() });
+    let errors = refused.iter().map(|(number, len)| {
+        format!("error: line {number}: a body has at most 255 bytes, not {len}\n")
+    });
+    assert_eq!(
+        ended,
+        Ended {
+            code: 1,
+            output: output.to_vec(),
+            errors: errors.collect()
+        }
+    );
 }
 
 #[test]
@@ -48,7 +65,11 @@ fn bytes_of_any_value_pass_as_they_are() {
     let body: Vec<u8> = (0..=255).filter(|&byte| byte != b'\n').collect();
     let line = [&body[..], b"\n"].concat();
     check(&line, &[&[255], &body[..]].concat(), &line);
-    check(b"one\r\n\x1b[2J\n", b"\x04one\r\x04\x1b[2J", b"one\r\n\x1b[2J\n");
+    check(
+        b"one\r\n\x1b[2J\n",
+        b"\x04one\r\x04\x1b[2J",
+        b"one\r\n\x1b[2J\n",
+    );
 }
 
 #[test]
@@ -56,10 +77,22 @@ fn a_line_over_255_bytes_is_refused_and_the_rest_is_sent() {
     let (longest, long) = ([b'x'; 255], [b'y'; 256]);
     let longest_line = [&longest[..], b"\n"].concat();
     check(&longest, &[&[255], &longest[..]].concat(), &longest_line);
-    check_refused(&[&long[..], b"\n", &longest[..], b"\n"].concat(), &longest_line, &[(1, 256)]);
-    check_refused(&[b"one\n", &long[..], b"\ntwo\n"].concat(), b"one\ntwo\n", &[(2, 256)]);
+    check_refused(
+        &[&long[..], b"\n", &longest[..], b"\n"].concat(),
+        &longest_line,
+        &[(1, 256)],
+    );
+    check_refused(
+        &[b"one\n", &long[..], b"\ntwo\n"].concat(),
+        b"one\ntwo\n",
+        &[(2, 256)],
+    );
     check_refused(&[b"one\n", &long[..]].concat(), b"one\n", &[(2, 256)]);
-    check_refused(&[&[b'z'; 1_000_000], &b"\n\n"[..], &long].concat(), b"\n", &[(1, 1_000_000), (3, 256)]);
+    check_refused(
+        &[&[b'z'; 1_000_000], &b"\n\n"[..], &long].concat(),
+        b"\n",
+        &[(1, 1_000_000), (3, 256)],
+    );
 }
 
 #[test]
@@ -78,7 +111,14 @@ fn a_line_is_sent_before_more_input_comes() {
     client.type_in(b"o\n");
     assert_eq!(client.read_line(), "two\n");
     client.end_input();
-    assert_eq!(client.finish(), Ended { code: 0, output: Vec::new(), errors: String::new() });
+    assert_eq!(
+        client.finish(),
+        Ended {
+            code: 0,
+            output: Vec::new(),
+            errors: String::new()
+        }
+    );
 }
 
 #[test]
@@ -90,7 +130,14 @@ fn what_comes_after_the_half_close_is_printed() {
         received
     });
     let ended = run(&server.address, "early\n");
-    assert_eq!(ended, Ended { code: 0, output: b"late\n\n".to_vec(), errors: String::new() });
+    assert_eq!(
+        ended,
+        Ended {
+            code: 0,
+            output: b"late\n\n".to_vec(),
+            errors: String::new()
+        }
+    );
     assert_eq!(server.outcome(), b"\x05early");
 }
 
@@ -101,7 +148,12 @@ fn ten_megabytes_pass_an_echo_without_deadlock() {
     let server = Server::start(echo);
     let ended = run(&server.address, input.clone());
     assert_eq!((ended.code, &ended.errors[..]), (0, ""));
-    assert!(ended.output == input, "{} bytes of {} came back", ended.output.len(), input.len());
+    assert!(
+        ended.output == input,
+        "{} bytes of {} came back",
+        ended.output.len(),
+        input.len()
+    );
 }
 
 #[test]
@@ -117,7 +169,14 @@ fn a_closed_output_is_a_normal_end() {
     assert_eq!(client.read_line(), "one\n");
     client.close_output();
     client.type_in(b"now\n");
-    assert_eq!(client.finish(), Ended { code: 0, output: Vec::new(), errors: String::new() });
+    assert_eq!(
+        client.finish(),
+        Ended {
+            code: 0,
+            output: Vec::new(),
+            errors: String::new()
+        }
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -130,11 +189,21 @@ fn a_line_without_end_takes_no_memory() {
         client.type_in(&[b'x'; 1024 * 1024]);
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", client.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
     let peak_kib: usize = peak.trim().strip_suffix(" kB").unwrap().parse().unwrap();
     assert!(peak_kib * 1024 < LINE_LEN / 4, "{peak_kib} KiB");
 
     client.end_input();
     let errors = format!("error: line 1: a body has at most 255 bytes, not {LINE_LEN}\n");
-    assert_eq!(client.finish(), Ended { code: 1, output: Vec::new(), errors });
+    assert_eq!(
+        client.finish(),
+        Ended {
+            code: 1,
+            output: Vec::new(),
+            errors
+        }
+    );
 }

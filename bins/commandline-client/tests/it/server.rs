@@ -32,7 +32,9 @@ impl<T: Send + 'static> Server<T> {
 
     /// Waits for what came of the client.
     pub(crate) fn outcome(self) -> T {
-        self.outcome.recv_timeout(DEADLINE).expect("the server serves its client to the end")
+        self.outcome
+            .recv_timeout(DEADLINE)
+            .expect("the server serves its client to the end")
     }
 }
 

@@ -14,7 +14,9 @@ fn chat_server() -> Command {
 
 /// Resets a client's connection: the server sees an error and not an end.
 fn reset(client: Client) {
-    SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    SockRef::from(&client.stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
 }
 
 #[test]
@@ -25,7 +27,8 @@ fn an_address_in_use_is_a_clear_error() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr.starts_with(&format!("error: cannot listen on {address}: ")) && stderr.contains("choose another port"),
+        stderr.starts_with(&format!("error: cannot listen on {address}: "))
+            && stderr.contains("choose another port"),
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1);
@@ -34,10 +37,19 @@ fn an_address_in_use_is_a_clear_error() {
 
 #[test]
 fn an_address_that_is_none_is_a_usage_error() {
-    for arguments in [&["localhost"][..], &["127.0.0.1"], &["127.0.0.1:99999"], &["--max-clients", "0"], &["--log", "a=b=c"]] {
+    for arguments in [
+        &["localhost"][..],
+        &["127.0.0.1"],
+        &["127.0.0.1:99999"],
+        &["--max-clients", "0"],
+        &["--log", "a=b=c"],
+    ] {
         let output = run(chat_server().args(arguments), b"");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(output.stdout.is_empty() && output.stderr.starts_with(b"error: "), "{arguments:?}");
+        assert!(
+            output.stdout.is_empty() && output.stderr.starts_with(b"error: "),
+            "{arguments:?}"
+        );
     }
 }
 
@@ -62,7 +74,11 @@ fn more_clients_than_there_may_be_are_closed_and_the_others_served() {
 #[test]
 fn more_clients_than_descriptors_are_closed_and_nothing_spins() {
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 40 && exec \"$0\" 127.0.0.1:0", env!("CARGO_BIN_EXE_chat-server")]);
+    command.args([
+        "-c",
+        "ulimit -n 40 && exec \"$0\" 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_chat-server"),
+    ]);
     let server = Server::spawn(command);
     let mut clients: Vec<Client> = (0..8_u8).map(|i| server.join(&[i])).collect();
     let surplus: Vec<Client> = (0..60).map(|_| server.connect()).collect();
@@ -71,7 +87,10 @@ fn more_clients_than_descriptors_are_closed_and_nothing_spins() {
     }
     let before = server.cpu_time();
     std::thread::sleep(Duration::from_millis(300));
-    assert!(server.cpu_time() - before < Duration::from_millis(100), "it spins");
+    assert!(
+        server.cpu_time() - before < Duration::from_millis(100),
+        "it spins"
+    );
     clients[7].send(b"still here");
     for client in &mut clients {
         while client.receive() != b"still here" {}
@@ -80,10 +99,17 @@ fn more_clients_than_descriptors_are_closed_and_nothing_spins() {
 
 #[test]
 fn more_clients_than_the_system_allows_are_refused_at_the_start() {
-    let output = run(chat_server().args(["127.0.0.1:0", "--max-clients", "4000000000"]), b"");
+    let output = run(
+        chat_server().args(["127.0.0.1:0", "--max-clients", "4000000000"]),
+        b"",
+    );
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr.starts_with("error: 4000000000 clients need 4000000032 open files, but the limit is "), "{stderr}");
+    assert!(
+        stderr
+            .starts_with("error: 4000000000 clients need 4000000032 open files, but the limit is "),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -92,7 +118,9 @@ fn garbage_is_messages() {
     let mut witness = server.join(b"witness");
     let mut garbage = server.connect();
     // Any bytes are a valid stream, an HTTP request for one: `G` announces a body of 71 bytes.
-    garbage.send_raw(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: a browser that has lost its way\r\n\r\n");
+    garbage.send_raw(
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: a browser that has lost its way\r\n\r\n",
+    );
     assert_eq!(witness.receive().len(), usize::from(b'G'));
     reset(garbage);
     server.assert_serves();

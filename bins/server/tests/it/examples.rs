@@ -1,4 +1,5 @@
-//! The examples of chat-proto: each is a client that people copy, so each does here what it promises.
+//! The examples of chat-proto: each is a client that people copy, so each does here what it
+//! promises.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -31,10 +32,18 @@ type Chat = fn(&str, &[Vec<u8>]) -> Outcome;
 
 /// The examples by name.
 const EXAMPLES: [(&str, Chat); 4] = [
-    ("async_std", |address, messages| outcome(|out| async_std::chat(address, messages, out))),
-    ("blocking", |address, messages| outcome(|out| blocking::chat(address, messages, out))),
-    ("mio", |address, messages| outcome(|out| mio::chat(address, messages, out))),
-    ("tokio", |address, messages| outcome(|out| tokio::chat(address, messages, out))),
+    ("async_std", |address, messages| {
+        outcome(|out| async_std::chat(address, messages, out))
+    }),
+    ("blocking", |address, messages| {
+        outcome(|out| blocking::chat(address, messages, out))
+    }),
+    ("mio", |address, messages| {
+        outcome(|out| mio::chat(address, messages, out))
+    }),
+    ("tokio", |address, messages| {
+        outcome(|out| tokio::chat(address, messages, out))
+    }),
 ];
 
 #[test]
@@ -53,7 +62,11 @@ fn without_messages_nothing_comes_and_the_server_closes() {
 #[test]
 fn a_body_that_is_no_text_is_printed_lossily() {
     let server = Server::start();
-    check(|| server.address, &[b"a\xffb".to_vec()], Ok(&["a\u{fffd}b".into()]));
+    check(
+        || server.address,
+        &[b"a\xffb".to_vec()],
+        Ok(&["a\u{fffd}b".into()]),
+    );
 }
 
 #[test]
@@ -63,8 +76,8 @@ fn many_messages_come_back() {
     check(|| server.address, &messages, Ok(&messages));
 }
 
-/// These 24 MB are more than the sockets hold, which Linux by default allows 6 MiB to receive and 4 MiB to send at either end: a client
-/// that does not read while it sends waits for ever.
+/// These 24 MB are more than the sockets hold, which Linux by default allows 6 MiB to receive and 4
+/// MiB to send at either end: a client that does not read while it sends waits for ever.
 #[test]
 fn a_server_that_reads_no_more_than_it_is_read_from_is_no_deadlock() {
     let messages = numbered(120_000);
@@ -81,7 +94,11 @@ fn a_message_that_is_too_long_is_refused_and_nothing_is_sent() {
     let server = Server::start();
     let mut witness = server.join(b"witness");
     let messages = [b"short".to_vec(), vec![0; BODY_LEN_MAX + 1]];
-    check(|| server.address, &messages, Err("a body has at most 255 bytes, not 256"));
+    check(
+        || server.address,
+        &messages,
+        Err("a body has at most 255 bytes, not 256"),
+    );
     witness.send(b"end");
     assert_eq!(witness.receive(), b"end");
 }
@@ -90,9 +107,15 @@ fn a_message_that_is_too_long_is_refused_and_nothing_is_sent() {
 fn a_refused_connection_is_an_error() {
     // Bound, so that nobody else gets the port; not listening, so that it refuses.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
-    check(|| address, &[b"hello".to_vec()], Err("Connection refused (os error 111)"));
+    check(
+        || address,
+        &[b"hello".to_vec()],
+        Err("Connection refused (os error 111)"),
+    );
 }
 
 #[test]
@@ -103,22 +126,43 @@ fn a_stream_that_ends_inside_a_message_is_an_error() {
             stream.write_all(b"\x05wor").unwrap();
         })
     };
-    check(address, &[b"hello".to_vec()], Err("the stream ended inside a message: 4 of its 6 bytes had arrived"));
+    check(
+        address,
+        &[b"hello".to_vec()],
+        Err("the stream ended inside a message: 4 of its 6 bytes had arrived"),
+    );
 }
 
 /// Checks that each example, at an address of its own, prints the bodies or ends with the error.
 #[track_caller]
-fn check(address: impl Fn() -> SocketAddr, messages: &[Vec<u8>], expected: Result<&[Vec<u8>], &str>) {
-    let expected = expected.map(|bodies| bodies.iter().map(|body| [body, &b"\n"[..]].concat()).collect::<Vec<_>>().concat());
+fn check(
+    address: impl Fn() -> SocketAddr,
+    messages: &[Vec<u8>],
+    expected: Result<&[Vec<u8>], &str>,
+) {
+    let expected = expected.map(|bodies| {
+        bodies
+            .iter()
+            .map(|body| [body, &b"\n"[..]].concat())
+            .collect::<Vec<_>>()
+            .concat()
+    });
     for (name, chat) in EXAMPLES {
         let (address, messages) = (address().to_string(), messages.to_vec());
         let (ended, has_ended) = mpsc::channel();
         thread::spawn(move || ended.send(chat(&address, &messages)));
-        let (printed, result) = has_ended.recv_timeout(DEADLINE).unwrap_or_else(|error| panic!("{name} does not end: {error}"));
+        let (printed, result) = has_ended
+            .recv_timeout(DEADLINE)
+            .unwrap_or_else(|error| panic!("{name} does not end: {error}"));
         match &expected {
             Ok(lines) => {
                 assert_eq!(result, Ok(()), "{name}");
-                assert!(printed == *lines, "{name} printed {} bytes: {:.200}", printed.len(), String::from_utf8_lossy(&printed));
+                assert!(
+                    printed == *lines,
+                    "{name} printed {} bytes: {:.200}",
+                    printed.len(),
+                    String::from_utf8_lossy(&printed)
+                );
             }
             Err(error) => assert_eq!(result, Err((*error).to_string()), "{name}"),
         }
@@ -141,5 +185,7 @@ fn serve_one(serve: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
 
 /// Makes messages of 200 bytes, no two alike.
 fn numbered(count: usize) -> Vec<Vec<u8>> {
-    (0..count).map(|number| format!("{number:0200}").into_bytes()).collect()
+    (0..count)
+        .map(|number| format!("{number:0200}").into_bytes())
+        .collect()
 }

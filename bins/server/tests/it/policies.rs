@@ -8,10 +8,12 @@ use socket2::{Domain, Socket, Type};
 
 use crate::util::{Client, DEADLINE, Server};
 
-/// Enough messages of 256 bytes to fill every buffer between the server and a client that does not read, and the log.
+/// Enough messages of 256 bytes to fill every buffer between the server and a client that does not
+/// read, and the log.
 const COUNT: u32 = 100_000;
 
-/// How many messages are sent before their echo is awaited: far fewer than the log holds, so that who sends them keeps up.
+/// How many messages are sent before their echo is awaited: far fewer than the log holds, so that
+/// who sends them keeps up.
 const WINDOW: u32 = 1000;
 
 const LOG: [&str; 2] = ["--log-bytes", "1000000"];
@@ -28,7 +30,8 @@ fn flood(server: &Server) {
     }
 }
 
-/// Receives until a message that is no number arrives or the connection is cut; returns how many numbers came, from 0 on without a gap.
+/// Receives until a message that is no number arrives or the connection is cut; returns how many
+/// numbers came, from 0 on without a gap.
 fn receive_in_order(client: &mut Client) -> u32 {
     let mut count = 0;
     while let Some(number) = client.receive_until_cut().as_deref().and_then(number) {
@@ -87,8 +90,14 @@ fn newest_gives_a_laggard_what_was_there_for_it_and_then_what_is_new() {
         drop(stop);
         (count, next)
     });
-    assert!((1900..COUNT).contains(&count), "{count} messages were there for it");
-    assert_eq!(next, b"new", "behind the window it goes on at the end of the log");
+    assert!(
+        (1900..COUNT).contains(&count),
+        "{count} messages were there for it"
+    );
+    assert_eq!(
+        next, b"new",
+        "behind the window it goes on at the end of the log"
+    );
 }
 
 #[test]
@@ -102,7 +111,10 @@ fn disconnect_closes_a_laggard_and_logs_why() {
     let count = receive_in_order(&mut laggard);
     assert!(count < COUNT, "it cannot have received everything");
     let log = server.end();
-    assert!(log.contains("closed: the client did not keep up, and the policy is to disconnect"), "{log}");
+    assert!(
+        log.contains("closed: the client did not keep up, and the policy is to disconnect"),
+        "{log}"
+    );
     assert!(log.contains("stats.disconnected=1"), "{log}");
 }
 
@@ -132,12 +144,21 @@ fn a_client_that_takes_nothing_is_closed_after_the_stall_timeout_and_an_idle_one
     flood(&server);
     let mut idle = server.join(b"idle");
     server.wait_for_descriptors(before + 1);
-    assert!(start.elapsed() > Duration::from_secs(1) && start.elapsed() < DEADLINE, "closed after {:?}", start.elapsed());
+    assert!(
+        start.elapsed() > Duration::from_secs(1) && start.elapsed() < DEADLINE,
+        "closed after {:?}",
+        start.elapsed()
+    );
     drop(stalled);
     idle.send(b"still here");
     assert_eq!(idle.receive(), b"still here");
     let log = server.end();
-    assert_eq!(log.matches("closed: the client took nothing for 1s").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("closed: the client took nothing for 1s")
+            .count(),
+        1,
+        "{log}"
+    );
 }
 
 #[test]
@@ -146,13 +167,18 @@ fn block_has_a_stall_timeout_by_itself() {
     let _stalled = server.join(b"stalled");
     let start = Instant::now();
     flood(&server);
-    assert!(start.elapsed() > Duration::from_secs(10), "it took {:?}", start.elapsed());
+    assert!(
+        start.elapsed() > Duration::from_secs(10),
+        "it took {:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
 fn a_client_that_takes_little_but_steadily_is_not_closed() {
     let server = start("block", &["--stall-timeout", "2", "--log", "info"]);
-    // With a large buffer, the system would not tell the server for seconds that the client has read.
+    // With a large buffer, the system would not tell the server for seconds that the client has
+    // read.
     let slow = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     slow.set_recv_buffer_size(4096).unwrap();
     slow.connect(&server.address.into()).unwrap();
@@ -162,7 +188,8 @@ fn a_client_that_takes_little_but_steadily_is_not_closed() {
     slow.read_exact(&mut [0; 5]).unwrap();
     let sender = server.join(b"sender");
     thread::scope(|scope| {
-        // It reads nothing, until its connection is closed. All that it has sent is more than the other can read meanwhile.
+        // It reads nothing, until its connection is closed. All that it has sent is more than the
+        // other can read meanwhile.
         scope.spawn(|| while (&sender.stream).write_all(&message(0)).is_ok() {});
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(6) {
@@ -172,5 +199,9 @@ fn a_client_that_takes_little_but_steadily_is_not_closed() {
     });
     let log = server.end();
     let (served, _) = log.split_once("ending").unwrap();
-    assert_eq!(served.matches("closed: the client took nothing").count(), 1, "the sender takes nothing, but no other: {log}");
+    assert_eq!(
+        served.matches("closed: the client took nothing").count(),
+        1,
+        "the sender takes nothing, but no other: {log}"
+    );
 }

@@ -57,11 +57,20 @@ fn line_5_there_is_one_order_and_it_keeps_each_senders() {
                 client.send(&[&[b'm', index as u8][..], &number.to_be_bytes()].concat());
             }
             client.end_sending();
-            client.receive_all().into_iter().filter(|body| body[0] == b'm').collect::<Vec<_>>()
+            client
+                .receive_all()
+                .into_iter()
+                .filter(|body| body[0] == b'm')
+                .collect::<Vec<_>>()
         })
     });
-    let received: Vec<Vec<Vec<u8>>> = receiving.collect::<Vec<_>>().into_iter().map(|thread| thread.join().unwrap()).collect();
-    // Each stops after its own last message, so all are beginnings of the longest: they agree on the order.
+    let received: Vec<Vec<Vec<u8>>> = receiving
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect();
+    // Each stops after its own last message, so all are beginnings of the longest: they agree on
+    // the order.
     let longest = received.iter().max_by_key(|bodies| bodies.len()).unwrap();
     assert_eq!(longest.len(), 2000);
     for bodies in &received {
@@ -75,7 +84,8 @@ fn line_5_there_is_one_order_and_it_keeps_each_senders() {
 #[test]
 fn line_5_an_answer_stands_after_what_it_answers() {
     let server = Server::start();
-    let (mut first, mut second, mut witness) = (server.join(b"1"), server.join(b"2"), server.join(b"3"));
+    let (mut first, mut second, mut witness) =
+        (server.join(b"1"), server.join(b"2"), server.join(b"3"));
     for round in 0..500_u16 {
         let [high, low] = round.to_be_bytes();
         first.send(&[b'q', high, low]);
@@ -85,7 +95,10 @@ fn line_5_an_answer_stands_after_what_it_answers() {
     }
     for round in 0..500_u16 {
         let [high, low] = round.to_be_bytes();
-        assert_eq!([witness.receive(), witness.receive()], [[b'q', high, low], [b'a', high, low]]);
+        assert_eq!(
+            [witness.receive(), witness.receive()],
+            [[b'q', high, low], [b'a', high, low]]
+        );
     }
 }
 
@@ -101,14 +114,27 @@ fn line_6_a_client_that_never_reads_keeps_its_connection_and_delays_nobody() {
             client.send(&[&number.to_be_bytes()[..], &[b'x'; 250]].concat());
         }
         for number in first..first + 100 {
-            assert_eq!(client.receive()[..4], number.to_be_bytes(), "a client that reads loses nothing");
+            assert_eq!(
+                client.receive()[..4],
+                number.to_be_bytes(),
+                "a client that reads loses nothing"
+            );
         }
-        assert!(start.elapsed() < 4 * DEADLINE, "a stalled client delays others");
+        assert!(
+            start.elapsed() < 4 * DEADLINE,
+            "a stalled client delays others"
+        );
     }
     stalled.end_sending();
     let received = numbers(&stalled.receive_all(), 254);
-    assert!(received.len() < 130_000, "a log and two sockets do not hold everything");
-    assert!(received.is_sorted(), "what it gets is in order, and whole messages");
+    assert!(
+        received.len() < 130_000,
+        "a log and two sockets do not hold everything"
+    );
+    assert!(
+        received.is_sorted(),
+        "what it gets is in order, and whole messages"
+    );
     let distinct: HashSet<_> = received.iter().collect();
     assert_eq!(distinct.len(), received.len(), "nothing comes twice");
 }
@@ -116,7 +142,9 @@ fn line_6_a_client_that_never_reads_keeps_its_connection_and_delays_nobody() {
 /// Returns the numbers that bodies of `len` bytes begin with.
 fn numbers(bodies: &[Vec<u8>], len: usize) -> Vec<u32> {
     let numbered = bodies.iter().filter(|body| body.len() == len);
-    numbered.map(|body| u32::from_be_bytes(body[..4].try_into().unwrap())).collect()
+    numbered
+        .map(|body| u32::from_be_bytes(body[..4].try_into().unwrap()))
+        .collect()
 }
 
 #[test]
@@ -136,10 +164,16 @@ fn line_7_a_client_misses_nothing_after_its_own_first_message() {
         let mut bodies = Vec::new();
         for _ in 0..20 {
             client.send(b"another tick");
-            bodies.extend(std::iter::repeat_with(|| client.receive()).take_while(|body| body != b"another tick"));
+            bodies.extend(
+                std::iter::repeat_with(|| client.receive())
+                    .take_while(|body| body != b"another tick"),
+            );
         }
         let numbers = numbers(&bodies, 4);
-        assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "a gap in {numbers:?}");
+        assert!(
+            numbers.windows(2).all(|pair| pair[1] == pair[0] + 1),
+            "a gap in {numbers:?}"
+        );
     }
     talking.join().unwrap();
 }
@@ -166,7 +200,12 @@ fn line_9_half_close_delivers_the_clients_own_last_message_and_closes() {
     }
     client.end_sending();
     let received = client.receive_all();
-    assert_eq!(received, (0..1000_u16).map(|number| number.to_be_bytes().to_vec()).collect::<Vec<_>>());
+    assert_eq!(
+        received,
+        (0..1000_u16)
+            .map(|number| number.to_be_bytes().to_vec())
+            .collect::<Vec<_>>()
+    );
     server.wait_for_descriptors(descriptor_count);
 }
 
@@ -190,7 +229,13 @@ fn line_10_a_signal_ends_the_server_in_order() {
         while clients[0].receive() != [b'x'; 200] {}
         server.signal(signal);
         for client in &mut clients {
-            assert_eq!(client.receive_all().last().map_or(&[b'x'; 200][..], Vec::as_slice), [b'x'; 200]);
+            assert_eq!(
+                client
+                    .receive_all()
+                    .last()
+                    .map_or(&[b'x'; 200][..], Vec::as_slice),
+                [b'x'; 200]
+            );
         }
         drop(clients);
         let (status, _) = server.wait();
@@ -224,7 +269,10 @@ fn line_10_clients_that_do_not_end_hold_the_server_up_only_until_the_deadline() 
     let start = Instant::now();
     server.signal(Signal::TERM);
     assert_eq!(server.wait().0.code(), Some(0));
-    assert!(start.elapsed() >= Duration::from_secs(1), "the client had its time");
+    assert!(
+        start.elapsed() >= Duration::from_secs(1),
+        "the client had its time"
+    );
 }
 
 #[test]
@@ -232,7 +280,10 @@ fn line_10_a_second_signal_ends_the_server_at_once() {
     let server = Server::start_with(&["--drain-timeout", "1000"]);
     let mut client = server.join(b"I stay");
     server.signal(Signal::TERM);
-    assert!(client.try_receive().is_none(), "the first signal has been seen");
+    assert!(
+        client.try_receive().is_none(),
+        "the first signal has been seen"
+    );
     server.signal(Signal::TERM);
     assert_eq!(server.wait().0.code(), Some(128 + 15));
 }

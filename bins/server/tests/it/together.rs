@@ -8,7 +8,16 @@ fn binary(name: &str) -> PathBuf {
     let server = Path::new(env!("CARGO_BIN_EXE_chat-server"));
     let profile_dir = server.parent().unwrap();
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--locked", "--package", name, "--target-dir"]).arg(profile_dir.parent().unwrap());
+    build
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            name,
+            "--target-dir",
+        ])
+        .arg(profile_dir.parent().unwrap());
     if profile_dir.ends_with("release") {
         build.arg("--release");
     }
@@ -19,9 +28,15 @@ fn binary(name: &str) -> PathBuf {
 #[test]
 fn what_is_piped_into_the_client_comes_back() {
     let server = Server::start();
-    let output = run(Command::new(binary("commandline-client")).arg(server.address.to_string()), b"hello\n\nworld\n");
+    let output = run(
+        Command::new(binary("commandline-client")).arg(server.address.to_string()),
+        b"hello\n\nworld\n",
+    );
     assert_eq!(String::from_utf8_lossy(&output.stdout), "hello\n\nworld\n");
-    assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]));
+    assert_eq!(
+        (output.status.code(), &output.stderr[..]),
+        (Some(0), &b""[..])
+    );
 }
 
 #[test]
@@ -29,7 +44,10 @@ fn one_clients_lines_reach_another() {
     let server = Server::start();
     let mut listener = server.join(b"listener");
     let lines: String = (0..5000).map(|number| format!("line {number}\n")).collect();
-    let output = run(Command::new(binary("commandline-client")).arg(server.address.to_string()), lines.as_bytes());
+    let output = run(
+        Command::new(binary("commandline-client")).arg(server.address.to_string()),
+        lines.as_bytes(),
+    );
     assert_eq!(String::from_utf8_lossy(&output.stdout), lines);
     for number in 0..5000 {
         assert_eq!(listener.receive(), format!("line {number}").as_bytes());
@@ -39,10 +57,26 @@ fn one_clients_lines_reach_another() {
 #[test]
 fn the_load_tester_passes_the_server() {
     let mut stresstest = Command::new(binary("stresstest"));
-    stresstest.args(["--server", "127.0.0.1:0", "--repetitions", "2", "--messages", "200", env!("CARGO_BIN_EXE_chat-server")]);
+    stresstest.args([
+        "--server",
+        "127.0.0.1:0",
+        "--repetitions",
+        "2",
+        "--messages",
+        "200",
+        env!("CARGO_BIN_EXE_chat-server"),
+    ]);
     let output = run(&mut stresstest, b"");
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]), "{stdout}");
+    assert_eq!(
+        (output.status.code(), &output.stderr[..]),
+        (Some(0), &b""[..]),
+        "{stdout}"
+    );
     let passed = "successfully received 1200 messages out of 1200 sent (= drop rate of 0)";
-    assert_eq!(stdout.lines().filter(|line| *line == passed).count(), 2, "{stdout}");
+    assert_eq!(
+        stdout.lines().filter(|line| *line == passed).count(),
+        2,
+        "{stdout}"
+    );
 }

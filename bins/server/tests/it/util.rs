@@ -34,13 +34,27 @@ impl Server {
 
     /// Starts a server by a command of its own.
     pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .env_remove("RUST_LOG")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("listening on ").and_then(|rest| rest.strip_suffix('\n'));
-        let address = address.unwrap_or_else(|| panic!("the server said {line:?}")).parse().unwrap();
-        Self { child, stdout, address }
+        let address = line
+            .strip_prefix("listening on ")
+            .and_then(|rest| rest.strip_suffix('\n'));
+        let address = address
+            .unwrap_or_else(|| panic!("the server said {line:?}"))
+            .parse()
+            .unwrap();
+        Self {
+            child,
+            stdout,
+            address,
+        }
     }
 
     /// Connects a client; the server knows it only once it has taken part.
@@ -49,7 +63,10 @@ impl Server {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { reader: Reader::new(stream.try_clone().unwrap()), stream }
+        Client {
+            reader: Reader::new(stream.try_clone().unwrap()),
+            stream,
+        }
     }
 
     /// Connects a client and waits for its own echo, so that the server is known to serve it.
@@ -64,7 +81,8 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for the server to end by itself; returns how it did and what it printed since it was ready.
+    /// Waits for the server to end by itself; returns how it did and what it printed since it was
+    /// ready.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let start = Instant::now();
         let status = loop {
@@ -83,7 +101,12 @@ impl Server {
     pub(crate) fn end(mut self) -> String {
         self.signal(Signal::TERM);
         let mut log = String::new();
-        self.child.stderr.as_mut().unwrap().read_to_string(&mut log).unwrap();
+        self.child
+            .stderr
+            .as_mut()
+            .unwrap()
+            .read_to_string(&mut log)
+            .unwrap();
         assert!(self.child.wait().unwrap().success());
         log
     }
@@ -98,13 +121,27 @@ impl Server {
     /// How much processor time the server has used.
     pub(crate) fn cpu_time(&self) -> Duration {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let of_task = |path: PathBuf| std::fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok();
-        Duration::from_nanos(tasks.flatten().filter_map(|task| of_task(task.path())).sum())
+        let of_task = |path: PathBuf| {
+            std::fs::read_to_string(path.join("schedstat"))
+                .ok()?
+                .split(' ')
+                .next()?
+                .parse::<u64>()
+                .ok()
+        };
+        Duration::from_nanos(
+            tasks
+                .flatten()
+                .filter_map(|task| of_task(task.path()))
+                .sum(),
+        )
     }
 
     /// How many descriptors the server has open.
     pub(crate) fn descriptor_count(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .unwrap()
+            .count()
     }
 
     /// Waits until the server has as many descriptors open as it should.
@@ -112,7 +149,11 @@ impl Server {
     pub(crate) fn wait_for_descriptors(&self, count: usize) {
         let start = Instant::now();
         while self.descriptor_count() != count {
-            assert!(start.elapsed() < DEADLINE, "{} descriptors are open, not {count}", self.descriptor_count());
+            assert!(
+                start.elapsed() < DEADLINE,
+                "{} descriptors are open, not {count}",
+                self.descriptor_count()
+            );
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -154,13 +195,17 @@ impl Client {
     /// Receives one message.
     #[track_caller]
     pub(crate) fn receive(&mut self) -> Vec<u8> {
-        self.try_receive().expect("the server closed the connection")
+        self.try_receive()
+            .expect("the server closed the connection")
     }
 
     /// Receives one message, or `None` when the server has closed on a message boundary.
     #[track_caller]
     pub(crate) fn try_receive(&mut self) -> Option<Vec<u8>> {
-        let body = self.reader.next_body().expect("the server closes on a message boundary, and before the deadline");
+        let body = self
+            .reader
+            .next_body()
+            .expect("the server closes on a message boundary, and before the deadline");
         body.map(|body| body.as_bytes().to_vec())
     }
 
@@ -191,7 +236,12 @@ impl Client {
 
 /// Runs a command that should end by itself, with an input; kills it at the deadline.
 pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let pid = Pid::from_child(&child);
     let (ended, has_ended) = mpsc::channel::<()>();
     let watchdog = thread::spawn(move || {

@@ -2,8 +2,8 @@
 
 use clap::ValueEnum;
 
-/// What the server does wrong, if anything. The *victim* is one client, number 2 unless another is given; *late* is
-/// when there have been 500 load messages.
+/// What the server does wrong, if anything. The *victim* is one client, number 2 unless another is
+/// given; *late* is when there have been 500 load messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Fault {
     /// Keeps the specification.
@@ -12,16 +12,19 @@ pub(crate) enum Fault {
     DropThirds,
     /// Drops half of the load messages for every client, which is legal.
     DropHalf,
-    /// Drops the first, the third and so on of each sender's load messages for everybody, which is legal. When load messages are even in
-    /// number, nobody has to ask what became of the last.
+    /// Drops the first, the third and so on of each sender's load messages for everybody, which is
+    /// legal. When load messages are even in number, nobody has to ask what became of the last.
     DropHalfBulk,
     /// Drops half of everything for every client at random, which is legal, too.
     DropRandom,
-    /// Drops about a third of everything for every client, which is legal: every kind of message has to be repeated.
+    /// Drops about a third of everything for every client, which is legal: every kind of message
+    /// has to be repeated.
     DropAnything,
-    /// Drops everything but hello messages for the victim, which is legal and leaves nothing to prove it by.
+    /// Drops everything but hello messages for the victim, which is legal and leaves nothing to
+    /// prove it by.
     DropAll,
-    /// Drops closing messages for the victim, which is legal and leaves nothing to prove it by either.
+    /// Drops closing messages for the victim, which is legal and leaves nothing to prove it by
+    /// either.
     DropClosing,
     /// Never sends a client's messages back to it.
     ForgetSender,
@@ -39,8 +42,9 @@ pub(crate) enum Fault {
     Reorder,
     /// Does the same, late.
     ReorderLate,
-    /// Sends everybody else a message of client 1 before the message of client 0 that client 1 had received when it sent its own. Takes
-    /// a load in which client 1 sends one message after the other.
+    /// Sends everybody else a message of client 1 before the message of client 0 that client 1 had
+    /// received when it sent its own. Takes a load in which client 1 sends one message after
+    /// the other.
     Causal,
     /// Sends two messages of client 0 to the last client in the other order.
     Swap,

@@ -50,9 +50,13 @@ impl Hub {
     /// Adds a client and returns its number.
     pub(crate) fn join(&mut self, stream: TcpStream) -> usize {
         let client = self.clients.len();
-        let is_late = self.fault == Fault::DelayAll || (self.fault == Fault::Delay && client == self.victim);
+        let is_late =
+            self.fault == Fault::DelayAll || (self.fault == Fault::Delay && client == self.victim);
         let delay = if is_late { self.delay } else { Duration::ZERO };
-        self.clients.push(Client { outbox: Some(Outbox::start(stream, delay)), load_count: 0 });
+        self.clients.push(Client {
+            outbox: Some(Outbox::start(stream, delay)),
+            load_count: 0,
+        });
         client
     }
 
@@ -61,7 +65,10 @@ impl Hub {
         match self.fault {
             Fault::StayOpen => return,
             Fault::InventLast => self.deliver(client, &[0xff; 20]),
-            Fault::CutLast => self.clients[client].outbox.iter().for_each(|outbox| outbox.push(&[20, 1, 2])),
+            Fault::CutLast => self.clients[client]
+                .outbox
+                .iter()
+                .for_each(|outbox| outbox.push(&[20, 1, 2])),
             _ => {}
         }
         self.clients[client].outbox = None;
@@ -70,7 +77,11 @@ impl Hub {
     /// Forwards what a client sent.
     pub(crate) fn publish(&mut self, sender: usize, body: &[u8]) {
         let message = self.message(sender, body);
-        let is_of_later_run = message.kind == Some(HELLO) && self.earlier.as_ref().is_some_and(|earlier| earlier[..2] != body[..2]);
+        let is_of_later_run = message.kind == Some(HELLO)
+            && self
+                .earlier
+                .as_ref()
+                .is_some_and(|earlier| earlier[..2] != body[..2]);
         if self.fault == Fault::ReplayEarly && is_of_later_run {
             self.replay(sender);
         }
@@ -92,7 +103,12 @@ impl Hub {
             // What is not zero is really there.
             self.leaked.push(vec![1; LEAK_LEN]);
         }
-        let message = Message { sender, kind, number: self.clients[sender].load_count, body };
+        let message = Message {
+            sender,
+            kind,
+            number: self.clients[sender].load_count,
+            body,
+        };
         if message.is_load() {
             self.earlier.get_or_insert_with(|| body.to_vec());
             self.clients[sender].load_count += 1;
@@ -121,10 +137,12 @@ impl Hub {
         }
     }
 
-    /// Delivers to every client, unless the fault drops the message, and to the victim as the fault has it.
+    /// Delivers to every client, unless the fault drops the message, and to the victim as the fault
+    /// has it.
     fn broadcast(&mut self, message: Message<'_>) {
         for client in 0..self.clients.len() {
-            if self.is_dropped(client, message) || (self.fault == Fault::DropRandom && self.toss()) {
+            if self.is_dropped(client, message) || (self.fault == Fault::DropRandom && self.toss())
+            {
                 continue;
             }
             if client == self.victim {
@@ -137,17 +155,24 @@ impl Hub {
 
     /// Tosses a coin.
     fn toss(&mut self) -> bool {
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         self.random >> 63 == 1
     }
 
     fn is_dropped(&self, client: usize, message: Message<'_>) -> bool {
         match self.fault {
-            Fault::DropThirds => message.is_load() && client == self.victim && message.number % 3 == 2,
+            Fault::DropThirds => {
+                message.is_load() && client == self.victim && message.number % 3 == 2
+            }
             Fault::DropHalf => message.is_load() && (client + message.number).is_multiple_of(2),
             Fault::DropHalfBulk => message.is_load() && message.number.is_multiple_of(2),
             Fault::DropAnything => is_unlucky(client, message.body),
-            Fault::DropAll => client == self.victim && (message.is_load() || message.sender != client),
+            Fault::DropAll => {
+                client == self.victim && (message.is_load() || message.sender != client)
+            }
             Fault::DropClosing => client == self.victim && message.kind == Some(CLOSING),
             Fault::ForgetSender => client == message.sender,
             Fault::ForgetLoad => message.is_load() && client == message.sender,
@@ -188,7 +213,11 @@ impl Hub {
             None => self.broadcast(message),
             Some(held) if message.is_load() && held.sender != message.sender => {
                 for client in 0..self.clients.len() {
-                    let order = if client == self.victim { [message.body, &held.body] } else { [&held.body, message.body] };
+                    let order = if client == self.victim {
+                        [message.body, &held.body]
+                    } else {
+                        [&held.body, message.body]
+                    };
                     for body in order {
                         self.deliver(client, body);
                     }
@@ -202,15 +231,19 @@ impl Hub {
         }
     }
 
-    /// Delivers a message of client 0 to client 1 only, and to the others when they have had the answer.
+    /// Delivers a message of client 0 to client 1 only, and to the others when they have had the
+    /// answer.
     ///
-    /// No client may then receive both in the right order, or it would contradict the others, and that is another fault. So client 1
-    /// receives nothing in the meantime.
+    /// No client may then receive both in the right order, or it would contradict the others, and
+    /// that is another fault. So client 1 receives nothing in the meantime.
     fn answer_first(&mut self, message: Message<'_>) {
         match self.held.take() {
             None if message.is_load() && message.sender == 0 => {
                 self.deliver(1, message.body);
-                self.held = Some(Held { had_by: Some(1), ..message.held() });
+                self.held = Some(Held {
+                    had_by: Some(1),
+                    ..message.held()
+                });
             }
             None => self.broadcast(message),
             Some(held) if message.is_load() && message.sender != 0 => {
@@ -221,12 +254,14 @@ impl Hub {
                 if self.answer_count < ANSWERED {
                     self.held = Some(held);
                 } else {
-                    // Whether client 1 had it by then, only client 1 knows. So the next one may do, too.
+                    // Whether client 1 had it by then, only client 1 knows. So the next one may do,
+                    // too.
                     self.release(&held);
                     self.answer_count = 0;
                 }
             }
-            // Held any longer, it would come after a message that its sender sent later. The next one may do.
+            // Held any longer, it would come after a message that its sender sent later. The next
+            // one may do.
             Some(held) => {
                 self.release(&held);
                 self.answer_count = 0;
@@ -307,7 +342,11 @@ impl Message<'_> {
     }
 
     fn held(self) -> Held {
-        Held { sender: self.sender, body: self.body.to_vec(), had_by: None }
+        Held {
+            sender: self.sender,
+            body: self.body.to_vec(),
+            had_by: None,
+        }
     }
 }
 
@@ -321,10 +360,14 @@ struct Held {
 
 /// Draws from a body, differently for each client, one of three.
 fn is_unlucky(client: usize, body: &[u8]) -> bool {
-    body.iter().fold(client, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 3 == 0
+    body.iter().fold(client, |sum, &byte| {
+        sum.wrapping_mul(31).wrapping_add(byte.into())
+    }) % 3
+        == 0
 }
 
-/// What the load tester puts into the two highest bits of its tags, for three of its kinds of message.
+/// What the load tester puts into the two highest bits of its tags, for three of its kinds of
+/// message.
 const HELLO: u8 = 0;
 const LOAD: u8 = 1;
 const CLOSING: u8 = 3;
@@ -332,11 +375,13 @@ const CLOSING: u8 = 3;
 /// Length in bytes of the load tester's tag, with which each of its bodies begins.
 const TAG_LEN: usize = 8;
 
-/// How many load messages make it late. A judgement: any load has settled by then, and a test has not become slow.
+/// How many load messages make it late. A judgement: any load has settled by then, and a test has
+/// not become slow.
 const LATE: usize = 500;
 
-/// How many load messages client 1 sends, each when the one before has arrived, until it is taken for granted that it has received what
-/// was sent to it before. A judgement: a millisecond, and the load tester serves all its connections in turn.
+/// How many load messages client 1 sends, each when the one before has arrived, until it is taken
+/// for granted that it has received what was sent to it before. A judgement: a millisecond, and the
+/// load tester serves all its connections in turn.
 const ANSWERED: usize = 20;
 
 /// How long to do nothing. A judgement: buffers between the two are full long before.

@@ -1,8 +1,9 @@
 //! A broadcast server for the tests: honest unless it is told which fault to have.
 //!
-//! A thread a client reads, another writes, and one lock decides the order. Clients are numbered in the order in which they connect, and
-//! the load tester connects its publishers first. The server knows where in a body the load tester says that it is load, because its
-//! faults are meant for load.
+//! A thread a client reads, another writes, and one lock decides the order. Clients are numbered in
+//! the order in which they connect, and the load tester connects its publishers first. The server
+//! knows where in a body the load tester says that it is load, because its faults are meant for
+//! load.
 
 mod fault;
 mod hub;
@@ -60,14 +61,21 @@ fn main() {
                 .process_group(0)
                 .spawn()
                 .unwrap();
-            std::fs::write(std::env::var("WRONG_SERVER_ESCAPED_FILE").unwrap(), child.id().to_string()).unwrap();
+            std::fs::write(
+                std::env::var("WRONG_SERVER_ESCAPED_FILE").unwrap(),
+                child.id().to_string(),
+            )
+            .unwrap();
             child.wait().unwrap();
         }
         Fault::DeadPort => {
             // Nobody else gets the port as long as it is bound.
             let bound = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
             rustix::net::bind(&bound, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-            println!("listening on {}", SocketAddr::try_from(rustix::net::getsockname(&bound).unwrap()).unwrap());
+            println!(
+                "listening on {}",
+                SocketAddr::try_from(rustix::net::getsockname(&bound).unwrap()).unwrap()
+            );
             loop {
                 thread::park();
             }
@@ -75,7 +83,11 @@ fn main() {
         Fault::NoAddress => println!("listening on everything"),
         Fault::Talkative => println!("good morning"),
         Fault::Stubborn => {
-            signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::new(AtomicBool::new(false))).unwrap();
+            signal_hook::flag::register(
+                signal_hook::consts::SIGTERM,
+                Arc::new(AtomicBool::new(false)),
+            )
+            .unwrap();
             let mut child = Command::new("sleep").arg("600").spawn().unwrap();
             thread::spawn(move || child.wait());
         }
@@ -87,7 +99,11 @@ fn main() {
 fn serve(args: &Args) {
     let listener = TcpListener::bind(args.addr).unwrap();
     println!("listening on {}", listener.local_addr().unwrap());
-    let hub = Arc::new(Mutex::new(Hub::new(args.fault, args.victim, Duration::from_millis(args.delay_ms))));
+    let hub = Arc::new(Mutex::new(Hub::new(
+        args.fault,
+        args.victim,
+        Duration::from_millis(args.delay_ms),
+    )));
     if args.fault == Fault::FloodStderr {
         let hub = Arc::clone(&hub);
         thread::spawn(move || flood_stderr(&hub));
@@ -114,7 +130,8 @@ fn receive(client: usize, mut stream: TcpStream, hub: &Mutex<Hub>) {
     hub.lock().unwrap().leave(client);
 }
 
-/// Writes to standard error for ever. The lock is what makes a server that cannot write its log come to a halt.
+/// Writes to standard error for ever. The lock is what makes a server that cannot write its log
+/// come to a halt.
 fn flood_stderr(hub: &Mutex<Hub>) {
     let lines = format!("{:099}\n", 0).repeat(FLOOD_LEN / 100);
     loop {
@@ -126,7 +143,8 @@ fn flood_stderr(hub: &Mutex<Hub>) {
     }
 }
 
-/// How many bytes to write to standard error at a time. A judgement: four times what fits into a pipe.
+/// How many bytes to write to standard error at a time. A judgement: four times what fits into a
+/// pipe.
 const FLOOD_LEN: usize = 256 << 10;
 
 /// How long to wait before writing them again.

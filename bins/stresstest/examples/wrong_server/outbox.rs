@@ -1,6 +1,7 @@
 //! What a client is to receive: a bounded queue, and a thread that writes it.
 //!
-//! So a client that never reads holds up nobody, and many messages are one write when there are many.
+//! So a client that never reads holds up nobody, and many messages are one write when there are
+//! many.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -9,7 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The sending side of a connection. When it is dropped, the connection is closed as soon as all that is queued is written.
+/// The sending side of a connection. When it is dropped, the connection is closed as soon as all
+/// that is queued is written.
 pub(crate) struct Outbox {
     shared: Arc<Shared>,
     delay: Duration,
@@ -18,7 +20,10 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Starts to write to `stream` what is pushed, each message when it has waited for `delay`.
     pub(crate) fn start(stream: TcpStream, delay: Duration) -> Self {
-        let shared = Arc::new(Shared { queue: Mutex::default(), is_filled: Condvar::new() });
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            is_filled: Condvar::new(),
+        });
         let filled = Arc::clone(&shared);
         thread::spawn(move || filled.write_to(&stream));
         Self { shared, delay }
@@ -35,7 +40,10 @@ impl Outbox {
         queue.len += message.len();
         match queue.chunks.back_mut() {
             Some(last) if last.due == due => last.bytes.extend_from_slice(message),
-            _ => queue.chunks.push_back(Chunk { due, bytes: message.to_vec() }),
+            _ => queue.chunks.push_back(Chunk {
+                due,
+                bytes: message.to_vec(),
+            }),
         }
         drop(queue);
         if was_empty {
@@ -63,7 +71,8 @@ impl Shared {
         self.queue.lock().unwrap()
     }
 
-    /// Writes all that is queued until the queue ends or the client is gone, and closes the connection.
+    /// Writes all that is queued until the queue ends or the client is gone, and closes the
+    /// connection.
     fn write_to(&self, mut stream: &TcpStream) {
         while let Some(Chunk { due, bytes }) = self.next_chunk() {
             if let Some(due) = due {
@@ -102,5 +111,6 @@ struct Chunk {
     bytes: Vec<u8>,
 }
 
-/// How many bytes wait for a client at most. A judgement: some four times what four publishers with windows of 1000 have in flight.
+/// How many bytes wait for a client at most. A judgement: some four times what four publishers with
+/// windows of 1000 have in flight.
 const QUEUE_LEN_MAX: usize = 4 << 20;

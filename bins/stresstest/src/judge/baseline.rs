@@ -27,7 +27,10 @@ impl Baseline {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(BaselineError::Missing { path, name: name.clone() });
+                return Err(BaselineError::Missing {
+                    path,
+                    name: name.clone(),
+                });
             }
             Err(source) => return Err(BaselineError::Read { path, source }),
         };
@@ -37,15 +40,26 @@ impl Baseline {
             version => Ok(Err(version)),
         });
         match parsed {
-            Ok(Ok(results)) => Ok(Self { name: name.clone(), results }),
-            Ok(Err(version)) => Err(BaselineError::Version { path, version, name: name.clone() }),
+            Ok(Ok(results)) => Ok(Self {
+                name: name.clone(),
+                results,
+            }),
+            Ok(Err(version)) => Err(BaselineError::Version {
+                path,
+                version,
+                name: name.clone(),
+            }),
             Err(source) => Err(BaselineError::Parse { path, source }),
         }
     }
 
-    /// Keeps results as the baseline of this name in `dir`, which is made if need be, and returns the path of the file. A baseline that
-    /// was there is replaced as a whole or not at all.
-    pub(crate) fn save(dir: &Path, name: &BaselineName, results: &Results) -> Result<PathBuf, BaselineError> {
+    /// Keeps results as the baseline of this name in `dir`, which is made if need be, and returns
+    /// the path of the file. A baseline that was there is replaced as a whole or not at all.
+    pub(crate) fn save(
+        dir: &Path,
+        name: &BaselineName,
+        results: &Results,
+    ) -> Result<PathBuf, BaselineError> {
         let path = Self::path(dir, name);
         match fs::create_dir_all(dir).and_then(|()| json::write(&path, results)) {
             Ok(()) => Ok(path),
@@ -53,13 +67,17 @@ impl Baseline {
         }
     }
 
-    /// Finds out whether the baseline of this name can be kept in `dir`, and leaves everything as it is.
+    /// Finds out whether the baseline of this name can be kept in `dir`, and leaves everything as
+    /// it is.
     pub(crate) fn try_save(dir: &Path, name: &BaselineName) -> Result<(), BaselineError> {
         let path = Self::path(dir, name);
         // The nearest directory that is there decides whether those below it can be made.
         let is_there = |dir: &&Path| dir.symlink_metadata().is_ok();
-        let nearest = iter::successors(Some(dir), |&dir| Some(directory_of(dir))).find(is_there).unwrap_or(dir);
-        file::try_write(&nearest.join(path.file_name().unwrap_or_default())).map_err(|source| BaselineError::Write { path, source })
+        let nearest = iter::successors(Some(dir), |&dir| Some(directory_of(dir)))
+            .find(is_there)
+            .unwrap_or(dir);
+        file::try_write(&nearest.join(path.file_name().unwrap_or_default()))
+            .map_err(|source| BaselineError::Write { path, source })
     }
 
     /// Returns the file that the baseline of this name is in.
@@ -67,22 +85,28 @@ impl Baseline {
         dir.join(format!("{name}.json"))
     }
 
-    /// Tells of each figure that is worse now by more than `noise`, a part of what it was, in a sentence.
+    /// Tells of each figure that is worse now by more than `noise`, a part of what it was, in a
+    /// sentence.
     pub(crate) fn regressions(&self, now: &Results, noise: f64) -> Vec<String> {
         regressions(&self.results, now, noise)
     }
 
-    /// Tells what makes the results of another load, so that neither can be worse than the other, if anything does.
+    /// Tells what makes the results of another load, so that neither can be worse than the other,
+    /// if anything does.
     pub(crate) fn incomparable(&self, now: &Results) -> Option<String> {
         let difference = difference(&self.results.load, &now.load)?;
-        Some(format!("the baseline `{}` is of another load: {difference}", self.name))
+        Some(format!(
+            "the baseline `{}` is of another load: {difference}",
+            self.name
+        ))
     }
 }
 
 /// The name of a baseline. It names one file of a directory, and none outside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BaselineName(
-    // Invariant: 1 to NAME_LEN_MAX letters, digits, `-`, `_` and `.`, the first of which is no dot.
+    // Invariant: 1 to NAME_LEN_MAX letters, digits, `-`, `_` and `.`, the first of which is no
+    // dot.
     String,
 );
 
@@ -90,9 +114,16 @@ impl FromStr for BaselineName {
     type Err = NameError;
 
     fn from_str(name: &str) -> Result<Self, NameError> {
-        let is_harmless = name.chars().all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));
-        let is_name = is_harmless && !name.is_empty() && !name.starts_with('.') && name.len() <= NAME_LEN_MAX;
-        if is_name { Ok(Self(name.to_owned())) } else { Err(NameError) }
+        let is_harmless = name
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));
+        let is_name =
+            is_harmless && !name.is_empty() && !name.starts_with('.') && name.len() <= NAME_LEN_MAX;
+        if is_name {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(NameError)
+        }
     }
 }
 
@@ -104,7 +135,9 @@ impl std::fmt::Display for BaselineName {
 
 /// A text is no name of a baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a name has 1 to {NAME_LEN_MAX} letters, digits, `-`, `_` and `.`, and does not begin with a dot")]
+#[error(
+    "a name has 1 to {NAME_LEN_MAX} letters, digits, `-`, `_` and `.`, and does not begin with a dot"
+)]
 pub(crate) struct NameError;
 
 /// Why a baseline cannot be had or kept.
@@ -160,7 +193,8 @@ struct Versioned {
     version: u32,
 }
 
-/// How long a name can be, in bytes. File systems have at least 255, and the file's name is a little longer.
+/// How long a name can be, in bytes. File systems have at least 255, and the file's name is a
+/// little longer.
 const NAME_LEN_MAX: usize = 100;
 
 #[cfg(test)]
@@ -179,20 +213,31 @@ mod tests {
         let kept = dir.join("deeper");
         let path = Baseline::save(&kept, &name("v1.2"), &results()).unwrap();
         assert_eq!(path, kept.join("v1.2.json"));
-        assert_eq!(Baseline::load(&kept, &name("v1.2")).unwrap().results, results());
+        assert_eq!(
+            Baseline::load(&kept, &name("v1.2")).unwrap().results,
+            results()
+        );
         let mut other = results();
         other.counts.sent = 4;
         Baseline::save(&kept, &name("v1.2"), &other).unwrap();
         assert_eq!(Baseline::load(&kept, &name("v1.2")).unwrap().results, other);
-        let files: Vec<_> = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let files: Vec<_> = fs::read_dir(&kept)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         assert_eq!(files, ["v1.2.json"], "nothing else is left");
         fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
     fn a_missing_baseline_is_told_of_with_how_to_make_it() {
-        let error = Baseline::load(Path::new("/nonexistent"), &name("main")).unwrap_err().to_string();
-        assert_eq!(error, "there is no baseline /nonexistent/main.json: make it with --save-baseline main");
+        let error = Baseline::load(Path::new("/nonexistent"), &name("main"))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "there is no baseline /nonexistent/main.json: make it with --save-baseline main"
+        );
     }
 
     #[test]
@@ -204,8 +249,14 @@ mod tests {
             assert!(error.contains(told), "{error}");
         };
         check("{\"version\":", "main.json is no baseline: EOF");
-        check("{\"version\":1}", "main.json is no baseline: missing field `load`");
-        check("{\"version\":7,\"new\":0}", "main.json has version 7, and this is 1: make it again with --save-baseline main");
+        check(
+            "{\"version\":1}",
+            "main.json is no baseline: missing field `load`",
+        );
+        check(
+            "{\"version\":7,\"new\":0}",
+            "main.json has version 7, and this is 1: make it again with --save-baseline main",
+        );
         fs::remove_dir_all(&dir).unwrap();
     }
 
@@ -216,7 +267,9 @@ mod tests {
         let mut unreadable = results();
         unreadable.drops.rate = f64::NAN;
         Baseline::save(&dir, &name("other"), &unreadable).unwrap_err();
-        let error = Baseline::save(&dir, &name("main"), &results()).unwrap_err().to_string();
+        let error = Baseline::save(&dir, &name("main"), &results())
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("cannot write the baseline "), "{error}");
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
         fs::remove_dir_all(&dir).unwrap();
@@ -224,7 +277,19 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_the_directory() {
-        for name in ["", ".", "..", ".hidden", "a/b", "../a", "/etc", "a b", "a\0", "\u{e9}", &"x".repeat(NAME_LEN_MAX + 1)] {
+        for name in [
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "a/b",
+            "../a",
+            "/etc",
+            "a b",
+            "a\0",
+            "\u{e9}",
+            &"x".repeat(NAME_LEN_MAX + 1),
+        ] {
             assert_eq!(name.parse::<BaselineName>(), Err(NameError), "{name:?}");
         }
         for name in ["a", "v1.2_rc-3", "a..b", &"x".repeat(NAME_LEN_MAX)] {

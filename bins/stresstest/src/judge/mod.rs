@@ -1,4 +1,5 @@
-//! What a run's results come to: what was asked of them, and how they compare with an earlier run's.
+//! What a run's results come to: what was asked of them, and how they compare with an earlier
+//! run's.
 
 pub(crate) mod baseline;
 pub(crate) mod regression;

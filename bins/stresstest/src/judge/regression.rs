@@ -3,11 +3,15 @@
 use crate::quantity::Quantity;
 use crate::results::{Load, Results, Summary};
 
-/// Tells of each figure that is worse than it was by more than `noise`, a part of what it was, in a sentence.
+/// Tells of each figure that is worse than it was by more than `noise`, a part of what it was, in a
+/// sentence.
 ///
-/// Drop rates are compared by their difference, which may be [`DROP_RATE_NOISE`]: what they were is often zero.
+/// Drop rates are compared by their difference, which may be [`DROP_RATE_NOISE`]: what they were is
+/// often zero.
 pub(crate) fn regressions(then: &Results, now: &Results, noise: f64) -> Vec<String> {
-    let relative = FIGURES.iter().filter_map(|figure| figure.regression(then, now, noise));
+    let relative = FIGURES
+        .iter()
+        .filter_map(|figure| figure.regression(then, now, noise));
     let (then, now) = (then.drops.rate, now.drops.rate);
     // A difference that is just the noise is often a little more, as floating-point numbers are.
     let drops = (now - then > DROP_RATE_NOISE + f64::EPSILON).then(|| {
@@ -17,7 +21,8 @@ pub(crate) fn regressions(then: &Results, now: &Results, noise: f64) -> Vec<Stri
     relative.chain(drops).collect()
 }
 
-/// Tells by what two loads differ, so that the results of neither can be worse than those of the other, if they do.
+/// Tells by what two loads differ, so that the results of neither can be worse than those of the
+/// other, if they do.
 ///
 /// Another server is no difference, for comparing servers is what this is for, nor is another seed.
 pub(crate) fn difference(then: &Load, now: &Load) -> Option<String> {
@@ -33,8 +38,17 @@ pub(crate) fn difference(then: &Load, now: &Load) -> Option<String> {
 
 /// Reads a noise margin in percent and returns it as a part, for [`regressions`].
 pub(crate) fn noise_from_percent(text: &str) -> Result<f64, NoiseError> {
-    let percent: f64 = text.strip_suffix('%').unwrap_or(text).trim_end().parse().map_err(|_| NoiseError)?;
-    if (0.0..=NOISE_PERCENT_MAX).contains(&percent) { Ok(percent / 100.0) } else { Err(NoiseError) }
+    let percent: f64 = text
+        .strip_suffix('%')
+        .unwrap_or(text)
+        .trim_end()
+        .parse()
+        .map_err(|_| NoiseError)?;
+    if (0.0..=NOISE_PERCENT_MAX).contains(&percent) {
+        Ok(percent / 100.0)
+    } else {
+        Err(NoiseError)
+    }
 }
 
 /// A text is no noise margin.
@@ -52,18 +66,32 @@ struct Figure {
 
 impl Figure {
     fn regression(&self, then: &Results, now: &Results, noise: f64) -> Option<String> {
-        let Self { name, quantity, better, find } = self;
+        let Self {
+            name,
+            quantity,
+            better,
+            find,
+        } = self;
         // There is no part of nothing.
         let then = find(then).filter(|&then| then > 0.0)?;
         let Some(now) = find(now).filter(|now| now.is_finite()) else {
-            return Some(format!("{name} was {} and was not measured now", quantity.show(then)));
+            return Some(format!(
+                "{name} was {} and was not measured now",
+                quantity.show(then)
+            ));
         };
         let (is_worse, moved) = match better {
             Better::Less => (now > then * (1.0 + noise), "rose"),
             Better::More => (now < then * (1.0 - noise), "fell"),
         };
         let percent = (now / then - 1.0) * 100.0;
-        is_worse.then(|| format!("{name} {moved} from {} to {} ({percent:+.1} %)", quantity.show(then), quantity.show(now)))
+        is_worse.then(|| {
+            format!(
+                "{name} {moved} from {} to {} ({percent:+.1} %)",
+                quantity.show(then),
+                quantity.show(now)
+            )
+        })
     }
 }
 
@@ -121,7 +149,12 @@ fn or_none(value: Option<&impl ToString>) -> String {
 }
 
 fn delivery(results: &Results, quantile: impl Fn(&Summary) -> f64) -> Option<f64> {
-    results.latency.delivery.as_ref().filter(|summary| summary.count > 0).map(quantile)
+    results
+        .latency
+        .delivery
+        .as_ref()
+        .filter(|summary| summary.count > 0)
+        .map(quantile)
 }
 
 const FIGURES: [Figure; 5] = [
@@ -190,8 +223,14 @@ mod tests {
             |now| now.counts.deliveries_per_s = 1.5e6,
             &["the rate of deliveries fell from 2 M/s to 1.5 M/s (-25.0 %)"],
         );
-        check_regressions(|now| summary(now).p50 = 135.0, &["p50 of delivery rose from 90 \u{b5}s to 135 \u{b5}s (+50.0 %)"]);
-        check_regressions(|now| summary(now).p99 = 5000.0, &["p99 of delivery rose from 4 ms to 5 ms (+25.0 %)"]);
+        check_regressions(
+            |now| summary(now).p50 = 135.0,
+            &["p50 of delivery rose from 90 \u{b5}s to 135 \u{b5}s (+50.0 %)"],
+        );
+        check_regressions(
+            |now| summary(now).p99 = 5000.0,
+            &["p99 of delivery rose from 4 ms to 5 ms (+25.0 %)"],
+        );
         check_regressions(
             |now| server(now).cpu_us_per_delivery = Some(0.3),
             &["the server's processor time a delivery rose from 250 ns to 300 ns (+20.0 %)"],
@@ -200,7 +239,10 @@ mod tests {
             |now| server(now).rss_peak_kib = 196_608,
             &["the server's peak of memory rose from 128 MiB to 192 MiB (+50.0 %)"],
         );
-        check_regressions(|now| now.drops.rate = 0.0301, &["the drop rate rose from 2 % to 3.01 %"]);
+        check_regressions(
+            |now| now.drops.rate = 0.0301,
+            &["the drop rate rose from 2 % to 3.01 %"],
+        );
     }
 
     #[test]
@@ -210,8 +252,16 @@ mod tests {
             |now| {
                 now.counts.deliveries_per_s = 1.81e6;
                 now.drops.rate = 0.03;
-                *server(now) = ServerSeen { cpu_us_per_delivery: Some(0.27), rss_peak_kib: 140_000, ..*server(now) };
-                *summary(now) = Summary { p50: 98.0, p99: 4390.0, ..*summary(now) };
+                *server(now) = ServerSeen {
+                    cpu_us_per_delivery: Some(0.27),
+                    rss_peak_kib: 140_000,
+                    ..*server(now)
+                };
+                *summary(now) = Summary {
+                    p50: 98.0,
+                    p99: 4390.0,
+                    ..*summary(now)
+                };
             },
             &[],
         );
@@ -219,8 +269,16 @@ mod tests {
             |now| {
                 now.counts.deliveries_per_s = 9e6;
                 now.drops.rate = 0.0;
-                *server(now) = ServerSeen { cpu_us_per_delivery: Some(0.01), rss_peak_kib: 1, ..*server(now) };
-                *summary(now) = Summary { p50: 1.0, p99: 2.0, ..*summary(now) };
+                *server(now) = ServerSeen {
+                    cpu_us_per_delivery: Some(0.01),
+                    rss_peak_kib: 1,
+                    ..*server(now)
+                };
+                *summary(now) = Summary {
+                    p50: 1.0,
+                    p99: 2.0,
+                    ..*summary(now)
+                };
             },
             &[],
         );
@@ -230,11 +288,17 @@ mod tests {
     fn what_is_not_measured_any_more_is_told_of() {
         check_regressions(
             |now| now.latency.delivery = None,
-            &["p50 of delivery was 90 \u{b5}s and was not measured now", "p99 of delivery was 4 ms and was not measured now"],
+            &[
+                "p50 of delivery was 90 \u{b5}s and was not measured now",
+                "p99 of delivery was 4 ms and was not measured now",
+            ],
         );
         let mut then = results();
         then.server = None;
-        assert!(regressions(&then, &results(), 0.1).is_empty(), "nobody knows what it was");
+        assert!(
+            regressions(&then, &results(), 0.1).is_empty(),
+            "nobody knows what it was"
+        );
     }
 
     #[test]

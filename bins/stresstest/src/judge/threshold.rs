@@ -13,10 +13,13 @@ pub(crate) struct Thresholds {
 }
 
 impl Thresholds {
-    /// Tells of each condition that holds, in a sentence. One on something that was not measured is told of, too: nobody knows whether
-    /// it holds.
+    /// Tells of each condition that holds, in a sentence. One on something that was not measured is
+    /// told of, too: nobody knows whether it holds.
     pub(crate) fn crossed(&self, results: &Results) -> Vec<String> {
-        self.conditions.iter().filter_map(|condition| condition.crossed(results)).collect()
+        self.conditions
+            .iter()
+            .filter_map(|condition| condition.crossed(results))
+            .collect()
     }
 }
 
@@ -78,12 +81,22 @@ struct Condition {
 
 impl Condition {
     fn crossed(&self, results: &Results) -> Option<String> {
-        let Self { text, metric, operator, bound } = self;
+        let Self {
+            text,
+            metric,
+            operator,
+            bound,
+        } = self;
         // A division by nothing measured is no measurement either.
         let Some(found) = metric.find(results).filter(|found| found.is_finite()) else {
             return Some(format!("`{text}` may hold: {metric} was not measured"));
         };
-        operator.holds(found, *bound).then(|| format!("`{text}` holds: {metric} is {}", metric.quantity().show(found)))
+        operator.holds(found, *bound).then(|| {
+            format!(
+                "`{text}` holds: {metric} is {}",
+                metric.quantity().show(found)
+            )
+        })
     }
 }
 
@@ -95,17 +108,35 @@ impl FromStr for Condition {
         if text.is_empty() {
             return Err(ThresholdError::Missing);
         }
-        let (name, rest) = split_where(text, |char| !(char.is_alphanumeric() || ".-_".contains(char)));
-        let metric = Metric::named(name).ok_or_else(|| ThresholdError::Metric { name: name.to_owned() })?;
+        let (name, rest) = split_where(text, |char| {
+            !(char.is_alphanumeric() || ".-_".contains(char))
+        });
+        let metric = Metric::named(name).ok_or_else(|| ThresholdError::Metric {
+            name: name.to_owned(),
+        })?;
         let (symbol, value) = split_where(rest.trim(), |char| !"<>=!~".contains(char));
         let condition = || text.to_owned();
-        let operator = Operator::written(symbol).ok_or_else(|| ThresholdError::Operator { condition: condition() })?;
-        let (number, unit) = split_where(value.trim(), |char| !(char.is_ascii_digit() || char == '.'));
-        let number = number.parse().map_err(|_| ThresholdError::Number { condition: condition() })?;
+        let operator = Operator::written(symbol).ok_or_else(|| ThresholdError::Operator {
+            condition: condition(),
+        })?;
+        let (number, unit) =
+            split_where(value.trim(), |char| !(char.is_ascii_digit() || char == '.'));
+        let number = number.parse().map_err(|_| ThresholdError::Number {
+            condition: condition(),
+        })?;
         let quantity = metric.quantity();
-        let unit_error = || ThresholdError::Unit { condition: condition(), metric: metric.to_string(), quantity };
+        let unit_error = || ThresholdError::Unit {
+            condition: condition(),
+            metric: metric.to_string(),
+            quantity,
+        };
         let bound = quantity.read(number, unit.trim()).ok_or_else(unit_error)?;
-        Ok(Self { text: condition(), metric, operator, bound })
+        Ok(Self {
+            text: condition(),
+            metric,
+            operator,
+            bound,
+        })
     }
 }
 
@@ -128,7 +159,9 @@ impl Metric {
             return Some(Self::Quantile(&DISTRIBUTIONS[0], quantile));
         }
         let (of, name) = name.split_once('.')?;
-        let distribution = DISTRIBUTIONS.iter().find(|distribution| distribution.name == of)?;
+        let distribution = DISTRIBUTIONS
+            .iter()
+            .find(|distribution| distribution.name == of)?;
         Some(Self::Quantile(distribution, quantile(name)?))
     }
 
@@ -144,7 +177,8 @@ impl Metric {
         match self {
             Self::Plain(plain) => (plain.find)(results),
             Self::Quantile(distribution, quantile) => {
-                let summary = (distribution.find)(&results.latency).filter(|summary| summary.count > 0)?;
+                let summary =
+                    (distribution.find)(&results.latency).filter(|summary| summary.count > 0)?;
                 Some((quantile.find)(&summary))
             }
         }
@@ -155,7 +189,9 @@ impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain(plain) => f.write_str(plain.name),
-            Self::Quantile(distribution, quantile) => write!(f, "{}.{}", distribution.name, quantile.name),
+            Self::Quantile(distribution, quantile) => {
+                write!(f, "{}.{}", distribution.name, quantile.name)
+            }
         }
     }
 }
@@ -220,14 +256,28 @@ fn split_where(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
 /// Names all metrics.
 fn metric_names() -> String {
     let plain = PLAIN.each_ref().map(|metric| metric.name).join(", ");
-    let quantiles = QUANTILES.each_ref().map(|quantile| quantile.name).join(", ");
-    let distributions = DISTRIBUTIONS.each_ref().map(|distribution| distribution.name).join(", ");
-    format!("{plain}; {quantiles}, which are of delivery latency; and these of any of {distributions}, as in echo.p99")
+    let quantiles = QUANTILES
+        .each_ref()
+        .map(|quantile| quantile.name)
+        .join(", ");
+    let distributions = DISTRIBUTIONS
+        .each_ref()
+        .map(|distribution| distribution.name)
+        .join(", ");
+    format!(
+        "{plain}; {quantiles}, which are of delivery latency; and these of any of {distributions}, as in echo.p99"
+    )
 }
 
-/// Returns what was seen of the server. Nothing in a process is zero, so a zero is what could not be seen.
+/// Returns what was seen of the server. Nothing in a process is zero, so a zero is what could not
+/// be seen.
 fn seen(results: &Results, find: impl Fn(&ServerSeen) -> u64) -> Option<f64> {
-    results.server.as_ref().map(find).filter(|&value| value > 0).map(|value| value as f64)
+    results
+        .server
+        .as_ref()
+        .map(find)
+        .filter(|&value| value > 0)
+        .map(|value| value as f64)
 }
 
 /// Returns what became of deliveries, if there were to be any.
@@ -236,39 +286,113 @@ fn due(results: &Results, value: f64) -> Option<f64> {
 }
 
 const PLAIN: [Plain; 10] = [
-    Plain { name: "drop", quantity: Quantity::Ratio, find: |results| due(results, results.drops.rate) },
-    Plain { name: "unresolved", quantity: Quantity::Count, find: |results| due(results, results.drops.unresolved as f64) },
+    Plain {
+        name: "drop",
+        quantity: Quantity::Ratio,
+        find: |results| due(results, results.drops.rate),
+    },
+    Plain {
+        name: "unresolved",
+        quantity: Quantity::Count,
+        find: |results| due(results, results.drops.unresolved as f64),
+    },
     // Without a schedule nothing can be behind it.
-    Plain { name: "unsent", quantity: Quantity::Count, find: |results| results.load.rate.map(|_| results.counts.unsent as f64) },
-    Plain { name: "closed", quantity: Quantity::Count, find: |results| due(results, results.counts.closed as f64) },
-    Plain { name: "rate", quantity: Quantity::Rate, find: |results| Some(results.counts.deliveries_per_s) },
-    Plain { name: "cpu", quantity: Quantity::Effort, find: |results| results.server?.cpu_us_per_delivery },
-    Plain { name: "rss", quantity: Quantity::Memory, find: |results| seen(results, |server| server.rss_peak_kib) },
+    Plain {
+        name: "unsent",
+        quantity: Quantity::Count,
+        find: |results| results.load.rate.map(|_| results.counts.unsent as f64),
+    },
+    Plain {
+        name: "closed",
+        quantity: Quantity::Count,
+        find: |results| due(results, results.counts.closed as f64),
+    },
+    Plain {
+        name: "rate",
+        quantity: Quantity::Rate,
+        find: |results| Some(results.counts.deliveries_per_s),
+    },
+    Plain {
+        name: "cpu",
+        quantity: Quantity::Effort,
+        find: |results| results.server?.cpu_us_per_delivery,
+    },
+    Plain {
+        name: "rss",
+        quantity: Quantity::Memory,
+        find: |results| seen(results, |server| server.rss_peak_kib),
+    },
     Plain {
         name: "rss-growth",
         quantity: Quantity::Memory,
-        find: |results| Some(seen(results, |server| server.rss_after_kib)? - seen(results, |server| server.rss_before_kib)?),
+        find: |results| {
+            Some(
+                seen(results, |server| server.rss_after_kib)?
+                    - seen(results, |server| server.rss_before_kib)?,
+            )
+        },
     },
-    Plain { name: "threads", quantity: Quantity::Count, find: |results| seen(results, |server| server.threads) },
-    Plain { name: "descriptors", quantity: Quantity::Count, find: |results| seen(results, |server| server.descriptors) },
+    Plain {
+        name: "threads",
+        quantity: Quantity::Count,
+        find: |results| seen(results, |server| server.threads),
+    },
+    Plain {
+        name: "descriptors",
+        quantity: Quantity::Count,
+        find: |results| seen(results, |server| server.descriptors),
+    },
 ];
 
 /// The first is the one that is meant when none is named.
 const DISTRIBUTIONS: [Distribution; 6] = [
-    Distribution { name: "delivery", find: |latency| latency.delivery },
-    Distribution { name: "raw", find: |latency| latency.delivery_raw },
-    Distribution { name: "echo", find: |latency| latency.echo },
-    Distribution { name: "last", find: |latency| latency.last },
-    Distribution { name: "spread", find: |latency| latency.spread },
-    Distribution { name: "join", find: |latency| latency.join },
+    Distribution {
+        name: "delivery",
+        find: |latency| latency.delivery,
+    },
+    Distribution {
+        name: "raw",
+        find: |latency| latency.delivery_raw,
+    },
+    Distribution {
+        name: "echo",
+        find: |latency| latency.echo,
+    },
+    Distribution {
+        name: "last",
+        find: |latency| latency.last,
+    },
+    Distribution {
+        name: "spread",
+        find: |latency| latency.spread,
+    },
+    Distribution {
+        name: "join",
+        find: |latency| latency.join,
+    },
 ];
 
 const QUANTILES: [Quantile; 5] = [
-    Quantile { name: "p50", find: |summary| summary.p50 },
-    Quantile { name: "p90", find: |summary| summary.p90 },
-    Quantile { name: "p99", find: |summary| summary.p99 },
-    Quantile { name: "p99.9", find: |summary| summary.p99_9 },
-    Quantile { name: "max", find: |summary| summary.max },
+    Quantile {
+        name: "p50",
+        find: |summary| summary.p50,
+    },
+    Quantile {
+        name: "p90",
+        find: |summary| summary.p90,
+    },
+    Quantile {
+        name: "p99",
+        find: |summary| summary.p99,
+    },
+    Quantile {
+        name: "p99.9",
+        find: |summary| summary.p99_9,
+    },
+    Quantile {
+        name: "max",
+        find: |summary| summary.max,
+    },
 ];
 
 #[cfg(test)]
@@ -301,24 +425,47 @@ mod tests {
                 ("unresolved>0", "`unresolved>0` holds: unresolved is 3"),
                 ("unsent>=7", "`unsent>=7` holds: unsent is 7"),
                 ("p99>3ms", "`p99>3ms` holds: delivery.p99 is 4 ms"),
-                ("p99.9>7200us", "`p99.9>7200us` holds: delivery.p99.9 is 7.25 ms"),
-                ("raw.p99.9>7200\u{b5}s", "`raw.p99.9>7200\u{b5}s` holds: raw.p99.9 is 7.25 ms"),
-                ("join.p99>0.4ms", "`join.p99>0.4ms` holds: join.p99 is 500 \u{b5}s"),
+                (
+                    "p99.9>7200us",
+                    "`p99.9>7200us` holds: delivery.p99.9 is 7.25 ms",
+                ),
+                (
+                    "raw.p99.9>7200\u{b5}s",
+                    "`raw.p99.9>7200\u{b5}s` holds: raw.p99.9 is 7.25 ms",
+                ),
+                (
+                    "join.p99>0.4ms",
+                    "`join.p99>0.4ms` holds: join.p99 is 500 \u{b5}s",
+                ),
                 ("max>=2s", "`max>=2s` holds: delivery.max is 2 s"),
                 ("rate<2.5M", "`rate<2.5M` holds: rate is 2 M/s"),
                 ("cpu>100ns", "`cpu>100ns` holds: cpu is 250 ns"),
                 ("rss>100MiB", "`rss>100MiB` holds: rss is 128 MiB"),
-                ("rss-growth>1MiB", "`rss-growth>1MiB` holds: rss-growth is 2 MiB"),
+                (
+                    "rss-growth>1MiB",
+                    "`rss-growth>1MiB` holds: rss-growth is 2 MiB",
+                ),
                 ("threads>4", "`threads>4` holds: threads is 5"),
-                ("descriptors<=20", "`descriptors<=20` holds: descriptors is 20"),
+                (
+                    "descriptors<=20",
+                    "`descriptors<=20` holds: descriptors is 20",
+                ),
             ],
         );
     }
 
     #[test]
     fn conditions_that_do_not_hold_are_not() {
-        let not =
-            ["drop>2%", "p50>90us", "p90<400us", "echo.p99>2ms", "last.p99>6ms", "spread.p99>1ms", "rate<2000K", "rss-growth<2MiB"];
+        let not = [
+            "drop>2%",
+            "p50>90us",
+            "p90<400us",
+            "echo.p99>2ms",
+            "last.p99>6ms",
+            "spread.p99>1ms",
+            "rate<2000K",
+            "rss-growth<2MiB",
+        ];
         check(&results(), &not.map(|text| (text, "")));
     }
 
@@ -335,15 +482,29 @@ mod tests {
         results.load.rate = None;
         results.counts.sent = 0;
         results.counts.deliveries_per_s = f64::NAN;
-        results.latency = Latency { delivery: Some(Summary::default()), ..Latency::default() };
+        results.latency = Latency {
+            delivery: Some(Summary::default()),
+            ..Latency::default()
+        };
         results.server = None;
-        check(&results, &[("p99>5ms", "`p99>5ms` may hold: delivery.p99 was not measured")]);
+        check(
+            &results,
+            &[(
+                "p99>5ms",
+                "`p99>5ms` may hold: delivery.p99 was not measured",
+            )],
+        );
         let all = "drop>1,unresolved>0,unsent>0,closed>0,rate<1,cpu>1ms,\
                    rss>1GiB,rss-growth>1GiB,threads>9,descriptors>99,p50>1s,join.max>9s";
         let thresholds: Thresholds = all.parse().unwrap();
         let crossed = thresholds.crossed(&results);
         assert_eq!(crossed.len(), all.split(',').count());
-        assert!(crossed.iter().all(|sentence| sentence.contains("was not measured")), "{crossed:?}");
+        assert!(
+            crossed
+                .iter()
+                .all(|sentence| sentence.contains("was not measured")),
+            "{crossed:?}"
+        );
     }
 
     #[test]
@@ -358,13 +519,19 @@ mod tests {
             "echo.p98>5ms",
             "; p50, p90, p99, p99.9, max, which are of delivery latency; and these of any of delivery, raw, ",
         );
-        check_error("p99=5ms", "`p99=5ms` has no operator: there are >, >=, < and <=");
+        check_error(
+            "p99=5ms",
+            "`p99=5ms` has no operator: there are >, >=, < and <=",
+        );
         check_error("p99", "`p99` has no operator");
         check_error("p99>ms", "`p99>ms` has no number");
         check_error("p99>1.2.3ms", "`p99>1.2.3ms` has no number");
         check_error("p99>-1ms", "has no number");
         check_error("drop>NaN", "has no number");
-        check_error("p99>5", "`p99>5` has no unit of delivery.p99: there are \u{b5}s, us, ms, s");
+        check_error(
+            "p99>5",
+            "`p99>5` has no unit of delivery.p99: there are \u{b5}s, us, ms, s",
+        );
         check_error("drop>5ms", "has no unit of drop: there are %, none");
         check_error("threads>4K", "has no unit of threads: there are none");
     }

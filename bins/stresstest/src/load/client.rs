@@ -16,8 +16,9 @@ pub(crate) struct Client {
     is_connected: bool,
     /// The beginning of a message whose end has not arrived; shorter than a message.
     unfinished: Vec<u8>,
-    /// What the socket has not taken yet: at most two bursts and one message, because a client sends the next when half of what is in flight
-    /// has arrived somewhere or the socket has taken it, and asks after it only when nothing is unsent.
+    /// What the socket has not taken yet: at most two bursts and one message, because a client
+    /// sends the next when half of what is in flight has arrived somewhere or the socket has
+    /// taken it, and asks after it only when nothing is unsent.
     unsent: Vec<u8>,
     /// How much of `unsent` the socket has taken.
     taken: usize,
@@ -28,7 +29,14 @@ impl Client {
     pub(crate) fn connect(addr: SocketAddr, token: Token, registry: &Registry) -> io::Result<Self> {
         let mut stream = TcpStream::connect(addr)?;
         registry.register(&mut stream, token, INTEREST)?;
-        Ok(Self { stream, token, is_connected: false, unfinished: Vec::new(), unsent: Vec::new(), taken: 0 })
+        Ok(Self {
+            stream,
+            token,
+            is_connected: false,
+            unfinished: Vec::new(),
+            unsent: Vec::new(),
+            taken: 0,
+        })
     }
 
     /// Goes on connecting, after an event, and tells whether this completed it.
@@ -67,7 +75,11 @@ impl Client {
 
     /// Sends messages, behind what is unsent.
     pub(crate) fn send(&mut self, messages: &[u8]) -> io::Result<()> {
-        let taken = if self.has_unsent() { 0 } else { write_some(&mut self.stream, messages)? };
+        let taken = if self.has_unsent() {
+            0
+        } else {
+            write_some(&mut self.stream, messages)?
+        };
         self.unsent.extend_from_slice(&messages[taken..]);
         Ok(())
     }
@@ -84,7 +96,8 @@ impl Client {
         Ok(())
     }
 
-    /// Reads `len_max` bytes or fewer, and hands what has arrived to `deliver`, until that breaks off.
+    /// Reads `len_max` bytes or fewer, and hands what has arrived to `deliver`, until that breaks
+    /// off.
     pub(crate) fn receive_some(
         &mut self,
         scratch: &mut [u8],
@@ -97,22 +110,27 @@ impl Client {
             left -= end - self.unfinished.len();
             match self.read(&mut scratch[..end], &mut deliver)? {
                 Read::End => return Ok(Stream::Closed),
-                Read::Some { is_short: false, is_break: false } => {}
+                Read::Some {
+                    is_short: false,
+                    is_break: false,
+                } => {}
                 Read::Some { .. } | Read::None => break,
             }
         }
         Ok(Stream::Open)
     }
 
-    /// Ends the sending side. What is owed to the client still arrives, and then the end of the stream.
+    /// Ends the sending side. What is owed to the client still arrives, and then the end of the
+    /// stream.
     pub(crate) fn end_sending(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Hands all that has arrived to `deliver`, until that breaks off. It returns the length of the whole messages at the start.
+    /// Hands all that has arrived to `deliver`, until that breaks off. It returns the length of the
+    /// whole messages at the start.
     ///
-    /// `scratch` is where the bytes are read to; all clients share it. Reads at most [`READS_MAX`] times; if there is more, an event
-    /// will say so again.
+    /// `scratch` is where the bytes are read to; all clients share it. Reads at most [`READS_MAX`]
+    /// times; if there is more, an event will say so again.
     pub(crate) fn receive(
         &mut self,
         scratch: &mut [u8],
@@ -125,8 +143,11 @@ impl Client {
                 Read::End => return Ok(Stream::Closed),
                 Read::None => return Ok(Stream::Open),
                 Read::Some { is_break: true, .. } => return Ok(Stream::Open),
-                // The kernel had no more than this, so the next bytes are a new edge. Only the end of the stream could hide behind them.
-                Read::Some { is_short: true, .. } if until == ReadUntil::Short => return Ok(Stream::Open),
+                // The kernel had no more than this, so the next bytes are a new edge. Only the end
+                // of the stream could hide behind them.
+                Read::Some { is_short: true, .. } if until == ReadUntil::Short => {
+                    return Ok(Stream::Open);
+                }
                 Read::Some { .. } => {}
             }
         }
@@ -139,10 +160,13 @@ impl Client {
         registry.deregister(&mut self.stream)
     }
 
-    /// Tells whether the server has closed the connection, by reading all that has arrived and not looking at it.
+    /// Tells whether the server has closed the connection, by reading all that has arrived and not
+    /// looking at it.
     pub(crate) fn is_closed(&mut self, scratch: &mut [u8]) -> bool {
         for _ in 0..UNREAD_READS_MAX {
-            match self.read(scratch, &mut |bytes: &[u8]| ControlFlow::Continue(bytes.len())) {
+            match self.read(scratch, &mut |bytes: &[u8]| {
+                ControlFlow::Continue(bytes.len())
+            }) {
                 Ok(Read::End) | Err(_) => return true,
                 Ok(Read::None) => return false,
                 Ok(Read::Some { .. }) => {}
@@ -157,7 +181,11 @@ impl Client {
     }
 
     /// Reads once.
-    fn read(&mut self, scratch: &mut [u8], deliver: &mut impl FnMut(&[u8]) -> ControlFlow<(), usize>) -> io::Result<Read> {
+    fn read(
+        &mut self,
+        scratch: &mut [u8],
+        deliver: &mut impl FnMut(&[u8]) -> ControlFlow<(), usize>,
+    ) -> io::Result<Read> {
         let kept = self.unfinished.len();
         scratch[..kept].copy_from_slice(&self.unfinished);
         let received = loop {
@@ -176,13 +204,17 @@ impl Client {
             self.unfinished.extend_from_slice(&bytes[delivered_len..]);
             debug_assert!(self.unfinished.len() < MESSAGE_LEN_MAX);
         }
-        Ok(Read::Some { is_short: bytes.len() < scratch.len(), is_break: delivered.is_break() })
+        Ok(Read::Some {
+            is_short: bytes.len() < scratch.len(),
+            is_break: delivered.is_break(),
+        })
     }
 }
 
 /// What a read found.
 enum Read {
-    /// Bytes: whether they did not fill the buffer, and whether whoever got the messages breaks off.
+    /// Bytes: whether they did not fill the buffer, and whether whoever got the messages breaks
+    /// off.
     Some { is_short: bool, is_break: bool },
     /// Nothing for now.
     None,
@@ -208,7 +240,8 @@ pub(crate) enum Stream {
     Closed,
 }
 
-/// Length in bytes of the buffer to read into. A judgement: many messages a system call, and still in the second-level cache.
+/// Length in bytes of the buffer to read into. A judgement: many messages a system call, and still
+/// in the second-level cache.
 pub(crate) const SCRATCH_LEN: usize = 256 << 10;
 
 /// Writes as much of `bytes` as the socket takes, and returns how much that was.
@@ -232,6 +265,7 @@ const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// How many reads one client gets before the others have their turn. A judgement: 1 MiB.
 const READS_MAX: usize = 4;
 
-/// How many reads it takes to be sure that a client which never read is still connected. A judgement: 64 MiB, more than the kernel holds
-/// for one, so that this ends though the server goes on sending.
+/// How many reads it takes to be sure that a client which never read is still connected. A
+/// judgement: 64 MiB, more than the kernel holds for one, so that this ends though the server goes
+/// on sending.
 const UNREAD_READS_MAX: usize = 256;

@@ -21,7 +21,8 @@ pub(crate) struct Stalled {
 impl Stalled {
     /// Begins to connect one more. Events arrive under [`STALLED_TOKEN`], until it is connected.
     pub(crate) fn connect(&mut self, addr: SocketAddr, registry: &Registry) -> io::Result<()> {
-        self.connecting.push(Client::connect(addr, STALLED_TOKEN, registry)?);
+        self.connecting
+            .push(Client::connect(addr, STALLED_TOKEN, registry)?);
         Ok(())
     }
 
@@ -51,11 +52,15 @@ impl Stalled {
 
     /// Counts those whose connection the server has closed, by reading what they have not read.
     pub(crate) fn closed_count(&mut self, scratch: &mut [u8]) -> u64 {
-        self.connected.iter_mut().map(|client| u64::from(client.is_closed(scratch))).sum()
+        self.connected
+            .iter_mut()
+            .map(|client| u64::from(client.is_closed(scratch)))
+            .sum()
     }
 }
 
-/// What events of stalled clients arrive under: a number that no client has, and that nothing else has.
+/// What events of stalled clients arrive under: a number that no client has, and that nothing else
+/// has.
 pub(crate) const STALLED_TOKEN: Token = Token(usize::MAX - 16);
 
 /// When clients that read slowly may read how much.
@@ -67,7 +72,10 @@ pub(crate) struct SlowReading {
 
 impl SlowReading {
     pub(crate) fn new(bytes_per_s: u32, now: Nanos) -> Self {
-        Self { bytes_per_s, read_at: now }
+        Self {
+            bytes_per_s,
+            read_at: now,
+        }
     }
 
     /// Returns how many bytes each may read now.
@@ -96,12 +104,20 @@ pub(crate) struct Visits {
 impl Visits {
     /// Makes visits that begin at `start`, `per_s` a second.
     pub(crate) fn new(start: Nanos, per_s: f64) -> Self {
-        Self { start, per_s, come_count: 0, joined_count: 0, waiting: Vec::new(), joined: VecDeque::new() }
+        Self {
+            start,
+            per_s,
+            come_count: 0,
+            joined_count: 0,
+            waiting: Vec::new(),
+            joined: VecDeque::new(),
+        }
     }
 
     /// Has one more come, if it is time.
     pub(crate) fn try_come(&mut self, now: Nanos) -> bool {
-        let is_due = self.per_s > 0.0 && (now - self.start) as f64 * self.per_s / 1e9 >= f64::from(self.come_count + 1);
+        let is_due = self.per_s > 0.0
+            && (now - self.start) as f64 * self.per_s / 1e9 >= f64::from(self.come_count + 1);
         self.come_count += u32::from(is_due);
         is_due
     }
@@ -111,11 +127,15 @@ impl Visits {
         self.waiting.push(Waiting { client, since: now });
     }
 
-    /// Returns a visitor whose hello message is overdue, if there is one: the server may have dropped it, unless it may be under way for as
-    /// long as `pass_wait`. The visitor says hello again.
+    /// Returns a visitor whose hello message is overdue, if there is one: the server may have
+    /// dropped it, unless it may be under way for as long as `pass_wait`. The visitor says
+    /// hello again.
     pub(crate) fn next_overdue(&mut self, now: Nanos, pass_wait: Duration) -> Option<usize> {
         let wait = nanos(pass_wait.max(HELLO_WAIT));
-        let waiting = self.waiting.iter_mut().find(|waiting| now.saturating_sub(waiting.since) >= wait)?;
+        let waiting = self
+            .waiting
+            .iter_mut()
+            .find(|waiting| now.saturating_sub(waiting.since) >= wait)?;
         waiting.since = now;
         Some(waiting.client)
     }
@@ -134,7 +154,11 @@ impl Visits {
 
     /// Returns a visitor that has stayed long enough, who leaves.
     pub(crate) fn next_leaver(&mut self, now: Nanos, stay: Duration) -> Option<usize> {
-        let (client, _) = self.joined.front().copied().filter(|(_, joined_at)| now - joined_at >= nanos(stay))?;
+        let (client, _) = self
+            .joined
+            .front()
+            .copied()
+            .filter(|(_, joined_at)| now - joined_at >= nanos(stay))?;
         self.joined.pop_front();
         Some(client)
     }
@@ -153,10 +177,12 @@ struct Waiting {
     since: Nanos,
 }
 
-/// How long a visitor waits for its hello message at least, before it says hello again. A judgement, as for all messages that are awaited.
+/// How long a visitor waits for its hello message at least, before it says hello again. A
+/// judgement, as for all messages that are awaited.
 const HELLO_WAIT: Duration = Duration::from_millis(400);
 
-/// How long a visitor stays once it has joined. A judgement: long enough to be sent what everybody else is.
+/// How long a visitor stays once it has joined. A judgement: long enough to be sent what everybody
+/// else is.
 pub(crate) const STAY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -169,7 +195,9 @@ mod tests {
     fn visitors_come_at_the_rate_and_leave_after_their_stay() {
         let mut visits = Visits::new(5 * SECOND, 2.0);
         assert!(!visits.try_come(5 * SECOND));
-        assert!(visits.try_come(5 * SECOND + SECOND / 2) && !visits.try_come(5 * SECOND + SECOND / 2));
+        assert!(
+            visits.try_come(5 * SECOND + SECOND / 2) && !visits.try_come(5 * SECOND + SECOND / 2)
+        );
         visits.joined(7, 6 * SECOND);
         assert_eq!(visits.next_leaver(6 * SECOND + SECOND / 2, STAY), None);
         assert_eq!(visits.next_leaver(7 * SECOND, STAY), Some(7));
@@ -183,10 +211,26 @@ mod tests {
         let (fast, slow) = (Duration::ZERO, Duration::from_millis(600));
         visits.said_hello(7, 0);
         assert_eq!(visits.next_overdue(SECOND / 10, fast), None);
-        assert_eq!(visits.next_overdue(SECOND / 2, slow), None, "it may be under way");
-        assert_eq!((visits.next_overdue(SECOND / 2, fast), visits.next_overdue(SECOND / 2, fast)), (Some(7), None));
+        assert_eq!(
+            visits.next_overdue(SECOND / 2, slow),
+            None,
+            "it may be under way"
+        );
+        assert_eq!(
+            (
+                visits.next_overdue(SECOND / 2, fast),
+                visits.next_overdue(SECOND / 2, fast)
+            ),
+            (Some(7), None)
+        );
         visits.joined(7, SECOND);
-        assert_eq!((visits.next_overdue(2 * SECOND, fast), visits.waiting().count()), (None, 0));
+        assert_eq!(
+            (
+                visits.next_overdue(2 * SECOND, fast),
+                visits.waiting().count()
+            ),
+            (None, 0)
+        );
     }
 
     #[test]

@@ -47,9 +47,14 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Takes the whole messages at the start of what arrived at a client, and returns their length in bytes. Breaks off when they break the
-    /// promise: nothing that follows could mend it.
-    pub(crate) fn deliver(&mut self, client: usize, bytes: &[u8], now: Nanos) -> ControlFlow<(), usize> {
+    /// Takes the whole messages at the start of what arrived at a client, and returns their length
+    /// in bytes. Breaks off when they break the promise: nothing that follows could mend it.
+    pub(crate) fn deliver(
+        &mut self,
+        client: usize,
+        bytes: &[u8],
+        now: Nanos,
+    ) -> ControlFlow<(), usize> {
         let mut rest = bytes;
         loop {
             while let Some(arrival) = self.proof.receive_fresh(client, &mut rest) {
@@ -81,7 +86,9 @@ impl<'a> Intake<'a> {
     fn take(&mut self, client: usize, run: Run, now: Nanos) {
         match run.kind {
             Kind::Load => self.take_load(client, run, now),
-            Kind::Hello if run.sender == client && self.has_joined(client, run) => self.joined.push(client),
+            Kind::Hello if run.sender == client && self.has_joined(client, run) => {
+                self.joined.push(client)
+            }
             Kind::Hello | Kind::Probe | Kind::Closing => {}
         }
         let sent = self.proof.sends(run.sender).bursts()[run.place].sent;
@@ -95,9 +102,14 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Tells whether a client is registered with this run of its own hello messages. A visitor may leave then, so all must be back.
+    /// Tells whether a client is registered with this run of its own hello messages. A visitor may
+    /// leave then, so all must be back.
     fn has_joined(&self, client: usize, run: Run) -> bool {
-        if client < self.roles.resident_count() { run.before == 0 } else { run.end() == self.proof.sends(client).count() }
+        if client < self.roles.resident_count() {
+            run.before == 0
+        } else {
+            run.end() == self.proof.sends(client).count()
+        }
     }
 
     fn take_load(&mut self, client: usize, run: Run, now: Nanos) {
@@ -117,7 +129,8 @@ impl<'a> Intake<'a> {
     }
 }
 
-/// How many bytes are checked in the slow way before the fast one is tried again. A judgement: some ten of the longest messages.
+/// How many bytes are checked in the slow way before the fast one is tried again. A judgement: some
+/// ten of the longest messages.
 const STEP_LEN: usize = 4 << 10;
 
 #[cfg(test)]
@@ -131,7 +144,12 @@ mod tests {
     use crate::proof::sends::Times;
     use crate::proof::{Check, Strangers};
 
-    const ROLES: Roles = Roles { publishers: 2, subscribers: 1, slow: 0, publishers_read: true };
+    const ROLES: Roles = Roles {
+        publishers: 2,
+        subscribers: 1,
+        slow: 0,
+        publishers_read: true,
+    };
 
     /// What a server does to a message of its stream to a client.
     #[derive(Clone, Copy, Debug)]
@@ -176,7 +194,8 @@ mod tests {
         }
     }
 
-    /// Sends bursts, delivers `stream` of them to client 2 in pieces of `piece_len`, and returns all that is known of it afterwards.
+    /// Sends bursts, delivers `stream` of them to client 2 in pieces of `piece_len`, and returns
+    /// all that is known of it afterwards.
     fn outcome(
         bursts: &[(usize, u32)],
         deeds: &[(usize, Deed)],
@@ -184,16 +203,38 @@ mod tests {
         check: Check,
         change: fn(&mut Proof),
     ) -> (Result<Vec<u8>, String>, u64, u64) {
-        let mut proof = Proof::new(Payloads::new(3, BodyLens::ALL), ROLES, check, Strangers::None);
+        let mut proof = Proof::new(
+            Payloads::new(3, BodyLens::ALL),
+            ROLES,
+            check,
+            Strangers::None,
+        );
         proof.begin(1);
         let mut wire = Vec::new();
         for &(publisher, count) in bursts {
-            proof.send(publisher, Kind::Load, count, Times { intended: 1, sent: 1, is_measured: true }, &mut wire);
+            proof.send(
+                publisher,
+                Kind::Load,
+                count,
+                Times {
+                    intended: 1,
+                    sent: 1,
+                    is_measured: true,
+                },
+                &mut wire,
+            );
         }
         change(&mut proof);
-        let header_and_body = |body: chat_proto::Body<'_>| [&[body.header()][..], body.as_bytes()].concat();
-        let mut messages: Vec<Vec<u8>> = Messages::split(&wire).0.iter().map(header_and_body).collect();
-        deeds.iter().for_each(|&(place, deed)| do_to(&mut messages, place, deed));
+        let header_and_body =
+            |body: chat_proto::Body<'_>| [&[body.header()][..], body.as_bytes()].concat();
+        let mut messages: Vec<Vec<u8>> = Messages::split(&wire)
+            .0
+            .iter()
+            .map(header_and_body)
+            .collect();
+        deeds
+            .iter()
+            .for_each(|&(place, deed)| do_to(&mut messages, place, deed));
         let stream = messages.concat();
 
         let mut latencies = Latencies::new();
@@ -206,13 +247,21 @@ mod tests {
                 ControlFlow::Break(()) => break,
             }
         }
-        let Count { delivered, delivered_bytes, .. } = intake.count;
-        // How much of a run is recorded that breaks the promise depends on how much there was, but not what is wrong with it.
-        let verdict = proof.verdict().map_err(|conviction| conviction.to_string()).map(|_| {
-            let mut writer = Writer::begin(Vec::new(), ROLES).unwrap();
-            writer.add(&proof).unwrap();
-            writer.end().unwrap()
-        });
+        let Count {
+            delivered,
+            delivered_bytes,
+            ..
+        } = intake.count;
+        // How much of a run is recorded that breaks the promise depends on how much there was, but
+        // not what is wrong with it.
+        let verdict = proof
+            .verdict()
+            .map_err(|conviction| conviction.to_string())
+            .map(|_| {
+                let mut writer = Writer::begin(Vec::new(), ROLES).unwrap();
+                writer.add(&proof).unwrap();
+                writer.end().unwrap()
+            });
         (verdict, delivered, delivered_bytes)
     }
 

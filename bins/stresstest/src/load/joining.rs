@@ -12,20 +12,30 @@ use crate::load::stop::Stop;
 use crate::proof::payload::{CLIENTS_MAX, Kind};
 
 impl Repetition<'_> {
-    /// Begins to connect the residents that it is time for, and behind them connects the stalled clients.
+    /// Begins to connect the residents that it is time for, and behind them connects the stalled
+    /// clients.
     pub(super) fn connect_due(&mut self, registry: &Registry) -> Result<(), Stop> {
         let resident_count = self.load.roles.resident_count();
         let count = resident_count + self.load.stalled as usize;
         let passed = (self.now - self.phase_start) as f64 / 1e9;
-        let due_count = self.load.connect_rate.map_or(count, |rate| count.min(1 + (passed * rate) as usize));
-        while self.clients.len() < due_count.min(resident_count).min(count - self.open + JOINING_MAX) {
+        let due_count = self
+            .load
+            .connect_rate
+            .map_or(count, |rate| count.min(1 + (passed * rate) as usize));
+        while self.clients.len()
+            < due_count
+                .min(resident_count)
+                .min(count - self.open + JOINING_MAX)
+        {
             self.connect(registry)?;
         }
         while self.clients.len() == resident_count
             && resident_count + self.stalled.count() < due_count
             && self.stalled.connecting_count() < JOINING_MAX
         {
-            self.stalled.connect(self.bench.addr, registry).map_err(stall)?;
+            self.stalled
+                .connect(self.bench.addr, registry)
+                .map_err(stall)?;
         }
         Ok(())
     }
@@ -46,13 +56,23 @@ impl Repetition<'_> {
         let client = self.clients.len();
         self.connected_at.push(self.bench.clock.now());
         let connection = Client::connect(self.bench.addr, Token(client), registry);
-        self.clients.push(Some(connection.map_err(|source| self.connection(client, source))?));
+        self.clients.push(Some(
+            connection.map_err(|source| self.connection(client, source))?,
+        ));
         Ok(())
     }
 
-    /// Goes on connecting a client, which says hello as soon as it can, and tells whether it is connected.
-    pub(super) fn finish_connecting(&mut self, client: usize, registry: &Registry) -> Result<bool, Stop> {
-        let is_connected = self.client(client).finish_connecting().map_err(|source| self.connection(client, source))?;
+    /// Goes on connecting a client, which says hello as soon as it can, and tells whether it is
+    /// connected.
+    pub(super) fn finish_connecting(
+        &mut self,
+        client: usize,
+        registry: &Registry,
+    ) -> Result<bool, Stop> {
+        let is_connected = self
+            .client(client)
+            .finish_connecting()
+            .map_err(|source| self.connection(client, source))?;
         if !is_connected {
             return Ok(false);
         }
@@ -76,7 +96,10 @@ impl Repetition<'_> {
         if self.load.churn == 0.0 || !matches!(self.phase, Phase::Load | Phase::Close) {
             return Ok(());
         }
-        while self.phase == Phase::Load && self.has_room_for_visitor() && self.visits.try_come(self.now) {
+        while self.phase == Phase::Load
+            && self.has_room_for_visitor()
+            && self.visits.try_come(self.now)
+        {
             self.intake.proof.make_room(self.clients.len() + 1);
             self.intake.progress.add_client();
             self.connect(registry)?;
@@ -88,15 +111,20 @@ impl Repetition<'_> {
         Ok(())
     }
 
-    /// Tells whether one more visitor may come: there is a number for it, and a file. Those that join slowly have others wait.
+    /// Tells whether one more visitor may come: there is a number for it, and a file. Those that
+    /// join slowly have others wait.
     fn has_room_for_visitor(&self) -> bool {
-        let present_count = self.clients.len() as u64 - self.load.roles.resident_count() as u64 - self.intake.count.visited;
+        let present_count = self.clients.len() as u64
+            - self.load.roles.resident_count() as u64
+            - self.intake.count.visited;
         self.clients.len() < CLIENTS_MAX as usize && present_count < self.load.visitor_count_max()
     }
 
     /// Notes that a client is registered.
     pub(super) fn joined(&mut self, client: usize) {
-        self.intake.latencies.joined(self.now.saturating_sub(self.connected_at[client]));
+        self.intake
+            .latencies
+            .joined(self.now.saturating_sub(self.connected_at[client]));
         if client >= self.load.roles.resident_count() {
             self.visits.joined(client, self.now);
             // In the closing round it is waited for.
@@ -106,12 +134,15 @@ impl Repetition<'_> {
 }
 
 fn stall(source: io::Error) -> Stop {
-    Stop::Connection { who: STALLING.to_owned(), source }
+    Stop::Connection {
+        who: STALLING.to_owned(),
+        source,
+    }
 }
 
 /// What a client that is to stall is called: these have no numbers.
 pub(super) const STALLING: &str = "a client that is to stall";
 
-/// How many clients are under way to be registered at a time. A judgement: half of the shortest backlog that servers commonly listen
-/// with, 128.
+/// How many clients are under way to be registered at a time. A judgement: half of the shortest
+/// backlog that servers commonly listen with, 128.
 const JOINING_MAX: usize = 64;

@@ -9,7 +9,8 @@ use crate::proof::arrival::Run;
 use crate::proof::sends::{Burst, Nanos};
 use crate::results::{Latency, Summary};
 
-/// Distributions of times, in nanoseconds, over all repetitions of a run. Their memory does not grow with what they record.
+/// Distributions of times, in nanoseconds, over all repetitions of a run. Their memory does not
+/// grow with what they record.
 #[derive(Debug)]
 pub(crate) struct Latencies {
     delivery: Histogram<u64>,
@@ -24,7 +25,8 @@ pub(crate) struct Latencies {
 impl Latencies {
     /// Makes empty distributions.
     pub(crate) fn new() -> Self {
-        let empty = Histogram::new_with_bounds(TIME_MIN, TIME_MAX, 3).expect("the bounds are in order");
+        let empty =
+            Histogram::new_with_bounds(TIME_MIN, TIME_MAX, 3).expect("the bounds are in order");
         Self {
             delivery: empty.clone(),
             delivery_raw: empty.clone(),
@@ -38,15 +40,24 @@ impl Latencies {
 
     /// Records that a run of load messages, which is of `burst`, arrived at a client.
     ///
-    /// What all receivers have of a burst is known by its last message: the last delivery and the spread are that message's.
-    pub(crate) fn arrived(&mut self, client: usize, run: Run, burst: &mut Burst, roles: Roles, now: Nanos) {
+    /// What all receivers have of a burst is known by its last message: the last delivery and the
+    /// spread are that message's.
+    pub(crate) fn arrived(
+        &mut self,
+        client: usize,
+        run: Run,
+        burst: &mut Burst,
+        roles: Roles,
+        now: Nanos,
+    ) {
         if !burst.is_measured || !roles.receivers().contains(&client) {
             return;
         }
         let (time, count) = (now - burst.intended, u64::from(run.count));
         self.delivery.saturating_record_n(time, count);
         if burst.intended != burst.sent {
-            self.delivery_raw.saturating_record_n(now - burst.sent, count);
+            self.delivery_raw
+                .saturating_record_n(now - burst.sent, count);
         }
         if run.sender == client {
             self.echo.saturating_record_n(time, count);
@@ -55,7 +66,8 @@ impl Latencies {
             let (first_arrival, arrival_count) = burst.arrived(now);
             if arrival_count as usize == roles.receivers().len() {
                 self.last.saturating_record_n(time, burst.count.into());
-                self.spread.saturating_record_n(now - first_arrival, burst.count.into());
+                self.spread
+                    .saturating_record_n(now - first_arrival, burst.count.into());
             }
         }
     }
@@ -103,7 +115,8 @@ impl Latencies {
             ("join", &self.join),
             ("lateness", &self.lateness),
         ];
-        all.into_iter().filter(|(_, histogram)| !histogram.is_empty())
+        all.into_iter()
+            .filter(|(_, histogram)| !histogram.is_empty())
     }
 }
 
@@ -124,7 +137,8 @@ fn summary(histogram: &Histogram<u64>) -> Option<Summary> {
     })
 }
 
-/// The shortest and the longest time that are told apart from shorter and longer ones, in nanoseconds. A judgement: a microsecond is less
-/// than any system call pair, a minute more than anybody waits.
+/// The shortest and the longest time that are told apart from shorter and longer ones, in
+/// nanoseconds. A judgement: a microsecond is less than any system call pair, a minute more than
+/// anybody waits.
 const TIME_MIN: Nanos = 1_000;
 const TIME_MAX: Nanos = 60_000_000_000;

@@ -13,10 +13,16 @@ use crate::server::Server;
 use crate::watch::Watch;
 
 impl Repetition<'_> {
-    /// Has everybody end its sending side and read to the end of the stream, so that whatever the server sends is looked at.
+    /// Has everybody end its sending side and read to the end of the stream, so that whatever the
+    /// server sends is looked at.
     ///
-    /// A server that leaves connections open, repetition after repetition, is not asked any more: nobody could tell when it has sent all.
-    pub(super) fn leave(&mut self, watch: &mut Watch, server: &mut Option<Server>) -> Result<(), Stop> {
+    /// A server that leaves connections open, repetition after repetition, is not asked any more:
+    /// nobody could tell when it has sent all.
+    pub(super) fn leave(
+        &mut self,
+        watch: &mut Watch,
+        server: &mut Option<Server>,
+    ) -> Result<(), Stop> {
         if self.bench.left_open.repetitions == LEFT_OPEN_MAX {
             return Ok(());
         }
@@ -24,7 +30,9 @@ impl Repetition<'_> {
         let open = self.clients[first..].iter().flatten().count();
         self.begin(Phase::Leave, open);
         for client in first..self.clients.len() {
-            let ended = self.clients[client].as_mut().map_or(Ok(()), Client::end_sending);
+            let ended = self.clients[client]
+                .as_mut()
+                .map_or(Ok(()), Client::end_sending);
             if ended.is_err() {
                 self.left(client);
             }
@@ -32,7 +40,8 @@ impl Repetition<'_> {
         self.drive(watch, server)
     }
 
-    /// Looks at how the stream to a client ended that leaves: where nothing was under way any more, it ends on a message boundary.
+    /// Looks at how the stream to a client ended that leaves: where nothing was under way any more,
+    /// it ends on a message boundary.
     pub(super) fn ended(&mut self, client: usize) -> Result<(), Stop> {
         let unfinished_len = self.client(client).unfinished_len();
         if unfinished_len > 0
@@ -45,12 +54,16 @@ impl Repetition<'_> {
         Ok(())
     }
 
-    /// Tells whether a client has all that anybody has sent. What visitors sent, and what was sent to them, may be under way.
+    /// Tells whether a client has all that anybody has sent. What visitors sent, and what was sent
+    /// to them, may be under way.
     fn has_everything(&self, client: usize) -> bool {
         let proof = &self.intake.proof;
-        let has_all_of = |publisher| proof.settled(client, publisher) == Some(proof.sends(publisher).count());
+        let has_all_of =
+            |publisher| proof.settled(client, publisher) == Some(proof.sends(publisher).count());
         let roles = self.load.roles;
-        self.load.churn == 0.0 && client < roles.resident_count() && (0..roles.publishers).all(has_all_of)
+        self.load.churn == 0.0
+            && client < roles.resident_count()
+            && (0..roles.publishers).all(has_all_of)
     }
 
     /// Notes that the connection of a client that leaves is closed.
@@ -68,7 +81,8 @@ impl Repetition<'_> {
         }
     }
 
-    /// Lets a slow client go whose connection the server closed, and has whoever waits for it go on.
+    /// Lets a slow client go whose connection the server closed, and has whoever waits for it go
+    /// on.
     pub(super) fn dismiss(&mut self, client: usize, registry: &Registry) -> Result<(), Stop> {
         self.clients[client] = None;
         self.intake.count.closed += 1;
@@ -88,9 +102,10 @@ pub(crate) struct LeftOpen {
     pub(crate) repetitions: u32,
 }
 
-/// In how many repetitions a server may leave connections open until it is not asked any more. A judgement: one of them may be an accident,
-/// and each takes [`LEAVE_WAIT`].
+/// In how many repetitions a server may leave connections open until it is not asked any more. A
+/// judgement: one of them may be an accident, and each takes [`LEAVE_WAIT`].
 const LEFT_OPEN_MAX: u32 = 3;
 
-/// How long no connection may be closed until it is clear that the server leaves them open. A judgement.
+/// How long no connection may be closed until it is clear that the server leaves them open. A
+/// judgement.
 pub(crate) const LEAVE_WAIT: Duration = Duration::from_secs(1);

@@ -1,8 +1,8 @@
 //! One repetition: everybody joins, the load, the closing round, everybody leaves.
 //!
-//! One thread serves all connections: `repetition` has its turns; in them, `joining` and `leaving` let clients come and go, `publishing`
-//! sends, `intake` takes what is delivered, `guests` makes it harder, `patience` gives up. When a publisher may send is the business of
-//! `pace` and `progress`.
+//! One thread serves all connections: `repetition` has its turns; in them, `joining` and `leaving`
+//! let clients come and go, `publishing` sends, `intake` takes what is delivered, `guests` makes it
+//! harder, `patience` gives up. When a publisher may send is the business of `pace` and `progress`.
 
 pub(crate) mod client;
 mod guests;
@@ -70,7 +70,15 @@ impl Load {
 
     /// Returns the same load without the clients that are there to make it harder.
     pub(crate) fn without_guests(self) -> Self {
-        Self { roles: Roles { slow: 0, ..self.roles }, stalled: 0, churn: 0.0, ..self }
+        Self {
+            roles: Roles {
+                slow: 0,
+                ..self.roles
+            },
+            stalled: 0,
+            churn: 0.0,
+            ..self
+        }
     }
 
     /// Returns how many connections there are at a time, at most.
@@ -78,7 +86,8 @@ impl Load {
         self.roles.resident_count() as u64 + u64::from(self.stalled) + self.visitor_count_max()
     }
 
-    /// Returns how many visitors there are at a time, at most: they stay for a second, and some time goes by before they have joined.
+    /// Returns how many visitors there are at a time, at most: they stay for a second, and some
+    /// time goes by before they have joined.
     pub(crate) fn visitor_count_max(&self) -> u64 {
         (2.0 * self.churn).ceil() as u64
     }
@@ -87,7 +96,10 @@ impl Load {
     pub(crate) fn sends(&self) -> String {
         match (self.messages, self.duration) {
             (Some(messages), _) => format!("{messages} messages"),
-            (None, duration) => format!("messages for {} seconds", duration.unwrap_or_default().as_secs_f64()),
+            (None, duration) => format!(
+                "messages for {} seconds",
+                duration.unwrap_or_default().as_secs_f64()
+            ),
         }
     }
 }
@@ -181,8 +193,8 @@ pub(crate) struct Ended {
     pub(crate) stop: Option<Stop>,
 }
 
-/// Runs one repetition. The proof has begun it, and holds all there is to judge when this returns. `on_tick` is told some twenty times a
-/// second how far it is, and when each phase begins.
+/// Runs one repetition. The proof has begun it, and holds all there is to judge when this returns.
+/// `on_tick` is told some twenty times a second how far it is, and when each phase begins.
 pub(crate) fn run(load: &Load, bench: &mut Bench<'_>, on_tick: &mut dyn FnMut(Tick)) -> Ended {
     debug_assert_eq!(bench.scratch.len(), SCRATCH_LEN);
     let (mut repetition, watch, server) = Repetition::new(load, bench, on_tick);
@@ -203,7 +215,9 @@ pub(crate) struct Clock {
 impl Clock {
     /// Makes a clock that begins now.
     pub(crate) fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self {
+            origin: Instant::now(),
+        }
     }
 
     /// Returns how long ago it was started.

@@ -8,7 +8,8 @@ use crate::proof::sends::Nanos;
 /// What decides when a publisher sends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Pacing {
-    /// It has at most so many messages in flight: sent, and not settled at all of its own subscribers. One is the classic lock-step.
+    /// It has at most so many messages in flight: sent, and not settled at all of its own
+    /// subscribers. One is the classic lock-step.
     Window(NonZeroU32),
     /// It sends as fast as the server reads.
     Flood,
@@ -28,7 +29,8 @@ impl Pacing {
     }
 }
 
-/// When each message of an open schedule is to be sent. It never shifts: who is late has less time for what follows.
+/// When each message of an open schedule is to be sent. It never shifts: who is late has less time
+/// for what follows.
 ///
 /// Publishers take turns, so that the load is as smooth as it can be.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +44,11 @@ pub(crate) struct Schedule {
 impl Schedule {
     /// Makes the schedule of `rate` messages a second of all `publishers`, from `start` on.
     pub(crate) fn new(start: Nanos, rate: f64, publishers: usize) -> Self {
-        Self { start, gap: 1e9 / rate, publishers: publishers as u64 }
+        Self {
+            start,
+            gap: 1e9 / rate,
+            publishers: publishers as u64,
+        }
     }
 
     /// Returns when message `number` of a publisher is to be sent.
@@ -51,7 +57,8 @@ impl Schedule {
         self.start + (place as f64 * self.gap) as Nanos
     }
 
-    /// Returns the number of the first message of a publisher that is to be sent at `time` or later.
+    /// Returns the number of the first message of a publisher that is to be sent at `time` or
+    /// later.
     pub(crate) fn first_since(&self, publisher: usize, time: Nanos) -> u64 {
         let place = time.saturating_sub(self.start) as f64 / self.gap;
         let mut number = (place / self.publishers as f64) as u64;
@@ -66,11 +73,13 @@ impl Schedule {
     }
 }
 
-/// How many messages a publisher that floods sends at a time. A judgement: some 64 KiB at most, so that it also reads.
+/// How many messages a publisher that floods sends at a time. A judgement: some 64 KiB at most, so
+/// that it also reads.
 pub(crate) const FLOOD_BURST: u32 = 256;
 
-/// How late a message of a schedule may be sent. Later ones are not sent at all, and counted. A judgement: some turns of the load tester,
-/// so that it catches up with its own hiccups, and no more than a few messages of most loads.
+/// How late a message of a schedule may be sent. Later ones are not sent at all, and counted. A
+/// judgement: some turns of the load tester, so that it catches up with its own hiccups, and no
+/// more than a few messages of most loads.
 pub(crate) const CATCH_UP: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
@@ -80,8 +89,13 @@ mod tests {
     #[test]
     fn publishers_take_turns_at_even_gaps() {
         let schedule = Schedule::new(1000, 1_000_000.0, 4);
-        let due: Vec<Nanos> = (0..3).flat_map(|number| (0..4).map(move |publisher| schedule.due(publisher, number))).collect();
-        assert_eq!(due, (0..12).map(|place| 1000 + 1000 * place).collect::<Vec<_>>());
+        let due: Vec<Nanos> = (0..3)
+            .flat_map(|number| (0..4).map(move |publisher| schedule.due(publisher, number)))
+            .collect();
+        assert_eq!(
+            due,
+            (0..12).map(|place| 1000 + 1000 * place).collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -91,8 +105,14 @@ mod tests {
             for publisher in 0..3 {
                 for time in [0, 1, 999, 1000, 1001, 5000, 1_000_007, 77_777_777_777] {
                     let first = schedule.first_since(publisher, time);
-                    assert!(schedule.due(publisher, first) >= time, "{rate} {publisher} {time}");
-                    assert!(first == 0 || schedule.due(publisher, first - 1) < time, "{rate} {publisher} {time}");
+                    assert!(
+                        schedule.due(publisher, first) >= time,
+                        "{rate} {publisher} {time}"
+                    );
+                    assert!(
+                        first == 0 || schedule.due(publisher, first - 1) < time,
+                        "{rate} {publisher} {time}"
+                    );
                 }
             }
         }

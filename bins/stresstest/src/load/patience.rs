@@ -12,13 +12,18 @@ impl Repetition<'_> {
     /// Gives up when nothing has gone on for too long.
     pub(super) fn check_patience(&mut self) -> Result<(), Stop> {
         let patience = self.load.patience;
-        // Where nobody waits for single messages, all of them are progress; and who has to take a long log before its end makes some.
+        // Where nobody waits for single messages, all of them are progress; and who has to take a
+        // long log before its end makes some.
         let is_in_lockstep = match (self.phase, self.load.pacing) {
             (Phase::Join, _) => true,
             (Phase::Load, Pacing::Window(window)) => window.get() == 1,
             _ => false,
         };
-        let since = if is_in_lockstep { self.progressed_at } else { self.progressed_at.max(self.intake.loaded_at) };
+        let since = if is_in_lockstep {
+            self.progressed_at
+        } else {
+            self.progressed_at.max(self.intake.loaded_at)
+        };
         if self.now.saturating_sub(since) < nanos(patience) {
             return Ok(());
         }
@@ -31,7 +36,9 @@ impl Repetition<'_> {
         if let Some(who) = self.unconnected() {
             return Err(Stop::NotConnected { who, patience });
         }
-        if self.phase != Phase::Close && self.now.saturating_sub(self.received_at) >= nanos(patience) {
+        if self.phase != Phase::Close
+            && self.now.saturating_sub(self.received_at) >= nanos(patience)
+        {
             return Err(Stop::Hung { patience });
         }
         Err(Stop::Unresolved(self.unresolved()))
@@ -39,8 +46,13 @@ impl Repetition<'_> {
 
     /// Names a client that the server has not accepted, if there is one.
     fn unconnected(&self) -> Option<String> {
-        let is_connecting = |client: &Option<Client>| client.as_ref().is_some_and(|client| !client.is_connected());
-        let client = self.clients.iter().position(is_connecting).map(|client| self.load.roles.role(client).to_string());
+        let is_connecting =
+            |client: &Option<Client>| client.as_ref().is_some_and(|client| !client.is_connected());
+        let client = self
+            .clients
+            .iter()
+            .position(is_connecting)
+            .map(|client| self.load.roles.role(client).to_string());
         client.or_else(|| (self.stalled.connecting_count() > 0).then(|| STALLING.to_owned()))
     }
 
@@ -50,19 +62,26 @@ impl Repetition<'_> {
             .roles
             .readers()
             .take_while(|&client| client < self.clients.len())
-            .find(|&client| self.clients[client].is_some() && self.forgotten_count(client).is_some())
+            .find(|&client| {
+                self.clients[client].is_some() && self.forgotten_count(client).is_some()
+            })
     }
 
     fn forgotten_count(&self, client: usize) -> Option<u32> {
-        self.intake.progress.forgotten_count(client, self.clients.len(), self.intake.proof)
+        self.intake
+            .progress
+            .forgotten_count(client, self.clients.len(), self.intake.proof)
     }
 
-    /// Has a client end its sending side that the server may leave out: it is owed all up to its own last message, and then the end. So not
-    /// a clock decides whether it is left out, but what comes until then.
+    /// Has a client end its sending side that the server may leave out: it is owed all up to its
+    /// own last message, and then the end. So not a clock decides whether it is left out, but
+    /// what comes until then.
     fn ask_to_close(&mut self, client: usize) -> Result<(), Stop> {
         self.suspect = Some(client);
         self.progressed_at = self.now;
-        self.client(client).end_sending().map_err(|source| self.connection(client, source))
+        self.client(client)
+            .end_sending()
+            .map_err(|source| self.connection(client, source))
     }
 
     /// Decides what became of a client that the server may have left out, at the end of its stream.
@@ -72,11 +91,17 @@ impl Repetition<'_> {
             return Stop::Broken;
         }
         let mut unresolved = Unresolved::new(self.load.patience);
-        unresolved.push(|| format!("{} got its own messages back only after that", self.load.roles.role(client)));
+        unresolved.push(|| {
+            format!(
+                "{} got its own messages back only after that",
+                self.load.roles.role(client)
+            )
+        });
         Stop::Unresolved(unresolved)
     }
 
-    /// Tells whether nobody waits for anything but the next message of the schedule, or the next client that is to connect.
+    /// Tells whether nobody waits for anything but the next message of the schedule, or the next
+    /// client that is to connect.
     pub(super) fn is_between(&self) -> bool {
         match (self.phase, self.load.pacing) {
             (Phase::Join, _) => {
@@ -92,31 +117,56 @@ impl Repetition<'_> {
         let mut unresolved = Unresolved::new(self.load.patience);
         let role = |client| self.load.roles.role(client);
         for visitor in self.visits.waiting() {
-            unresolved.push(|| format!("{} did not get its last hello message back", role(visitor)));
+            unresolved
+                .push(|| format!("{} did not get its last hello message back", role(visitor)));
         }
         if self.phase == Phase::Load && self.load.has_schedule() {
             // Nobody waits for these, but they are what did not go on.
             for publisher in 0..self.publishers.len() {
-                for client in self.load.roles.receivers().filter(|&client| self.intake.proof.unresolved_at(client, publisher) > 0) {
+                for client in self
+                    .load
+                    .roles
+                    .receivers()
+                    .filter(|&client| self.intake.proof.unresolved_at(client, publisher) > 0)
+                {
                     unresolved.push(|| {
-                        let last = self.intake.proof.name(publisher, self.intake.proof.sends(publisher).count() - 1);
-                        format!("{} got neither {last} nor anything that {} sent later", role(client), role(publisher))
+                        let last = self
+                            .intake
+                            .proof
+                            .name(publisher, self.intake.proof.sends(publisher).count() - 1);
+                        format!(
+                            "{} got neither {last} nor anything that {} sent later",
+                            role(client),
+                            role(publisher)
+                        )
                     });
                 }
             }
         }
-        self.intake.progress.for_each_open(self.intake.proof, |open| {
-            unresolved.push(|| match open {
-                Open::Unsettled { client, .. } if self.phase == Phase::Join => {
-                    format!("{} got none of its own hello messages back", role(client))
-                }
-                Open::Unsettled { sender, number, client } => {
-                    let name = self.intake.proof.name(sender, number);
-                    format!("{} got neither {name} nor anything that {} sent later", role(client), role(sender))
-                }
-                Open::Unseen { sender } => format!("nobody got the last message that {} sent", role(sender)),
+        self.intake
+            .progress
+            .for_each_open(self.intake.proof, |open| {
+                unresolved.push(|| match open {
+                    Open::Unsettled { client, .. } if self.phase == Phase::Join => {
+                        format!("{} got none of its own hello messages back", role(client))
+                    }
+                    Open::Unsettled {
+                        sender,
+                        number,
+                        client,
+                    } => {
+                        let name = self.intake.proof.name(sender, number);
+                        format!(
+                            "{} got neither {name} nor anything that {} sent later",
+                            role(client),
+                            role(sender)
+                        )
+                    }
+                    Open::Unseen { sender } => {
+                        format!("nobody got the last message that {} sent", role(sender))
+                    }
+                });
             });
-        });
         unresolved
     }
 }

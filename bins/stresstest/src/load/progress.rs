@@ -10,9 +10,9 @@ use crate::proof::sends::Nanos;
 
 /// What is awaited of every sender.
 ///
-/// A client is *settled* on a message when it has received that message or a later one of the same sender: senders keep their order,
-/// so from then on what is missing was dropped and will not come. This is the only way a drop is ever concluded. How far each client
-/// is, the [`Proof`] knows.
+/// A client is *settled* on a message when it has received that message or a later one of the same
+/// sender: senders keep their order, so from then on what is missing was dropped and will not come.
+/// This is the only way a drop is ever concluded. How far each client is, the [`Proof`] knows.
 #[derive(Debug)]
 pub(crate) struct Progress {
     roles: Roles,
@@ -48,8 +48,15 @@ impl Progress {
         self.senders.push(Sender::default());
     }
 
-    /// Has a sender wait until the audience is settled on the first `awaited` of its messages. Tells whether it is already.
-    pub(crate) fn expect(&mut self, sender: usize, awaited: u32, proof: &Proof, now: Nanos) -> bool {
+    /// Has a sender wait until the audience is settled on the first `awaited` of its messages.
+    /// Tells whether it is already.
+    pub(crate) fn expect(
+        &mut self,
+        sender: usize,
+        awaited: u32,
+        proof: &Proof,
+        now: Nanos,
+    ) -> bool {
         let missing = self.open_clients(sender, awaited, proof).count();
         let entry = &mut self.senders[sender];
         entry.sent = proof.sends(sender).count();
@@ -59,16 +66,18 @@ impl Progress {
         !entry.is_awaited
     }
 
-    /// Returns how long a message may be under way that nobody has received, going by those before: twice as long as any of them, and so that
-    /// there is time to ask twice within `patience`.
+    /// Returns how long a message may be under way that nobody has received, going by those before:
+    /// twice as long as any of them, and so that there is time to ask twice within `patience`.
     pub(crate) fn pass_wait(&self, patience: Duration) -> Duration {
         Duration::from_nanos(2 * self.slowest).min(patience / 2)
     }
 
-    /// Tells whether it is time to send something after the message of `sender` that is awaited: nobody has moved for a while.
+    /// Tells whether it is time to send something after the message of `sender` that is awaited:
+    /// nobody has moved for a while.
     pub(crate) fn is_nudge_due(&self, sender: usize, now: Nanos, patience: Duration) -> bool {
         let sender = &self.senders[sender];
-        // What nobody has seen may be on its way; and if questions were faster than answers, these would never catch up.
+        // What nobody has seen may be on its way; and if questions were faster than answers, these
+        // would never catch up.
         let wait = match (sender.has_passed(), self.slowest) {
             (true, _) => sender.nudge_wait,
             (false, 0) => UNSEEN_FACTOR * sender.nudge_wait,
@@ -77,7 +86,8 @@ impl Progress {
         sender.is_awaited && u128::from(now.saturating_sub(sender.quiet_since)) >= wait.as_nanos()
     }
 
-    /// Records that `sender` sent one more message, to find out what became of the one that is awaited.
+    /// Records that `sender` sent one more message, to find out what became of the one that is
+    /// awaited.
     ///
     /// After each, it waits longer before the next.
     pub(crate) fn nudged(&mut self, sender: usize, now: Nanos) {
@@ -102,7 +112,13 @@ impl Progress {
             return Step::None;
         }
         let mut step = Step::None;
-        if before < awaited.awaited && awaited.awaited <= count && self.audience.clients(self.roles, run.sender).contains(&client) {
+        if before < awaited.awaited
+            && awaited.awaited <= count
+            && self
+                .audience
+                .clients(self.roles, run.sender)
+                .contains(&client)
+        {
             awaited.missing -= 1;
             awaited.quiet_since = now;
             awaited.nudge_wait = NUDGE_WAIT_MIN;
@@ -115,7 +131,8 @@ impl Progress {
         step
     }
 
-    /// Records that a client is gone, for which nobody waits any more. Returns the senders that may go on.
+    /// Records that a client is gone, for which nobody waits any more. Returns the senders that may
+    /// go on.
     pub(crate) fn leave(&mut self, client: usize, proof: &Proof) -> Vec<usize> {
         let mut completed = Vec::new();
         for sender in 0..self.senders.len() {
@@ -135,37 +152,66 @@ impl Progress {
         completed
     }
 
-    /// Returns how many messages of a client others have received since the last that it got back itself, if it waits for one and they are
-    /// too many to be dropped by accident: at least [`FORGOTTEN_FACTOR`] times one more than the longest gap of anybody, where others have
+    /// Returns how many messages of a client others have received since the last that it got back
+    /// itself, if it waits for one and they are too many to be dropped by accident: at least
+    /// [`FORGOTTEN_FACTOR`] times one more than the longest gap of anybody, where others have
     /// half of what they were due. So far `connected` clients have connected.
-    pub(crate) fn forgotten_count(&self, client: usize, connected: usize, proof: &Proof) -> Option<u32> {
+    pub(crate) fn forgotten_count(
+        &self,
+        client: usize,
+        connected: usize,
+        proof: &Proof,
+    ) -> Option<u32> {
         let sender = &self.senders[client];
         let missing = sender.seen.saturating_sub(proof.settled(client, client)?);
-        let others = connected.min(self.roles.readers().end).saturating_sub(self.roles.readers().start + 1);
+        let others = connected
+            .min(self.roles.readers().end)
+            .saturating_sub(self.roles.readers().start + 1);
         let due_to_others = u64::from(missing) * others as u64;
-        let is_no_accident = missing / FORGOTTEN_FACTOR > proof.longest_gap() && 2 * sender.had_by_others >= due_to_others;
+        let is_no_accident = missing / FORGOTTEN_FACTOR > proof.longest_gap()
+            && 2 * sender.had_by_others >= due_to_others;
         (sender.is_awaited && is_no_accident).then_some(missing)
     }
 
     /// Visits all that is awaited and open.
     pub(crate) fn for_each_open(&self, proof: &Proof, mut visit: impl FnMut(Open)) {
-        for (sender, awaited) in self.senders.iter().enumerate().filter(|(_, awaited)| awaited.is_awaited) {
+        for (sender, awaited) in self
+            .senders
+            .iter()
+            .enumerate()
+            .filter(|(_, awaited)| awaited.is_awaited)
+        {
             if awaited.missing == 0 {
                 visit(Open::Unseen { sender });
             }
             for client in self.open_clients(sender, awaited.awaited, proof) {
-                visit(Open::Unsettled { sender, number: awaited.awaited - 1, client });
+                visit(Open::Unsettled {
+                    sender,
+                    number: awaited.awaited - 1,
+                    client,
+                });
             }
         }
     }
 
-    /// Returns the clients of the audience that are not settled on the first `awaited` messages of `sender`.
-    fn open_clients(&self, sender: usize, awaited: u32, proof: &Proof) -> impl Iterator<Item = usize> {
-        self.audience.clients(self.roles, sender).filter(move |&client| self.is_open(client, sender, awaited, proof))
+    /// Returns the clients of the audience that are not settled on the first `awaited` messages of
+    /// `sender`.
+    fn open_clients(
+        &self,
+        sender: usize,
+        awaited: u32,
+        proof: &Proof,
+    ) -> impl Iterator<Item = usize> {
+        self.audience
+            .clients(self.roles, sender)
+            .filter(move |&client| self.is_open(client, sender, awaited, proof))
     }
 
     fn is_open(&self, client: usize, sender: usize, awaited: u32, proof: &Proof) -> bool {
-        proof.settled(client, sender).is_some_and(|settled| settled < awaited) && !self.gone.contains(&client)
+        proof
+            .settled(client, sender)
+            .is_some_and(|settled| settled < awaited)
+            && !self.gone.contains(&client)
     }
 }
 
@@ -192,7 +238,8 @@ pub(crate) enum Open {
         /// The client that should receive it.
         client: usize,
     },
-    /// Everybody is settled, but nobody has received the last message that `sender` sent, so it is still on its way.
+    /// Everybody is settled, but nobody has received the last message that `sender` sent, so it is
+    /// still on its way.
     Unseen {
         /// The client that sent the message.
         sender: usize,
@@ -222,12 +269,15 @@ impl Audience {
 
 /// What is awaited of one sender.
 // Invariant: seen <= sent once it is awaited, and awaited <= sent.
-// Invariant: while it is awaited, missing is the number of clients in the audience that are settled on fewer than `awaited` messages.
+// Invariant: while it is awaited, missing is the number of clients in the audience that are settled
+// on fewer than `awaited` messages.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sender {
-    /// How many messages it had sent when it began to wait, and those sent since to ask after them.
+    /// How many messages it had sent when it began to wait, and those sent since to ask after
+    /// them.
     sent: u32,
-    /// How many of its messages any client at all is settled on: these have passed through the server.
+    /// How many of its messages any client at all is settled on: these have passed through the
+    /// server.
     seen: u32,
     /// How many deliveries of its messages there were to others since one came back to itself.
     had_by_others: u64,
@@ -246,8 +296,9 @@ struct Sender {
 impl Sender {
     /// Tells whether the audience is settled.
     ///
-    /// Before load and before the end of a repetition, all that the sender ever sent must have passed through the server as well, or
-    /// it could turn up later, among messages that it has nothing to do with.
+    /// Before load and before the end of a repetition, all that the sender ever sent must have
+    /// passed through the server as well, or it could turn up later, among messages that it has
+    /// nothing to do with.
     fn is_complete(&self, audience: Audience) -> bool {
         self.missing == 0 && (audience == Audience::OwnSubscribers || self.has_passed())
     }
@@ -258,22 +309,25 @@ impl Sender {
     }
 }
 
-/// How long it may be quiet around a sender before it sends something after the message that is awaited. A judgement: long against any
-/// round trip, short for whoever waits. It decides only when to ask, never what the answer is.
+/// How long it may be quiet around a sender before it sends something after the message that is
+/// awaited. A judgement: long against any round trip, short for whoever waits. It decides only when
+/// to ask, never what the answer is.
 const NUDGE_WAIT_MIN: Duration = Duration::from_millis(100);
 
-/// How long it may be quiet at most, after waiting twice as long each time. A judgement: a slow server is not to be flooded with
-/// questions, and one that drops every other message at random still answers one of the many that fit into ten seconds.
+/// How long it may be quiet at most, after waiting twice as long each time. A judgement: a slow
+/// server is not to be flooded with questions, and one that drops every other message at random
+/// still answers one of the many that fit into ten seconds.
 const NUDGE_WAIT_MAX: Duration = Duration::from_millis(400);
 
-/// How many times as long to wait for a message that nobody has received, as long as it is not known how long messages take. A judgement:
-/// or a server that begins slowly would get a backlog.
+/// How many times as long to wait for a message that nobody has received, as long as it is not
+/// known how long messages take. A judgement: or a server that begins slowly would get a backlog.
 const UNSEEN_FACTOR: u32 = 4;
 
-/// How many times one more than the longest gap of anybody a client has to miss of its own messages in a row, for the server to be one that
-/// leaves out senders. A judgement: of a server that drops at random, the longest of all gaps is one that happens about once in a run, so
-/// ten times as many in a row happen about once in so many runs to the power of nine. Each is sent some hundred milliseconds after the one
-/// before, to a client with an empty socket.
+/// How many times one more than the longest gap of anybody a client has to miss of its own messages
+/// in a row, for the server to be one that leaves out senders. A judgement: of a server that drops
+/// at random, the longest of all gaps is one that happens about once in a run, so ten times as many
+/// in a row happen about once in so many runs to the power of nine. Each is sent some hundred
+/// milliseconds after the one before, to a client with an empty socket.
 const FORGOTTEN_FACTOR: u32 = 10;
 
 #[cfg(test)]
@@ -286,7 +340,12 @@ mod tests {
     use crate::proof::{Check, Strangers};
     use chat_proto::Messages;
 
-    const ROLES: Roles = Roles { publishers: 2, subscribers: 2, slow: 0, publishers_read: true };
+    const ROLES: Roles = Roles {
+        publishers: 2,
+        subscribers: 2,
+        slow: 0,
+        publishers_read: true,
+    };
 
     /// A progress and the proof that it goes by.
     struct World {
@@ -298,8 +357,17 @@ mod tests {
 
     impl World {
         fn new() -> Self {
-            let proof = Proof::new(Payloads::new(1, BodyLens::ALL), ROLES, Check::Full, Strangers::None);
-            Self { progress: Progress::new(ROLES), proof, sent: vec![Vec::new(); ROLES.resident_count()] }
+            let proof = Proof::new(
+                Payloads::new(1, BodyLens::ALL),
+                ROLES,
+                Check::Full,
+                Strangers::None,
+            );
+            Self {
+                progress: Progress::new(ROLES),
+                proof,
+                sent: vec![Vec::new(); ROLES.resident_count()],
+            }
         }
 
         /// Publisher 0 has said hello and sent its first load message, number 1.
@@ -326,19 +394,32 @@ mod tests {
 
         fn push(&mut self, sender: usize, kind: Kind) {
             let mut wire = Vec::new();
-            self.proof.send(sender, kind, 1, Times { intended: 0, sent: 0, is_measured: true }, &mut wire);
+            self.proof.send(
+                sender,
+                kind,
+                1,
+                Times {
+                    intended: 0,
+                    sent: 0,
+                    is_measured: true,
+                },
+                &mut wire,
+            );
             self.sent[sender].push(wire);
         }
 
         fn receive(&mut self, client: usize, sender: usize, number: usize, now: Nanos) -> Step {
             let (mut messages, _) = Messages::split(&self.sent[sender][number]);
-            let Some(Arrival::Run(run)) = self.proof.receive(client, &mut messages) else { panic!("it is broken") };
+            let Some(Arrival::Run(run)) = self.proof.receive(client, &mut messages) else {
+                panic!("it is broken")
+            };
             self.progress.settled(client, run, now, now)
         }
 
         fn open(&self) -> Vec<Open> {
             let mut open = Vec::new();
-            self.progress.for_each_open(&self.proof, |entry| open.push(entry));
+            self.progress
+                .for_each_open(&self.proof, |entry| open.push(entry));
             open
         }
     }
@@ -353,7 +434,14 @@ mod tests {
         assert_eq!(world.receive(0, 0, 1, 0), Step::None);
         assert_eq!(world.receive(4, 0, 1, 0), Step::None);
         assert_eq!(world.receive(2, 0, 1, 0), Step::Forward);
-        assert_eq!(world.open(), [Open::Unsettled { sender: 0, number: 1, client: 3 }]);
+        assert_eq!(
+            world.open(),
+            [Open::Unsettled {
+                sender: 0,
+                number: 1,
+                client: 3
+            }]
+        );
         assert_eq!(world.receive(3, 0, 1, 0), Step::Complete);
         assert_eq!(world.open(), []);
     }
@@ -367,7 +455,10 @@ mod tests {
             world.receive(client, 0, 1, 0);
             world.receive(client, 0, 2, 0);
         }
-        assert!(world.progress.expect(0, 3, &world.proof, 0), "all but the last message is settled");
+        assert!(
+            world.progress.expect(0, 3, &world.proof, 0),
+            "all but the last message is settled"
+        );
         assert!(!world.progress.expect(0, 4, &world.proof, 0));
     }
 
@@ -378,13 +469,26 @@ mod tests {
         world.nudge(0, Kind::Probe, 0);
         assert_eq!(world.receive(2, 0, 2, 0), Step::None);
         assert_eq!(world.receive(3, 0, 2, 0), Step::Complete);
-        assert_eq!((world.proof.lost(), world.proof.worst_loss()), (1, Some((Role::Subscriber { publisher: 0, number: 1 }, 1))));
+        assert_eq!(
+            (world.proof.lost(), world.proof.worst_loss()),
+            (
+                1,
+                Some((
+                    Role::Subscriber {
+                        publisher: 0,
+                        number: 1
+                    },
+                    1
+                ))
+            )
+        );
     }
 
     #[test]
     fn a_sender_asks_when_it_is_quiet_and_less_and_less_often() {
         let wait = nanos(NUDGE_WAIT_MIN);
-        let is_due = |world: &World, now| world.progress.is_nudge_due(0, now, Duration::from_secs(10));
+        let is_due =
+            |world: &World, now| world.progress.is_nudge_due(0, now, Duration::from_secs(10));
         let mut world = World::loading();
         assert!(!is_due(&world, wait), "nobody has seen the message");
         assert!(is_due(&world, wait * u64::from(UNSEEN_FACTOR)));
@@ -400,11 +504,19 @@ mod tests {
     #[test]
     fn what_may_be_under_way_as_long_as_others_were_is_not_asked_after() {
         let second = nanos(Duration::from_secs(1));
-        let is_due = |world: &World, now| world.progress.is_nudge_due(0, now, Duration::from_secs(10));
-        for (slowest, wait) in [(second / 1000, nanos(NUDGE_WAIT_MIN)), (second, 2 * second), (4 * second, 5 * second)] {
+        let is_due =
+            |world: &World, now| world.progress.is_nudge_due(0, now, Duration::from_secs(10));
+        for (slowest, wait) in [
+            (second / 1000, nanos(NUDGE_WAIT_MIN)),
+            (second, 2 * second),
+            (4 * second, 5 * second),
+        ] {
             let mut world = World::loading();
             world.progress.slowest = slowest;
-            assert!(!is_due(&world, wait - 1) && is_due(&world, wait), "{slowest}");
+            assert!(
+                !is_due(&world, wait - 1) && is_due(&world, wait),
+                "{slowest}"
+            );
             assert_eq!(world.receive(2, 0, 1, 0), Step::Forward);
             assert!(is_due(&world, nanos(NUDGE_WAIT_MIN)), "somebody has it");
         }
@@ -435,15 +547,30 @@ mod tests {
         let mut world = World::new();
         world.send(1, Kind::Hello, 0);
         for number in 0..FORGOTTEN_FACTOR as usize {
-            assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), None, "{number} messages");
+            assert_eq!(
+                world.progress.forgotten_count(1, 6, &world.proof),
+                None,
+                "{number} messages"
+            );
             receive_elsewhere(&mut world, number);
             world.nudge(1, Kind::Hello, 0);
         }
-        assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), Some(FORGOTTEN_FACTOR), "one more is still under way");
+        assert_eq!(
+            world.progress.forgotten_count(1, 6, &world.proof),
+            Some(FORGOTTEN_FACTOR),
+            "one more is still under way"
+        );
         receive_elsewhere(&mut world, FORGOTTEN_FACTOR as usize);
-        assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), Some(FORGOTTEN_FACTOR + 1));
+        assert_eq!(
+            world.progress.forgotten_count(1, 6, &world.proof),
+            Some(FORGOTTEN_FACTOR + 1)
+        );
         world.receive(1, 1, 2, 0);
-        assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), None, "it got one");
+        assert_eq!(
+            world.progress.forgotten_count(1, 6, &world.proof),
+            None,
+            "it got one"
+        );
     }
 
     #[test]
@@ -458,7 +585,11 @@ mod tests {
             receive_elsewhere(&mut world, number);
             let seen = u32::try_from(number).unwrap() + 1;
             let expected = (seen >= 2 * FORGOTTEN_FACTOR).then_some(seen);
-            assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), expected, "{seen} messages");
+            assert_eq!(
+                world.progress.forgotten_count(1, 6, &world.proof),
+                expected,
+                "{seen} messages"
+            );
         }
     }
 
@@ -473,7 +604,11 @@ mod tests {
                 let client = [0, 2, 3, 4, 5][(number / FORGOTTEN_FACTOR - 1) as usize];
                 world.receive(client, 1, number as usize, 0);
             }
-            assert_eq!(world.progress.forgotten_count(1, 6, &world.proof), None, "{number} messages");
+            assert_eq!(
+                world.progress.forgotten_count(1, 6, &world.proof),
+                None,
+                "{number} messages"
+            );
         }
     }
 }

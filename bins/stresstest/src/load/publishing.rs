@@ -16,7 +16,8 @@ pub(super) struct Publisher {
     settled_load: u32,
     /// Whether it sends no more.
     pub(super) has_finished: bool,
-    /// When its socket last had room again, at the earliest. What was to be sent before that, the server did not take.
+    /// When its socket last had room again, at the earliest. What was to be sent before that, the
+    /// server did not take.
     pub(super) free_since: Nanos,
 }
 
@@ -27,7 +28,8 @@ impl Repetition<'_> {
             let left = self.load_left(publisher);
             let count = match self.load.pacing {
                 Pacing::Window(window) => {
-                    let in_flight = self.intake.proof.sends(publisher).load_count() - self.publishers[publisher].settled_load;
+                    let in_flight = self.intake.proof.sends(publisher).load_count()
+                        - self.publishers[publisher].settled_load;
                     window.get().saturating_sub(in_flight)
                 }
                 Pacing::Flood => FLOOD_BURST,
@@ -55,10 +57,13 @@ impl Repetition<'_> {
 
     /// Notes that a client's socket has taken all that was sent.
     pub(super) fn got_room(&mut self, client: usize) {
-        let Some(publisher) = self.publishers.get_mut(client) else { return };
+        let Some(publisher) = self.publishers.get_mut(client) else {
+            return;
+        };
         publisher.free_since = self.since;
         // One that floods was waiting for this, unless it has finished.
-        if self.phase == Phase::Load && self.load.pacing == Pacing::Flood && !publisher.has_finished {
+        if self.phase == Phase::Load && self.load.pacing == Pacing::Flood && !publisher.has_finished
+        {
             self.ready.push(client);
         }
     }
@@ -69,25 +74,36 @@ impl Repetition<'_> {
         if is_over {
             return 0;
         }
-        let left = self.load.messages.map_or(u32::MAX, |messages| messages - self.intake.proof.sends(publisher).load_count());
+        let left = self.load.messages.map_or(u32::MAX, |messages| {
+            messages - self.intake.proof.sends(publisher).load_count()
+        });
         left.min(self.intake.proof.room())
     }
 
-    /// Has a publisher wait until half a window is settled, so that it sends the other half at once. Tells whether that is so already.
+    /// Has a publisher wait until half a window is settled, so that it sends the other half at
+    /// once. Tells whether that is so already.
     fn await_half_window(&mut self, publisher: usize) -> bool {
-        let Pacing::Window(window) = self.load.pacing else { return false };
+        let Pacing::Window(window) = self.load.pacing else {
+            return false;
+        };
         let sends = self.intake.proof.sends(publisher);
         let awaited = sends.count() - window.get() / 2;
         let place = sends.find(awaited.saturating_sub(1), 0).unwrap_or_default();
         self.publishers[publisher].settled_load = sends.load_before(awaited, place);
-        self.intake.progress.expect(publisher, awaited, self.intake.proof, self.now)
+        self.intake
+            .progress
+            .expect(publisher, awaited, self.intake.proof, self.now)
     }
 
     /// Has a publisher that sends no more wait until all is settled.
     fn await_last(&mut self, publisher: usize) -> Result<(), Stop> {
         self.intake.count.is_cut |= self.load_is_full();
         let count = self.intake.proof.sends(publisher).count();
-        if self.intake.progress.expect(publisher, count, self.intake.proof, self.now) {
+        if self
+            .intake
+            .progress
+            .expect(publisher, count, self.intake.proof, self.now)
+        {
             self.open -= 1;
         }
         Ok(())
@@ -98,7 +114,17 @@ impl Repetition<'_> {
         let now = self.bench.clock.now();
         let is_measured = now >= self.measure_start();
         self.wire.clear();
-        self.intake.proof.send(publisher, Kind::Load, count, Times { intended: now, sent: now, is_measured }, &mut self.wire);
+        self.intake.proof.send(
+            publisher,
+            Kind::Load,
+            count,
+            Times {
+                intended: now,
+                sent: now,
+                is_measured,
+            },
+            &mut self.wire,
+        );
         self.intake.count.sent += u64::from(count);
         self.write(publisher)
     }
@@ -118,10 +144,18 @@ impl Repetition<'_> {
     fn send_due_of(&mut self, publisher: usize, schedule: Schedule) -> Result<(), Stop> {
         let now = self.bench.clock.now();
         let messages = self.load.messages.map_or(u64::MAX, u64::from);
-        let end = self.load_end().map_or(messages, |end| messages.min(schedule.first_since(publisher, end)));
+        let end = self.load_end().map_or(messages, |end| {
+            messages.min(schedule.first_since(publisher, end))
+        });
         let is_full = self.client(publisher).has_unsent();
-        let free_since = if is_full { now } else { self.publishers[publisher].free_since };
-        let kept = schedule.first_since(publisher, now.saturating_sub(nanos(CATCH_UP))).min(end);
+        let free_since = if is_full {
+            now
+        } else {
+            self.publishers[publisher].free_since
+        };
+        let kept = schedule
+            .first_since(publisher, now.saturating_sub(nanos(CATCH_UP)))
+            .min(end);
         self.give_up(publisher, kept, schedule.first_since(publisher, free_since));
         self.wire.clear();
         let measure_start = self.measure_start();
@@ -131,8 +165,14 @@ impl Repetition<'_> {
             if due > now {
                 break;
             }
-            let times = Times { intended: due, sent: now, is_measured: due >= measure_start };
-            self.intake.proof.send(publisher, Kind::Load, 1, times, &mut self.wire);
+            let times = Times {
+                intended: due,
+                sent: now,
+                is_measured: due >= measure_start,
+            };
+            self.intake
+                .proof
+                .send(publisher, Kind::Load, 1, times, &mut self.wire);
             self.intake.latencies.was_late(now - due.max(free_since));
             self.intake.count.sent += 1;
             next += 1;
@@ -146,24 +186,33 @@ impl Repetition<'_> {
         Ok(())
     }
 
-    /// Has publishers with a schedule ask what became of their messages, when nothing has arrived for long: nobody waits for single ones, but
-    /// if something was dropped, nothing else would tell until the next is due.
+    /// Has publishers with a schedule ask what became of their messages, when nothing has arrived
+    /// for long: nobody waits for single ones, but if something was dropped, nothing else would
+    /// tell until the next is due.
     pub(super) fn ask_at_rate(&mut self) -> Result<(), Stop> {
-        let quiet_since = self.intake.loaded_at.max(self.asked_at).max(self.phase_start);
-        if !self.load.has_schedule() || self.now.saturating_sub(quiet_since) < nanos(self.load.patience / ASKS) {
+        let quiet_since = self
+            .intake
+            .loaded_at
+            .max(self.asked_at)
+            .max(self.phase_start);
+        if !self.load.has_schedule()
+            || self.now.saturating_sub(quiet_since) < nanos(self.load.patience / ASKS)
+        {
             return Ok(());
         }
         self.asked_at = self.now;
         for publisher in 0..self.publishers.len() {
-            if self.intake.proof.unresolved_of(publisher) > 0 && !self.client(publisher).has_unsent() {
+            if self.intake.proof.unresolved_of(publisher) > 0
+                && !self.client(publisher).has_unsent()
+            {
                 self.send(publisher, Kind::Probe)?;
             }
         }
         Ok(())
     }
 
-    /// Gives up the messages of a publisher before number `kept`, which are too late. Since number `free` the socket has had room, so these
-    /// could have been sent in time.
+    /// Gives up the messages of a publisher before number `kept`, which are too late. Since number
+    /// `free` the socket has had room, so these could have been sent in time.
     fn give_up(&mut self, publisher: usize, kept: u64, free: u64) {
         let next = &mut self.publishers[publisher].next;
         if kept > *next {
@@ -176,15 +225,24 @@ impl Repetition<'_> {
     /// Sends a message on which the audience of the phase has to be settled.
     pub(super) fn send_awaited(&mut self, sender: usize, kind: Kind) -> Result<(), Stop> {
         let count = self.send(sender, kind)?;
-        self.intake.progress.expect(sender, count, self.intake.proof, self.now);
+        self.intake
+            .progress
+            .expect(sender, count, self.intake.proof, self.now);
         Ok(())
     }
 
     /// Sends a message that is no load, and returns how many messages the client has sent.
     pub(super) fn send(&mut self, sender: usize, kind: Kind) -> Result<u32, Stop> {
         self.wire.clear();
-        let times = Times { intended: self.now, sent: self.now, is_measured: false };
-        let count = self.intake.proof.send(sender, kind, 1, times, &mut self.wire);
+        let times = Times {
+            intended: self.now,
+            sent: self.now,
+            is_measured: false,
+        };
+        let count = self
+            .intake
+            .proof
+            .send(sender, kind, 1, times, &mut self.wire);
         self.write(sender)?;
         Ok(count)
     }
@@ -192,7 +250,9 @@ impl Repetition<'_> {
     /// Writes what is being sent.
     fn write(&mut self, sender: usize) -> Result<(), Stop> {
         let connection = self.clients[sender].as_mut().expect("who sends is there");
-        connection.send(&self.wire).map_err(|source| self.connection(sender, source))
+        connection
+            .send(&self.wire)
+            .map_err(|source| self.connection(sender, source))
     }
 
     pub(super) fn schedule(&self, rate: f64) -> Schedule {
@@ -204,7 +264,9 @@ impl Repetition<'_> {
     }
 
     fn load_end(&self) -> Option<Nanos> {
-        self.load.duration.map(|duration| self.phase_start + nanos(self.load.warmup + duration))
+        self.load
+            .duration
+            .map(|duration| self.phase_start + nanos(self.load.warmup + duration))
     }
 
     fn load_is_full(&self) -> bool {
@@ -212,9 +274,10 @@ impl Repetition<'_> {
     }
 }
 
-/// How often a publisher with a schedule asks what became of its messages, before patience runs out. A judgement: twice before it is looked
-/// whether anybody waits.
+/// How often a publisher with a schedule asks what became of its messages, before patience runs
+/// out. A judgement: twice before it is looked whether anybody waits.
 const ASKS: u32 = 8;
 
-/// How many bytes of a schedule are sent in a turn, but for the rest of a message. A judgement: as much as with a flood.
+/// How many bytes of a schedule are sent in a turn, but for the rest of a message. A judgement: as
+/// much as with a flood.
 const WRITE_LEN: usize = 64 << 10;

@@ -26,7 +26,8 @@ pub(crate) struct Repetition<'a> {
     pub(super) load: &'a Load,
     pub(super) bench: Shared<'a>,
     pub(super) phase: Phase,
-    /// How many have not completed the phase: senders that wait, and visitors that have not joined.
+    /// How many have not completed the phase: senders that wait, and visitors that have not
+    /// joined.
     pub(super) open: usize,
     /// The clients, by their numbers. Visitors that have left are none.
     pub(super) clients: Vec<Option<Client>>,
@@ -75,10 +76,25 @@ impl<'a> Repetition<'a> {
         on_tick: &'a mut dyn FnMut(Tick),
     ) -> (Self, &'a mut Watch, &'a mut Option<Server>) {
         let now = bench.clock.now();
-        let Bench { addr, clock, proof, latencies, scratch, left_open, watch, server } = bench;
+        let Bench {
+            addr,
+            clock,
+            proof,
+            latencies,
+            scratch,
+            left_open,
+            watch,
+            server,
+        } = bench;
         let repetition = Self {
             load,
-            bench: Shared { addr: *addr, clock: *clock, scratch, left_open, on_tick },
+            bench: Shared {
+                addr: *addr,
+                clock: *clock,
+                scratch,
+                left_open,
+                on_tick,
+            },
             phase: Phase::Join,
             open: 0,
             clients: Vec::with_capacity(load.roles.resident_count()),
@@ -103,8 +119,15 @@ impl<'a> Repetition<'a> {
         (repetition, watch, server)
     }
 
-    pub(crate) fn run(&mut self, watch: &mut Watch, server: &mut Option<Server>) -> Result<(), Stop> {
-        self.begin(Phase::Join, self.load.roles.resident_count() + self.load.stalled as usize);
+    pub(crate) fn run(
+        &mut self,
+        watch: &mut Watch,
+        server: &mut Option<Server>,
+    ) -> Result<(), Stop> {
+        self.begin(
+            Phase::Join,
+            self.load.roles.resident_count() + self.load.stalled as usize,
+        );
         self.connect_due(watch.registry())?;
         self.drive(watch, server)?;
 
@@ -120,9 +143,14 @@ impl<'a> Repetition<'a> {
         self.took = Duration::from_nanos(self.bench.clock.now() - self.phase_start);
         self.intake.count.closed += self.stalled.closed_count(self.bench.scratch);
 
-        self.begin(Phase::Close, self.load.roles.publishers + self.visits.pending_count());
+        self.begin(
+            Phase::Close,
+            self.load.roles.publishers + self.visits.pending_count(),
+        );
         for slow in self.load.roles.slow_clients() {
-            let rearmed = self.clients[slow].as_mut().map_or(Ok(()), |client| client.rearm(watch.registry()));
+            let rearmed = self.clients[slow]
+                .as_mut()
+                .map_or(Ok(()), |client| client.rearm(watch.registry()));
             rearmed.map_err(|source| self.connection(slow, source))?;
         }
         for publisher in 0..self.load.roles.publishers {
@@ -150,7 +178,11 @@ impl<'a> Repetition<'a> {
     }
 
     /// Serves all connections until the phase is completed.
-    pub(super) fn drive(&mut self, watch: &mut Watch, server: &mut Option<Server>) -> Result<(), Stop> {
+    pub(super) fn drive(
+        &mut self,
+        watch: &mut Watch,
+        server: &mut Option<Server>,
+    ) -> Result<(), Stop> {
         while self.open > 0 {
             self.wait(watch).map_err(Stop::Wait)?;
             if watch.is_interrupted() {
@@ -174,7 +206,8 @@ impl<'a> Repetition<'a> {
         Ok(())
     }
 
-    /// Looks at the time. An event is as old as the turn, unless this process was busy or had no processor: then nobody can tell.
+    /// Looks at the time. An event is as old as the turn, unless this process was busy or had no
+    /// processor: then nobody can tell.
     fn begin_turn(&mut self) {
         let before = std::mem::replace(&mut self.now, self.bench.clock.now());
         let had_no_time = self.now.saturating_sub(before) > nanos(TICK + CATCH_UP);
@@ -190,11 +223,19 @@ impl<'a> Repetition<'a> {
             let schedule = self.schedule(rate);
             // Whose socket is full has an event to wait for.
             let is_sending = |&(index, publisher): &(usize, &Publisher)| {
-                !publisher.has_finished && self.clients[index].as_ref().is_some_and(|client| !client.has_unsent())
+                !publisher.has_finished
+                    && self.clients[index]
+                        .as_ref()
+                        .is_some_and(|client| !client.has_unsent())
             };
             let sending = self.publishers.iter().enumerate().filter(is_sending);
-            if let Some(due) = sending.map(|(index, publisher)| schedule.due(index, publisher.next)).min() {
-                watch.wake_after(Duration::from_nanos(due.saturating_sub(self.bench.clock.now())))?;
+            if let Some(due) = sending
+                .map(|(index, publisher)| schedule.due(index, publisher.next))
+                .min()
+            {
+                watch.wake_after(Duration::from_nanos(
+                    due.saturating_sub(self.bench.clock.now()),
+                ))?;
             }
         }
         watch.wait(TICK)
@@ -205,40 +246,62 @@ impl<'a> Repetition<'a> {
             return self.finish_stalled(registry);
         }
         let client = event.token().0;
-        let Some(connection) = &mut self.clients[client] else { return Ok(()) };
+        let Some(connection) = &mut self.clients[client] else {
+            return Ok(());
+        };
         if !connection.is_connected() && !self.finish_connecting(client, registry)? {
             return Ok(());
         }
         if event.is_writable() && self.client(client).has_unsent() {
-            self.client(client).flush().map_err(|source| self.connection(client, source))?;
+            self.client(client)
+                .flush()
+                .map_err(|source| self.connection(client, source))?;
             if !self.client(client).has_unsent() {
                 self.got_room(client);
             }
         }
-        let until = if event.is_read_closed() || event.is_error() { ReadUntil::End } else { ReadUntil::Short };
+        let until = if event.is_read_closed() || event.is_error() {
+            ReadUntil::End
+        } else {
+            ReadUntil::Short
+        };
         if (event.is_readable() || until == ReadUntil::End) && self.is_read_at_once(client) {
             self.receive(client, until, registry)?;
         }
         Ok(())
     }
 
-    /// Tells whether what arrives at a client is read when it does: not at slow ones during the load, nor at publishers that do not read.
+    /// Tells whether what arrives at a client is read when it does: not at slow ones during the
+    /// load, nor at publishers that do not read.
     fn is_read_at_once(&self, client: usize) -> bool {
         let roles = self.load.roles;
         let is_slow = roles.slow_clients().contains(&client) && self.phase == Phase::Load;
         !is_slow && client >= roles.readers().start
     }
 
-    fn receive(&mut self, client: usize, until: ReadUntil, registry: &Registry) -> Result<(), Stop> {
+    fn receive(
+        &mut self,
+        client: usize,
+        until: ReadUntil,
+        registry: &Registry,
+    ) -> Result<(), Stop> {
         let (intake, clock) = (&mut self.intake, self.bench.clock);
-        let connection = self.clients[client].as_mut().expect("events are for clients that are there");
-        let received =
-            connection.receive(self.bench.scratch, until, registry, |messages| intake.deliver(client, messages, clock.now()));
+        let connection = self.clients[client]
+            .as_mut()
+            .expect("events are for clients that are there");
+        let received = connection.receive(self.bench.scratch, until, registry, |messages| {
+            intake.deliver(client, messages, clock.now())
+        });
         self.received(client, received, registry)
     }
 
     /// Draws the consequences of what a client has received.
-    fn received(&mut self, client: usize, received: io::Result<Stream>, registry: &Registry) -> Result<(), Stop> {
+    fn received(
+        &mut self,
+        client: usize,
+        received: io::Result<Stream>,
+        registry: &Registry,
+    ) -> Result<(), Stop> {
         if self.intake.is_broken {
             return Err(Stop::Broken);
         }
@@ -261,11 +324,16 @@ impl<'a> Repetition<'a> {
             }
             Ok(Stream::Closed) if self.suspect == Some(client) => Err(self.judge_suspect(client)),
             Err(_) if self.suspect == Some(client) => Err(Stop::Unresolved(self.unresolved())),
-            Ok(Stream::Closed) | Err(_) if self.phase != Phase::Join && self.load.roles.slow_clients().contains(&client) => {
+            Ok(Stream::Closed) | Err(_)
+                if self.phase != Phase::Join
+                    && self.load.roles.slow_clients().contains(&client) =>
+            {
                 self.dismiss(client, registry)
             }
             Ok(Stream::Closed) if self.open == 0 => Ok(()),
-            Ok(Stream::Closed) => Err(Stop::Closed { who: self.load.roles.role(client).to_string() }),
+            Ok(Stream::Closed) => Err(Stop::Closed {
+                who: self.load.roles.role(client).to_string(),
+            }),
             Err(source) => Err(self.connection(client, source)),
         }
     }
@@ -282,15 +350,21 @@ impl<'a> Repetition<'a> {
         Ok(())
     }
 
-    /// Looks after what no event tells: senders that wait in vain, slow readers, a server that is gone, time that is up.
+    /// Looks after what no event tells: senders that wait in vain, slow readers, a server that is
+    /// gone, time that is up.
     fn tick(&mut self, server: &mut Option<Server>, registry: &Registry) -> Result<(), Stop> {
         self.tick_at = self.now + nanos(TICK);
-        if server.as_mut().is_some_and(|server| server.exit_status().is_some()) {
+        if server
+            .as_mut()
+            .is_some_and(|server| server.exit_status().is_some())
+        {
             return Err(Stop::ServerEnded);
         }
         self.tell();
         // Looking takes its time, so it is done before it matters and not at once.
-        if self.now.saturating_sub(self.progressed_at) >= nanos(self.load.patience / 2) && self.is_between() {
+        if self.now.saturating_sub(self.progressed_at) >= nanos(self.load.patience / 2)
+            && self.is_between()
+        {
             (self.progressed_at, self.received_at) = (self.now, self.now);
         }
         if self.phase == Phase::Join {
@@ -313,7 +387,11 @@ impl<'a> Repetition<'a> {
         }
         self.check_patience()?;
         for sender in 0..self.load.roles.resident_count().min(self.clients.len()) {
-            let is_due = self.suspect != Some(sender) && self.intake.progress.is_nudge_due(sender, self.now, patience);
+            let is_due = self.suspect != Some(sender)
+                && self
+                    .intake
+                    .progress
+                    .is_nudge_due(sender, self.now, patience);
             if is_due && !self.client(sender).has_unsent() {
                 self.send(sender, self.phase.nudge())?;
                 self.intake.progress.nudged(sender, self.now);
@@ -331,9 +409,12 @@ impl<'a> Repetition<'a> {
         }
         for client in self.load.roles.slow_clients() {
             let (intake, clock) = (&mut self.intake, self.bench.clock);
-            let Some(connection) = &mut self.clients[client] else { continue };
-            let received =
-                connection.receive_some(self.bench.scratch, allowance, |messages| intake.deliver(client, messages, clock.now()));
+            let Some(connection) = &mut self.clients[client] else {
+                continue;
+            };
+            let received = connection.receive_some(self.bench.scratch, allowance, |messages| {
+                intake.deliver(client, messages, clock.now())
+            });
             self.received(client, received, registry)?;
         }
         Ok(())
@@ -341,7 +422,11 @@ impl<'a> Repetition<'a> {
 
     /// Returns what has been counted so far.
     pub(crate) fn count(&self) -> Count {
-        let took = if self.took.is_zero() && self.phase == Phase::Load { self.now - self.phase_start } else { nanos(self.took) };
+        let took = if self.took.is_zero() && self.phase == Phase::Load {
+            self.now - self.phase_start
+        } else {
+            nanos(self.took)
+        };
         let measured_time = took.saturating_sub(nanos(self.load.warmup));
         Count {
             own_sent: self.intake.count.sent * self.load.roles.subscribers as u64,
@@ -368,12 +453,16 @@ impl<'a> Repetition<'a> {
     }
 
     pub(super) fn connection(&self, client: usize, source: io::Error) -> Stop {
-        Stop::Connection { who: self.load.roles.role(client).to_string(), source }
+        Stop::Connection {
+            who: self.load.roles.role(client).to_string(),
+            source,
+        }
     }
 }
 
 impl Phase {
-    /// Returns what a sender that waits in vain sends, to find out what became of the message it waits for.
+    /// Returns what a sender that waits in vain sends, to find out what became of the message it
+    /// waits for.
     fn nudge(self) -> Kind {
         match self {
             Self::Join => Kind::Hello,
@@ -383,5 +472,6 @@ impl Phase {
     }
 }
 
-/// How often to look after what no event tells. A judgement: half the shortest time after which a sender sends a probe.
+/// How often to look after what no event tells. A judgement: half the shortest time after which a
+/// sender sends a probe.
 const TICK: Duration = Duration::from_millis(50);

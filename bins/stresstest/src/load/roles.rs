@@ -5,8 +5,9 @@ use std::ops::Range;
 
 /// How many clients of each kind there are.
 ///
-/// Clients are numbered from 0: first all publishers, then the subscribers of publisher 0, then those of publisher 1 and so on, then the
-/// slow ones. These are there from the beginning to the end. Visitors come after them, as they join.
+/// Clients are numbered from 0: first all publishers, then the subscribers of publisher 0, then
+/// those of publisher 1 and so on, then the slow ones. These are there from the beginning to the
+/// end. Visitors come after them, as they join.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Roles {
     /// The number of publishers.
@@ -30,7 +31,8 @@ impl Roles {
         self.member_count() + self.slow
     }
 
-    /// Returns the publishers and subscribers that read: all that is published is due to each of them.
+    /// Returns the publishers and subscribers that read: all that is published is due to each of
+    /// them.
     pub(crate) fn receivers(self) -> Range<usize> {
         self.first_receiver()..self.member_count()
     }
@@ -61,12 +63,19 @@ impl Roles {
         }
         match client.checked_sub(self.publishers) {
             None => Role::Publisher(client),
-            Some(n) => Role::Subscriber { publisher: n / self.subscribers, number: n % self.subscribers },
+            Some(n) => Role::Subscriber {
+                publisher: n / self.subscribers,
+                number: n % self.subscribers,
+            },
         }
     }
 
     fn first_receiver(self) -> usize {
-        if self.publishers_read { 0 } else { self.publishers }
+        if self.publishers_read {
+            0
+        } else {
+            self.publishers
+        }
     }
 }
 
@@ -92,7 +101,9 @@ impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Publisher(number) => write!(f, "publisher {number}"),
-            Self::Subscriber { publisher, number } => write!(f, "subscriber {number} of publisher {publisher}"),
+            Self::Subscriber { publisher, number } => {
+                write!(f, "subscriber {number} of publisher {publisher}")
+            }
             Self::Slow(number) => write!(f, "slow client {number}"),
             Self::Visitor(number) => write!(f, "visitor {number}"),
         }
@@ -105,22 +116,48 @@ mod tests {
 
     #[test]
     fn every_client_has_one_role() {
-        let roles = Roles { publishers: 2, subscribers: 3, slow: 1, publishers_read: true };
-        let names: Vec<String> = (0..roles.resident_count() + 1).map(|client| roles.role(client).to_string()).collect();
-        assert_eq!(names[..3], ["publisher 0", "publisher 1", "subscriber 0 of publisher 0"]);
-        assert_eq!(names[5..8], ["subscriber 0 of publisher 1", "subscriber 1 of publisher 1", "subscriber 2 of publisher 1"]);
+        let roles = Roles {
+            publishers: 2,
+            subscribers: 3,
+            slow: 1,
+            publishers_read: true,
+        };
+        let names: Vec<String> = (0..roles.resident_count() + 1)
+            .map(|client| roles.role(client).to_string())
+            .collect();
+        assert_eq!(
+            names[..3],
+            ["publisher 0", "publisher 1", "subscriber 0 of publisher 0"]
+        );
+        assert_eq!(
+            names[5..8],
+            [
+                "subscriber 0 of publisher 1",
+                "subscriber 1 of publisher 1",
+                "subscriber 2 of publisher 1"
+            ]
+        );
         assert_eq!(names[8..], ["slow client 0", "visitor 0"]);
         for publisher in 0..2 {
             for client in 0..roles.resident_count() {
                 let expected = matches!(roles.role(client), Role::Subscriber { publisher: own, .. } if own == publisher);
-                assert_eq!(roles.own_subscribers(publisher).contains(&client), expected, "client {client}, publisher {publisher}");
+                assert_eq!(
+                    roles.own_subscribers(publisher).contains(&client),
+                    expected,
+                    "client {client}, publisher {publisher}"
+                );
             }
         }
     }
 
     #[test]
     fn publishers_that_do_not_read_receive_nothing() {
-        let roles = Roles { publishers: 2, subscribers: 3, slow: 1, publishers_read: false };
+        let roles = Roles {
+            publishers: 2,
+            subscribers: 3,
+            slow: 1,
+            publishers_read: false,
+        };
         assert_eq!((roles.receivers(), roles.readers()), (2..8, 2..9));
     }
 }

@@ -64,7 +64,11 @@ pub(crate) struct Unresolved {
 impl Unresolved {
     /// Makes an empty list of what did not happen within `patience`.
     pub(crate) fn new(patience: Duration) -> Self {
-        Self { shown: Vec::new(), count: 0, patience }
+        Self {
+            shown: Vec::new(),
+            count: 0,
+            patience,
+        }
     }
 
     /// Adds what `tell` tells, which is not asked when the list is long enough for people.
@@ -78,7 +82,11 @@ impl Unresolved {
 
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nothing went on for {} s, and this is unresolved:", self.patience.as_secs())?;
+        write!(
+            f,
+            "nothing went on for {} s, and this is unresolved:",
+            self.patience.as_secs()
+        )?;
         for line in &self.shown {
             write!(f, "\n  {line}")?;
         }

@@ -33,9 +33,18 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Makes a run of `count` messages, the first of which has this tag. How far its receiver was, is not known yet.
+    /// Makes a run of `count` messages, the first of which has this tag. How far its receiver was,
+    /// is not known yet.
     pub(super) fn new(tag: Tag, place: usize, count: u32, byte_len: usize) -> Self {
-        Self { sender: tag.client.into(), kind: tag.kind, place, before: 0, first: tag.number, count, byte_len: byte_len as u64 }
+        Self {
+            sender: tag.client.into(),
+            kind: tag.kind,
+            place,
+            before: 0,
+            first: tag.number,
+            count,
+            byte_len: byte_len as u64,
+        }
     }
 
     /// Returns the number behind the last message.
@@ -57,20 +66,30 @@ pub(super) enum Strange {
     Damaged,
     /// Tag and content do not fit.
     Corrupt(Tag),
-    /// It arrives again, or after a later message of the same sender: `next` of them had been settled.
-    OutOfOrder { sender: usize, number: u32, next: u32 },
+    /// It arrives again, or after a later message of the same sender: `next` of them had been
+    /// settled.
+    OutOfOrder {
+        sender: usize,
+        number: u32,
+        next: u32,
+    },
 }
 
 impl Strange {
     /// Tells whether somebody else may have sent it.
     pub(super) fn may_be_of_strangers(self) -> bool {
-        matches!(self, Self::Untagged { .. } | Self::Unfinished { .. } | Self::Unsent(_) | Self::Damaged)
+        matches!(
+            self,
+            Self::Untagged { .. } | Self::Unfinished { .. } | Self::Unsent(_) | Self::Damaged
+        )
     }
 
     /// Returns the class of the violation, where there are no records to tell it from.
     pub(super) fn class(self) -> &'static str {
         match self {
-            Self::Untagged { .. } | Self::Unfinished { .. } | Self::Unsent(_) | Self::Damaged => "phantom",
+            Self::Untagged { .. } | Self::Unfinished { .. } | Self::Unsent(_) | Self::Damaged => {
+                "phantom"
+            }
             Self::Corrupt(_) => "corrupt",
             Self::OutOfOrder { .. } => "duplicate or reordered",
         }

@@ -1,8 +1,10 @@
-//! What was sent lately, in its wire form: to compare a delivery with it is faster than to draw every body again.
+//! What was sent lately, in its wire form: to compare a delivery with it is faster than to draw
+//! every body again.
 
 use std::collections::VecDeque;
 
-/// The bursts that a client sent last. Those that are so short that nothing is gained by it are left out.
+/// The bursts that a client sent last. Those that are so short that nothing is gained by it are
+/// left out.
 #[derive(Debug, Default)]
 pub(crate) struct Fresh {
     // Invariant: the places ascend, and `len` is the sum of the lengths.
@@ -11,15 +13,19 @@ pub(crate) struct Fresh {
 }
 
 impl Fresh {
-    /// Keeps the burst at `place`, and of those before it the last ones, `len_max` bytes of all together. `wire` is its messages, and `ends`
-    /// tells where in it each of them ends.
+    /// Keeps the burst at `place`, and of those before it the last ones, `len_max` bytes of all
+    /// together. `wire` is its messages, and `ends` tells where in it each of them ends.
     pub(crate) fn push(&mut self, place: usize, wire: &[u8], ends: &[u32], len_max: usize) {
         debug_assert_eq!(ends.last().map(|&end| end as usize), Some(wire.len()));
         if wire.len() < LEN_MIN || wire.len() > len_max {
             return;
         }
         debug_assert!(self.bursts.back().is_none_or(|last| last.place < place));
-        self.bursts.push_back(FreshBurst { place, wire: wire.into(), ends: ends.into() });
+        self.bursts.push_back(FreshBurst {
+            place,
+            wire: wire.into(),
+            ends: ends.into(),
+        });
         self.len += wire.len();
         while self.len > len_max
             && let Some(oldest) = self.bursts.pop_front()
@@ -34,12 +40,18 @@ impl Fresh {
         self.len = 0;
     }
 
-    /// Tells with how many whole messages, and with how many bytes, `received` begins that are those of the burst at `place` from message
-    /// `skipped` on. `None` if there is no such burst any more, or if not all is the same to the end of either.
+    /// Tells with how many whole messages, and with how many bytes, `received` begins that are
+    /// those of the burst at `place` from message `skipped` on. `None` if there is no such
+    /// burst any more, or if not all is the same to the end of either.
     pub(crate) fn same(&self, place: usize, skipped: u32, received: &[u8]) -> Option<(u32, usize)> {
-        let index = self.bursts.binary_search_by_key(&place, |burst| burst.place).ok()?;
+        let index = self
+            .bursts
+            .binary_search_by_key(&place, |burst| burst.place)
+            .ok()?;
         let FreshBurst { wire, ends, .. } = &self.bursts[index];
-        let start = (skipped as usize).checked_sub(1).map_or(0, |before| ends[before] as usize);
+        let start = (skipped as usize)
+            .checked_sub(1)
+            .map_or(0, |before| ends[before] as usize);
         let sent = &wire[start..];
         let len = sent.len().min(received.len());
         if sent[..len] != received[..len] {
@@ -61,7 +73,8 @@ struct FreshBurst {
     ends: Box<[u32]>,
 }
 
-/// How many bytes are kept of all clients together. A judgement: some times what is in flight in large loads.
+/// How many bytes are kept of all clients together. A judgement: some times what is in flight in
+/// large loads.
 pub(crate) const FRESH_LEN_MAX: usize = 16 << 20;
 
 /// Which bursts are too short, in bytes. A judgement: a few messages.
@@ -71,22 +84,40 @@ const LEN_MIN: usize = 256;
 mod tests {
     use super::*;
 
-    /// Keeps a burst of `count` messages of 100 bytes, filled with `place`, and returns its wire form.
+    /// Keeps a burst of `count` messages of 100 bytes, filled with `place`, and returns its wire
+    /// form.
     fn push(fresh: &mut Fresh, place: u8, count: u32) -> Vec<u8> {
         let wire = [&[99][..], &[place; 99]].concat().repeat(count as usize);
-        fresh.push(place.into(), &wire, &(1..=count).map(|number| 100 * number).collect::<Vec<_>>(), 750);
+        fresh.push(
+            place.into(),
+            &wire,
+            &(1..=count).map(|number| 100 * number).collect::<Vec<_>>(),
+            750,
+        );
         wire
     }
 
     #[test]
     fn the_last_bursts_are_kept_as_far_as_there_is_room() {
         let mut fresh = Fresh::default();
-        let [old, short, first, second] = [(0, 3), (1, 1), (4, 4), (7, 3)].map(|(place, count)| push(&mut fresh, place, count));
-        assert_eq!((fresh.same(0, 0, &old), fresh.same(1, 0, &short)), (None, None), "there is no room, and one is too short");
-        assert_eq!((fresh.same(4, 0, &first), fresh.same(7, 0, &second)), (Some((4, 400)), Some((3, 300))));
+        let [old, short, first, second] =
+            [(0, 3), (1, 1), (4, 4), (7, 3)].map(|(place, count)| push(&mut fresh, place, count));
+        assert_eq!(
+            (fresh.same(0, 0, &old), fresh.same(1, 0, &short)),
+            (None, None),
+            "there is no room, and one is too short"
+        );
+        assert_eq!(
+            (fresh.same(4, 0, &first), fresh.same(7, 0, &second)),
+            (Some((4, 400)), Some((3, 300)))
+        );
         assert_eq!(fresh.same(5, 0, &first), None);
         let long = push(&mut fresh, 8, 8);
-        assert_eq!((fresh.same(8, 0, &long), fresh.len), (None, 700), "it is too long");
+        assert_eq!(
+            (fresh.same(8, 0, &long), fresh.len),
+            (None, 700),
+            "it is too long"
+        );
         fresh.clear();
         assert_eq!((fresh.same(7, 0, &second), fresh.len), (None, 0));
     }
@@ -100,11 +131,18 @@ mod tests {
             for len in 0..=rest.len() {
                 let whole = len as u32 / 100;
                 let expected = (whole > 0).then_some((whole, 100 * whole as usize));
-                assert_eq!(fresh.same(4, skipped, &rest[..len]), expected, "{len} bytes from message {skipped} on");
+                assert_eq!(
+                    fresh.same(4, skipped, &rest[..len]),
+                    expected,
+                    "{len} bytes from message {skipped} on"
+                );
             }
             if skipped < 4 {
                 let more = [rest, b"more"].concat();
-                assert_eq!(fresh.same(4, skipped, &more), Some((4 - skipped, rest.len())));
+                assert_eq!(
+                    fresh.same(4, skipped, &more),
+                    Some((4 - skipped, rest.len()))
+                );
                 let mut changed = rest.to_vec();
                 *changed.last_mut().unwrap() ^= 1;
                 assert_eq!(fresh.same(4, skipped, &changed), None);

@@ -6,19 +6,27 @@ use crate::load::roles::Roles;
 use crate::proof::Check;
 use crate::proof::sends::BURST_LEN;
 
-/// Returns how many bytes messages take that are sent in so many bursts, once every client that stays has received them.
+/// Returns how many bytes messages take that are sent in so many bursts, once every client that
+/// stays has received them.
 pub(crate) fn memory_len(roles: Roles, check: Check, message_count: u64, burst_count: u64) -> u64 {
-    let event_count = if check == Check::Full { 1 + roles.readers().len() as u64 } else { 0 };
+    let event_count = if check == Check::Full {
+        1 + roles.readers().len() as u64
+    } else {
+        0
+    };
     message_count * event_count * EVENT_LEN + burst_count * BURST_LEN as u64
 }
 
-/// How many bytes a repetition takes at most to tell what was sent and received. A judgement: what most machines have to spare. The check
-/// of them takes less than that again; where much was dropped, up to twice as much.
+/// How many bytes a repetition takes at most to tell what was sent and received. A judgement: what
+/// most machines have to spare. The check of them takes less than that again; where much was
+/// dropped, up to twice as much.
 ///
-/// It decides when the load ends. What is sent after that, to find out what became of it, comes on top.
+/// It decides when the load ends. What is sent after that, to find out what became of it, comes on
+/// top.
 pub(crate) const MEMORY_MAX: u64 = 2 << 30;
 
-/// How many load messages a repetition can have: half of what records can number, the rest being for hello, probe and closing messages.
+/// How many load messages a repetition can have: half of what records can number, the rest being
+/// for hello, probe and closing messages.
 pub(crate) const LOAD_MAX: u32 = MESSAGE_COUNT_MAX / 2;
 
 /// Length in bytes of a send or a delivery.

@@ -3,26 +3,41 @@
 use crate::proof::{Proof, u16_of};
 
 impl Proof {
-    /// Counts the messages that the client with the most deliveries received behind one that was sent only after they had arrived
-    /// somewhere. Where it lost nothing, its list is the order of all messages.
+    /// Counts the messages that the client with the most deliveries received behind one that was
+    /// sent only after they had arrived somewhere. Where it lost nothing, its list is the order
+    /// of all messages.
     pub(super) fn overtaken(&self) -> u64 {
-        let Some(record) = self.records.iter().max_by_key(|record| record.delivery_count()) else { return 0 };
+        let Some(record) = self
+            .records
+            .iter()
+            .max_by_key(|record| record.delivery_count())
+        else {
+            return 0;
+        };
         let mut senders = vec![0; self.next_id as usize];
         for (sender, sends) in self.sent.iter().enumerate() {
             for burst in sends.bursts() {
                 senders[burst.first_id as usize..burst.end_id() as usize].fill(u16_of(sender));
             }
         }
-        // Each sender's messages were received in the order in which they were sent, so its bursts are passed once.
+        // Each sender's messages were received in the order in which they were sent, so its bursts
+        // are passed once.
         let mut places = vec![0; self.sent.len()];
         let mut last_sent = 0;
         let mut count = 0;
         for message in record.received_messages() {
             let sender = usize::from(senders[message.index() as usize]);
             let (bursts, place) = (self.sent[sender].bursts(), &mut places[sender]);
-            *place += bursts[*place..].iter().take_while(|burst| burst.end_id() <= message.index()).count();
+            *place += bursts[*place..]
+                .iter()
+                .take_while(|burst| burst.end_id() <= message.index())
+                .count();
             let burst = &bursts[*place];
-            count += u64::from(burst.first_arrival().is_some_and(|arrival| arrival < last_sent));
+            count += u64::from(
+                burst
+                    .first_arrival()
+                    .is_some_and(|arrival| arrival < last_sent),
+            );
             last_sent = last_sent.max(burst.sent);
         }
         count

@@ -1,7 +1,8 @@
 //! Bodies that prove what they are.
 //!
-//! A body is a tag and filler. The filler and the length of the body are drawn from a generator keyed by the seed and the tag, so that
-//! every delivery is checked to the last byte, however long ago it was sent, and no body has to be stored.
+//! A body is a tag and filler. The filler and the length of the body are drawn from a generator
+//! keyed by the seed and the tag, so that every delivery is checked to the last byte, however long
+//! ago it was sent, and no body has to be stored.
 //!
 //! ```text
 //! | run: u16 | client: u16 | kind and number: u32 | filler: up to 247 bytes |
@@ -85,7 +86,10 @@ pub(crate) struct BodyLens {
 
 impl BodyLens {
     /// All lengths that a body with a tag can have.
-    pub(crate) const ALL: Self = Self { min: TAG_LEN as u8, max: BODY_LEN_MAX as u8 };
+    pub(crate) const ALL: Self = Self {
+        min: TAG_LEN as u8,
+        max: BODY_LEN_MAX as u8,
+    };
 
     /// Takes the lengths from `min` to `max`, unless they are out of order or too short for a tag.
     pub(crate) fn new(min: u8, max: u8) -> Option<Self> {
@@ -115,7 +119,10 @@ pub(crate) struct Payloads {
 impl Payloads {
     /// Makes the payloads of a seed, with bodies of the lengths `lens`.
     pub(crate) fn new(seed: u64, lens: BodyLens) -> Self {
-        Self { key: mixed(seed.wrapping_add(GOLDEN_GAMMA)), lens }
+        Self {
+            key: mixed(seed.wrapping_add(GOLDEN_GAMMA)),
+            lens,
+        }
     }
 
     /// Writes the body of the message with this tag into `buf`.
@@ -135,18 +142,25 @@ impl Payloads {
         };
         let is_intact = self.is_intact(tag, rest);
         let tag = Tag::from_bytes(tag);
-        if is_intact { Reading::Intact(tag) } else { Reading::Damaged(tag) }
+        if is_intact {
+            Reading::Intact(tag)
+        } else {
+            Reading::Damaged(tag)
+        }
     }
 
     /// Reads the tag of a body and checks nothing else.
     pub(crate) fn tag(body: &[u8]) -> Reading {
-        body.first_chunk().map_or(Reading::Untagged, |&tag| Reading::Intact(Tag::from_bytes(tag)))
+        body.first_chunk().map_or(Reading::Untagged, |&tag| {
+            Reading::Intact(Tag::from_bytes(tag))
+        })
     }
 
     /// Tells whether `body` is exactly the one that belongs to `tag`.
     pub(crate) fn is_body_of(self, tag: Tag, body: &[u8]) -> bool {
         let expected = tag.to_bytes();
-        body.split_first_chunk().is_some_and(|(&tag, rest)| tag == expected && self.is_intact(tag, rest))
+        body.split_first_chunk()
+            .is_some_and(|(&tag, rest)| tag == expected && self.is_intact(tag, rest))
     }
 
     fn is_intact(self, tag: [u8; TAG_LEN], rest: &[u8]) -> bool {
@@ -156,14 +170,17 @@ impl Payloads {
 
     /// Starts the generator for the body with this tag.
     fn filler(self, tag: [u8; TAG_LEN]) -> Filler {
-        Filler { start: mixed(self.key ^ u64::from_le_bytes(tag)) }
+        Filler {
+            start: mixed(self.key ^ u64::from_le_bytes(tag)),
+        }
     }
 }
 
 /// What a body turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// It is exactly the body that belongs to its tag. Whether that message was ever sent, the tag alone cannot tell.
+    /// It is exactly the body that belongs to its tag. Whether that message was ever sent, the tag
+    /// alone cannot tell.
     Intact(Tag),
     /// It begins with this tag, but length or filler are wrong.
     Damaged(Tag),
@@ -174,10 +191,11 @@ pub(crate) enum Reading {
 /// The number of numbers: a client cannot send more messages than this in a repetition.
 pub(crate) const NUMBER_END: u32 = 1 << NUMBER_BITS;
 
-/// The generator of one body: a Weyl sequence, whose start a good mixing function draws from seed and tag.
+/// The generator of one body: a Weyl sequence, whose start a good mixing function draws from seed
+/// and tag.
 ///
-/// So bodies differ from one another in every word, as random ones would, and to draw a word is one addition: a load tester that checks
-/// bodies spends most of its time here.
+/// So bodies differ from one another in every word, as random ones would, and to draw a word is one
+/// addition: a load tester that checks bodies spends most of its time here.
 #[derive(Clone, Copy, Debug)]
 struct Filler {
     start: u64,
@@ -197,11 +215,15 @@ impl Filler {
     /// Tells whether `rest` is what the generator draws.
     fn matches(self, rest: &[u8]) -> bool {
         let (words, tail) = rest.as_chunks::<WORD_LEN>();
-        let difference =
-            words.iter().zip(1..).fold(0, |found, (word, place)| found | (u64::from_le_bytes(*word) ^ self.word(place)));
+        let difference = words.iter().zip(1..).fold(0, |found, (word, place)| {
+            found | (u64::from_le_bytes(*word) ^ self.word(place))
+        });
         let last = self.word(words.len() as u64 + 1).to_le_bytes();
         // A comparison of slices would be a call, which takes longer than all the rest.
-        let tail_difference = tail.iter().zip(last).fold(0, |found, (byte, drawn)| found | (byte ^ drawn));
+        let tail_difference = tail
+            .iter()
+            .zip(last)
+            .fold(0, |found, (byte, drawn)| found | (byte ^ drawn));
         difference == 0 && tail_difference == 0
     }
 
@@ -212,8 +234,8 @@ impl Filler {
 
 /// The output function of splitmix64.
 ///
-/// Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014; the constants are variant 13 of Stafford,
-/// "Better bit mixing", 2011.
+/// Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014; the
+/// constants are variant 13 of Stafford, "Better bit mixing", 2011.
 fn mixed(mut word: u64) -> u64 {
     word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -239,7 +261,12 @@ const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 mod tests {
     use super::*;
 
-    const TAG: Tag = Tag { run: 513, client: 7, kind: Kind::Probe, number: NUMBER_END - 2 };
+    const TAG: Tag = Tag {
+        run: 513,
+        client: 7,
+        kind: Kind::Probe,
+        number: NUMBER_END - 2,
+    };
 
     #[test]
     fn a_tag_survives_packing() {
@@ -263,7 +290,13 @@ mod tests {
         for number in 0..1000 {
             let mut buf = [0; BODY_LEN_MAX];
             let body = payloads.body(Tag { number, ..TAG }, &mut buf);
-            words.extend(body.as_bytes()[TAG_LEN..].as_chunks::<WORD_LEN>().0.iter().copied());
+            words.extend(
+                body.as_bytes()[TAG_LEN..]
+                    .as_chunks::<WORD_LEN>()
+                    .0
+                    .iter()
+                    .copied(),
+            );
         }
         assert_eq!(words.len(), 1000 * 30);
     }
@@ -273,9 +306,18 @@ mod tests {
         for (min, max) in [(8, 255), (8, 8), (255, 255), (63, 64)] {
             let payloads = Payloads::new(1, BodyLens::new(min, max).unwrap());
             let mut buf = [0; BODY_LEN_MAX];
-            let lens: Vec<usize> =
-                (0..10_000).map(|number| payloads.body(Tag { number, ..TAG }, &mut buf).as_bytes().len()).collect();
-            assert_eq!((lens.iter().min(), lens.iter().max()), (Some(&min.into()), Some(&max.into())));
+            let lens: Vec<usize> = (0..10_000)
+                .map(|number| {
+                    payloads
+                        .body(Tag { number, ..TAG }, &mut buf)
+                        .as_bytes()
+                        .len()
+                })
+                .collect();
+            assert_eq!(
+                (lens.iter().min(), lens.iter().max()),
+                (Some(&min.into()), Some(&max.into()))
+            );
         }
     }
 
@@ -292,16 +334,29 @@ mod tests {
         let mut buf = [0; BODY_LEN_MAX];
         let body = payloads.body(TAG, &mut buf).as_bytes().to_vec();
         assert_eq!(payloads.read(&body), Reading::Intact(TAG));
-        assert!(payloads.is_body_of(TAG, &body) && !payloads.is_body_of(Tag { number: 0, ..TAG }, &body));
-        assert_ne!(Payloads::new(2, BodyLens::ALL).read(&body), Reading::Intact(TAG));
+        assert!(
+            payloads.is_body_of(TAG, &body)
+                && !payloads.is_body_of(Tag { number: 0, ..TAG }, &body)
+        );
+        assert_ne!(
+            Payloads::new(2, BodyLens::ALL).read(&body),
+            Reading::Intact(TAG)
+        );
         for bit in 0..8 * body.len() {
             let mut damaged = body.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(!matches!(payloads.read(&damaged), Reading::Intact(_)), "bit {bit}");
+            assert!(
+                !matches!(payloads.read(&damaged), Reading::Intact(_)),
+                "bit {bit}"
+            );
             assert!(!payloads.is_body_of(TAG, &damaged), "bit {bit}");
         }
         for len in 0..body.len() {
-            let expected = if len < TAG_LEN { Reading::Untagged } else { Reading::Damaged(TAG) };
+            let expected = if len < TAG_LEN {
+                Reading::Untagged
+            } else {
+                Reading::Damaged(TAG)
+            };
             assert_eq!(payloads.read(&body[..len]), expected, "cut to {len}");
         }
     }

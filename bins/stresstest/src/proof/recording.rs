@@ -9,7 +9,8 @@
 //! end:        | 0: u32 |
 //! ```
 //!
-//! All in little endian. Events are those of [`Record`]. What a delivery that nobody sent looked like is not recorded.
+//! All in little endian. Events are those of [`Record`]. What a delivery that nobody sent looked
+//! like is not recorded.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -32,7 +33,12 @@ impl<W: Write> Writer<W> {
     pub(crate) fn begin(mut out: W, roles: Roles) -> io::Result<Self> {
         out.write_all(MAGIC)?;
         let mut writer = Self { out };
-        for count in [roles.publishers, roles.subscribers, roles.slow, usize::from(roles.publishers_read)] {
+        for count in [
+            roles.publishers,
+            roles.subscribers,
+            roles.slow,
+            usize::from(roles.publishers_read),
+        ] {
             writer.write_count(count)?;
         }
         Ok(writer)
@@ -43,7 +49,9 @@ impl<W: Write> Writer<W> {
         self.write(1)?;
         self.write(proof.iteration.into())?;
         self.write(proof.is_complete.into())?;
-        let forgotten = proof.forgotten.map_or((0, 0), |Forgotten { client, count }| (client + 1, count));
+        let forgotten = proof
+            .forgotten
+            .map_or((0, 0), |Forgotten { client, count }| (client + 1, count));
         self.write_count(forgotten.0)?;
         self.write(forgotten.1)?;
         self.write_count(proof.sent.len())?;
@@ -69,7 +77,10 @@ impl<W: Write> Writer<W> {
     }
 
     fn write_count(&mut self, count: usize) -> io::Result<()> {
-        self.write(u32::try_from(count).map_err(|_| io::Error::other("there is more than a recording can hold"))?)
+        self.write(
+            u32::try_from(count)
+                .map_err(|_| io::Error::other("there is more than a recording can hold"))?,
+        )
     }
 
     fn write(&mut self, word: u32) -> io::Result<()> {
@@ -101,8 +112,15 @@ impl<R: Read> Reader<R> {
             publishers_read: publishers_read != 0,
         };
         let client_count = u64::from(publishers) * (1 + u64::from(subscribers)) + u64::from(slow);
-        let is_sound = publishers_read <= 1 && publishers > 0 && subscribers > 0 && client_count <= CLIENTS_MAX.into();
-        if is_sound { Ok(Self { input, roles }) } else { Err(RecordingError::Damaged) }
+        let is_sound = publishers_read <= 1
+            && publishers > 0
+            && subscribers > 0
+            && client_count <= CLIENTS_MAX.into();
+        if is_sound {
+            Ok(Self { input, roles })
+        } else {
+            Err(RecordingError::Damaged)
+        }
     }
 
     /// Reads the next repetition; `None` is the end.
@@ -112,29 +130,55 @@ impl<R: Read> Reader<R> {
             [1] => {}
             _ => return Err(RecordingError::Damaged),
         }
-        let [run, is_complete, forgotten_end, forgotten_count, client_count] = read_words(&mut self.input)?;
+        let [
+            run,
+            is_complete,
+            forgotten_end,
+            forgotten_count,
+            client_count,
+        ] = read_words(&mut self.input)?;
         let run = u16::try_from(run).map_err(|_| RecordingError::Damaged)?;
         let is_plausible = is_complete <= 1
             && forgotten_end <= client_count
             && (forgotten_end == 0) == (forgotten_count == 0)
-            && (self.roles.resident_count()..=CLIENTS_MAX as usize).contains(&(client_count as usize));
+            && (self.roles.resident_count()..=CLIENTS_MAX as usize)
+                .contains(&(client_count as usize));
         if !is_plausible {
             return Err(RecordingError::Damaged);
         }
-        // All is read before room is made for it, so that memory is bounded by the length of the file.
+        // All is read before room is made for it, so that memory is bounded by the length of the
+        // file.
         let mut clients = Vec::new();
         for _ in 0..client_count {
             clients.push((self.read_sends()?, self.read_record()?));
         }
         // A verdict needs nothing of how far whom each client is.
         let roles = self.roles;
-        let mut proof = Proof::without_clients(Payloads::new(0, BodyLens::ALL), roles, Check::Full, Strangers::None);
+        let mut proof = Proof::without_clients(
+            Payloads::new(0, BodyLens::ALL),
+            roles,
+            Check::Full,
+            Strangers::None,
+        );
         proof.begin(run);
         proof.is_complete = is_complete == 1;
-        proof.forgotten = forgotten_end.checked_sub(1).map(|client| Forgotten { client: client as usize, count: forgotten_count });
+        proof.forgotten = forgotten_end.checked_sub(1).map(|client| Forgotten {
+            client: client as usize,
+            count: forgotten_count,
+        });
         (proof.sent, proof.records) = clients.into_iter().unzip();
-        proof.next_id = proof.sent.iter().flat_map(Sends::bursts).map(|burst| burst.end_id()).max().unwrap_or(0);
-        if is_sound(&proof) { Ok(Some(proof)) } else { Err(RecordingError::Damaged) }
+        proof.next_id = proof
+            .sent
+            .iter()
+            .flat_map(Sends::bursts)
+            .map(|burst| burst.end_id())
+            .max()
+            .unwrap_or(0);
+        if is_sound(&proof) {
+            Ok(Some(proof))
+        } else {
+            Err(RecordingError::Damaged)
+        }
     }
 
     fn read_sends(&mut self) -> Result<Sends, RecordingError> {
@@ -144,19 +188,33 @@ impl<R: Read> Reader<R> {
         for _ in 0..burst_count {
             let [kind, count, first_id] = read_words(&mut self.input)?;
             let kind = Kind::from_number(kind).ok_or(RecordingError::Damaged)?;
-            if first_id < end || first_id.checked_add(count).is_none_or(|id_end| id_end > chat_check::MESSAGE_COUNT_MAX) {
+            if first_id < end
+                || first_id
+                    .checked_add(count)
+                    .is_none_or(|id_end| id_end > chat_check::MESSAGE_COUNT_MAX)
+            {
                 return Err(RecordingError::Damaged);
             }
             end = first_id + count;
-            sends.push(kind, count, first_id, Times { intended: 0, sent: 0, is_measured: false });
+            sends.push(
+                kind,
+                count,
+                first_id,
+                Times {
+                    intended: 0,
+                    sent: 0,
+                    is_measured: false,
+                },
+            );
         }
         Ok(sends)
     }
 
     fn read_record(&mut self) -> Result<Record, RecordingError> {
         let [event_count] = read_words(&mut self.input)?;
-        let words: Result<Vec<u32>, RecordingError> =
-            (0..event_count).map(|_| read_words(&mut self.input).map(|[word]| word)).collect();
+        let words: Result<Vec<u32>, RecordingError> = (0..event_count)
+            .map(|_| read_words(&mut self.input).map(|[word]| word))
+            .collect();
         Ok(Record::from_words(words?))
     }
 }
@@ -180,21 +238,47 @@ pub(crate) enum RecordingError {
 
 impl From<io::Error> for RecordingError {
     fn from(error: io::Error) -> Self {
-        if error.kind() == ErrorKind::UnexpectedEof { Self::Incomplete } else { Self::Read(error) }
+        if error.kind() == ErrorKind::UnexpectedEof {
+            Self::Incomplete
+        } else {
+            Self::Read(error)
+        }
     }
 }
 
-/// Tells whether the records speak of the messages that were sent, each of which has an id of its own, and of no others.
+/// Tells whether the records speak of the messages that were sent, each of which has an id of its
+/// own, and of no others.
 fn is_sound(proof: &Proof) -> bool {
-    let mut bursts: Vec<_> = proof.sent.iter().flat_map(Sends::bursts).map(|burst| (burst.first_id, burst.count)).collect();
+    let mut bursts: Vec<_> = proof
+        .sent
+        .iter()
+        .flat_map(Sends::bursts)
+        .map(|burst| (burst.first_id, burst.count))
+        .collect();
     bursts.sort_unstable();
-    let end = bursts.iter().try_fold(0, |end, &(first_id, count)| (first_id == end).then_some(first_id + count));
-    let are_sends_recorded = proof.sent.iter().zip(&proof.records).all(|(sends, record)| {
-        let sent = sends.bursts().iter().flat_map(|burst| burst.first_id..burst.end_id());
-        let recorded = record.words().filter(|word| word >> ID_BITS == SENT).map(|word| word % ID_END);
-        sent.eq(recorded)
+    let end = bursts.iter().try_fold(0, |end, &(first_id, count)| {
+        (first_id == end).then_some(first_id + count)
     });
-    let are_sent = |record: &Record| record.words().all(|word| word >> ID_BITS == PHANTOM || word % ID_END < proof.next_id);
+    let are_sends_recorded = proof
+        .sent
+        .iter()
+        .zip(&proof.records)
+        .all(|(sends, record)| {
+            let sent = sends
+                .bursts()
+                .iter()
+                .flat_map(|burst| burst.first_id..burst.end_id());
+            let recorded = record
+                .words()
+                .filter(|word| word >> ID_BITS == SENT)
+                .map(|word| word % ID_END);
+            sent.eq(recorded)
+        });
+    let are_sent = |record: &Record| {
+        record
+            .words()
+            .all(|word| word >> ID_BITS == PHANTOM || word % ID_END < proof.next_id)
+    };
     end == Some(proof.next_id) && are_sends_recorded && proof.records.iter().all(are_sent)
 }
 
@@ -225,16 +309,37 @@ mod tests {
 
     use super::*;
 
-    const ROLES: Roles = Roles { publishers: 2, subscribers: 1, slow: 0, publishers_read: true };
+    const ROLES: Roles = Roles {
+        publishers: 2,
+        subscribers: 1,
+        slow: 0,
+        publishers_read: true,
+    };
 
-    /// Two repetitions in which publisher 0 sent three messages; in the second, client 2 got two of them in the wrong order.
+    /// Two repetitions in which publisher 0 sent three messages; in the second, client 2 got two of
+    /// them in the wrong order.
     fn record() -> Vec<u8> {
-        let mut proof = Proof::new(Payloads::new(1, BodyLens::ALL), ROLES, Check::Full, Strangers::None);
+        let mut proof = Proof::new(
+            Payloads::new(1, BodyLens::ALL),
+            ROLES,
+            Check::Full,
+            Strangers::None,
+        );
         let mut writer = Writer::begin(Vec::new(), ROLES).unwrap();
         for run in 0..2 {
             proof.begin(run);
             let mut wire = Vec::new();
-            proof.send(0, Kind::Load, 3, Times { intended: 0, sent: 0, is_measured: true }, &mut wire);
+            proof.send(
+                0,
+                Kind::Load,
+                3,
+                Times {
+                    intended: 0,
+                    sent: 0,
+                    is_measured: true,
+                },
+                &mut wire,
+            );
             let (messages, _) = Messages::split(&wire);
             if run == 1 {
                 let mut ahead = messages.iter();
@@ -250,7 +355,9 @@ mod tests {
     /// Reads all repetitions, and returns for each whether the promise was kept.
     fn recheck(recording: &[u8]) -> Result<Vec<bool>, RecordingError> {
         let mut reader = Reader::begin(recording)?;
-        std::iter::from_fn(|| reader.next().transpose()).map(|proof| proof.map(|proof| proof.verdict().is_ok())).collect()
+        std::iter::from_fn(|| reader.next().transpose())
+            .map(|proof| proof.map(|proof| proof.verdict().is_ok()))
+            .collect()
     }
 
     #[test]
@@ -263,7 +370,10 @@ mod tests {
         let recording = record();
         for len in 0..recording.len() {
             let error = recheck(&recording[..len]).unwrap_err();
-            assert!(matches!(error, RecordingError::Incomplete | RecordingError::Foreign), "cut to {len}: {error}");
+            assert!(
+                matches!(error, RecordingError::Incomplete | RecordingError::Foreign),
+                "cut to {len}: {error}"
+            );
         }
     }
 

@@ -7,10 +7,12 @@ use crate::proof::payload::Kind;
 /// Nanoseconds since the run began.
 pub(crate) type Nanos = u64;
 
-/// The messages that one client has sent in a repetition. A message's number is how many the client had sent before it.
+/// The messages that one client has sent in a repetition. A message's number is how many the client
+/// had sent before it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sends {
-    // Invariant: each burst begins, in numbers, where the one before it ends, the first at 0; and their ids ascend.
+    // Invariant: each burst begins, in numbers, where the one before it ends, the first at 0; and
+    // their ids ascend.
     bursts: Vec<Burst>,
 }
 
@@ -36,7 +38,8 @@ pub(crate) struct Burst {
     pub(crate) intended: Nanos,
     /// When they were sent.
     pub(crate) sent: Nanos,
-    /// When the last message of the burst first reached a receiver. Nothing arrives in the nanosecond in which the run begins.
+    /// When the last message of the burst first reached a receiver. Nothing arrives in the
+    /// nanosecond in which the run begins.
     first_arrival: Option<NonZero<Nanos>>,
 }
 
@@ -55,7 +58,11 @@ impl Sends {
     /// Adds a burst of `count` messages, whose ids begin at `first_id`, and returns its place.
     pub(crate) fn push(&mut self, kind: Kind, count: u32, first_id: u32, times: Times) -> usize {
         let load_before = self.load_before(self.count(), self.bursts.len().saturating_sub(1));
-        let Times { intended, sent, is_measured } = times;
+        let Times {
+            intended,
+            sent,
+            is_measured,
+        } = times;
         self.bursts.push(Burst {
             first: self.count(),
             count,
@@ -79,7 +86,11 @@ impl Sends {
     /// Returns the burst of a message. `hint` is a place near which it may be.
     pub(crate) fn find(&self, number: u32, hint: usize) -> Option<usize> {
         for place in [hint, hint + 1] {
-            if self.bursts.get(place).is_some_and(|burst| burst.contains(number)) {
+            if self
+                .bursts
+                .get(place)
+                .is_some_and(|burst| burst.contains(number))
+            {
                 return Some(place);
             }
         }
@@ -89,15 +100,22 @@ impl Sends {
 
     /// Returns the burst and the number of the message with this id.
     pub(crate) fn find_id(&self, id: u32) -> Option<(&Burst, u32)> {
-        let burst = &self.bursts[..self.bursts.partition_point(|burst| burst.first_id <= id)].last()?;
+        let burst =
+            &self.bursts[..self.bursts.partition_point(|burst| burst.first_id <= id)].last()?;
         (id - burst.first_id < burst.count).then(|| (*burst, burst.first + (id - burst.first_id)))
     }
 
-    /// Returns how many load messages were sent before message `number`, which is in the burst at `place` or right behind it.
+    /// Returns how many load messages were sent before message `number`, which is in the burst at
+    /// `place` or right behind it.
     pub(crate) fn load_before(&self, number: u32, place: usize) -> u32 {
-        self.bursts
-            .get(place)
-            .map_or(0, |burst| burst.load_before + if burst.kind == Kind::Load { number - burst.first } else { 0 })
+        self.bursts.get(place).map_or(0, |burst| {
+            burst.load_before
+                + if burst.kind == Kind::Load {
+                    number - burst.first
+                } else {
+                    0
+                }
+        })
     }
 
     /// Returns how many load messages were sent.
@@ -120,7 +138,8 @@ impl Sends {
 }
 
 impl Burst {
-    /// Notes that the last message of the burst has reached a receiver. Returns when it reached the first, and how many it has reached.
+    /// Notes that the last message of the burst has reached a receiver. Returns when it reached the
+    /// first, and how many it has reached.
     pub(crate) fn arrived(&mut self, now: Nanos) -> (Nanos, u32) {
         self.first_arrival = self.first_arrival.or(NonZero::new(now));
         self.arrival_count += 1;
@@ -155,12 +174,21 @@ const _: () = assert!(size_of::<Burst>() == BURST_LEN);
 mod tests {
     use super::*;
 
-    const TIMES: Times = Times { intended: 0, sent: 0, is_measured: true };
+    const TIMES: Times = Times {
+        intended: 0,
+        sent: 0,
+        is_measured: true,
+    };
 
     #[test]
     fn messages_are_found_from_any_hint() {
         let mut sends = Sends::default();
-        for (kind, count, first_id) in [(Kind::Hello, 1, 5), (Kind::Load, 10, 9), (Kind::Probe, 1, 40), (Kind::Load, 3, 41)] {
+        for (kind, count, first_id) in [
+            (Kind::Hello, 1, 5),
+            (Kind::Load, 10, 9),
+            (Kind::Probe, 1, 40),
+            (Kind::Load, 3, 41),
+        ] {
             sends.push(kind, count, first_id, TIMES);
         }
         let expected = [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 3, 3, 3];
@@ -172,10 +200,20 @@ mod tests {
         }
         assert_eq!((sends.count(), sends.load_count()), (15, 13));
         assert_eq!(
-            [(0, 0), (1, 1), (4, 1), (11, 2), (12, 2), (12, 3), (14, 3)].map(|(number, place)| sends.load_before(number, place)),
+            [(0, 0), (1, 1), (4, 1), (11, 2), (12, 2), (12, 3), (14, 3)]
+                .map(|(number, place)| sends.load_before(number, place)),
             [0, 0, 3, 10, 10, 10, 12]
         );
-        assert_eq!(sends.find_id(43).map(|(burst, number)| (burst.first_id, number)), Some((41, 14)));
-        assert!(sends.find_id(4).is_none() && sends.find_id(20).is_none() && sends.find_id(44).is_none());
+        assert_eq!(
+            sends
+                .find_id(43)
+                .map(|(burst, number)| (burst.first_id, number)),
+            Some((41, 14))
+        );
+        assert!(
+            sends.find_id(4).is_none()
+                && sends.find_id(20).is_none()
+                && sends.find_id(44).is_none()
+        );
     }
 }

@@ -22,7 +22,8 @@ pub(crate) struct Conviction {
 /// How far the promise was found to be kept. Displayed, it follows a sentence about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// One order explains everything. So many messages were received behind one that was sent after they had arrived somewhere.
+    /// One order explains everything. So many messages were received behind one that was sent after
+    /// they had arrived somewhere.
     Proved { overtaken: u64 },
     /// All that was checked.
     Partly,
@@ -72,14 +73,24 @@ impl Proof {
     pub(crate) fn name(&self, client: usize, number: u32) -> MessageName {
         let sends = &self.sent[client];
         let place = sends.find(number, 0).unwrap_or_default();
-        let kind = sends.bursts().get(place).map_or(Kind::Load, |burst| burst.kind);
+        let kind = sends
+            .bursts()
+            .get(place)
+            .map_or(Kind::Load, |burst| burst.kind);
         let number = if kind == Kind::Load {
             sends.load_before(number, place)
         } else {
             // A message of another kind is a burst by itself.
-            sends.bursts()[..place].iter().map(|burst| u32::from(burst.kind == kind)).sum()
+            sends.bursts()[..place]
+                .iter()
+                .map(|burst| u32::from(burst.kind == kind))
+                .sum()
         };
-        MessageName { sender: self.roles.role(client), kind, number }
+        MessageName {
+            sender: self.roles.role(client),
+            kind,
+            number,
+        }
     }
 
     /// Tells a violation that `chat_check` found.
@@ -94,22 +105,31 @@ impl Proof {
             _ => "violation",
         };
         let named = violation.map(|message| self.name_of(message));
-        Conviction { class, story: self.story(&named) }
+        Conviction {
+            class,
+            story: self.story(&named),
+        }
     }
 
     fn story(&self, violation: &Violation<MessageName>) -> String {
         let role = |client: &usize| self.roles.role(*client);
         match violation {
             Violation::Corrupt { client, message } => {
-                format!("{} received {message} with another length or content than it was sent with", role(client))
+                format!(
+                    "{} received {message} with another length or content than it was sent with",
+                    role(client)
+                )
             }
             Violation::Phantom { client, .. } => {
-                let strange = self
-                    .strange
-                    .map_or_else(|| "a message that nobody sent".to_owned(), |(_, strange)| self.strange_story(strange));
+                let strange = self.strange.map_or_else(
+                    || "a message that nobody sent".to_owned(),
+                    |(_, strange)| self.strange_story(strange),
+                );
                 format!("{} received {strange}", role(client))
             }
-            Violation::Duplicate { client, message } => format!("{} received {message} more than once", role(client)),
+            Violation::Duplicate { client, message } => {
+                format!("{} received {message} more than once", role(client))
+            }
             other if !other.story().is_empty() => self.steps_story(other.story()),
             other => other.to_string(),
         }
@@ -121,43 +141,84 @@ impl Proof {
             let deed = match second.kind {
                 StepKind::Sent => "sent",
                 StepKind::Received => "received",
-                StepKind::ReceivedBeforeSent => return format!("{}, {}", self.step(first), self.step(second)),
+                StepKind::ReceivedBeforeSent => {
+                    return format!("{}, {}", self.step(first), self.step(second));
+                }
             };
-            return format!("{}, {} {deed} them the other way round", self.step(first), self.roles.role(second.client));
+            return format!(
+                "{}, {} {deed} them the other way round",
+                self.step(first),
+                self.roles.role(second.client)
+            );
         }
         let told: Vec<String> = steps.iter().map(|step| self.step(step)).collect();
         told.join(", ")
     }
 
     fn step(&self, step: &Step<MessageName>) -> String {
-        let Step { client, kind, before, after } = step;
+        let Step {
+            client,
+            kind,
+            before,
+            after,
+        } = step;
         let role = self.roles.role(*client);
         match kind {
-            StepKind::Sent => format!("{role} sent its {} before its {}", before.unowned(), after.unowned()),
+            StepKind::Sent => format!(
+                "{role} sent its {} before its {}",
+                before.unowned(),
+                after.unowned()
+            ),
             StepKind::Received => format!("{role} received {before} before {after}"),
-            StepKind::ReceivedBeforeSent => format!("{role} received {before} before it sent its {}", after.unowned()),
+            StepKind::ReceivedBeforeSent => format!(
+                "{role} received {before} before it sent its {}",
+                after.unowned()
+            ),
         }
     }
 
     /// Tells what arrived that is no delivery of a message in its place.
     pub(super) fn strange_story(&self, strange: Strange) -> String {
         match strange {
-            Strange::Untagged { len } => format!("a message of {len} bytes, shorter than any that was sent"),
-            Strange::Unfinished { len } => {
-                format!("{len} bytes of a message whose end never came, behind all that was owed to it")
+            Strange::Untagged { len } => {
+                format!("a message of {len} bytes, shorter than any that was sent")
             }
-            Strange::Damaged => "a message that nobody sent, or one whose first bytes are damaged".to_owned(),
+            Strange::Unfinished { len } => {
+                format!(
+                    "{len} bytes of a message whose end never came, behind all that was owed to it"
+                )
+            }
+            Strange::Damaged => {
+                "a message that nobody sent, or one whose first bytes are damaged".to_owned()
+            }
             Strange::Corrupt(tag) => {
-                format!("{} with another length or content than it was sent with", self.name(tag.client.into(), tag.number))
+                format!(
+                    "{} with another length or content than it was sent with",
+                    self.name(tag.client.into(), tag.number)
+                )
             }
             Strange::Unsent(tag) if tag.run < self.run => {
-                format!("a message of iteration {}, after its own hello message of this one had come back", tag.run)
+                format!(
+                    "a message of iteration {}, after its own hello message of this one had come back",
+                    tag.run
+                )
             }
             Strange::Unsent(tag) => {
-                format!("a message that nobody sent: it says it is number {} of client {}", tag.number, tag.client)
+                format!(
+                    "a message that nobody sent: it says it is number {} of client {}",
+                    tag.number, tag.client
+                )
             }
-            Strange::OutOfOrder { sender, number, next } => {
-                format!("{} after {}", self.name(sender, number), self.name(sender, next - 1))
+            Strange::OutOfOrder {
+                sender,
+                number,
+                next,
+            } => {
+                format!(
+                    "{} after {}",
+                    self.name(sender, number),
+                    self.name(sender, next - 1)
+                )
             }
         }
     }

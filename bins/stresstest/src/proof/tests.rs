@@ -4,7 +4,12 @@ use super::*;
 use crate::proof::payload::BodyLens;
 use crate::proof::sends::{BURST_LEN, Nanos};
 
-const ROLES: Roles = Roles { publishers: 2, subscribers: 1, slow: 0, publishers_read: true };
+const ROLES: Roles = Roles {
+    publishers: 2,
+    subscribers: 1,
+    slow: 0,
+    publishers_read: true,
+};
 
 /// A proof and the wire form of what was sent.
 struct World {
@@ -20,23 +25,41 @@ impl World {
     fn among(check: Check, strangers: Strangers) -> Self {
         let mut proof = Proof::new(Payloads::new(7, BodyLens::ALL), ROLES, check, strangers);
         proof.begin(3);
-        Self { proof, sent: vec![Vec::new(); ROLES.resident_count()] }
+        Self {
+            proof,
+            sent: vec![Vec::new(); ROLES.resident_count()],
+        }
     }
 
     fn send(&mut self, client: usize, kind: Kind, count: u32, sent: Nanos) {
         let mut wire = Vec::new();
-        self.proof.send(client, kind, count, Times { intended: sent, sent, is_measured: true }, &mut wire);
+        self.proof.send(
+            client,
+            kind,
+            count,
+            Times {
+                intended: sent,
+                sent,
+                is_measured: true,
+            },
+            &mut wire,
+        );
         let mut bodies = Messages::split(&wire).0.iter();
         while !bodies.remaining().is_empty() {
             let before = bodies.remaining().as_bytes();
             bodies.next();
-            self.sent[client].push(before[..before.len() - bodies.remaining().as_bytes().len()].to_vec());
+            self.sent[client]
+                .push(before[..before.len() - bodies.remaining().as_bytes().len()].to_vec());
         }
     }
 
-    /// Delivers messages of `sender` to `client` in one piece, and returns the runs that were found until the promise is broken.
+    /// Delivers messages of `sender` to `client` in one piece, and returns the runs that were found
+    /// until the promise is broken.
     fn receive(&mut self, client: usize, sender: usize, numbers: &[usize]) -> Vec<(u32, u32)> {
-        let wire: Vec<u8> = numbers.iter().flat_map(|&number| self.sent[sender][number].clone()).collect();
+        let wire: Vec<u8> = numbers
+            .iter()
+            .flat_map(|&number| self.sent[sender][number].clone())
+            .collect();
         self.receive_wire(client, &wire)
     }
 
@@ -52,7 +75,10 @@ impl World {
     #[track_caller]
     fn check_broken(&self, class: &str, story: &str) {
         let conviction = self.proof.verdict().unwrap_err();
-        assert_eq!((conviction.class, conviction.story.as_str()), (class, story));
+        assert_eq!(
+            (conviction.class, conviction.story.as_str()),
+            (class, story)
+        );
     }
 }
 
@@ -61,10 +87,19 @@ fn runs_end_at_gaps_and_where_bursts_do() {
     let mut world = World::new(Check::Full);
     world.send(0, Kind::Load, 5, 0);
     world.send(0, Kind::Load, 3, 1);
-    assert_eq!(world.receive(2, 0, &[0, 1, 3, 4, 5, 6]), [(0, 2), (3, 2), (5, 2)]);
+    assert_eq!(
+        world.receive(2, 0, &[0, 1, 3, 4, 5, 6]),
+        [(0, 2), (3, 2), (5, 2)]
+    );
     assert_eq!(world.receive(2, 0, &[7]), [(7, 1)]);
-    assert_eq!(world.receive(3, 0, &[0, 1, 2, 3, 4, 5, 6, 7]), [(0, 5), (5, 3)]);
-    assert_eq!(world.proof.verdict().unwrap(), Kept::Proved { overtaken: 0 });
+    assert_eq!(
+        world.receive(3, 0, &[0, 1, 2, 3, 4, 5, 6, 7]),
+        [(0, 5), (5, 3)]
+    );
+    assert_eq!(
+        world.proof.verdict().unwrap(),
+        Kept::Proved { overtaken: 0 }
+    );
 }
 
 #[test]
@@ -80,10 +115,23 @@ fn every_load_message_is_delivered_lost_or_unresolved() {
     world.receive(2, 0, &[7]);
     assert_eq!((world.proof.lost(), world.proof.unresolved()), (4, due - 6));
     world.receive(3, 0, &[7]);
-    assert_eq!((world.proof.lost(), world.proof.unresolved()), (10, due - 12));
-    assert_eq!((world.proof.longest_loss(), world.proof.worst_loss()), (6, Some((ROLES.role(3), 6))));
+    assert_eq!(
+        (world.proof.lost(), world.proof.unresolved()),
+        (10, due - 12)
+    );
+    assert_eq!(
+        (world.proof.longest_loss(), world.proof.worst_loss()),
+        (6, Some((ROLES.role(3), 6)))
+    );
     world.proof.begin(4);
-    assert_eq!((world.proof.lost(), world.proof.unresolved(), world.proof.worst_loss()), (0, 0, None));
+    assert_eq!(
+        (
+            world.proof.lost(),
+            world.proof.unresolved(),
+            world.proof.worst_loss()
+        ),
+        (0, 0, None)
+    );
 }
 
 #[test]
@@ -99,7 +147,11 @@ fn what_comes_again_or_too_late_is_broken_under_every_check() {
             "duplicate or reordered",
             "subscriber 0 of publisher 0 received publisher 0's message 0 after publisher 0's message 2",
         ),
-        (Check::Full, "duplicate", "subscriber 0 of publisher 0 received publisher 0's message 0 more than once"),
+        (
+            Check::Full,
+            "duplicate",
+            "subscriber 0 of publisher 0 received publisher 0's message 0 more than once",
+        ),
     ] {
         let mut world = World::new(check);
         world.send(0, Kind::Load, 3, 0);
@@ -113,7 +165,9 @@ fn a_changed_byte_is_found_under_every_check_but_off() {
     for check in [Check::Off, Check::Basic, Check::Full] {
         let mut world = World::new(check);
         world.send(0, Kind::Load, 8, 0);
-        let longest = (0..8).max_by_key(|&number| world.sent[0][number].len()).unwrap();
+        let longest = (0..8)
+            .max_by_key(|&number| world.sent[0][number].len())
+            .unwrap();
         *world.sent[0][longest].last_mut().unwrap() ^= 1;
         world.receive(2, 0, &[0, 1, 2, 3, 4, 5, 6, 7]);
         if check == Check::Off {
@@ -133,7 +187,10 @@ fn messages_of_the_repetition_before_are_passed_over_until_the_own_hello_is_back
     world.send(0, Kind::Load, 2, 0);
     world.proof.begin(4);
     assert!(world.receive(1, 0, &[0]).is_empty());
-    assert_eq!(world.proof.verdict().unwrap(), Kept::Proved { overtaken: 0 });
+    assert_eq!(
+        world.proof.verdict().unwrap(),
+        Kept::Proved { overtaken: 0 }
+    );
     world.send(1, Kind::Hello, 1, 0);
     world.receive(1, 1, &[0]);
     world.receive(1, 0, &[1]);
@@ -147,19 +204,36 @@ fn messages_of_the_repetition_before_are_passed_over_until_the_own_hello_is_back
 fn messages_of_strangers_are_passed_over_where_there_may_be_some() {
     let mut other = World::among(Check::Full, Strangers::Possible { first_run: 500 });
     other.send(0, Kind::Load, 2, 0);
-    let mut world = World::among(Check::Full, Strangers::Possible { first_run: u16::MAX });
+    let mut world = World::among(
+        Check::Full,
+        Strangers::Possible {
+            first_run: u16::MAX,
+        },
+    );
     world.send(0, Kind::Load, 2, 0);
-    let own = [world.sent[0][0].clone(), b"\x05short".to_vec(), other.sent[0][0].clone(), world.sent[0][1].clone()].concat();
+    let own = [
+        world.sent[0][0].clone(),
+        b"\x05short".to_vec(),
+        other.sent[0][0].clone(),
+        world.sent[0][1].clone(),
+    ]
+    .concat();
     let mut messages = Messages::split(&own).0;
     let mut arrivals = Vec::new();
     while let Some(arrival) = world.proof.receive(2, &mut messages) {
         arrivals.push(matches!(arrival, Arrival::Run(_)));
     }
     assert_eq!(arrivals, [true, false, false, true]);
-    assert_eq!((world.proof.passed_over(), world.proof.verdict().unwrap()), (2, Kept::Proved { overtaken: 0 }));
+    assert_eq!(
+        (world.proof.passed_over(), world.proof.verdict().unwrap()),
+        (2, Kept::Proved { overtaken: 0 })
+    );
     // What is its own is judged as always.
     world.receive(2, 0, &[1]);
-    world.check_broken("duplicate", "subscriber 0 of publisher 0 received publisher 0's message 1 more than once");
+    world.check_broken(
+        "duplicate",
+        "subscriber 0 of publisher 0 received publisher 0's message 1 more than once",
+    );
 }
 
 #[test]
@@ -171,7 +245,10 @@ fn who_is_behind_a_message_sent_after_its_arrival_is_overtaken() {
     world.send(1, Kind::Load, 1, 6);
     world.receive(3, 1, &[0]);
     world.receive(3, 0, &[0]);
-    assert_eq!(world.proof.verdict().unwrap(), Kept::Proved { overtaken: 1 });
+    assert_eq!(
+        world.proof.verdict().unwrap(),
+        Kept::Proved { overtaken: 1 }
+    );
 }
 
 #[test]
@@ -188,15 +265,30 @@ fn memory_is_counted_before_it_is_taken_and_bounds_what_is_sent() {
             world.receive(client, 0, &(0..100).collect::<Vec<_>>());
             world.receive(client, 1, &[0]);
         }
-        let event_count: usize = world.proof.records.iter().map(|record| record.words().len()).sum();
+        let event_count: usize = world
+            .proof
+            .records
+            .iter()
+            .map(|record| record.words().len())
+            .sum();
         // Three cells, what it sent and what it did.
         let row_len = 3 * 8 + size_of::<Sends>() + size_of::<Record>();
         let taken = event_count as u64 * 4 + 2 * BURST_LEN as u64 + row_len as u64;
         let visitor_len = if check == Check::Full { 101 * 4 } else { 0 };
-        assert_eq!((world.proof.memory_len, counted + visitor_len), (taken, taken));
+        assert_eq!(
+            (world.proof.memory_len, counted + visitor_len),
+            (taken, taken)
+        );
         assert!(world.proof.room() < room || check == Check::Basic);
         world.proof.memory_len = MEMORY_MAX - 1000;
-        assert_eq!(world.proof.room(), if check == Check::Full { (1000 - 48) / 20 } else { LOAD_MAX - 101 });
+        assert_eq!(
+            world.proof.room(),
+            if check == Check::Full {
+                (1000 - 48) / 20
+            } else {
+                LOAD_MAX - 101
+            }
+        );
         world.proof.memory_len = MEMORY_MAX - 48;
         assert_eq!(world.proof.room(), 0);
     }

@@ -8,7 +8,10 @@ use crate::file::Draft;
 use crate::results::{Results, Summary};
 
 /// Writes a line with the names of the columns, and one for each run, which has a name.
-pub(crate) fn write<'a>(path: &Path, runs: impl IntoIterator<Item = (&'a str, &'a Results)>) -> io::Result<()> {
+pub(crate) fn write<'a>(
+    path: &Path,
+    runs: impl IntoIterator<Item = (&'a str, &'a Results)>,
+) -> io::Result<()> {
     Draft::write(path, table(runs).as_bytes())
 }
 
@@ -26,7 +29,15 @@ fn table<'a>(runs: impl IntoIterator<Item = (&'a str, &'a Results)>) -> String {
 
 /// Returns the name and the value of each column. What was not measured is empty.
 fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
-    let Results { load, counts, drops, latency, server, health, .. } = results;
+    let Results {
+        load,
+        counts,
+        drops,
+        latency,
+        server,
+        health,
+        ..
+    } = results;
     let mut columns = vec![
         column("run", name),
         column("server", &load.server),
@@ -68,17 +79,36 @@ fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
         ("lateness", health.lateness),
     ];
     for (name, summary) in times {
-        let values = |Summary { p50, p90, p99, p99_9, max, .. }| [p50, p90, p99, p99_9, max].map(Some);
-        for (quantile, value) in ["p50", "p90", "p99", "p99.9", "max"].into_iter().zip(summary.map_or([None; 5], values)) {
+        let values = |Summary {
+                          p50,
+                          p90,
+                          p99,
+                          p99_9,
+                          max,
+                          ..
+                      }| [p50, p90, p99, p99_9, max].map(Some);
+        for (quantile, value) in ["p50", "p90", "p99", "p99.9", "max"]
+            .into_iter()
+            .zip(summary.map_or([None; 5], values))
+        {
             columns.push(column(format!("{name}_{quantile}_us"), shown(value)));
         }
     }
     columns.extend([
-        column("server_cpu_us_per_delivery", shown(server.and_then(|it| it.cpu_us_per_delivery))),
+        column(
+            "server_cpu_us_per_delivery",
+            shown(server.and_then(|it| it.cpu_us_per_delivery)),
+        ),
         column("server_cpus", shown(server.and_then(|it| it.cpus))),
-        column("server_rss_peak_kib", shown(server.map(|it| it.rss_peak_kib))),
+        column(
+            "server_rss_peak_kib",
+            shown(server.map(|it| it.rss_peak_kib)),
+        ),
         column("tester_cpu", health.cpu),
-        column("tester_cpu_us_per_delivery", shown(health.cpu_us_per_delivery)),
+        column(
+            "tester_cpu_us_per_delivery",
+            shown(health.cpu_us_per_delivery),
+        ),
         column("tester_ceiling_per_s", shown(health.ceiling)),
         column("tester_is_bound", health.bound_by.is_some()),
         column("order", results.order.word()),
@@ -124,10 +154,24 @@ mod tests {
         let text = table([("one", &results()), ("two", &other)]);
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
         assert_eq!(lines.len(), 3);
-        assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{text}");
-        let value = |run: usize, name: &str| lines[run][lines[0].iter().position(|&column| column == name).unwrap()];
-        assert_eq!((value(1, "run"), value(2, "run"), value(1, "sent")), ("one", "two", "1000"));
-        assert_eq!((value(1, "server_rss_peak_kib"), value(2, "server_rss_peak_kib")), ("131072", ""));
+        assert!(
+            lines.iter().all(|line| line.len() == lines[0].len()),
+            "{text}"
+        );
+        let value = |run: usize, name: &str| {
+            lines[run][lines[0].iter().position(|&column| column == name).unwrap()]
+        };
+        assert_eq!(
+            (value(1, "run"), value(2, "run"), value(1, "sent")),
+            ("one", "two", "1000")
+        );
+        assert_eq!(
+            (
+                value(1, "server_rss_peak_kib"),
+                value(2, "server_rss_peak_kib")
+            ),
+            ("131072", "")
+        );
         assert_eq!(value(1, "echo_p99_us"), "2000");
     }
 

@@ -1,4 +1,5 @@
-//! The distributions of latencies as an HDR histogram log, which other tools of that family read and draw.
+//! The distributions of latencies as an HDR histogram log, which other tools of that family read
+//! and draw.
 
 use std::io;
 use std::path::Path;
@@ -10,8 +11,8 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
 use crate::file::Draft;
 
-/// Writes a line for each histogram, tagged with its name. Values are in nanoseconds; the largest of each is also told in milliseconds.
-/// All were recorded in the `time` until now.
+/// Writes a line for each histogram, tagged with its name. Values are in nanoseconds; the largest
+/// of each is also told in milliseconds. All were recorded in the `time` until now.
 pub(crate) fn write<'a>(
     path: &Path,
     time: Duration,
@@ -48,17 +49,27 @@ mod tests {
         let mut histogram = Histogram::<u64>::new_with_bounds(1_000, 60_000_000_000, 3).unwrap();
         histogram.record_n(5_000_000, 7).unwrap();
         let path = std::env::temp_dir().join(format!("stresstest-{}-hdr", std::process::id()));
-        write(&path, Duration::from_secs(3), [("delivery", &histogram), ("echo", &histogram)].into_iter()).unwrap();
+        write(
+            &path,
+            Duration::from_secs(3),
+            [("delivery", &histogram), ("echo", &histogram)].into_iter(),
+        )
+        .unwrap();
         let log = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        let entries: Vec<LogEntry<'_>> = IntervalLogIterator::new(&log).map(Result::unwrap).collect();
+        let entries: Vec<LogEntry<'_>> =
+            IntervalLogIterator::new(&log).map(Result::unwrap).collect();
         let mut names = Vec::new();
         for entry in &entries {
             if let LogEntry::Interval(interval) = entry {
                 names.push(interval.tag().unwrap().as_str());
-                assert_eq!((interval.duration(), interval.max()), (Duration::from_secs(3), 5.001));
+                assert_eq!(
+                    (interval.duration(), interval.max()),
+                    (Duration::from_secs(3), 5.001)
+                );
                 let encoded = hdrhistogram_base64(interval.encoded_histogram());
-                let read: Histogram<u64> = Deserializer::new().deserialize(&mut &encoded[..]).unwrap();
+                let read: Histogram<u64> =
+                    Deserializer::new().deserialize(&mut &encoded[..]).unwrap();
                 assert_eq!(read, histogram);
             }
         }
@@ -68,10 +79,16 @@ mod tests {
     /// Decodes base64, which the log has histograms in.
     fn hdrhistogram_base64(text: &str) -> Vec<u8> {
         const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let bits: Vec<u32> =
-            text.bytes().filter_map(|byte| DIGITS.iter().position(|&digit| digit == byte)).map(|digit| digit as u32).collect();
+        let bits: Vec<u32> = text
+            .bytes()
+            .filter_map(|byte| DIGITS.iter().position(|&digit| digit == byte))
+            .map(|digit| digit as u32)
+            .collect();
         let groups = bits.chunks(4).flat_map(|group| {
-            let word = group.iter().enumerate().fold(0, |word, (place, digit)| word | digit << (18 - 6 * place));
+            let word = group
+                .iter()
+                .enumerate()
+                .fold(0, |word, (place, digit)| word | digit << (18 - 6 * place));
             word.to_be_bytes()[1..group.len()].to_vec()
         });
         groups.collect()

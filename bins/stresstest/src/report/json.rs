@@ -28,9 +28,13 @@ mod tests {
     /// Tells whether a value is as the schema says.
     fn is_valid(value: &Value) -> Result<(), String> {
         let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
-        compiler.add_resource("schema.json", serde_json::from_str(SCHEMA).unwrap()).unwrap();
+        compiler
+            .add_resource("schema.json", serde_json::from_str(SCHEMA).unwrap())
+            .unwrap();
         let schema = compiler.compile("schema.json", &mut schemas).unwrap();
-        schemas.validate(value, schema).map_err(|error| format!("{error:#}"))
+        schemas
+            .validate(value, schema)
+            .map_err(|error| format!("{error:#}"))
     }
 
     /// Returns results of every kind.
@@ -40,19 +44,33 @@ mod tests {
         for order in [
             Order::PartlyChecked,
             Order::Unchecked,
-            Order::Broken { iteration: 1, class: "duplicate".into(), story: "twice".into() },
+            Order::Broken {
+                iteration: 1,
+                class: "duplicate".into(),
+                story: "twice".into(),
+            },
         ] {
-            all.push(Results { order, ..sample.clone() });
+            all.push(Results {
+                order,
+                ..sample.clone()
+            });
         }
         let why = "because".to_owned();
         for verdict in [
             Verdict::Inconclusive { why: why.clone() },
-            Verdict::Failed { why: vec![why.clone()] },
+            Verdict::Failed {
+                why: vec![why.clone()],
+            },
             Verdict::Broken { why: why.clone() },
             Verdict::Stopped { why },
             Verdict::Interrupted,
         ] {
-            all.push(Results { verdict, isolation: Some(Isolation::new(&sample, &sample)), server: None, ..sample.clone() });
+            all.push(Results {
+                verdict,
+                isolation: Some(Isolation::new(&sample, &sample)),
+                server: None,
+                ..sample.clone()
+            });
         }
         all
     }
@@ -64,7 +82,10 @@ mod tests {
             let value: Value = serde_json::from_str(&text).unwrap();
             is_valid(&value).unwrap();
             assert_eq!(
-                (value["order"]["is"].as_str(), value["verdict"]["is"].as_str()),
+                (
+                    value["order"]["is"].as_str(),
+                    value["verdict"]["is"].as_str()
+                ),
                 (Some(results.order.word()), Some(results.verdict.word()))
             );
             assert_eq!(serde_json::from_str::<Results>(&text).unwrap(), results);
@@ -91,7 +112,10 @@ mod tests {
         fn check(schema: &Value, place: &str) {
             for (name, property) in schema["properties"].as_object().into_iter().flatten() {
                 let place = format!("{place}/{name}");
-                assert!(property["description"].is_string(), "{place} has no description");
+                assert!(
+                    property["description"].is_string(),
+                    "{place} has no description"
+                );
                 check(property, &place);
             }
             for alternative in schema["oneOf"].as_array().into_iter().flatten() {

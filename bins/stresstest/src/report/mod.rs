@@ -31,8 +31,17 @@ impl<W: Write> Report<W> {
     }
 
     /// Prints that a repetition begins, in which each publisher sends `what`.
-    pub(crate) fn launching(&mut self, iteration: u32, roles: Roles, what: impl fmt::Display) -> io::Result<()> {
-        let Roles { publishers, subscribers, .. } = roles;
+    pub(crate) fn launching(
+        &mut self,
+        iteration: u32,
+        roles: Roles,
+        what: impl fmt::Display,
+    ) -> io::Result<()> {
+        let Roles {
+            publishers,
+            subscribers,
+            ..
+        } = roles;
         writeln!(
             self.out,
             "iteration {iteration} out of {}: launching {publishers} publishers, each sending {what} to {subscribers} \
@@ -44,17 +53,26 @@ impl<W: Write> Report<W> {
 
     /// Prints what a repetition counted. It has been proved: what was not received was dropped.
     pub(crate) fn completed(&mut self, count: Count) -> io::Result<()> {
-        let Count { own_sent: sent, own_delivered: delivered, took, .. } = count;
+        let Count {
+            own_sent: sent,
+            own_delivered: delivered,
+            took,
+            ..
+        } = count;
         // Of nothing, nothing was dropped.
         let drop_rate = (sent - delivered) as f64 / sent.max(1) as f64;
-        writeln!(self.out, "successfully received {delivered} messages out of {sent} sent (= drop rate of {drop_rate})")?;
+        writeln!(
+            self.out,
+            "successfully received {delivered} messages out of {sent} sent (= drop rate of {drop_rate})"
+        )?;
         self.out.flush()?;
         writeln!(self.out, "took {:.2} seconds", took.as_secs_f64())?;
         self.out.flush()
     }
 }
 
-/// Standard output of a run that is more than its lines: it goes on when nobody reads them any more.
+/// Standard output of a run that is more than its lines: it goes on when nobody reads them any
+/// more.
 #[derive(Debug)]
 pub(crate) struct WhileRead<W>(pub(crate) W);
 
@@ -95,24 +113,53 @@ mod tests {
     fn check(count: Count, expected: &str) {
         let mut out = Vec::new();
         let mut report = Report::new(&mut out, 100);
-        report.launching(7, Roles { publishers: 2, subscribers: 3, slow: 0, publishers_read: true }, "1000 messages").unwrap();
+        report
+            .launching(
+                7,
+                Roles {
+                    publishers: 2,
+                    subscribers: 3,
+                    slow: 0,
+                    publishers_read: true,
+                },
+                "1000 messages",
+            )
+            .unwrap();
         report.completed(count).unwrap();
         let launching = "iteration 7 out of 100: launching 2 publishers, each sending 1000 messages to 3 subscribers...";
-        assert_eq!(String::from_utf8(out).unwrap(), format!("{launching}\n{expected}\n"));
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            format!("{launching}\n{expected}\n")
+        );
     }
 
     #[test]
     fn the_lines_have_the_classic_form() {
         check(
-            Count { own_sent: 6000, own_delivered: 6000, took: Duration::from_millis(521), ..Count::default() },
+            Count {
+                own_sent: 6000,
+                own_delivered: 6000,
+                took: Duration::from_millis(521),
+                ..Count::default()
+            },
             "successfully received 6000 messages out of 6000 sent (= drop rate of 0)\ntook 0.52 seconds",
         );
         check(
-            Count { own_sent: 6000, own_delivered: 4500, took: Duration::from_secs(12), ..Count::default() },
+            Count {
+                own_sent: 6000,
+                own_delivered: 4500,
+                took: Duration::from_secs(12),
+                ..Count::default()
+            },
             "successfully received 4500 messages out of 6000 sent (= drop rate of 0.25)\ntook 12.00 seconds",
         );
         check(
-            Count { own_sent: 100_000_000, own_delivered: 99_999_999, took: Duration::ZERO, ..Count::default() },
+            Count {
+                own_sent: 100_000_000,
+                own_delivered: 99_999_999,
+                took: Duration::ZERO,
+                ..Count::default()
+            },
             "successfully received 99999999 messages out of 100000000 sent (= drop rate of 0.00000001)\ntook 0.00 seconds",
         );
     }

@@ -9,7 +9,8 @@ use crate::load::{Phase, Tick};
 use crate::quantity::Quantity;
 use crate::report::tell;
 
-/// What is shown on standard error during a run: on a terminal lines that are redrawn in place, elsewhere a line now and then.
+/// What is shown on standard error during a run: on a terminal lines that are redrawn in place,
+/// elsewhere a line now and then.
 #[derive(Debug)]
 pub(crate) struct Screen {
     /// What run it is, if there is more than one: it stands before everything.
@@ -39,18 +40,31 @@ enum Kind {
 impl Screen {
     /// Makes the screen of a run, on which nothing is ever shown.
     pub(crate) fn quiet() -> Self {
-        Self { title: "", kind: Kind::Quiet }
+        Self {
+            title: "",
+            kind: Kind::Quiet,
+        }
     }
 
     /// Makes the screen of a run, which has a title if there are others.
     pub(crate) fn new(title: &'static str) -> Self {
-        let lines = Kind::Lines { told_at: Instant::now() };
+        let lines = Kind::Lines {
+            told_at: Instant::now(),
+        };
         if !io::stderr().is_terminal() {
             return Self { title, kind: lines };
         }
         let bar = bar();
         // Some terminals cannot go back to what they have shown.
-        let kind = if bar.is_hidden() { lines } else { Kind::Terminal { bar, drawn_at: None, is_shown: false } };
+        let kind = if bar.is_hidden() {
+            lines
+        } else {
+            Kind::Terminal {
+                bar,
+                drawn_at: None,
+                is_shown: false,
+            }
+        };
         Self { title, kind }
     }
 
@@ -66,24 +80,39 @@ impl Screen {
     pub(crate) fn update(&mut self, iteration: u32, iterations: u32, tick: &Tick) {
         match &mut self.kind {
             Kind::Quiet => {}
-            Kind::Terminal { bar, drawn_at, is_shown } => {
+            Kind::Terminal {
+                bar,
+                drawn_at,
+                is_shown,
+            } => {
                 if drawn_at.is_none_or(|drawn_at| drawn_at.elapsed() >= REDRAW_INTERVAL) {
                     (*drawn_at, *is_shown) = (Some(Instant::now()), true);
-                    bar.set_message(titled(self.title, &shown(iteration, iterations, tick, "\n")));
+                    bar.set_message(titled(
+                        self.title,
+                        &shown(iteration, iterations, tick, "\n"),
+                    ));
                 }
             }
             Kind::Lines { told_at } => {
                 if told_at.elapsed() >= LINE_INTERVAL {
                     *told_at = Instant::now();
-                    tell(titled(self.title, &shown(iteration, iterations, tick, ", ")));
+                    tell(titled(
+                        self.title,
+                        &shown(iteration, iterations, tick, ", "),
+                    ));
                 }
             }
         }
     }
 
-    /// Takes away what is redrawn, so that something is printed in its place. The next update but for a moment draws it again.
+    /// Takes away what is redrawn, so that something is printed in its place. The next update but
+    /// for a moment draws it again.
     pub(crate) fn aside<T>(&mut self, print: impl FnOnce() -> T) -> T {
-        if let Kind::Terminal { bar: drawn, is_shown, .. } = &mut self.kind
+        if let Kind::Terminal {
+            bar: drawn,
+            is_shown,
+            ..
+        } = &mut self.kind
             && std::mem::take(is_shown)
         {
             drawn.finish_and_clear();
@@ -110,16 +139,29 @@ fn bar() -> ProgressBar {
 
 /// Puts a title before a text, if there is one.
 fn titled(title: &str, text: &str) -> String {
-    if title.is_empty() { text.to_owned() } else { format!("{title}: {text}") }
+    if title.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{title}: {text}")
+    }
 }
 
 /// Returns the parts of what is shown with `separator` between them.
 fn shown(iteration: u32, iterations: u32, tick: &Tick, separator: &str) -> String {
-    let Tick { phase, elapsed, open, count, lost, p99 } = tick;
+    let Tick {
+        phase,
+        elapsed,
+        open,
+        count,
+        lost,
+        p99,
+    } = tick;
     let phase = match phase {
         Phase::Join => {
             let seconds = elapsed.as_secs_f64();
-            return format!("iteration {iteration} out of {iterations}: clients join, {seconds:.1} s, {open} to come");
+            return format!(
+                "iteration {iteration} out of {iterations}: clients join, {seconds:.1} s, {open} to come"
+            );
         }
         Phase::Load => "load",
         Phase::Close => "closing round",
@@ -127,11 +169,23 @@ fn shown(iteration: u32, iterations: u32, tick: &Tick, separator: &str) -> Strin
         Phase::Verdict => "looking for one order",
     };
     let seconds = count.took.as_secs_f64();
-    let rate = if seconds > 0.0 { count.delivered as f64 / seconds } else { 0.0 };
+    let rate = if seconds > 0.0 {
+        count.delivered as f64 / seconds
+    } else {
+        0.0
+    };
     let mut parts = vec![
         format!("iteration {iteration} out of {iterations}: {phase}, {seconds:.1} s"),
-        format!("{} messages sent, {} deliveries, {}", count.sent, count.delivered, Quantity::Rate.show(rate)),
-        format!("p99 {}, {lost} dropped", Quantity::Time.show(p99.as_secs_f64() * 1e6)),
+        format!(
+            "{} messages sent, {} deliveries, {}",
+            count.sent,
+            count.delivered,
+            Quantity::Rate.show(rate)
+        ),
+        format!(
+            "p99 {}, {lost} dropped",
+            Quantity::Time.show(p99.as_secs_f64() * 1e6)
+        ),
     ];
     if count.unsent > 0 {
         parts.push(format!("{} could not be sent in time", count.unsent));
@@ -142,7 +196,8 @@ fn shown(iteration: u32, iterations: u32, tick: &Tick, separator: &str) -> Strin
 /// How often the lines are redrawn at most. A judgement: what an eye can follow.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often a line is printed where nothing is redrawn. A judgement: a log of an hour has a few hundred.
+/// How often a line is printed where nothing is redrawn. A judgement: a log of an hour has a few
+/// hundred.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -152,15 +207,34 @@ mod tests {
 
     #[test]
     fn what_is_shown_tells_how_far_it_is() {
-        let count = Count { sent: 1000, delivered: 5000, took: Duration::from_secs(2), unsent: 3, ..Count::default() };
+        let count = Count {
+            sent: 1000,
+            delivered: 5000,
+            took: Duration::from_secs(2),
+            unsent: 3,
+            ..Count::default()
+        };
         let (elapsed, p99) = (Duration::from_secs(3), Duration::from_micros(1500));
-        let tick = Tick { phase: Phase::Load, elapsed, open: 9, count, lost: 7, p99 };
+        let tick = Tick {
+            phase: Phase::Load,
+            elapsed,
+            open: 9,
+            count,
+            lost: 7,
+            p99,
+        };
         assert_eq!(
             shown(2, 5, &tick, ", "),
             "iteration 2 out of 5: load, 2.0 s, 1000 messages sent, 5000 deliveries, 2.5 K/s, p99 1.5 ms, 7 dropped, \
              3 could not be sent in time"
         );
-        let joining = Tick { phase: Phase::Join, ..tick };
-        assert_eq!(shown(2, 5, &joining, ", "), "iteration 2 out of 5: clients join, 3.0 s, 9 to come");
+        let joining = Tick {
+            phase: Phase::Join,
+            ..tick
+        };
+        assert_eq!(
+            shown(2, 5, &joining, ", "),
+            "iteration 2 out of 5: clients join, 3.0 s, 9 to come"
+        );
     }
 }

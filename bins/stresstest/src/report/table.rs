@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use console::Style;
 
 use crate::quantity::Quantity;
-use crate::results::{Health, Isolation, Latency, Load, Order, Results, ServerSeen, Summary, Verdict};
+use crate::results::{
+    Health, Isolation, Latency, Load, Order, Results, ServerSeen, Summary, Verdict,
+};
 
 /// Prints the results, with colours if `is_coloured`.
 pub(crate) fn print(results: &Results, is_coloured: bool, out: &mut impl Write) -> io::Result<()> {
@@ -50,7 +52,10 @@ impl<W: Write> Table<'_, W> {
             (Some(rate), _) => format!("{rate} messages a second on a schedule"),
             (None, Some(0)) => "as many messages in flight as the server takes".to_owned(),
             (None, Some(1)) => "one message in flight a publisher".to_owned(),
-            (None, window) => format!("{} messages in flight a publisher", window.unwrap_or_default()),
+            (None, window) => format!(
+                "{} messages in flight a publisher",
+                window.unwrap_or_default()
+            ),
         };
         let bodies = match load.size {
             [min, max] if min == max => format!("bodies of {min} bytes"),
@@ -71,41 +76,88 @@ impl<W: Write> Table<'_, W> {
     fn deliveries(&mut self, results: &Results) -> io::Result<()> {
         let (counts, drops) = (&results.counts, &results.drops);
         let rate = Quantity::Rate.show(counts.deliveries_per_s);
-        let unsent = if counts.unsent > 0 { format!(" ({} more could not be sent in time)", counts.unsent) } else { String::new() };
-        let (delivered, sent) = (many(counts.delivered, "delivery"), many(counts.sent, "message"));
-        self.row("deliveries", &format!("{rate}: {delivered} of {sent}{unsent} in {:.2} s", counts.load_s))?;
+        let unsent = if counts.unsent > 0 {
+            format!(" ({} more could not be sent in time)", counts.unsent)
+        } else {
+            String::new()
+        };
+        let (delivered, sent) = (
+            many(counts.delivered, "delivery"),
+            many(counts.sent, "message"),
+        );
+        self.row(
+            "deliveries",
+            &format!(
+                "{rate}: {delivered} of {sent}{unsent} in {:.2} s",
+                counts.load_s
+            ),
+        )?;
         if drops.dropped == 0 {
             self.row("drops", "none")?;
         } else {
             let mut text = format!("{} ({})", Quantity::Ratio.show(drops.rate), drops.dropped);
             if let Some((who, lost)) = &drops.worst {
-                text += &format!("; most at {who}, {lost}; at most {} of one publisher in a row", drops.longest_run);
+                text += &format!(
+                    "; most at {who}, {lost}; at most {} of one publisher in a row",
+                    drops.longest_run
+                );
             }
             self.row("drops", &text)?;
         }
         if drops.unresolved > 0 {
-            self.row("unresolved", &format!("{} deliveries neither came nor are proved to be dropped", drops.unresolved))?;
+            self.row(
+                "unresolved",
+                &format!(
+                    "{} deliveries neither came nor are proved to be dropped",
+                    drops.unresolved
+                ),
+            )?;
         }
         if counts.closed > 0 {
-            self.row("", &format!("the server closed {} of clients that do not keep up", many(counts.closed, "connection")))?;
+            self.row(
+                "",
+                &format!(
+                    "the server closed {} of clients that do not keep up",
+                    many(counts.closed, "connection")
+                ),
+            )?;
         }
         if counts.churned > 0 {
-            self.row("", &format!("{} came and left; drops are those of others", many(counts.churned, "visitor")))?;
+            self.row(
+                "",
+                &format!(
+                    "{} came and left; drops are those of others",
+                    many(counts.churned, "visitor")
+                ),
+            )?;
         }
         Ok(())
     }
 
     fn order(&mut self, order: &Order) -> io::Result<()> {
         let text = match order {
-            Order::Proved { overtaken: 0 } => "proved: one order explains what every client received".to_owned(),
+            Order::Proved { overtaken: 0 } => {
+                "proved: one order explains what every client received".to_owned()
+            }
             Order::Proved { overtaken } => format!(
                 "proved: one order explains what every client received; in it, {} behind one that was sent after their arrival \
                  elsewhere, which is allowed",
-                if *overtaken == 1 { "1 message stands".to_owned() } else { format!("{overtaken} messages stand") }
+                if *overtaken == 1 {
+                    "1 message stands".to_owned()
+                } else {
+                    format!("{overtaken} messages stand")
+                }
             ),
-            Order::PartlyChecked => "checked for each sender alone; --check full proves that all clients agree".to_owned(),
+            Order::PartlyChecked => {
+                "checked for each sender alone; --check full proves that all clients agree"
+                    .to_owned()
+            }
             Order::Unchecked => "not checked".to_owned(),
-            Order::Broken { iteration, class, story } => format!("BROKEN in iteration {iteration} ({class}): {story}"),
+            Order::Broken {
+                iteration,
+                class,
+                story,
+            } => format!("BROKEN in iteration {iteration} ({class}): {story}"),
         };
         self.row("order", &text)
     }
@@ -123,10 +175,24 @@ impl<W: Write> Table<'_, W> {
             return Ok(());
         }
         writeln!(self.out)?;
-        self.columns("latency", ["p50", "p90", "p99", "p99.9", "max"].map(str::to_owned))?;
+        self.columns(
+            "latency",
+            ["p50", "p90", "p99", "p99.9", "max"].map(str::to_owned),
+        )?;
         for (name, summary) in rows {
-            if let Some(Summary { p50, p90, p99, p99_9, max, .. }) = summary {
-                self.columns(name, [p50, p90, p99, p99_9, max].map(|time| Quantity::Time.show(time)))?;
+            if let Some(Summary {
+                p50,
+                p90,
+                p99,
+                p99_9,
+                max,
+                ..
+            }) = summary
+            {
+                self.columns(
+                    name,
+                    [p50, p90, p99, p99_9, max].map(|time| Quantity::Time.show(time)),
+                )?;
             }
         }
         match (load.rate, load.window) {
@@ -143,22 +209,37 @@ impl<W: Write> Table<'_, W> {
 
     fn columns(&mut self, name: &str, columns: [String; 5]) -> io::Result<()> {
         write!(self.out, "{name:LATENCY_WIDTH$}")?;
-        columns.iter().try_for_each(|column| write!(self.out, "{column:>COLUMN_WIDTH$}"))?;
+        columns
+            .iter()
+            .try_for_each(|column| write!(self.out, "{column:>COLUMN_WIDTH$}"))?;
         writeln!(self.out)
     }
 
     fn server(&mut self, seen: &ServerSeen) -> io::Result<()> {
-        let cpu = seen.cpu_us_per_delivery.map_or_else(String::new, |cpu| format!("{} a delivery, ", Quantity::Effort.show(cpu)));
-        let (threads, files) = (many(seen.threads, "thread"), many(seen.descriptors, "open file"));
-        let cpus = seen.cpus.map_or_else(|| "unknown".to_owned(), |cpus| format!("{cpu}{:.0} % of a processor", 100.0 * cpus));
+        let cpu = seen.cpu_us_per_delivery.map_or_else(String::new, |cpu| {
+            format!("{} a delivery, ", Quantity::Effort.show(cpu))
+        });
+        let (threads, files) = (
+            many(seen.threads, "thread"),
+            many(seen.descriptors, "open file"),
+        );
+        let cpus = seen.cpus.map_or_else(
+            || "unknown".to_owned(),
+            |cpus| format!("{cpu}{:.0} % of a processor", 100.0 * cpus),
+        );
         self.row("server's cost", &format!("{cpus}; {threads}, {files}"))?;
-        let [before, peak, after] =
-            [seen.rss_before_kib, seen.rss_peak_kib, seen.rss_after_kib].map(|kib| Quantity::Memory.show(kib as f64));
-        self.row("its memory", &format!("{before} before, {peak} at most, {after} after"))
+        let [before, peak, after] = [seen.rss_before_kib, seen.rss_peak_kib, seen.rss_after_kib]
+            .map(|kib| Quantity::Memory.show(kib as f64));
+        self.row(
+            "its memory",
+            &format!("{before} before, {peak} at most, {after} after"),
+        )
     }
 
     fn health(&mut self, health: &Health, verdict: &Verdict) -> io::Result<()> {
-        let cpu = health.cpu_us_per_delivery.map_or_else(String::new, |cpu| format!("{} a delivery, ", Quantity::Effort.show(cpu)));
+        let cpu = health.cpu_us_per_delivery.map_or_else(String::new, |cpu| {
+            format!("{} a delivery, ", Quantity::Effort.show(cpu))
+        });
         let mut text = format!("{cpu}{:.0} % of a processor", 100.0 * health.cpu);
         if let Some(achieved) = health.achieved {
             text += &format!("; sent {} of the schedule", Quantity::Ratio.show(achieved));
@@ -174,7 +255,10 @@ impl<W: Write> Table<'_, W> {
         match (&health.bound_by, verdict) {
             // The verdict says the same.
             (None, _) | (_, Verdict::Inconclusive { .. }) => Ok(()),
-            (Some(why), _) => self.row("", &format!("generator-bound: it was the limit, since {why}")),
+            (Some(why), _) => self.row(
+                "",
+                &format!("generator-bound: it was the limit, since {why}"),
+            ),
         }
     }
 
@@ -185,22 +269,41 @@ impl<W: Write> Table<'_, W> {
             (isolation.cpu, "processor time a delivery"),
             (isolation.rss, "memory"),
         ];
-        let told: Vec<String> =
-            parts.iter().filter_map(|(ratio, what)| ratio.map(|ratio| format!("{ratio:.2} x the {what}"))).collect();
-        self.row("isolation", &format!("compared with no stalled, slow and visiting clients: {}", told.join(", ")))
+        let told: Vec<String> = parts
+            .iter()
+            .filter_map(|(ratio, what)| ratio.map(|ratio| format!("{ratio:.2} x the {what}")))
+            .collect();
+        self.row(
+            "isolation",
+            &format!(
+                "compared with no stalled, slow and visiting clients: {}",
+                told.join(", ")
+            ),
+        )
     }
 
     fn verdict(&mut self, verdict: &Verdict, is_coloured: bool) -> io::Result<()> {
         let style = Style::new().bold().force_styling(is_coloured);
         let (word, why) = match verdict {
             Verdict::Passed => (style.green().apply_to("passed"), Vec::new()),
-            Verdict::Inconclusive { why } => (style.yellow().apply_to("INCONCLUSIVE"), vec![why.as_str()]),
-            Verdict::Failed { why } => (style.red().apply_to("FAILED"), why.iter().map(String::as_str).collect()),
+            Verdict::Inconclusive { why } => {
+                (style.yellow().apply_to("INCONCLUSIVE"), vec![why.as_str()])
+            }
+            Verdict::Failed { why } => (
+                style.red().apply_to("FAILED"),
+                why.iter().map(String::as_str).collect(),
+            ),
             // The order tells how.
             Verdict::Broken { .. } => (style.red().apply_to("BROKEN"), Vec::new()),
             // What the server printed stands on standard error.
-            Verdict::Stopped { why } => (style.red().apply_to("STOPPED"), why.lines().take(1).collect()),
-            Verdict::Interrupted => (style.yellow().apply_to("INTERRUPTED"), vec!["what is here is true of what was until then"]),
+            Verdict::Stopped { why } => (
+                style.red().apply_to("STOPPED"),
+                why.lines().take(1).collect(),
+            ),
+            Verdict::Interrupted => (
+                style.yellow().apply_to("INTERRUPTED"),
+                vec!["what is here is true of what was until then"],
+            ),
         };
         writeln!(self.out, "{:NAME_WIDTH$}{word}", "verdict")?;
         why.iter().try_for_each(|why| self.row("", why))
@@ -246,8 +349,8 @@ fn many(count: u64, what: &str) -> String {
     }
 }
 
-/// Widths in characters: of the names, of the texts behind them, of the names of latencies and of their figures. Together they are less
-/// than 80, which terminals have.
+/// Widths in characters: of the names, of the texts behind them, of the names of latencies and of
+/// their figures. Together they are less than 80, which terminals have.
 const NAME_WIDTH: usize = 15;
 const TEXT_WIDTH: usize = 64;
 const LATENCY_WIDTH: usize = 22;
@@ -268,7 +371,9 @@ mod tests {
     fn every_line_fits_a_terminal_and_names_what_it_tells() {
         let mut results = results();
         results.load.server = "/a/long/way".repeat(30);
-        results.verdict = Verdict::Failed { why: vec!["`p99>3ms` holds: delivery.p99 is 4 ms ".repeat(5)] };
+        results.verdict = Verdict::Failed {
+            why: vec!["`p99>3ms` holds: delivery.p99 is 4 ms ".repeat(5)],
+        };
         results.health.bound_by = Some("it took 99 % of a processor".to_owned());
         results.isolation = Some(Isolation::new(&results, &results));
         let text = printed(&results);
@@ -288,16 +393,24 @@ mod tests {
             "isolation",
             "verdict",
         ] {
-            assert!(text.lines().any(|line| line.starts_with(name)), "{name} is missing in\n{text}");
+            assert!(
+                text.lines().any(|line| line.starts_with(name)),
+                "{name} is missing in\n{text}"
+            );
         }
-        assert!(text.contains("generator-bound: it was the limit, since it took 99 % of a"), "{text}");
+        assert!(
+            text.contains("generator-bound: it was the limit, since it took 99 % of a"),
+            "{text}"
+        );
     }
 
     #[test]
     fn that_the_load_tester_was_the_limit_is_told_once() {
         let mut results = results();
         results.health.bound_by = Some("it took 99 % of a processor".to_owned());
-        results.verdict = Verdict::Inconclusive { why: "generator-bound: since it took 99 % of a processor".to_owned() };
+        results.verdict = Verdict::Inconclusive {
+            why: "generator-bound: since it took 99 % of a processor".to_owned(),
+        };
         assert_eq!(printed(&results).matches("generator-bound").count(), 1);
     }
 
@@ -308,8 +421,17 @@ mod tests {
         results.latency = Latency::default();
         results.drops = crate::results::Drops::default();
         let text = printed(&results);
-        for name in ["latency", "server's cost", "its memory", "isolation", "unresolved"] {
-            assert!(!text.lines().any(|line| line.starts_with(name)), "{name} is in\n{text}");
+        for name in [
+            "latency",
+            "server's cost",
+            "its memory",
+            "isolation",
+            "unresolved",
+        ] {
+            assert!(
+                !text.lines().any(|line| line.starts_with(name)),
+                "{name} is in\n{text}"
+            );
         }
         assert!(text.contains("drops          none\n"), "{text}");
     }
@@ -317,8 +439,15 @@ mod tests {
     #[test]
     fn a_broken_order_is_told_with_its_story() {
         let mut results = results();
-        results.order = Order::Broken { iteration: 3, class: "duplicate".into(), story: "it came twice".into() };
-        assert!(printed(&results).contains("order          BROKEN in iteration 3 (duplicate): it came twice\n"));
+        results.order = Order::Broken {
+            iteration: 3,
+            class: "duplicate".into(),
+            story: "it came twice".into(),
+        };
+        assert!(
+            printed(&results)
+                .contains("order          BROKEN in iteration 3 (duplicate): it came twice\n")
+        );
     }
 
     #[test]

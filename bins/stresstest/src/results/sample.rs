@@ -1,15 +1,41 @@
-use crate::results::{Counts, Drops, Health, Latency, Load, Order, Results, ServerSeen, Summary, VERSION, Verdict};
+use crate::results::{
+    Counts, Drops, Health, Latency, Load, Order, Results, ServerSeen, Summary, VERSION, Verdict,
+};
 
 /// Returns the results of a run in which everything was measured.
 pub(crate) fn results() -> Results {
-    let summary = Summary { count: 1000, min: 10.0, mean: 100.0, p50: 90.0, p90: 400.0, p99: 4000.0, p99_9: 7250.0, max: 2e6 };
+    let summary = Summary {
+        count: 1000,
+        min: 10.0,
+        mean: 100.0,
+        p50: 90.0,
+        p90: 400.0,
+        p99: 4000.0,
+        p99_9: 7250.0,
+        max: 2e6,
+    };
     let latency = Latency {
         delivery: Some(summary),
-        delivery_raw: Some(Summary { p99: 3000.0, ..summary }),
-        echo: Some(Summary { p99: 2000.0, ..summary }),
-        last: Some(Summary { p99: 6000.0, ..summary }),
-        spread: Some(Summary { p99: 1000.0, ..summary }),
-        join: Some(Summary { p99: 500.0, ..summary }),
+        delivery_raw: Some(Summary {
+            p99: 3000.0,
+            ..summary
+        }),
+        echo: Some(Summary {
+            p99: 2000.0,
+            ..summary
+        }),
+        last: Some(Summary {
+            p99: 6000.0,
+            ..summary
+        }),
+        spread: Some(Summary {
+            p99: 1000.0,
+            ..summary
+        }),
+        join: Some(Summary {
+            p99: 500.0,
+            ..summary
+        }),
     };
     let load = Load {
         publishers: 2,
@@ -23,9 +49,26 @@ pub(crate) fn results() -> Results {
     };
     Results {
         version: VERSION,
-        load: Load { server: "./server".into(), duration_s: Some(10.0), ..load },
-        counts: Counts { repetitions: 1, sent: 1000, unsent: 7, delivered: 7840, deliveries_per_s: 2e6, ..Counts::default() },
-        drops: Drops { dropped: 160, rate: 0.02, longest_run: 80, unresolved: 3, ..Drops::default() },
+        load: Load {
+            server: "./server".into(),
+            duration_s: Some(10.0),
+            ..load
+        },
+        counts: Counts {
+            repetitions: 1,
+            sent: 1000,
+            unsent: 7,
+            delivered: 7840,
+            deliveries_per_s: 2e6,
+            ..Counts::default()
+        },
+        drops: Drops {
+            dropped: 160,
+            rate: 0.02,
+            longest_run: 80,
+            unresolved: 3,
+            ..Drops::default()
+        },
         latency,
         order: Order::Proved { overtaken: 0 },
         server: Some(ServerSeen {

@@ -14,7 +14,9 @@ pub(crate) struct Group {
 impl Group {
     /// Returns the group of a child that was started as the leader of its own.
     pub(crate) fn led_by(child: &Child) -> Self {
-        Self { leader: Pid::from_child(child) }
+        Self {
+            leader: Pid::from_child(child),
+        }
     }
 
     /// Asks all processes of the group to end.

@@ -49,31 +49,51 @@ impl Server {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(|source| ServerError::Start { executable: launch.executable.clone(), source })?;
+            .map_err(|source| ServerError::Start {
+                executable: launch.executable.clone(),
+                source,
+            })?;
         let group = Group::led_by(&child);
         watch.guard(Some(group));
         let output = Output::drain(&mut child, watch);
-        Ok(Self { child, group, output, exit_status: None })
+        Ok(Self {
+            child,
+            group,
+            output,
+            exit_status: None,
+        })
     }
 
     /// Waits until the server says that it is ready and returns the address it listens on.
-    pub(crate) fn wait_ready(&mut self, watch: &mut Watch, patience: Duration) -> Result<SocketAddr, ServerError> {
+    pub(crate) fn wait_ready(
+        &mut self,
+        watch: &mut Watch,
+        patience: Duration,
+    ) -> Result<SocketAddr, ServerError> {
         let deadline = Instant::now() + patience;
         loop {
             if let Some(addr) = self.output.ready_addr() {
                 return listening_addr(addr);
             }
             if let Some(status) = self.exit_status() {
-                return Err(ServerError::ExitedEarly { status, lines: self.output.last_lines(DRAIN_WAIT) });
+                return Err(ServerError::ExitedEarly {
+                    status,
+                    lines: self.output.last_lines(DRAIN_WAIT),
+                });
             }
             if watch.is_interrupted() {
                 return Err(ServerError::Interrupted);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(ServerError::NotReady { patience, lines: self.output.last_lines(Duration::ZERO) });
+                return Err(ServerError::NotReady {
+                    patience,
+                    lines: self.output.last_lines(Duration::ZERO),
+                });
             }
-            watch.wait(left.min(EXIT_POLL_INTERVAL)).map_err(ServerError::Wait)?;
+            watch
+                .wait(left.min(EXIT_POLL_INTERVAL))
+                .map_err(ServerError::Wait)?;
         }
     }
 
@@ -86,17 +106,22 @@ impl Server {
         self.exit_status
     }
 
-    /// Tells whether the server has died, given that its connections fail: the sockets of a dying process close a little earlier.
+    /// Tells whether the server has died, given that its connections fail: the sockets of a dying
+    /// process close a little earlier.
     pub(crate) fn death(&mut self) -> Option<ServerError> {
         let deadline = Instant::now() + DEATH_WAIT;
         while self.exit_status().is_none() && Instant::now() < deadline {
             thread::sleep(END_POLL_INTERVAL);
         }
         let status = self.exit_status()?;
-        Some(ServerError::Died { status, lines: self.output.last_lines(DRAIN_WAIT) })
+        Some(ServerError::Died {
+            status,
+            lines: self.output.last_lines(DRAIN_WAIT),
+        })
     }
 
-    /// Returns how many lines the server has printed on its standard output, the ready line included.
+    /// Returns how many lines the server has printed on its standard output, the ready line
+    /// included.
     pub(crate) fn stdout_line_count(&self) -> u64 {
         self.output.stdout_line_count()
     }
@@ -184,9 +209,15 @@ pub(crate) enum ServerError {
     Wait(io::Error),
 }
 
-/// Reads the address that a ready line names. A server that listens everywhere is reached through the loopback.
+/// Reads the address that a ready line names. A server that listens everywhere is reached through
+/// the loopback.
 fn listening_addr(named: &str) -> Result<SocketAddr, ServerError> {
-    let mut addr: SocketAddr = named.trim_end().parse().map_err(|_| ServerError::NoAddress { named: named.to_owned() })?;
+    let mut addr: SocketAddr = named
+        .trim_end()
+        .parse()
+        .map_err(|_| ServerError::NoAddress {
+            named: named.to_owned(),
+        })?;
     if addr.ip().is_unspecified() {
         addr.set_ip(match addr.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -196,7 +227,8 @@ fn listening_addr(named: &str) -> Result<SocketAddr, ServerError> {
     Ok(addr)
 }
 
-/// How often a server that says nothing is asked whether it still runs. Output wakes at once; this is for exits without any.
+/// How often a server that says nothing is asked whether it still runs. Output wakes at once; this
+/// is for exits without any.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often a server that should end is asked whether it has.
@@ -208,7 +240,8 @@ const END_GRACE: Duration = Duration::from_secs(2);
 /// How long after its connections failed a server may take to be gone.
 const DEATH_WAIT: Duration = Duration::from_millis(300);
 
-/// How long the last lines of a server that is gone may take to arrive. Grandchildren may hold the pipes open for ever.
+/// How long the last lines of a server that is gone may take to arrive. Grandchildren may hold the
+/// pipes open for ever.
 const DRAIN_WAIT: Duration = Duration::from_millis(300);
 
 #[cfg(test)]
@@ -222,11 +255,20 @@ mod tests {
         let mut watch = Watch::new().unwrap();
         let script = "sleep 600 & echo listening on $0; wait";
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
-        let launch = Launch { executable: "sh".into(), args: vec!["-c".into(), script.into()], addr };
+        let launch = Launch {
+            executable: "sh".into(),
+            args: vec!["-c".into(), script.into()],
+            addr,
+        };
         let mut group = None;
         let ended = panic::catch_unwind(AssertUnwindSafe(|| {
             let mut server = Server::start(&launch, &watch).unwrap();
-            assert_eq!(server.wait_ready(&mut watch, Duration::from_secs(30)).unwrap(), addr);
+            assert_eq!(
+                server
+                    .wait_ready(&mut watch, Duration::from_secs(30))
+                    .unwrap(),
+                addr
+            );
             group = Some(server.group);
             assert!(!server.group.is_empty());
             panic!("on purpose");

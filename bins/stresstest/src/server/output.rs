@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::watch::{Wake, Watch};
 
-/// The two output streams of the server, each drained by a thread, so that a server that talks is never blocked by it.
+/// The two output streams of the server, each drained by a thread, so that a server that talks is
+/// never blocked by it.
 #[derive(Debug)]
 pub(crate) struct Output {
     stdout: Arc<Drained>,
@@ -18,7 +19,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Takes and drains the output of `child`. The ready line and the ends of the streams wake `watch`.
+    /// Takes and drains the output of `child`. The ready line and the ends of the streams wake
+    /// `watch`.
     pub(crate) fn drain(child: &mut Child, watch: &Watch) -> Self {
         Self {
             stdout: Drained::start(child.stdout.take(), watch.wake()),
@@ -39,10 +41,15 @@ impl Output {
     /// Returns the last lines of both streams, after waiting up to `patience` for their ends.
     pub(crate) fn last_lines(&self, patience: Duration) -> LastLines {
         let deadline = Instant::now() + patience;
-        while !(self.stdout.tail().has_ended && self.stderr.tail().has_ended) && Instant::now() < deadline {
+        while !(self.stdout.tail().has_ended && self.stderr.tail().has_ended)
+            && Instant::now() < deadline
+        {
             thread::sleep(DRAIN_POLL_INTERVAL);
         }
-        LastLines { stdout: self.stdout.tail().lines.clone().into(), stderr: self.stderr.tail().lines.clone().into() }
+        LastLines {
+            stdout: self.stdout.tail().lines.clone().into(),
+            stderr: self.stderr.tail().lines.clone().into(),
+        }
     }
 }
 
@@ -142,7 +149,8 @@ impl Tail {
     }
 }
 
-/// Reads a line, without its end, and tells whether there was one. Of a line that is too long only the beginning is kept.
+/// Reads a line, without its end, and tells whether there was one. Of a line that is too long only
+/// the beginning is kept.
 fn read_line(stream: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
     let mut has_begun = false;
     loop {
@@ -171,7 +179,11 @@ fn read_line(stream: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<b
 fn printable(line: &str) -> String {
     let mut printable = String::with_capacity(line.len());
     for char in line.chars() {
-        if char.is_control() { printable.extend(char.escape_default()) } else { printable.push(char) }
+        if char.is_control() {
+            printable.extend(char.escape_default())
+        } else {
+            printable.push(char)
+        }
     }
     printable
 }
@@ -222,7 +234,10 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(printable("it's \u{1b}[31mred\r, \u{fc}"), "it's \\u{1b}[31mred\\r, \u{fc}");
+        assert_eq!(
+            printable("it's \u{1b}[31mred\r, \u{fc}"),
+            "it's \\u{1b}[31mred\\r, \u{fc}"
+        );
     }
 
     #[test]
@@ -231,6 +246,9 @@ mod tests {
         for n in 0..LINES_MAX + 3 {
             tail.push(n.to_string());
         }
-        assert_eq!((tail.lines.len(), tail.lines.front().map(String::as_str)), (LINES_MAX, Some("3")));
+        assert_eq!(
+            (tail.lines.len(), tail.lines.front().map(String::as_str)),
+            (LINES_MAX, Some("3"))
+        );
     }
 }

@@ -8,93 +8,168 @@ fn check(fault: &str, told: &[&str]) {
     run.check(3, &["note: repeat it with --seed 7"]);
     let successes = run.stdout.matches("successfully").count();
     let begun = run.stdout.matches("iteration").count();
-    assert_eq!(successes + 1, begun, "the last iteration is no success:\n{}", run.stdout);
+    assert_eq!(
+        successes + 1,
+        begun,
+        "the last iteration is no success:\n{}",
+        run.stdout
+    );
 }
 
 #[test]
 fn two_orders_at_two_clients_are_a_contradiction() {
     let run = run("reorder", &["-m", "5", "-r", "1"]);
     // Which of the two is told of first does not matter.
-    run.check(3, &["error: iteration 0: the promise is broken (contradiction): ", "subscriber 0 of publisher 0 received "]);
     run.check(
         3,
-        &[" received publisher ", "'s message 0 before publisher ", "'s message 0, ", " received them the other way round"],
+        &[
+            "error: iteration 0: the promise is broken (contradiction): ",
+            "subscriber 0 of publisher 0 received ",
+        ],
+    );
+    run.check(
+        3,
+        &[
+            " received publisher ",
+            "'s message 0 before publisher ",
+            "'s message 0, ",
+            " received them the other way round",
+        ],
     );
     assert!(!run.stdout.contains("successfully"), "{}", run.stdout);
 }
 
 #[test]
 fn two_messages_in_another_order_are_found_among_many() {
-    run("reorder-late", &["-m", "1000", "-r", "1"]).check(3, &["(contradiction): ", " received them the other way round"]);
+    run("reorder-late", &["-m", "1000", "-r", "1"]).check(
+        3,
+        &["(contradiction): ", " received them the other way round"],
+    );
 }
 
 #[test]
 fn an_answer_before_what_it_answers_is_causal() {
     let run = run("causal", &["-m", "60", "-r", "1"]);
-    run.check(3, &["(causal): publisher 0 received publisher 1's message ", ", publisher 1 received publisher 0's message "]);
+    run.check(
+        3,
+        &[
+            "(causal): publisher 0 received publisher 1's message ",
+            ", publisher 1 received publisher 0's message ",
+        ],
+    );
     run.check(3, &[" before it sent its message "]);
     assert!(!run.stdout.contains("successfully"), "{}", run.stdout);
 }
 
 #[test]
 fn a_changed_byte_is_corrupt() {
-    check("corrupt", &["error: iteration 0: the promise is broken (corrupt): subscriber 0 of publisher 0 received publisher "]);
+    check(
+        "corrupt",
+        &[
+            "error: iteration 0: the promise is broken (corrupt): subscriber 0 of publisher 0 received publisher ",
+        ],
+    );
 }
 
 #[test]
 fn a_missing_byte_is_corrupt() {
-    check("truncate", &["(corrupt): subscriber 0 of publisher 0 received publisher "]);
+    check(
+        "truncate",
+        &["(corrupt): subscriber 0 of publisher 0 received publisher "],
+    );
 }
 
 #[test]
 fn a_message_delivered_twice_is_a_duplicate() {
-    check("duplicate", &["(duplicate): subscriber 0 of publisher 0 received publisher ", " more than once"]);
+    check(
+        "duplicate",
+        &[
+            "(duplicate): subscriber 0 of publisher 0 received publisher ",
+            " more than once",
+        ],
+    );
 }
 
 #[test]
 fn a_message_that_nobody_sent_is_a_phantom() {
-    check("invent", &["(phantom): subscriber 0 of publisher 0 received a message that nobody sent"]);
+    check(
+        "invent",
+        &["(phantom): subscriber 0 of publisher 0 received a message that nobody sent"],
+    );
 }
 
 #[test]
 fn a_message_that_nobody_sent_is_a_phantom_behind_all_others_too() {
-    check("invent-last", &["error: iteration 0: the promise is broken (phantom): ", " received a message that nobody sent"]);
+    check(
+        "invent-last",
+        &[
+            "error: iteration 0: the promise is broken (phantom): ",
+            " received a message that nobody sent",
+        ],
+    );
 }
 
 #[test]
 fn a_stream_that_ends_inside_a_message_is_a_phantom() {
-    check("cut-last", &["(phantom): ", " received 3 bytes of a message whose end never came"]);
+    check(
+        "cut-last",
+        &[
+            "(phantom): ",
+            " received 3 bytes of a message whose end never came",
+        ],
+    );
 }
 
 #[test]
 fn a_stream_that_begins_inside_a_message_is_a_phantom() {
-    check("wrong-start", &["(phantom): subscriber 0 of publisher 0 received a message "]);
+    check(
+        "wrong-start",
+        &["(phantom): subscriber 0 of publisher 0 received a message "],
+    );
 }
 
 #[test]
 fn a_server_that_leaves_out_the_sender_is_convicted() {
     let run = run("forget-sender", &["-m", "5", "-r", "1", "--patience", "6"]);
-    run.check(3, &["(forgotten): publisher ", " messages back that it had sent and others received: the sender is to get its own"]);
+    run.check(
+        3,
+        &[
+            "(forgotten): publisher ",
+            " messages back that it had sent and others received: the sender is to get its own",
+        ],
+    );
 }
 
 #[test]
 fn a_server_that_leaves_out_the_sender_of_load_only_is_convicted() {
     let run = run("forget-load", &["-m", "50", "-r", "1"]);
-    run.check(3, &["(forgotten): publisher 0 got none of 50 messages back that it had sent"]);
+    run.check(
+        3,
+        &["(forgotten): publisher 0 got none of 50 messages back that it had sent"],
+    );
 }
 
 #[test]
 fn a_conviction_outweighs_a_file_that_cannot_be_written() {
     for option in ["--record", "--json", "--csv"] {
         let run = run("duplicate", &["-m", "5", "-r", "1", option, "/dev/full"]);
-        run.check(3, &["(duplicate): subscriber 0 of publisher 0 received publisher ", "cannot write /dev/full: No space left"]);
+        run.check(
+            3,
+            &[
+                "(duplicate): subscriber 0 of publisher 0 received publisher ",
+                "cannot write /dev/full: No space left",
+            ],
+        );
     }
 }
 
 #[test]
 fn without_records_a_message_delivered_twice_is_convicted_all_the_same() {
     let run = run("duplicate", &["-m", "5", "-r", "1", "--check", "basic"]);
-    run.check(3, &["(duplicate or reordered): subscriber 0 of publisher 0 received publisher "]);
+    run.check(
+        3,
+        &["(duplicate or reordered): subscriber 0 of publisher 0 received publisher "],
+    );
 }
 
 #[test]
@@ -108,6 +183,9 @@ fn two_messages_of_one_sender_in_the_wrong_order_are_reordered() {
 fn a_message_of_the_repetition_before_may_not_follow_the_own_hello() {
     check(
         "replay-late",
-        &["iteration 1: the promise is broken (phantom): ", " received a message of iteration 0, after its own hello"],
+        &[
+            "iteration 1: the promise is broken (phantom): ",
+            " received a message of iteration 0, after its own hello",
+        ],
     );
 }

@@ -16,7 +16,10 @@ fn what_cannot_be_proved_is_named_and_inconclusive() {
 
 #[test]
 fn a_client_that_gets_its_own_messages_late_is_not_said_to_be_left_out() {
-    let run = run("delay --delay-ms 5500", &["-m", "5", "-r", "1", "--patience", "4"]);
+    let run = run(
+        "delay --delay-ms 5500",
+        &["-m", "5", "-r", "1", "--patience", "4"],
+    );
     // What it gets when depends on moments, but it is no conviction.
     run.check(5, &["subscriber 0 of publisher 0 got "]);
 }
@@ -31,7 +34,13 @@ fn a_server_that_hangs_halfway_is_told_of() {
 
 #[test]
 fn a_server_that_dies_halfway_is_told_of() {
-    run("die", &[]).check(1, &["error: the server died: exit status: 7", "the last it printed on stderr:\n  the load is too much"]);
+    run("die", &[]).check(
+        1,
+        &[
+            "error: the server died: exit status: 7",
+            "the last it printed on stderr:\n  the load is too much",
+        ],
+    );
 }
 
 #[test]
@@ -51,14 +60,24 @@ fn a_server_that_never_gets_ready_is_told_of() {
 
 #[test]
 fn a_ready_line_without_an_address_is_told_of() {
-    run("no-address", &[]).check(1, &["names no IP address and port: `listening on everything`"]);
+    run("no-address", &[]).check(
+        1,
+        &["names no IP address and port: `listening on everything`"],
+    );
 }
 
 #[test]
 fn a_server_that_nobody_can_connect_to_is_told_of_and_proves_nothing() {
     let run = run("dead-port", &["--window", "2"]);
-    run.check(1, &["error: iteration 0: the connection of publisher 0 failed: Connection refused"]);
-    assert!(run.stdout.contains("\norder          not checked\n"), "{}", run.stdout);
+    run.check(
+        1,
+        &["error: iteration 0: the connection of publisher 0 failed: Connection refused"],
+    );
+    assert!(
+        run.stdout.contains("\norder          not checked\n"),
+        "{}",
+        run.stdout
+    );
     assert!(!run.stderr.contains("--seed"), "{}", run.stderr);
 }
 
@@ -66,25 +85,51 @@ fn a_server_that_nobody_can_connect_to_is_told_of_and_proves_nothing() {
 fn a_server_that_leaves_its_process_group_is_told_of() {
     let path = path("escaped.pid");
     let mut command = stresstest();
-    command.args(["-a", "127.0.0.1:0", "-m", "2", "-r", "1"]).env("WRONG_SERVER_ESCAPED_FILE", &path);
+    command
+        .args(["-a", "127.0.0.1:0", "-m", "2", "-r", "1"])
+        .env("WRONG_SERVER_ESCAPED_FILE", &path);
     let run = Running::start_command(command.arg(server()).args(["--", "escape"])).wait();
     let escaped = Pid::from_raw(std::fs::read_to_string(path).unwrap().parse().unwrap()).unwrap();
     kill_process(escaped, Signal::KILL).unwrap();
-    run.check(0, &["note: something still listens on 127.0.0.1:", "did it leave the group?"]);
+    run.check(
+        0,
+        &[
+            "note: something still listens on 127.0.0.1:",
+            "did it leave the group?",
+        ],
+    );
 }
 
 #[test]
 fn a_server_that_closes_a_connection_is_told_of() {
-    run("hang-up", &[]).check(1, &["the server closed the connection of subscriber 0 of publisher 0"]);
+    run("hang-up", &[]).check(
+        1,
+        &["the server closed the connection of subscriber 0 of publisher 0"],
+    );
 }
 
 #[test]
 fn a_load_that_ends_in_its_warm_up_is_inconclusive() {
     let dir = path("no-measurements");
-    let run = run("honest", &["--warmup", "1s", "-m", "1", "--save-baseline", "none", "--baseline-dir", dir.to_str().unwrap()]);
+    let run = run(
+        "honest",
+        &[
+            "--warmup",
+            "1s",
+            "-m",
+            "1",
+            "--save-baseline",
+            "none",
+            "--baseline-dir",
+            dir.to_str().unwrap(),
+        ],
+    );
     run.check(
         5,
-        &["error: inconclusive: nothing was measured: the load was over before the warm-up was", "no baseline none is kept"],
+        &[
+            "error: inconclusive: nothing was measured: the load was over before the warm-up was",
+            "no baseline none is kept",
+        ],
     );
     assert!(!dir.exists());
 }
@@ -93,21 +138,56 @@ fn a_load_that_ends_in_its_warm_up_is_inconclusive() {
 fn files_that_cannot_be_written_are_told_of_and_the_others_are_written() {
     let csv = path("beside-full.csv");
     let _ = std::fs::remove_file(&csv);
-    let files = ["--record", "/dev/full", "--json", "/dev/full", "--csv", csv.to_str().unwrap()];
-    let run = run("honest", &[&["-m", "5", "-r", "1", "--window", "2"], &files[..]].concat());
+    let files = [
+        "--record",
+        "/dev/full",
+        "--json",
+        "/dev/full",
+        "--csv",
+        csv.to_str().unwrap(),
+    ];
+    let run = run(
+        "honest",
+        &[&["-m", "5", "-r", "1", "--window", "2"], &files[..]].concat(),
+    );
     run.check(1, &["error: cannot write /dev/full: No space left"]);
     assert!(run.stdout.contains("\nverdict        "), "{}", run.stdout);
     assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 2);
     let json = path("beside-full.json");
-    let run = crate::run::run("honest", &["-m", "5", "-r", "1", "--csv", "/dev/full", "--json", json.to_str().unwrap()]);
+    let run = crate::run::run(
+        "honest",
+        &[
+            "-m",
+            "5",
+            "-r",
+            "1",
+            "--csv",
+            "/dev/full",
+            "--json",
+            json.to_str().unwrap(),
+        ],
+    );
     run.check(1, &[]);
-    assert_eq!(run.results(&json)["verdict"]["is"], "stopped", "it is what the exit code says");
+    assert_eq!(
+        run.results(&json)["verdict"]["is"],
+        "stopped",
+        "it is what the exit code says"
+    );
 }
 
 #[test]
 fn no_baseline_is_kept_of_a_run_that_died() {
     let dir = path("no-baselines");
-    run("die", &["--save-baseline", "dead", "--baseline-dir", dir.to_str().unwrap()]).check(1, &["no baseline dead is kept"]);
+    run(
+        "die",
+        &[
+            "--save-baseline",
+            "dead",
+            "--baseline-dir",
+            dir.to_str().unwrap(),
+        ],
+    )
+    .check(1, &["no baseline dead is kept"]);
     assert!(!dir.join("dead.json").exists());
 }
 
@@ -115,21 +195,49 @@ fn no_baseline_is_kept_of_a_run_that_died() {
 fn an_address_in_use_is_the_servers_to_explain() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
-    let run = Running::start_command(stresstest().args(["-a", &addr]).arg(server()).args(["--", "honest"])).wait();
-    run.check(1, &["the server ended before it was ready: exit status: 101", "AddrInUse"]);
+    let run = Running::start_command(
+        stresstest()
+            .args(["-a", &addr])
+            .arg(server())
+            .args(["--", "honest"]),
+    )
+    .wait();
+    run.check(
+        1,
+        &[
+            "the server ended before it was ready: exit status: 101",
+            "AddrInUse",
+        ],
+    );
 }
 
 #[test]
 fn an_executable_that_is_none_is_told_of() {
-    let run = Running::start_command(stresstest().args(["-a", "127.0.0.1:0", "/nonexistent/server"])).wait();
+    let run =
+        Running::start_command(stresstest().args(["-a", "127.0.0.1:0", "/nonexistent/server"]))
+            .wait();
     run.check(1, &["error: cannot start /nonexistent/server: "]);
 }
 
 #[test]
 fn more_clients_than_descriptors_are_refused() {
     let mut shell = Command::new("sh");
-    shell.args(["-c", "ulimit -n 100; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_stresstest")]);
-    let run = Running::start_command(shell.args(["-a", "127.0.0.1:0", "-s", "100"]).arg(server()).args(["--", "honest"])).wait();
-    run.check(1, &["error: 234 open files are needed, and the limit is 100"]);
+    shell.args([
+        "-c",
+        "ulimit -n 100; exec \"$@\"",
+        "sh",
+        env!("CARGO_BIN_EXE_stresstest"),
+    ]);
+    let run = Running::start_command(
+        shell
+            .args(["-a", "127.0.0.1:0", "-s", "100"])
+            .arg(server())
+            .args(["--", "honest"]),
+    )
+    .wait();
+    run.check(
+        1,
+        &["error: 234 open files are needed, and the limit is 100"],
+    );
     assert_eq!(run.stdout, "");
 }

@@ -7,13 +7,19 @@ use crate::run::{Running, path};
 /// Sends a signal in the middle of a run.
 #[track_caller]
 fn check(signal: Signal, options: &[&str], told: &str) {
-    let mut running = Running::start("honest", &[&["-m", "1000", "-r", "10000"], options].concat());
+    let mut running = Running::start(
+        "honest",
+        &[&["-m", "1000", "-r", "10000"], options].concat(),
+    );
     let mut stdout = BufReader::new(running.child.stdout.take().unwrap());
     let mut lines = String::new();
     for _ in 0..3 {
         stdout.read_line(&mut lines).unwrap();
     }
-    assert!(lines.contains("successfully received 6000 messages out of 6000 sent"), "{lines}");
+    assert!(
+        lines.contains("successfully received 6000 messages out of 6000 sent"),
+        "{lines}"
+    );
     running.signal(signal);
     // Whoever stops reading is not to be waited for.
     let drained = std::thread::spawn(move || stdout.lines().map_while(Result::ok).count());
@@ -24,17 +30,29 @@ fn check(signal: Signal, options: &[&str], told: &str) {
 
 #[test]
 fn sigint_ends_the_run_and_the_server() {
-    check(Signal::INT, &[], " sent had been received; no order was broken\n");
+    check(
+        Signal::INT,
+        &[],
+        " sent had been received; no order was broken\n",
+    );
 }
 
 #[test]
 fn sigterm_ends_the_run_and_the_server() {
-    check(Signal::TERM, &[], " sent had been received; no order was broken\n");
+    check(
+        Signal::TERM,
+        &[],
+        " sent had been received; no order was broken\n",
+    );
 }
 
 #[test]
 fn what_was_not_checked_is_not_said_to_be_kept() {
-    check(Signal::INT, &["--check", "off"], " sent had been received\n");
+    check(
+        Signal::INT,
+        &["--check", "off"],
+        " sent had been received\n",
+    );
 }
 
 #[test]
@@ -43,14 +61,30 @@ fn a_signal_ends_the_calibration() {
     running.wait_for_child();
     running.signal(Signal::INT);
     let run = running.wait();
-    run.check(130, &["error: cannot calibrate, which is to run on the null broadcaster first: interrupted"]);
-    assert!(!run.was_server_started && run.stdout.is_empty(), "{}", run.stdout);
+    run.check(
+        130,
+        &["error: cannot calibrate, which is to run on the null broadcaster first: interrupted"],
+    );
+    assert!(
+        !run.was_server_started && run.stdout.is_empty(),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
 fn an_interrupted_run_tells_and_writes_what_there_is() {
     let path = path("interrupted.json");
-    let options = ["--window", "10", "-m", "1000", "-r", "10000", "--json", path.to_str().unwrap()];
+    let options = [
+        "--window",
+        "10",
+        "-m",
+        "1000",
+        "-r",
+        "10000",
+        "--json",
+        path.to_str().unwrap(),
+    ];
     let mut running = Running::start("honest", &options);
     let mut stdout = BufReader::new(running.child.stdout.take().unwrap());
     let mut first = String::new();
@@ -64,9 +98,22 @@ fn an_interrupted_run_tells_and_writes_what_there_is() {
     run.check(130, &["error: interrupted in iteration "]);
     assert!(rest.contains("\nverdict        INTERRUPTED\n"), "{rest}");
     let results = run.results(&path);
-    let [sent, delivered, dropped, unresolved] = ["/counts/sent", "/counts/delivered", "/drops/dropped", "/drops/unresolved"]
-        .map(|pointer| results.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap());
-    assert!(delivered >= 16_000 && delivered + dropped + unresolved == sent * 8, "{results:#}");
+    let [sent, delivered, dropped, unresolved] = [
+        "/counts/sent",
+        "/counts/delivered",
+        "/drops/dropped",
+        "/drops/unresolved",
+    ]
+    .map(|pointer| {
+        results
+            .pointer(pointer)
+            .and_then(serde_json::Value::as_u64)
+            .unwrap()
+    });
+    assert!(
+        delivered >= 16_000 && delivered + dropped + unresolved == sent * 8,
+        "{results:#}"
+    );
 }
 
 #[test]
@@ -92,7 +139,9 @@ fn a_closed_stdout_ends_no_run_with_other_results() {
 fn a_closed_stdout_is_a_normal_end() {
     let mut running = Running::start("honest", &["-m", "10", "-r", "10000"]);
     let mut line = String::new();
-    BufReader::new(running.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(running.child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     assert!(line.starts_with("iteration 0 out of 10000"), "{line}");
     let run = running.wait();
     run.check(0, &[]);

@@ -11,49 +11,88 @@ use crate::run::{Run, Running, path, run, server, stresstest};
 #[track_caller]
 fn measure(name: &str, fault: &str, options: &[&str]) -> (Run, Value) {
     let path = path(name);
-    let run = run(fault, &[options, &["--json", path.to_str().unwrap()]].concat());
+    let run = run(
+        fault,
+        &[options, &["--json", path.to_str().unwrap()]].concat(),
+    );
     let results = run.results(&path);
     (run, results)
 }
 
 #[track_caller]
 fn number(results: &Value, pointer: &str) -> f64 {
-    results.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {pointer} in {results:#}"))
+    results
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .unwrap_or_else(|| panic!("no {pointer} in {results:#}"))
 }
 
 #[test]
 fn a_known_delay_is_measured_within_five_per_cent() {
-    // Of 500 milliseconds, five per cent are more than most hiccups of this machine. These can add to a delay, and take nothing from it.
-    let measure = || measure("delay.json", "delay --delay-ms 500", &["--rate", "200", "--duration", "2s"]);
+    // Of 500 milliseconds, five per cent are more than most hiccups of this machine. These can add
+    // to a delay, and take nothing from it.
+    let measure = || {
+        measure(
+            "delay.json",
+            "delay --delay-ms 500",
+            &["--rate", "200", "--duration", "2s"],
+        )
+    };
     // An eighth of all deliveries is to the client that is late.
     let p90 = |results: &Value| number(results, "/latency/delivery/p90");
     let runs = || std::iter::repeat_with(measure).take(3);
-    let (run, results) = runs().find(|(_, results)| p90(results) < 525_000.0).expect("one of three runs");
+    let (run, results) = runs()
+        .find(|(_, results)| p90(results) < 525_000.0)
+        .expect("one of three runs");
     run.check_passed_or_bound();
     assert!(p90(&results) >= 500_000.0, "{results:#}");
     let spread = number(&results, "/latency/spread/p50");
     assert!((475_000.0..525_000.0).contains(&spread), "{spread} µs");
-    assert!(number(&results, "/latency/echo/p50") < 250_000.0, "{results:#}");
+    assert!(
+        number(&results, "/latency/echo/p50") < 250_000.0,
+        "{results:#}"
+    );
 }
 
 #[test]
 fn a_client_that_is_served_late_crosses_a_threshold() {
-    let options = ["--window", "10", "-m", "100", "--fail-on", "spread.p50>20ms"];
+    let options = [
+        "--window",
+        "10",
+        "-m",
+        "100",
+        "--fail-on",
+        "spread.p50>20ms",
+    ];
     run("delay", &options).check(4, &["error: `spread.p50>20ms` holds: spread.p50 is "]);
 }
 
 #[test]
 fn a_leak_crosses_a_threshold() {
-    let options = ["--window", "10", "-m", "200", "--fail-on", "rss-growth>10MiB"];
+    let options = [
+        "--window",
+        "10",
+        "-m",
+        "200",
+        "--fail-on",
+        "rss-growth>10MiB",
+    ];
     run("leak", &options).check(4, &["error: `rss-growth>10MiB` holds: rss-growth is "]);
     run("honest", &options).check(0, &[]);
 }
 
 #[test]
 fn a_schedule_is_kept_or_what_is_unsent_is_counted() {
-    let (run, results) = measure("rate.json", "honest", &["--rate", "1000", "--duration", "1s"]);
+    let (run, results) = measure(
+        "rate.json",
+        "honest",
+        &["--rate", "1000", "--duration", "1s"],
+    );
     run.check_passed_or_bound();
-    let (sent, unsent) = (number(&results, "/counts/sent"), number(&results, "/counts/unsent"));
+    let (sent, unsent) = (
+        number(&results, "/counts/sent"),
+        number(&results, "/counts/unsent"),
+    );
     assert_eq!(sent + unsent, 1000.0);
     assert_eq!(number(&results, "/health/achieved"), sent / 1000.0);
     assert_eq!(number(&results, "/health/lateness/count"), sent);
@@ -62,63 +101,137 @@ fn a_schedule_is_kept_or_what_is_unsent_is_counted() {
 
 #[test]
 fn drops_are_counted_exactly_at_a_rate() {
-    let options = ["-m", "1000", "-r", "1", "--rate", "5000", "-p", "1", "-s", "3"];
+    let options = [
+        "-m", "1000", "-r", "1", "--rate", "5000", "-p", "1", "-s", "3",
+    ];
     let (run, results) = measure("rate-drop.json", "drop-half-bulk", &options);
     run.check_passed_or_bound();
     let sent = number(&results, "/counts/sent");
     assert_eq!(sent + number(&results, "/counts/unsent"), 1000.0);
     // The first of two is dropped, for all four clients.
-    assert_eq!(number(&results, "/drops/dropped"), 4.0 * (sent / 2.0).ceil());
-    assert_eq!(number(&results, "/counts/delivered"), 4.0 * (sent / 2.0).floor());
+    assert_eq!(
+        number(&results, "/drops/dropped"),
+        4.0 * (sent / 2.0).ceil()
+    );
+    assert_eq!(
+        number(&results, "/counts/delivered"),
+        4.0 * (sent / 2.0).floor()
+    );
 }
 
 #[test]
 fn what_a_server_does_not_take_in_time_is_unsent_and_its_fault() {
     // A fifth of what comes in the pause is more than sockets can hold.
-    let options = ["--rate", "100000", "--duration", "3500ms", "--size", "255", "-p", "1", "-s", "1"];
+    let options = [
+        "--rate",
+        "100000",
+        "--duration",
+        "3500ms",
+        "--size",
+        "255",
+        "-p",
+        "1",
+        "-s",
+        "1",
+    ];
     let (run, results) = measure("pause.json", "pause", &options);
     run.check_passed_or_bound();
-    let (sent, unsent) = (number(&results, "/counts/sent"), number(&results, "/counts/unsent"));
+    let (sent, unsent) = (
+        number(&results, "/counts/sent"),
+        number(&results, "/counts/unsent"),
+    );
     assert_eq!(sent + unsent, 350_000.0);
-    assert!(unsent > 1000.0 && number(&results, "/health/missed") < unsent, "{results:#}");
+    assert!(
+        unsent > 1000.0 && number(&results, "/health/missed") < unsent,
+        "{results:#}"
+    );
     // What was sent is what was in the buffers, and from the schedule on it was late.
-    let [delivery, raw] = ["/latency/delivery/mean", "/latency/delivery_raw/mean"].map(|pointer| number(&results, pointer));
-    assert!(number(&results, "/latency/delivery/max") > 500_000.0 && delivery > raw, "{results:#}");
+    let [delivery, raw] = ["/latency/delivery/mean", "/latency/delivery_raw/mean"]
+        .map(|pointer| number(&results, pointer));
+    assert!(
+        number(&results, "/latency/delivery/max") > 500_000.0 && delivery > raw,
+        "{results:#}"
+    );
 }
 
 #[test]
 fn a_drop_at_a_rate_that_is_lower_than_the_patience_is_no_hang() {
-    let options = ["--rate", "0.3", "-p", "1", "-s", "2", "-m", "3", "--patience", "3"];
+    let options = [
+        "--rate",
+        "0.3",
+        "-p",
+        "1",
+        "-s",
+        "2",
+        "-m",
+        "3",
+        "--patience",
+        "3",
+    ];
     let (run, results) = measure("slow-drop.json", "drop-half-bulk", &options);
     run.check_passed_or_bound();
     let sent = number(&results, "/counts/sent");
     // The first of two is dropped, for all three clients.
-    assert_eq!(number(&results, "/drops/dropped"), 3.0 * (sent / 2.0).ceil());
+    assert_eq!(
+        number(&results, "/drops/dropped"),
+        3.0 * (sent / 2.0).ceil()
+    );
 }
 
 #[test]
 fn lengths_are_as_asked_and_a_warm_up_is_not_measured() {
-    let options = ["--rate", "500", "--duration", "500ms", "--warmup", "500ms", "--size", "64"];
+    let options = [
+        "--rate",
+        "500",
+        "--duration",
+        "500ms",
+        "--warmup",
+        "500ms",
+        "--size",
+        "64",
+    ];
     let (run, results) = measure("size.json", "honest", &options);
     run.check_passed_or_bound();
     let delivered = number(&results, "/counts/delivered");
-    assert_eq!(number(&results, "/counts/delivered_bytes"), delivered * 65.0);
+    assert_eq!(
+        number(&results, "/counts/delivered_bytes"),
+        delivered * 65.0
+    );
     // Half of the schedule is warm-up, but for what this machine had no time for.
     let measured = number(&results, "/latency/delivery/count");
     let unsent = number(&results, "/counts/unsent");
     assert_eq!(delivered, 8.0 * (500.0 - unsent));
-    assert!((8.0 * (250.0 - unsent)..=8.0 * 250.0).contains(&measured), "{measured} of {delivered}");
+    assert!(
+        (8.0 * (250.0 - unsent)..=8.0 * 250.0).contains(&measured),
+        "{measured} of {delivered}"
+    );
     assert!(measured < delivered, "{measured} of {delivered}");
 }
 
 #[test]
 fn guests_of_all_kinds_change_nothing_in_what_is_proved() {
-    let options = ["--window", "20", "--duration", "3s", "--stalled", "2", "--slow", "2:100000", "--churn", "20", "-s", "2"];
+    let options = [
+        "--window",
+        "20",
+        "--duration",
+        "3s",
+        "--stalled",
+        "2",
+        "--slow",
+        "2:100000",
+        "--churn",
+        "20",
+        "-s",
+        "2",
+    ];
     let (run, results) = measure("guests.json", "honest", &options);
     run.check_passed_or_bound();
     assert_eq!(results["order"]["is"], "proved");
     let delivered = number(&results, "/counts/delivered");
-    assert_eq!(delivered + number(&results, "/drops/dropped"), number(&results, "/counts/sent") * 6.0);
+    assert_eq!(
+        delivered + number(&results, "/drops/dropped"),
+        number(&results, "/counts/sent") * 6.0
+    );
     assert!(number(&results, "/counts/churned") >= 5.0, "{results:#}");
 }
 
@@ -126,20 +239,43 @@ fn guests_of_all_kinds_change_nothing_in_what_is_proved() {
 fn a_slow_client_whose_connection_the_server_closes_is_counted() {
     // The slow one is the last of nine.
     let options = ["--window", "10", "-m", "200", "--slow", "1:1000000"];
-    run("hang-up --victim 8", &[&options[..], &["--fail-on", "closed>0"]].concat()).check(4, &["`closed>0` holds: closed is 1"]);
+    run(
+        "hang-up --victim 8",
+        &[&options[..], &["--fail-on", "closed>0"]].concat(),
+    )
+    .check(4, &["`closed>0` holds: closed is 1"]);
     let (run, results) = measure("closed.json", "hang-up --victim 8", &options);
     run.check(0, &[]);
-    assert_eq!((number(&results, "/counts/closed"), number(&results, "/counts/delivered")), (1.0, 8.0 * 400.0));
-    assert!(run.stdout.contains("the server closed 1 connection of clients that do not keep up"), "{}", run.stdout);
+    assert_eq!(
+        (
+            number(&results, "/counts/closed"),
+            number(&results, "/counts/delivered")
+        ),
+        (1.0, 8.0 * 400.0)
+    );
+    assert!(
+        run.stdout
+            .contains("the server closed 1 connection of clients that do not keep up"),
+        "{}",
+        run.stdout
+    );
     // So are stalled ones, which come after all others.
-    let (run, results) = measure("closed.json", "hang-up --victim 8", &["--window", "10", "-m", "2000", "--stalled", "1"]);
+    let (run, results) = measure(
+        "closed.json",
+        "hang-up --victim 8",
+        &["--window", "10", "-m", "2000", "--stalled", "1"],
+    );
     run.check(0, &[]);
     assert_eq!(number(&results, "/counts/closed"), 1.0);
 }
 
 #[test]
 fn publishers_that_do_not_read_are_served() {
-    let (run, results) = measure("classic.json", "honest", &["--classic", "-m", "50", "-r", "2"]);
+    let (run, results) = measure(
+        "classic.json",
+        "honest",
+        &["--classic", "-m", "50", "-r", "2"],
+    );
     run.check(0, &[]);
     assert_eq!(number(&results, "/counts/delivered"), 2.0 * 100.0 * 6.0);
     assert_eq!(results["latency"]["echo"], Value::Null);
@@ -147,9 +283,15 @@ fn publishers_that_do_not_read_are_served() {
 
 /// Starts an honest server and calls `test` with its address.
 fn with_running_server<T>(test: impl FnOnce(&str) -> T) -> T {
-    let mut running = Command::new(server()).args(["honest", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut running = Command::new(server())
+        .args(["honest", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut ready = String::new();
-    BufReader::new(running.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+    BufReader::new(running.stdout.as_mut().unwrap())
+        .read_line(&mut ready)
+        .unwrap();
     let result = test(ready.trim_end().strip_prefix("listening on ").unwrap());
     running.kill().unwrap();
     running.wait().unwrap();
@@ -158,8 +300,9 @@ fn with_running_server<T>(test: impl FnOnce(&str) -> T) -> T {
 
 #[test]
 fn a_server_that_runs_already_is_measured() {
-    let run =
-        with_running_server(|addr| Running::start_command(stresstest().args(["--connect", addr, "-m", "10", "-r", "2"])).wait());
+    let run = with_running_server(|addr| {
+        Running::start_command(stresstest().args(["--connect", addr, "-m", "10", "-r", "2"])).wait()
+    });
     run.check(0, &[]);
     run.check_lines(10, 2, &[60, 60]);
 }
@@ -167,26 +310,56 @@ fn a_server_that_runs_already_is_measured() {
 #[test]
 fn others_may_use_a_server_that_runs_already() {
     let both = with_running_server(|addr| {
-        let start = || Running::start_command(stresstest().args(["--connect", addr, "--window", "5", "--duration", "2s"]));
+        let start = || {
+            Running::start_command(stresstest().args([
+                "--connect",
+                addr,
+                "--window",
+                "5",
+                "--duration",
+                "2s",
+            ]))
+        };
         [start(), start()].map(Running::wait)
     });
     for run in &both {
         run.check_passed_or_bound();
-        assert!(run.stderr.contains(" messages were passed over that none of these clients had sent"), "{}", run.stderr);
+        assert!(
+            run.stderr
+                .contains(" messages were passed over that none of these clients had sent"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
 #[test]
 fn a_baseline_that_is_kept_is_compared_with() {
     let dir = path("baselines");
-    let load = ["--window", "10", "-m", "20", "--size", "64", "--baseline-dir", dir.to_str().unwrap()];
+    let load = [
+        "--window",
+        "10",
+        "-m",
+        "20",
+        "--size",
+        "64",
+        "--baseline-dir",
+        dir.to_str().unwrap(),
+    ];
     let with = |fault: &str, options: &[&str]| run(fault, &[&load, options].concat());
     // So slow that no hiccup of this machine is.
     let slow = "delay --delay-ms 300";
-    with("honest", &["--baseline", "fast"]).check(2, &["error: there is no baseline ", "make it with --save-baseline fast"]);
+    with("honest", &["--baseline", "fast"]).check(
+        2,
+        &[
+            "error: there is no baseline ",
+            "make it with --save-baseline fast",
+        ],
+    );
     with("honest", &["--save-baseline", "fast"]).check(0, &["note: the baseline is in "]);
     with(slow, &["--baseline", "fast"]).check(4, &["error: p99 of delivery rose from "]);
-    with(slow, &["--baseline", "fast", "--save-baseline", "fast"]).check(4, &["no baseline fast is kept of a run that failed"]);
+    with(slow, &["--baseline", "fast", "--save-baseline", "fast"])
+        .check(4, &["no baseline fast is kept of a run that failed"]);
     with(slow, &["--save-baseline", "slow"]).check(0, &[]);
     with("honest", &["--baseline", "slow", "--noise", "1000"]).check(0, &[]);
     with("honest", &["--baseline", "fast", "-s", "4"]).check(5, &["error: inconclusive: "]);
@@ -194,71 +367,177 @@ fn a_baseline_that_is_kept_is_compared_with() {
 
 #[test]
 fn a_recorded_run_is_convicted_again_without_a_server() {
-    let recheck = |path: &Path| Running::start_command(stresstest().arg("recheck").arg(path)).wait();
+    let recheck =
+        |path: &Path| Running::start_command(stresstest().arg("recheck").arg(path)).wait();
     let path = path("recording");
-    run("honest", &["-m", "20", "-r", "2", "--record", path.to_str().unwrap()]).check(0, &[]);
+    run(
+        "honest",
+        &["-m", "20", "-r", "2", "--record", path.to_str().unwrap()],
+    )
+    .check(0, &[]);
     let kept = recheck(&path);
     kept.check(0, &[]);
-    assert!(kept.stdout.starts_with("iteration 0: one order of "), "{}", kept.stdout);
+    assert!(
+        kept.stdout.starts_with("iteration 0: one order of "),
+        "{}",
+        kept.stdout
+    );
     assert_eq!(kept.stdout.lines().count(), 2);
 
-    let broken = run("swap", &["-m", "20", "-r", "2", "--seed", "7", "--record", path.to_str().unwrap()]);
+    let broken = run(
+        "swap",
+        &[
+            "-m",
+            "20",
+            "-r",
+            "2",
+            "--seed",
+            "7",
+            "--record",
+            path.to_str().unwrap(),
+        ],
+    );
     let story = broken.stderr.lines().next().unwrap();
-    assert!(story.starts_with("error: iteration 0: the promise is broken (reordered): "), "{story}");
+    assert!(
+        story.starts_with("error: iteration 0: the promise is broken (reordered): "),
+        "{story}"
+    );
     recheck(&path).check(3, &[story]);
 
-    let options = ["-m", "5", "-r", "1", "--patience", "6", "--record", path.to_str().unwrap()];
+    let options = [
+        "-m",
+        "5",
+        "-r",
+        "1",
+        "--patience",
+        "6",
+        "--record",
+        path.to_str().unwrap(),
+    ];
     let forgetful = run("forget-sender", &options);
     recheck(&path).check(3, &[forgetful.stderr.lines().next().unwrap()]);
 
-    run("drop-all", &["-m", "5", "-r", "1", "--patience", "3", "--record", path.to_str().unwrap()]).check(5, &[]);
-    recheck(&path).check(5, &["error: inconclusive: a repetition did not come to its end"]);
+    run(
+        "drop-all",
+        &[
+            "-m",
+            "5",
+            "-r",
+            "1",
+            "--patience",
+            "3",
+            "--record",
+            path.to_str().unwrap(),
+        ],
+    )
+    .check(5, &[]);
+    recheck(&path).check(
+        5,
+        &["error: inconclusive: a repetition did not come to its end"],
+    );
 
     fs::write(&path, "something else").unwrap();
-    recheck(&path).check(1, &["error: cannot recheck ", "it is no recording of this program"]);
+    recheck(&path).check(
+        1,
+        &[
+            "error: cannot recheck ",
+            "it is no recording of this program",
+        ],
+    );
 }
 
 #[test]
 fn isolation_compares_with_a_run_without_guests() {
     let csv = path("isolation.csv");
-    let options = ["--window", "10", "-m", "200", "--stalled", "1", "--isolation", "--csv", csv.to_str().unwrap()];
+    let options = [
+        "--window",
+        "10",
+        "-m",
+        "200",
+        "--stalled",
+        "1",
+        "--isolation",
+        "--csv",
+        csv.to_str().unwrap(),
+    ];
     let (run, results) = measure("isolation.json", "honest", &options);
     run.check(0, &[]);
     let csv = fs::read_to_string(csv).unwrap();
     let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
-    let value = |run: usize, name: &str| lines[run][lines[0].iter().position(|&column| column == name).unwrap()];
+    let value = |run: usize, name: &str| {
+        lines[run][lines[0].iter().position(|&column| column == name).unwrap()]
+    };
     assert_eq!(
-        [(1, "run"), (1, "stalled"), (2, "run"), (2, "stalled")].map(|(run, name)| value(run, name)),
+        [(1, "run"), (1, "stalled"), (2, "run"), (2, "stalled")]
+            .map(|(run, name)| value(run, name)),
         ["without", "0", "run", "1"]
     );
-    for (ratio, figure) in [("deliveries", "deliveries_per_s"), ("p99", "delivery_p99_us"), ("rss", "server_rss_peak_kib")] {
+    for (ratio, figure) in [
+        ("deliveries", "deliveries_per_s"),
+        ("p99", "delivery_p99_us"),
+        ("rss", "server_rss_peak_kib"),
+    ] {
         let [without, with]: [f64; 2] = [1, 2].map(|run| value(run, figure).parse().unwrap());
         let told = number(&results, &format!("/isolation/{ratio}"));
         // The last bit of a number may be lost in a file.
-        assert!((told / (with / without) - 1.0).abs() < 1e-12, "{ratio} is {told}, of {with} and {without}");
+        assert!(
+            (told / (with / without) - 1.0).abs() < 1e-12,
+            "{ratio} is {told}, of {with} and {without}"
+        );
     }
-    assert!(run.stdout.contains("isolation      compared with no stalled, slow and visiting clients: "), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("isolation      compared with no stalled, slow and visiting clients: "),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
 fn calibration_tells_what_the_load_tester_can_do() {
-    // The server takes 50 milliseconds for each half of a window, and the null broadcaster next to nothing.
-    let (run, results) = measure("calibrate.json", "delay --victim 2", &["--window", "10", "-m", "50", "--calibrate"]);
+    // The server takes 50 milliseconds for each half of a window, and the null broadcaster next to
+    // nothing.
+    let (run, results) = measure(
+        "calibrate.json",
+        "delay --victim 2",
+        &["--window", "10", "-m", "50", "--calibrate"],
+    );
     run.check(0, &[]);
     let ceiling = number(&results, "/health/ceiling");
-    assert!(ceiling > 10.0 * number(&results, "/counts/deliveries_per_s"), "{results:#}");
+    assert!(
+        ceiling > 10.0 * number(&results, "/counts/deliveries_per_s"),
+        "{results:#}"
+    );
 }
 
 #[test]
 fn every_kind_of_file_is_written() {
     let (csv, hdr) = (path("results.csv"), path("results.hlog"));
-    let options =
-        ["--rate", "100", "--duration", "500ms", "--csv", csv.to_str().unwrap(), "--hdr", hdr.to_str().unwrap(), "--quiet"];
+    let options = [
+        "--rate",
+        "100",
+        "--duration",
+        "500ms",
+        "--csv",
+        csv.to_str().unwrap(),
+        "--hdr",
+        hdr.to_str().unwrap(),
+        "--quiet",
+    ];
     let run = run("honest", &options);
     run.check_passed_or_bound();
     assert_eq!(run.stdout, "");
     let csv = fs::read_to_string(csv).unwrap();
-    assert_eq!((csv.lines().count(), csv.starts_with("run,server,publishers,")), (2, true));
+    assert_eq!(
+        (
+            csv.lines().count(),
+            csv.starts_with("run,server,publishers,")
+        ),
+        (2, true)
+    );
     let hdr = fs::read_to_string(hdr).unwrap();
-    assert!(hdr.contains("Tag=delivery,") && hdr.contains("Tag=lateness,"), "{hdr}");
+    assert!(
+        hdr.contains("Tag=delivery,") && hdr.contains("Tag=lateness,"),
+        "{hdr}"
+    );
 }

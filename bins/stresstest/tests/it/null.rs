@@ -17,11 +17,22 @@ struct Null {
 
 impl Null {
     fn start() -> Self {
-        let mut child = stresstest().args(["null-broadcaster", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = stresstest()
+            .args(["null-broadcaster", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let addr = line.strip_prefix("listening on ").and_then(|addr| addr.trim_end().parse().ok());
-        Self { child, addr: addr.expect("the ready line names the address") }
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let addr = line
+            .strip_prefix("listening on ")
+            .and_then(|addr| addr.trim_end().parse().ok());
+        Self {
+            child,
+            addr: addr.expect("the ready line names the address"),
+        }
     }
 
     fn connect(&self) -> TcpStream {
@@ -49,7 +60,11 @@ fn join(mut stream: &TcpStream) {
 #[track_caller]
 fn check_proof(options: &[&str], told: &str) {
     let mut command = stresstest();
-    command.args(["-a", "127.0.0.1:0"]).args(options).arg(env!("CARGO_BIN_EXE_stresstest")).args(["--", "null-broadcaster"]);
+    command
+        .args(["-a", "127.0.0.1:0"])
+        .args(options)
+        .arg(env!("CARGO_BIN_EXE_stresstest"))
+        .args(["--", "null-broadcaster"]);
     let run = Running::start_command(&mut command).wait();
     run.check(0, &[]);
     assert_eq!(run.stdout.matches(told).count(), 2, "{}", run.stdout);
@@ -57,7 +72,10 @@ fn check_proof(options: &[&str], told: &str) {
 
 #[test]
 fn the_proof_passes_on_it() {
-    check_proof(&["-m", "50", "-r", "2"], "successfully received 300 messages out of 300 sent (= drop rate of 0)");
+    check_proof(
+        &["-m", "50", "-r", "2"],
+        "successfully received 300 messages out of 300 sent (= drop rate of 0)",
+    );
 }
 
 #[test]
@@ -86,8 +104,11 @@ fn a_client_that_reads_late_gets_whole_messages_and_costs_others_nothing() {
     let (mut late, mut client) = (null.connect(), null.connect());
     join(&late);
     // Much more than sockets take, in messages of all lengths.
-    let messages: Vec<u8> =
-        (0..=255).cycle().take(1 << 16).flat_map(|len: u8| std::iter::once(len).chain((0..len).rev())).collect();
+    let messages: Vec<u8> = (0..=255)
+        .cycle()
+        .take(1 << 16)
+        .flat_map(|len: u8| std::iter::once(len).chain((0..len).rev()))
+        .collect();
     let sent = messages.clone();
     let mut sender = client.try_clone().unwrap();
     let sending = thread::spawn(move || {
@@ -97,12 +118,22 @@ fn a_client_that_reads_late_gets_whole_messages_and_costs_others_nothing() {
     let mut received = Vec::new();
     client.read_to_end(&mut received).unwrap();
     sending.join().unwrap();
-    assert!(received.ends_with(&messages), "{} of {}", received.len(), messages.len());
+    assert!(
+        received.ends_with(&messages),
+        "{} of {}",
+        received.len(),
+        messages.len()
+    );
     late.shutdown(Shutdown::Write).unwrap();
     received.clear();
     late.read_to_end(&mut received).unwrap();
     let (whole, rest) = Messages::split(&received);
-    assert!(rest.is_empty() && whole.count() == 1 << 16, "{} messages and {} bytes", whole.count(), rest.len());
+    assert!(
+        rest.is_empty() && whole.count() == 1 << 16,
+        "{} messages and {} bytes",
+        whole.count(),
+        rest.len()
+    );
 }
 
 #[test]
@@ -114,7 +145,9 @@ fn a_client_that_vanishes_leaves_no_socket_behind() {
     for _ in 0..10 {
         let clients: Vec<_> = (0..10).map(|_| null.connect()).collect();
         clients.iter().for_each(join);
-        clients.iter().for_each(|mut client| client.write_all(b"\x05hel").unwrap());
+        clients
+            .iter()
+            .for_each(|mut client| client.write_all(b"\x05hel").unwrap());
     }
     for _ in 0..DEADLINE.as_millis() {
         if count() == before {
@@ -143,10 +176,19 @@ fn it_ends_with_a_load_tester_that_is_killed() {
 
 #[test]
 fn without_an_address_it_ends() {
-    for args in [&["null-broadcaster"][..], &["null-broadcaster", "everywhere"]] {
-        let output = Command::new(env!("CARGO_BIN_EXE_stresstest")).args(args).output().unwrap();
+    for args in [
+        &["null-broadcaster"][..],
+        &["null-broadcaster", "everywhere"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_stresstest"))
+            .args(args)
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(2));
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "usage: stresstest null-broadcaster ADDRESS\n");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            "usage: stresstest null-broadcaster ADDRESS\n"
+        );
     }
 }
 

@@ -12,7 +12,19 @@ fn an_honest_server_passes() {
 
 #[test]
 fn long_options_mean_the_same() {
-    let run = run("honest", &["--publishers", "1", "--subscribers", "1", "--messages", "1", "--repetitions", "1"]);
+    let run = run(
+        "honest",
+        &[
+            "--publishers",
+            "1",
+            "--subscribers",
+            "1",
+            "--messages",
+            "1",
+            "--repetitions",
+            "1",
+        ],
+    );
     run.check(0, &[]);
     let expected = "iteration 0 out of 1: launching 1 publishers, each sending 1 messages to 1 subscribers...\n\
                     successfully received 1 messages out of 1 sent (= drop rate of 0)\n";
@@ -53,40 +65,94 @@ fn a_client_that_receives_everything_late_loses_nothing() {
 fn drops_of_half_of_everything_are_told_exactly() {
     let run = run("drop-half", &["--window", "100", "-m", "5000", "-r", "2"]);
     run.check(0, &[]);
-    assert_eq!(run.stdout.matches("successfully received 15000 messages out of 30000 sent (= drop rate of 0.5)").count(), 2);
-    assert!(run.stdout.contains("\ndrops          50 % (80000)"), "{}", run.stdout);
+    assert_eq!(
+        run.stdout
+            .matches("successfully received 15000 messages out of 30000 sent (= drop rate of 0.5)")
+            .count(),
+        2
+    );
+    assert!(
+        run.stdout.contains("\ndrops          50 % (80000)"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
 fn dropped_hello_probe_and_closing_messages_are_repeated() {
     let run = run("drop-anything", &["-m", "3", "-r", "1", "--seed", "1"]);
     run.check(0, &[]);
-    assert!(!run.stdout.contains("(= drop rate of 0)"), "nothing was dropped:\n{}", run.stdout);
+    assert!(
+        !run.stdout.contains("(= drop rate of 0)"),
+        "nothing was dropped:\n{}",
+        run.stdout
+    );
 }
 
 #[test]
 fn a_server_that_drops_half_of_everything_at_random_passes() {
-    run("drop-random", &["-m", "20", "-r", "1", "-p", "1", "-s", "1"]).check(0, &[]);
-    run("drop-random", &["--rate", "50", "--duration", "2s", "--churn", "5", "-p", "1", "-s", "2"]).check_passed_or_bound();
+    run(
+        "drop-random",
+        &["-m", "20", "-r", "1", "-p", "1", "-s", "1"],
+    )
+    .check(0, &[]);
+    run(
+        "drop-random",
+        &[
+            "--rate",
+            "50",
+            "--duration",
+            "2s",
+            "--churn",
+            "5",
+            "-p",
+            "1",
+            "-s",
+            "2",
+        ],
+    )
+    .check_passed_or_bound();
 }
 
 #[test]
 fn senders_that_miss_some_of_their_messages_by_accident_are_not_said_to_be_left_out() {
     // Of so many clients, some miss all of the few messages that there is time for.
-    let run = run("drop-random", &["-p", "40", "-s", "2", "-m", "2", "-r", "1", "--window", "0", "--patience", "1"]);
+    let run = run(
+        "drop-random",
+        &[
+            "-p",
+            "40",
+            "-s",
+            "2",
+            "-m",
+            "2",
+            "-r",
+            "1",
+            "--window",
+            "0",
+            "--patience",
+            "1",
+        ],
+    );
     assert!(matches!(run.code, Some(0 | 1 | 5)), "{}", run.stderr);
     assert!(!run.stderr.contains("forgotten"), "{}", run.stderr);
 }
 
 #[test]
 fn a_server_that_takes_seconds_for_everything_passes() {
-    let run = run("delay-all --delay-ms 2000", &["-m", "1", "-r", "1", "-p", "1", "-s", "1"]);
+    let run = run(
+        "delay-all --delay-ms 2000",
+        &["-m", "1", "-r", "1", "-p", "1", "-s", "1"],
+    );
     run.check(0, &[]);
 }
 
 #[test]
 fn publishers_that_do_not_read_are_not_said_to_be_left_out() {
-    let run = run("drop-closing", &["--classic", "-m", "5", "-r", "1", "--patience", "3"]);
+    let run = run(
+        "drop-closing",
+        &["--classic", "-m", "5", "-r", "1", "--patience", "3"],
+    );
     run.check(
         5,
         &["  subscriber 0 of publisher 0 got neither publisher 0's closing message 0 nor anything that publisher 0 sent later"],
@@ -102,18 +168,28 @@ fn a_message_of_the_repetition_before_may_precede_the_own_hello() {
 
 #[test]
 fn the_table_tells_how_much_was_checked() {
-    for (check, told) in
-        [("off", "not checked"), ("basic", "checked for each sender alone; "), ("full", "proved: one order explains ")]
-    {
-        let run = run("honest", &["-m", "2", "-r", "1", "--window", "2", "--check", check]);
+    for (check, told) in [
+        ("off", "not checked"),
+        ("basic", "checked for each sender alone; "),
+        ("full", "proved: one order explains "),
+    ] {
+        let run = run(
+            "honest",
+            &["-m", "2", "-r", "1", "--window", "2", "--check", check],
+        );
         run.check(0, &[]);
-        assert!(run.stdout.contains(&format!("\norder          {told}")), "{}", run.stdout);
+        assert!(
+            run.stdout.contains(&format!("\norder          {told}")),
+            "{}",
+            run.stdout
+        );
     }
 }
 
 #[test]
 fn other_lines_on_stdout_are_noted() {
-    run("talkative", &["-m", "2", "-r", "1"]).check(0, &["note: the server printed 2 lines on standard output"]);
+    run("talkative", &["-m", "2", "-r", "1"])
+        .check(0, &["note: the server printed 2 lines on standard output"]);
 }
 
 #[test]
@@ -121,15 +197,43 @@ fn connections_that_are_never_closed_are_noted_once() {
     let run = run("stay-open", &["-m", "2", "-r", "3"]);
     run.check(0, &[]);
     run.check_lines(2, 3, &[12, 12, 12]);
-    assert_eq!(run.stderr.matches("note: the server left 24 connections open for 1 s after ").count(), 1, "{}", run.stderr);
+    assert_eq!(
+        run.stderr
+            .matches("note: the server left 24 connections open for 1 s after ")
+            .count(),
+        1,
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn stalled_clients_keep_to_the_rate_of_connecting() {
     let began = Instant::now();
-    run("honest", &["-p", "1", "-s", "1", "-m", "2", "-r", "1", "--stalled", "4", "--connect-rate", "10"]).check(0, &[]);
+    run(
+        "honest",
+        &[
+            "-p",
+            "1",
+            "-s",
+            "1",
+            "-m",
+            "2",
+            "-r",
+            "1",
+            "--stalled",
+            "4",
+            "--connect-rate",
+            "10",
+        ],
+    )
+    .check(0, &[]);
     // The first of six connects at once.
-    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(500),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
@@ -151,11 +255,37 @@ fn a_server_that_ignores_sigterm_is_killed_with_its_children() {
 fn many_clients_on_one_thread_pass() {
     let run = run("honest", &["-p", "4", "-s", "40", "-m", "3", "-r", "1"]);
     run.check(0, &[]);
-    assert!(run.stdout.contains("successfully received 480 messages out of 480 sent (= drop rate of 0)"), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("successfully received 480 messages out of 480 sent (= drop rate of 0)"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
 fn a_load_slower_than_the_patience_is_no_hang() {
-    run("honest", &["-m", "3", "-p", "1", "--rate", "0.3", "--patience", "3"]).check_passed_or_bound();
-    run("honest", &["-m", "3", "-p", "1", "-s", "2", "-r", "1", "--connect-rate", "0.3", "--patience", "3"]).check(0, &[]);
+    run(
+        "honest",
+        &["-m", "3", "-p", "1", "--rate", "0.3", "--patience", "3"],
+    )
+    .check_passed_or_bound();
+    run(
+        "honest",
+        &[
+            "-m",
+            "3",
+            "-p",
+            "1",
+            "-s",
+            "2",
+            "-r",
+            "1",
+            "--connect-rate",
+            "0.3",
+            "--patience",
+            "3",
+        ],
+    )
+    .check(0, &[]);
 }

@@ -20,30 +20,40 @@ impl Run {
     /// Fails unless the exit code is `code` and standard error has all of `told`.
     #[track_caller]
     pub(crate) fn check(&self, code: i32, told: &[&str]) {
-        let Self { stdout, stderr, code: found, .. } = self;
+        let Self {
+            stdout,
+            stderr,
+            code: found,
+            ..
+        } = self;
         assert_eq!(*found, Some(code), "stdout:\n{stdout}\nstderr:\n{stderr}");
         for part in told {
             assert!(stderr.contains(part), "{part:?} is missing in:\n{stderr}");
         }
     }
 
-    /// Fails unless the run passed, or was inconclusive for no other reason than that this machine had no time for the load tester.
+    /// Fails unless the run passed, or was inconclusive for no other reason than that this machine
+    /// had no time for the load tester.
     #[track_caller]
     pub(crate) fn check_passed_or_bound(&self) {
         if self.code != Some(0) {
-            self.check(5, &["error: inconclusive: generator-bound: the load tester was the limit, since "]);
+            self.check(
+                5,
+                &["error: inconclusive: generator-bound: the load tester was the limit, since "],
+            );
         }
     }
 
     /// Reads the results that the run wrote to `path`.
     #[track_caller]
     pub(crate) fn results(&self, path: &Path) -> Value {
-        let results = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{error}\n{}", self.stderr));
+        let results = std::fs::read_to_string(path)
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.stderr));
         serde_json::from_str(&results).unwrap()
     }
 
-    /// Fails unless standard output has three lines an iteration, with the classic default options but `messages` and `iterations`,
-    /// and `received` deliveries in each.
+    /// Fails unless standard output has three lines an iteration, with the classic default options
+    /// but `messages` and `iterations`, and `received` deliveries in each.
     #[track_caller]
     pub(crate) fn check_lines(&self, messages: u32, iterations: usize, received: &[u32]) {
         let lines: Vec<&str> = self.stdout.lines().collect();
@@ -58,16 +68,24 @@ impl Run {
                     "iteration {iteration} out of {iterations}: launching 2 publishers, each sending {messages} messages to 3 subscribers..."
                 )
             );
-            assert_eq!(lines[1], format!("successfully received {received} messages out of {sent} sent (= drop rate of {rate})"));
-            let took = lines[2].strip_prefix("took ").and_then(|rest| rest.strip_suffix(" seconds")).expect("a third line");
+            assert_eq!(
+                lines[1],
+                format!(
+                    "successfully received {received} messages out of {sent} sent (= drop rate of {rate})"
+                )
+            );
+            let took = lines[2]
+                .strip_prefix("took ")
+                .and_then(|rest| rest.strip_suffix(" seconds"))
+                .expect("a third line");
             let (_, decimals) = took.split_once('.').expect("decimals");
             assert!(decimals.len() == 2 && took.parse::<f64>().is_ok(), "{took}");
         }
     }
 }
 
-/// Runs stresstest with `options` on the server with this fault, which may have options of its own behind it. No process of the server's
-/// group may be left after it.
+/// Runs stresstest with `options` on the server with this fault, which may have options of its own
+/// behind it. No process of the server's group may be left after it.
 #[track_caller]
 pub(crate) fn run(fault: &str, options: &[&str]) -> Run {
     Running::start(fault, options).wait()
@@ -82,8 +100,19 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(fault: &str, options: &[&str]) -> Self {
         let server = server();
-        assert!(server.exists(), "{} is missing: `cargo test -p stresstest` builds it", server.display());
-        Self::start_command(stresstest().args(["-a", "127.0.0.1:0"]).args(options).arg(server).arg("--").args(fault.split(' ')))
+        assert!(
+            server.exists(),
+            "{} is missing: `cargo test -p stresstest` builds it",
+            server.display()
+        );
+        Self::start_command(
+            stresstest()
+                .args(["-a", "127.0.0.1:0"])
+                .args(options)
+                .arg(server)
+                .arg("--")
+                .args(fault.split(' ')),
+        )
     }
 
     /// Starts any command line that starts stresstest.
@@ -91,13 +120,25 @@ impl Running {
         Self::start_with_outputs(command, [Stdio::piped(), Stdio::piped()])
     }
 
-    /// Starts any command line that starts stresstest, with this standard output and standard error.
+    /// Starts any command line that starts stresstest, with this standard output and standard
+    /// error.
     pub(crate) fn start_with_outputs(command: &mut Command, [stdout, stderr]: [Stdio; 2]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("server-{}-{}.pid", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "server-{}-{}.pid",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let pid_file = path(&name);
-        command.env("WRONG_SERVER_PID_FILE", &pid_file).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-        Self { child: command.spawn().unwrap(), pid_file }
+        command
+            .env("WRONG_SERVER_PID_FILE", &pid_file)
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr);
+        Self {
+            child: command.spawn().unwrap(),
+            pid_file,
+        }
     }
 
     /// Waits until the server has been started.
@@ -115,7 +156,9 @@ impl Running {
     pub(crate) fn wait_for_child(&self) -> String {
         let is_child = |process: &Process| process.parent == self.child.id().to_string();
         for _ in 0..DEADLINE.as_millis() {
-            if let Some(child) = processes().find(|process| is_child(process) && process.leads_group()) {
+            if let Some(child) =
+                processes().find(|process| is_child(process) && process.leads_group())
+            {
                 return child.group;
             }
             thread::sleep(Duration::from_millis(1));
@@ -138,14 +181,23 @@ impl Running {
             panic!("stresstest did not end within {DEADLINE:?}");
         };
         waiting.join().unwrap().unwrap();
-        let Output { status, stdout, stderr } = output.unwrap();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = output.unwrap();
         let server = read_pid(&self.pid_file);
         if let Some(server) = server {
             std::fs::remove_file(&self.pid_file).unwrap();
             let left = processes_of_group(server);
             assert!(left.is_empty(), "left behind: {left:?}");
         }
-        Run { stdout: text(stdout), stderr: text(stderr), code: status.code(), was_server_started: server.is_some() }
+        Run {
+            stdout: text(stdout),
+            stderr: text(stderr),
+            code: status.code(),
+            was_server_started: server.is_some(),
+        }
     }
 }
 
@@ -165,12 +217,17 @@ pub(crate) fn stresstest() -> Command {
 
 /// Returns the path of the server, which cargo puts beside the binary with all other examples.
 pub(crate) fn server() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_stresstest")).with_file_name("examples").join("wrong_server")
+    Path::new(env!("CARGO_BIN_EXE_stresstest"))
+        .with_file_name("examples")
+        .join("wrong_server")
 }
 
 /// Lists the processes of a group that still run.
 fn processes_of_group(group: i32) -> Vec<String> {
-    processes().filter(|process| process.group == group.to_string()).map(|process| process.stat).collect()
+    processes()
+        .filter(|process| process.group == group.to_string())
+        .map(|process| process.stat)
+        .collect()
 }
 
 /// Tells whether the process that leads a group still runs.
@@ -193,15 +250,22 @@ impl Process {
 
 /// Lists all processes.
 fn processes() -> impl Iterator<Item = Process> {
-    std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
-        // Whoever ends in the meantime is none.
-        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        // Source: proc_pid_stat(5): pid (comm) state ppid pgrp …
-        let (_, fields) = stat.rsplit_once(')')?;
-        let mut fields = fields.split_whitespace().map(str::to_owned);
-        let (state, parent, group) = (fields.next()?, fields.next()?, fields.next()?);
-        (state != "Z").then_some(Process { stat, parent, group })
-    })
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| {
+            // Whoever ends in the meantime is none.
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // Source: proc_pid_stat(5): pid (comm) state ppid pgrp …
+            let (_, fields) = stat.rsplit_once(')')?;
+            let mut fields = fields.split_whitespace().map(str::to_owned);
+            let (state, parent, group) = (fields.next()?, fields.next()?, fields.next()?);
+            (state != "Z").then_some(Process {
+                stat,
+                parent,
+                group,
+            })
+        })
 }
 
 fn read_pid(pid_file: &Path) -> Option<i32> {

@@ -20,7 +20,10 @@ impl Shown {
         self.text
             .split("\x1b[")
             .skip(1)
-            .filter(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m'))
+            .filter(|rest| {
+                rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
+                    .starts_with('m')
+            })
             .count()
     }
 
@@ -30,7 +33,8 @@ impl Shown {
     }
 }
 
-/// Runs a second of load on a terminal with 80 columns, in an environment of these variables and no other.
+/// Runs a second of load on a terminal with 80 columns, in an environment of these variables and no
+/// other.
 #[track_caller]
 fn show(variables: &[(&str, &str)]) -> Shown {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
@@ -38,7 +42,16 @@ fn show(variables: &[(&str, &str)]) -> Shown {
     grantpt(&controller).unwrap();
     unlockpt(&controller).unwrap();
     let terminal = ioctl_tiocgptpeer(&controller, flags).unwrap();
-    tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    tcsetwinsize(
+        &terminal,
+        Winsize {
+            ws_row: 24,
+            ws_col: 80,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        },
+    )
+    .unwrap();
     let reading = thread::spawn(move || {
         let mut bytes = Vec::new();
         // It ends with an error when nobody has the terminal any more.
@@ -50,14 +63,19 @@ fn show(variables: &[(&str, &str)]) -> Shown {
     let outputs = [terminal.try_clone().unwrap(), terminal].map(Into::into);
     let mut command = stresstest();
     command.env_clear().envs(variables.iter().copied());
-    command.args(["-a", "127.0.0.1:0", "--window", "10", "--duration", "1s"]).arg(server());
+    command
+        .args(["-a", "127.0.0.1:0", "--window", "10", "--duration", "1s"])
+        .arg(server());
     // So slow that the load tester has nothing to do most of the time, which it would tell of.
     command.args(["--", "delay-all", "--delay-ms", "20"]);
     let running = Running::start_with_outputs(&mut command, outputs);
     // It has the terminal, too.
     drop(command);
     running.wait().check(0, &[]);
-    Shown { text: reading.join().unwrap(), took: start.elapsed() }
+    Shown {
+        text: reading.join().unwrap(),
+        took: start.elapsed(),
+    }
 }
 
 /// The environment of a terminal that can do everything.
@@ -66,8 +84,17 @@ const XTERM: (&str, &str) = ("TERM", "xterm-256color");
 #[test]
 fn progress_is_redrawn_in_place_ten_times_a_second_at_most() {
     let shown = show(&[XTERM]);
-    assert!(shown.draws() > 1 && shown.text.contains("\x1b[2K"), "{:?}", shown.text);
-    assert!(shown.draws() as f64 <= 1.0 + 10.0 * shown.took.as_secs_f64(), "{} in {:?}", shown.draws(), shown.took);
+    assert!(
+        shown.draws() > 1 && shown.text.contains("\x1b[2K"),
+        "{:?}",
+        shown.text
+    );
+    assert!(
+        shown.draws() as f64 <= 1.0 + 10.0 * shown.took.as_secs_f64(),
+        "{} in {:?}",
+        shown.draws(),
+        shown.took
+    );
 }
 
 #[test]
@@ -93,5 +120,9 @@ fn without_colours_only_the_cursor_is_moved() {
 #[test]
 fn a_terminal_that_can_do_nothing_gets_plain_lines() {
     let shown = show(&[("TERM", "dumb")]);
-    assert!(!shown.text.contains('\x1b') && shown.text.contains("verdict        passed"), "{:?}", shown.text);
+    assert!(
+        !shown.text.contains('\x1b') && shown.text.contains("verdict        passed"),
+        "{:?}",
+        shown.text
+    );
 }

@@ -5,19 +5,33 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::naive::{self, Event, History, check_story, class, has_order, keeps_promise, records, shortest_cycle_len, single_fault};
+use crate::naive::{
+    self, Event, History, check_story, class, has_order, keeps_promise, records,
+    shortest_cycle_len, single_fault,
+};
 
-/// Checks the verdict on a history against all orders there are, and its story against the history. Returns the class.
+/// Checks the verdict on a history against all orders there are, and its story against the history.
+/// Returns the class.
 #[track_caller]
 fn check_history(history: &History) -> &'static str {
     match check(&records(history)) {
         Ok(consistent) => {
-            let order: Vec<u32> = consistent.order().iter().map(|message| message.index()).collect();
-            assert!(keeps_promise(history, &order), "{order:?} does not keep the promise in {history:?}");
+            let order: Vec<u32> = consistent
+                .order()
+                .iter()
+                .map(|message| message.index())
+                .collect();
+            assert!(
+                keeps_promise(history, &order),
+                "{order:?} does not keep the promise in {history:?}"
+            );
             "consistent"
         }
         Err(violation) => {
-            assert!(!has_order(history), "{violation}, yet an order exists for {history:?}");
+            assert!(
+                !has_order(history),
+                "{violation}, yet an order exists for {history:?}"
+            );
             check_violation(history, &violation);
             class(&violation)
         }
@@ -29,7 +43,11 @@ fn check_violation(history: &History, violation: &Violation) {
     match single_fault(history) {
         Some(fault) => assert_eq!(class(violation), fault, "{history:?}"),
         None => {
-            assert_eq!(Some(violation.story().len()), shortest_cycle_len(history), "{violation} is not the shortest of {history:?}")
+            assert_eq!(
+                Some(violation.story().len()),
+                shortest_cycle_len(history),
+                "{violation} is not the shortest of {history:?}"
+            )
         }
     }
     if !violation.story().is_empty() {
@@ -44,15 +62,17 @@ fn histories() -> impl Strategy<Value = History> {
 
 /// Histories in which most clients agree.
 ///
-/// They grow from an order that keeps the promise: each client receives part of it and sends no answer before what it answers. Then
-/// one in a few lists is disturbed.
+/// They grow from an order that keeps the promise: each client receives part of it and sends no
+/// answer before what it answers. Then one in a few lists is disturbed.
 fn agreeing() -> impl Strategy<Value = History> {
     (0..=5_u32, 1..=4_usize).prop_flat_map(|(message_count, client_count)| {
         let order = Just((0..message_count).collect::<Vec<_>>()).prop_shuffle();
         let senders = prop::collection::vec(0..client_count, message_count as usize);
         let clients = prop::collection::vec(plan(message_count as usize), client_count);
         (order, senders, clients).prop_map(|(order, senders, plans)| {
-            let client = |(client, plan): (usize, &Plan)| plan.events(&order, |position| senders[position] == client);
+            let client = |(client, plan): (usize, &Plan)| {
+                plan.events(&order, |position| senders[position] == client)
+            };
             plans.iter().enumerate().map(client).collect()
         })
     })
@@ -60,10 +80,17 @@ fn agreeing() -> impl Strategy<Value = History> {
 
 /// Histories of short lists in any order, with sends anywhere between.
 fn arbitrary() -> impl Strategy<Value = History> {
-    let lists = prop::collection::vec(prop::sample::subsequence(vec![0, 1, 2, 3], 0..=2).prop_shuffle(), 4);
+    let lists = prop::collection::vec(
+        prop::sample::subsequence(vec![0, 1, 2, 3], 0..=2).prop_shuffle(),
+        4,
+    );
     let sends = prop::collection::vec((0..4_usize, prop_oneof![3 => Just(0), 1 => 1..3_usize]), 4);
     (lists, sends).prop_map(|(lists, sends)| {
-        let received = |list: &Vec<u32>| list.iter().map(|&message| Event::Received(message)).collect();
+        let received = |list: &Vec<u32>| {
+            list.iter()
+                .map(|&message| Event::Received(message))
+                .collect()
+        };
         let mut history: History = lists.iter().map(received).collect();
         for (message, (sender, position)) in (0..).zip(sends) {
             let events = &mut history[sender];
@@ -78,7 +105,8 @@ fn arbitrary() -> impl Strategy<Value = History> {
 struct Plan {
     /// Whether each message of the order is received.
     receives: Vec<bool>,
-    /// How many receipts before its latest legal time each message of the order is sent; negative when it is sent too late.
+    /// How many receipts before its latest legal time each message of the order is sent; negative
+    /// when it is sent too late.
     sends: Vec<i8>,
     disturbance: Disturbance,
 }
@@ -102,13 +130,21 @@ fn plan(message_count: usize) -> impl Strategy<Value = Plan> {
     ];
     let receives = prop::collection::vec(prop::bool::weighted(0.7), message_count);
     let sends = prop::collection::vec(prop_oneof![20 => 0..3_i8, 1 => -3..0_i8], message_count);
-    (receives, sends, disturbance).prop_map(|(receives, sends, disturbance)| Plan { receives, sends, disturbance })
+    (receives, sends, disturbance).prop_map(|(receives, sends, disturbance)| Plan {
+        receives,
+        sends,
+        disturbance,
+    })
 }
 
 impl Plan {
     fn events(&self, order: &[u32], is_own: impl Fn(usize) -> bool) -> Vec<Event> {
-        let mut received: Vec<u32> =
-            order.iter().zip(&self.receives).filter(|(_, receives)| **receives).map(|(id, _)| *id).collect();
+        let mut received: Vec<u32> = order
+            .iter()
+            .zip(&self.receives)
+            .filter(|(_, receives)| **receives)
+            .map(|(id, _)| *id)
+            .collect();
         let mut sends = Vec::new();
         let mut legal = 0_usize;
         let mut earliest = 0;
@@ -136,7 +172,9 @@ impl Plan {
         let len = received.len();
         match self.disturbance {
             Disturbance::Swap(one, other) if len > 0 => received.swap(one % len, other % len),
-            Disturbance::Duplicate(one, other) if len > 0 => received.insert(other % len, received[one % len]),
+            Disturbance::Duplicate(one, other) if len > 0 => {
+                received.insert(other % len, received[one % len])
+            }
             Disturbance::Phantom(at) => received.insert(at.min(len), 5),
             _ => {}
         }
@@ -165,22 +203,41 @@ fn every_verdict_occurs_among_the_random_histories() {
             *step_counts.entry(len).or_default() += 1;
         }
     }
-    let expected =
-        [("consistent", 1_000), ("phantom", 100), ("duplicate", 100), ("reordered", 100), ("contradiction", 100), ("causal", 100)];
+    let expected = [
+        ("consistent", 1_000),
+        ("phantom", 100),
+        ("duplicate", 100),
+        ("reordered", 100),
+        ("contradiction", 100),
+        ("causal", 100),
+    ];
     for (verdict, count_min) in expected {
         let count = counts.get(verdict).copied().unwrap_or(0);
-        assert!(count >= count_min, "{verdict} occurs {count} times: {counts:?}");
+        assert!(
+            count >= count_min,
+            "{verdict} occurs {count} times: {counts:?}"
+        );
     }
     for len in 1..=3 {
-        assert!(step_counts.get(&len).is_some_and(|&count| count >= 10), "cycles by length: {step_counts:?}");
+        assert!(
+            step_counts.get(&len).is_some_and(|&count| count >= 10),
+            "cycles by length: {step_counts:?}"
+        );
     }
 }
 
 #[test]
 fn the_naive_model_knows_the_classic_cases() {
     assert!(has_order(&naive::history(["s0 s1", "r0 r1", "r1"])));
-    assert!(!has_order(&naive::history(["s0", "s1", "s2", "r0 r1", "r1 r2", "r2 r0"])));
+    assert!(!has_order(&naive::history([
+        "s0", "s1", "s2", "r0 r1", "r1 r2", "r2 r0"
+    ])));
     assert!(!has_order(&naive::history(["s0", "r0 s1", "r1 r0"])));
     assert!(has_order(&naive::history(["s0", "s1 r0", "r1 r0"])));
-    assert_eq!(shortest_cycle_len(&naive::history(["s0", "s1", "s2", "r0 r1", "r1 r2", "r2 r0"])), Some(3));
+    assert_eq!(
+        shortest_cycle_len(&naive::history([
+            "s0", "s1", "s2", "r0 r1", "r1 r2", "r2 r0"
+        ])),
+        Some(3)
+    );
 }

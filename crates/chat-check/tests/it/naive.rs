@@ -1,4 +1,5 @@
-//! Histories as data, a verdict found by trying all orders, and a reader that checks stories against a history.
+//! Histories as data, a verdict found by trying all orders, and a reader that checks stories
+//! against a history.
 
 use std::collections::HashSet;
 
@@ -14,13 +15,20 @@ pub(crate) enum Event {
 /// What each client did.
 pub(crate) type History = Vec<Vec<Event>>;
 
-/// Reads a history: one line a client, where `s0` is "sent message 0" and `r0` "received message 0".
+/// Reads a history: one line a client, where `s0` is "sent message 0" and `r0` "received message
+/// 0".
 pub(crate) fn history<const N: usize>(lines: [&str; N]) -> History {
     let event = |word: &str| {
         let index = word[1..].parse().unwrap();
-        if word.starts_with('s') { Event::Sent(index) } else { Event::Received(index) }
+        if word.starts_with('s') {
+            Event::Sent(index)
+        } else {
+            Event::Received(index)
+        }
     };
-    lines.map(|line| line.split_whitespace().map(event).collect()).into()
+    lines
+        .map(|line| line.split_whitespace().map(event).collect())
+        .into()
 }
 
 pub(crate) fn id(index: u32) -> MessageId {
@@ -41,7 +49,8 @@ pub(crate) fn records(history: &History) -> Vec<Record> {
     history.iter().map(record).collect()
 }
 
-/// Tells whether `order` is one of all messages sent and keeps the promise: the specification, word for word.
+/// Tells whether `order` is one of all messages sent and keeps the promise: the specification, word
+/// for word.
 pub(crate) fn keeps_promise(history: &History, order: &[u32]) -> bool {
     let position = |index: u32| order.iter().position(|&message| message == index);
     let rises = |messages: &[u32]| {
@@ -60,13 +69,16 @@ pub(crate) fn keeps_promise(history: &History, order: &[u32]) -> bool {
 
 /// Tells whether any order of the messages sent keeps the promise, by trying all.
 pub(crate) fn has_order(history: &History) -> bool {
-    permutations(&sent(history)).iter().any(|order| keeps_promise(history, order))
+    permutations(&sent(history))
+        .iter()
+        .any(|order| keeps_promise(history, order))
 }
 
 /// Returns the class of violation that one record shows by itself, if there is one.
 pub(crate) fn single_fault(history: &History) -> Option<&'static str> {
     let sent = sent(history);
-    let received = |test: &dyn Fn(&[u32]) -> bool| history.iter().any(|events| test(&received_by(events)));
+    let received =
+        |test: &dyn Fn(&[u32]) -> bool| history.iter().any(|events| test(&received_by(events)));
     if sent.iter().collect::<HashSet<_>>().len() < sent.len() {
         return Some("sent twice");
     }
@@ -77,9 +89,11 @@ pub(crate) fn single_fault(history: &History) -> Option<&'static str> {
         return Some("duplicate");
     }
     let sent_pairs: Vec<_> = history.iter().flat_map(|events| pairs(events)).collect();
-    let is_reordered = |earlier: u32, later: u32| sent_pairs.contains(&(Event::Sent(later), Event::Sent(earlier)));
+    let is_reordered =
+        |earlier: u32, later: u32| sent_pairs.contains(&(Event::Sent(later), Event::Sent(earlier)));
     let reordered = received(&|messages| {
-        (0..messages.len()).any(|later| (0..later).any(|earlier| is_reordered(messages[earlier], messages[later])))
+        (0..messages.len())
+            .any(|later| (0..later).any(|earlier| is_reordered(messages[earlier], messages[later])))
     });
     reordered.then_some("reordered")
 }
@@ -107,14 +121,20 @@ pub(crate) fn steps(history: &History) -> Vec<Step> {
                 (Event::Received(_), Event::Sent(_)) => StepKind::ReceivedBeforeSent,
                 (Event::Sent(_), Event::Received(_)) => return None,
             };
-            Some(Step { client, kind, before: id(message(before)), after: id(message(after)) })
+            Some(Step {
+                client,
+                kind,
+                before: id(message(before)),
+                after: id(message(after)),
+            })
         };
         pairs(events).filter_map(step).collect::<Vec<_>>()
     };
     history.iter().enumerate().flat_map(of_client).collect()
 }
 
-/// Checks that a story proves what it says: each step is in the history, and each begins where the one before it ended.
+/// Checks that a story proves what it says: each step is in the history, and each begins where the
+/// one before it ended.
 #[track_caller]
 pub(crate) fn check_story(history: &History, violation: &Violation) {
     let story = violation.story();
@@ -127,24 +147,51 @@ pub(crate) fn check_story(history: &History, violation: &Violation) {
             StepKind::Received => (Event::Received(before), Event::Received(after)),
             StepKind::ReceivedBeforeSent => (Event::Received(before), Event::Sent(after)),
         };
-        let first = events.iter().position(|event| *event == before).expect("the first event of a step is in the record");
-        let last = events.iter().rposition(|event| *event == after).expect("the last event of a step is in the record");
+        let first = events
+            .iter()
+            .position(|event| *event == before)
+            .expect("the first event of a step is in the record");
+        let last = events
+            .iter()
+            .rposition(|event| *event == after)
+            .expect("the last event of a step is in the record");
         assert!(first < last, "untrue: {step}");
-        assert_eq!(step.after, story[(i + 1) % story.len()].before, "not a cycle: {violation}");
+        assert_eq!(
+            step.after,
+            story[(i + 1) % story.len()].before,
+            "not a cycle: {violation}"
+        );
     }
-    let is_causal = story.iter().any(|step| step.kind == StepKind::ReceivedBeforeSent);
-    assert_eq!(matches!(violation, Violation::Causal { .. }), is_causal, "wrong class: {violation}");
+    let is_causal = story
+        .iter()
+        .any(|step| step.kind == StepKind::ReceivedBeforeSent);
+    assert_eq!(
+        matches!(violation, Violation::Causal { .. }),
+        is_causal,
+        "wrong class: {violation}"
+    );
 }
 
 /// Returns how many steps the shortest cycle has, by taking every way of up to that many steps.
 pub(crate) fn shortest_cycle_len(history: &History) -> Option<usize> {
-    let steps: HashSet<_> = steps(history).iter().map(|step| (step.before, step.after)).collect();
+    let steps: HashSet<_> = steps(history)
+        .iter()
+        .map(|step| (step.before, step.after))
+        .collect();
     let mut ways = steps.clone();
     for len in 1..=sent(history).len() {
         if ways.iter().any(|(start, end)| start == end) {
             return Some(len);
         }
-        ways = ways.iter().flat_map(|way| steps.iter().filter(|step| step.0 == way.1).map(|step| (way.0, step.1))).collect();
+        ways = ways
+            .iter()
+            .flat_map(|way| {
+                steps
+                    .iter()
+                    .filter(|step| step.0 == way.1)
+                    .map(|step| (way.0, step.1))
+            })
+            .collect();
     }
     None
 }
@@ -154,11 +201,19 @@ fn sent(history: &History) -> Vec<u32> {
 }
 
 fn sent_by(events: &[Event]) -> Vec<u32> {
-    events.iter().filter(|event| matches!(event, Event::Sent(_))).map(|event| message(*event)).collect()
+    events
+        .iter()
+        .filter(|event| matches!(event, Event::Sent(_)))
+        .map(|event| message(*event))
+        .collect()
 }
 
 fn received_by(events: &[Event]) -> Vec<u32> {
-    events.iter().filter(|event| matches!(event, Event::Received(_))).map(|event| message(*event)).collect()
+    events
+        .iter()
+        .filter(|event| matches!(event, Event::Received(_)))
+        .map(|event| message(*event))
+        .collect()
 }
 
 fn message(event: Event) -> u32 {
@@ -169,7 +224,10 @@ fn message(event: Event) -> u32 {
 
 /// Returns every two events of which the first came before the second.
 fn pairs(events: &[Event]) -> impl Iterator<Item = (Event, Event)> {
-    events.iter().enumerate().flat_map(|(i, &before)| events[i + 1..].iter().map(move |&after| (before, after)))
+    events
+        .iter()
+        .enumerate()
+        .flat_map(|(i, &before)| events[i + 1..].iter().map(move |&after| (before, after)))
 }
 
 fn permutations(messages: &[u32]) -> Vec<Vec<u32>> {
@@ -179,7 +237,11 @@ fn permutations(messages: &[u32]) -> Vec<Vec<u32>> {
     let mut all = Vec::new();
     for (i, &first) in messages.iter().enumerate() {
         let rest = [&messages[..i], &messages[i + 1..]].concat();
-        all.extend(permutations(&rest).into_iter().map(|rest| [vec![first], rest].concat()));
+        all.extend(
+            permutations(&rest)
+                .into_iter()
+                .map(|rest| [vec![first], rest].concat()),
+        );
     }
     all
 }

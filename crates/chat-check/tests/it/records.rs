@@ -5,12 +5,18 @@ use crate::naive::id;
 #[test]
 fn messages_are_numbered_with_30_bits() {
     assert_eq!(MessageId::new(0).unwrap().index(), 0);
-    assert_eq!(MessageId::new((1 << 30) - 1).unwrap().index(), (1 << 30) - 1);
+    assert_eq!(
+        MessageId::new((1 << 30) - 1).unwrap().index(),
+        (1 << 30) - 1
+    );
     for index in [1 << 30, u32::MAX] {
         assert_eq!(MessageId::new(index), Err(MessageIdTooLarge { index }));
     }
     let error = MessageId::new(MESSAGE_COUNT_MAX).unwrap_err();
-    assert_eq!(error.to_string(), "messages are numbered below 1073741824, not 1073741824");
+    assert_eq!(
+        error.to_string(),
+        "messages are numbered below 1073741824, not 1073741824"
+    );
 }
 
 #[test]
@@ -25,7 +31,10 @@ fn a_cleared_record_is_as_good_as_new() {
     record.sent(id(0));
     record.received(id(0));
     let consistent = check(&[record]).unwrap();
-    assert_eq!((consistent.message_count(), consistent.delivery_count()), (1, 1));
+    assert_eq!(
+        (consistent.message_count(), consistent.delivery_count()),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -36,8 +45,12 @@ fn a_record_shows_its_events() {
     record.received_corrupt(id(4));
     record.received_phantom();
     let shown = format!("{record:?}");
-    for event in ["Sent(MessageId { index: 3 })", "Received(MessageId { index: 3 })", "Corrupt(MessageId { index: 4 })", "Phantom"]
-    {
+    for event in [
+        "Sent(MessageId { index: 3 })",
+        "Received(MessageId { index: 3 })",
+        "Corrupt(MessageId { index: 4 })",
+        "Phantom",
+    ] {
         assert!(shown.contains(event), "{event} is not in {shown}");
     }
 }

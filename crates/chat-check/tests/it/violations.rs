@@ -6,7 +6,10 @@ use crate::naive::{check_story, class, history, id, records};
 #[track_caller]
 fn check_violation<const N: usize>(lines: [&str; N], expected: (&str, &str)) {
     let violation = check(&records(&history(lines))).unwrap_err();
-    assert_eq!((class(&violation), violation.to_string().as_str()), expected);
+    assert_eq!(
+        (class(&violation), violation.to_string().as_str()),
+        expected
+    );
     if !violation.story().is_empty() {
         check_story(&history(lines), &violation);
     }
@@ -14,8 +17,20 @@ fn check_violation<const N: usize>(lines: [&str; N], expected: (&str, &str)) {
 
 #[test]
 fn a_message_sent_twice_is_an_error_of_the_records() {
-    check_violation(["s0", "", "s0"], ("sent twice", "client 0 sent message 0, client 2 sent it again"));
-    check_violation(["s0 s1 s0"], ("sent twice", "client 0 sent message 0, client 0 sent it again"));
+    check_violation(
+        ["s0", "", "s0"],
+        (
+            "sent twice",
+            "client 0 sent message 0, client 2 sent it again",
+        ),
+    );
+    check_violation(
+        ["s0 s1 s0"],
+        (
+            "sent twice",
+            "client 0 sent message 0, client 0 sent it again",
+        ),
+    );
 }
 
 #[test]
@@ -23,8 +38,17 @@ fn a_corrupt_delivery_is_told() {
     let mut records = records(&history(["s0 r0", "r0"]));
     records[1].received_corrupt(id(7));
     let violation = check(&records).unwrap_err();
-    assert_eq!(violation, Violation::Corrupt { client: 1, message: id(7) });
-    assert_eq!(violation.to_string(), "client 1 received message 7 with another content");
+    assert_eq!(
+        violation,
+        Violation::Corrupt {
+            client: 1,
+            message: id(7)
+        }
+    );
+    assert_eq!(
+        violation.to_string(),
+        "client 1 received message 7 with another content"
+    );
 }
 
 #[test]
@@ -32,39 +56,84 @@ fn a_delivery_of_nothing_is_a_phantom() {
     let mut records = records(&history(["s0 r0", "r0"]));
     records[1].received_phantom();
     let violation = check(&records).unwrap_err();
-    assert_eq!(violation, Violation::Phantom { client: 1, message: None });
-    assert_eq!(violation.to_string(), "client 1 received a message that nobody sent");
+    assert_eq!(
+        violation,
+        Violation::Phantom {
+            client: 1,
+            message: None
+        }
+    );
+    assert_eq!(
+        violation.to_string(),
+        "client 1 received a message that nobody sent"
+    );
 }
 
 #[test]
 fn a_message_that_nobody_sent_is_a_phantom() {
     // Below, between and above those that were sent.
-    check_violation(["s1", "r0"], ("phantom", "client 1 received message 0 that nobody sent"));
-    check_violation(["s0 s2", "r0 r1 r2"], ("phantom", "client 1 received message 1 that nobody sent"));
-    check_violation(["s0", "r0 r1073741823"], ("phantom", "client 1 received message 1073741823 that nobody sent"));
-    check_violation(["r0"], ("phantom", "client 0 received message 0 that nobody sent"));
+    check_violation(
+        ["s1", "r0"],
+        ("phantom", "client 1 received message 0 that nobody sent"),
+    );
+    check_violation(
+        ["s0 s2", "r0 r1 r2"],
+        ("phantom", "client 1 received message 1 that nobody sent"),
+    );
+    check_violation(
+        ["s0", "r0 r1073741823"],
+        (
+            "phantom",
+            "client 1 received message 1073741823 that nobody sent",
+        ),
+    );
+    check_violation(
+        ["r0"],
+        ("phantom", "client 0 received message 0 that nobody sent"),
+    );
 }
 
 #[test]
 fn a_phantom_at_a_client_with_few_deliveries_is_found() {
-    check_violation(["s0 s2", "r0 r2", "r1"], ("phantom", "client 2 received message 1 that nobody sent"));
-    check_violation(["s0 s2", "r0 r2", "r3"], ("phantom", "client 2 received message 3 that nobody sent"));
+    check_violation(
+        ["s0 s2", "r0 r2", "r1"],
+        ("phantom", "client 2 received message 1 that nobody sent"),
+    );
+    check_violation(
+        ["s0 s2", "r0 r2", "r3"],
+        ("phantom", "client 2 received message 3 that nobody sent"),
+    );
 }
 
 #[test]
 fn a_duplicate_is_told() {
-    check_violation(["s0 s1", "r0 r1 r0"], ("duplicate", "client 1 received message 0 more than once"));
-    check_violation(["s0 s1 s2", "r0 r1 r2", "r2 r2"], ("duplicate", "client 2 received message 2 more than once"));
-    check_violation(["s0 r0 r0"], ("duplicate", "client 0 received message 0 more than once"));
+    check_violation(
+        ["s0 s1", "r0 r1 r0"],
+        ("duplicate", "client 1 received message 0 more than once"),
+    );
+    check_violation(
+        ["s0 s1 s2", "r0 r1 r2", "r2 r2"],
+        ("duplicate", "client 2 received message 2 more than once"),
+    );
+    check_violation(
+        ["s0 r0 r0"],
+        ("duplicate", "client 0 received message 0 more than once"),
+    );
 }
 
 #[test]
 fn a_sender_reordered_is_told_in_two_steps() {
     let story = "client 0 sent message 12 before message 17, client 2 received message 17 before message 12";
-    check_violation(["s12 s15 s17", "r12 r15 r17", "r17 r12"], ("reordered", story));
+    check_violation(
+        ["s12 s15 s17", "r12 r15 r17", "r17 r12"],
+        ("reordered", story),
+    );
     check_violation(
         ["s0 s1 r1 r0"],
-        ("reordered", "client 0 sent message 0 before message 1, client 0 received message 1 before message 0"),
+        (
+            "reordered",
+            "client 0 sent message 0 before message 1, client 0 received message 1 before message 0",
+        ),
     );
 }
 
@@ -83,14 +152,24 @@ fn three_clients_that_agree_pairwise_contradict_each_other() {
     for absent in 3..6 {
         let mut pair = lines;
         pair[absent] = "";
-        assert!(check(&records(&history(pair))).is_ok(), "without client {absent}");
+        assert!(
+            check(&records(&history(pair))).is_ok(),
+            "without client {absent}"
+        );
     }
 }
 
 #[test]
 fn two_steps_are_told_where_three_heads_wait() {
     // The heads 0, 1 and 2 wait in a circle, but clients 3 and 4 disagree about 3 and 4 alone.
-    let lines = ["s0 s3", "s1 s4", "s2", "r0 r1 r3 r4", "r1 r2 r4 r3", "r2 r0"];
+    let lines = [
+        "s0 s3",
+        "s1 s4",
+        "s2",
+        "r0 r1 r3 r4",
+        "r1 r2 r4 r3",
+        "r2 r0",
+    ];
     let story = "client 3 received message 3 before message 4, client 4 received message 4 before message 3";
     check_violation(lines, ("contradiction", story));
 }
@@ -125,8 +204,20 @@ fn clients_that_answer_each_other_in_a_circle_are_causal() {
 
 #[test]
 fn an_echo_before_its_send_is_causal_in_one_step() {
-    check_violation(["r0 s0"], ("causal", "client 0 received message 0 before it sent message 0"));
-    check_violation(["s1", "r1 r0 s0", "r0 r1"], ("causal", "client 1 received message 0 before it sent message 0"));
+    check_violation(
+        ["r0 s0"],
+        (
+            "causal",
+            "client 0 received message 0 before it sent message 0",
+        ),
+    );
+    check_violation(
+        ["s1", "r1 r0 s0", "r0 r1"],
+        (
+            "causal",
+            "client 1 received message 0 before it sent message 0",
+        ),
+    );
 }
 
 #[test]
@@ -149,18 +240,41 @@ fn a_circle_of_hundreds_of_clients_is_told_in_full() {
     const COUNT: usize = 300;
     let next = |i: usize| (i + 1) % COUNT;
     let circles: [(&str, usize, Vec<String>); 3] = [
-        ("contradiction", COUNT, (0..COUNT).flat_map(|i| [format!("s{i}"), format!("r{i} r{}", next(i))]).collect()),
-        ("causal", COUNT, (0..COUNT).map(|i| format!("r{i} s{}", next(i))).collect()),
+        (
+            "contradiction",
+            COUNT,
+            (0..COUNT)
+                .flat_map(|i| [format!("s{i}"), format!("r{i} r{}", next(i))])
+                .collect(),
+        ),
+        (
+            "causal",
+            COUNT,
+            (0..COUNT).map(|i| format!("r{i} s{}", next(i))).collect(),
+        ),
         (
             "contradiction",
             2 * COUNT,
-            (0..COUNT).flat_map(|i| [format!("s{i} s{}", COUNT + i), format!("r{} r{}", COUNT + i, next(i))]).collect(),
+            (0..COUNT)
+                .flat_map(|i| {
+                    [
+                        format!("s{i} s{}", COUNT + i),
+                        format!("r{} r{}", COUNT + i, next(i)),
+                    ]
+                })
+                .collect(),
         ),
     ];
     for (expected, step_count, lines) in circles {
-        let history = lines.iter().flat_map(|line| history([line.as_str()])).collect();
+        let history = lines
+            .iter()
+            .flat_map(|line| history([line.as_str()]))
+            .collect();
         let violation = check(&records(&history)).unwrap_err();
-        assert_eq!((class(&violation), violation.story().len()), (expected, step_count));
+        assert_eq!(
+            (class(&violation), violation.story().len()),
+            (expected, step_count)
+        );
         check_story(&history, &violation);
     }
 }
@@ -174,7 +288,11 @@ fn one_swap_in_a_long_run_is_told_in_two_steps() {
     for (client, record) in records.iter_mut().enumerate() {
         let swapped = if client == 13 { 7_000..7_002 } else { 0..0 };
         for index in 0..10_000 {
-            record.received(id(if swapped.contains(&index) { 14_001 - index } else { index }));
+            record.received(id(if swapped.contains(&index) {
+                14_001 - index
+            } else {
+                index
+            }));
         }
     }
     let violation = check(&records).unwrap_err();
@@ -186,9 +304,20 @@ fn one_swap_in_a_long_run_is_told_in_two_steps() {
 fn names_take_the_place_of_numbers() {
     let violation = check(&records(&history(["s0", "r0 s1", "r1 r0"]))).unwrap_err();
     let named = violation.map(|message| ["the question", "the answer"][message.index() as usize]);
-    let steps: Vec<_> = named.story().iter().map(|step| (step.client, step.kind, step.before, step.after)).collect();
-    let expected =
-        [(1, StepKind::ReceivedBeforeSent, "the question", "the answer"), (2, StepKind::Received, "the answer", "the question")];
+    let steps: Vec<_> = named
+        .story()
+        .iter()
+        .map(|step| (step.client, step.kind, step.before, step.after))
+        .collect();
+    let expected = [
+        (
+            1,
+            StepKind::ReceivedBeforeSent,
+            "the question",
+            "the answer",
+        ),
+        (2, StepKind::Received, "the answer", "the question"),
+    ];
     assert_eq!(steps, expected);
     assert_eq!(
         named.to_string(),
@@ -204,24 +333,49 @@ fn every_class_takes_names() {
     let mut corrupt = Record::new();
     corrupt.received_corrupt(id(1));
     let cases = [
-        (records(&history(["s0 s0"])), "client 0 sent letter 0, client 0 sent it again"),
-        (vec![corrupt], "client 0 received letter 1 with another content"),
-        (vec![phantom], "client 0 received a message that nobody sent"),
-        (records(&history(["r2"])), "client 0 received letter 2 that nobody sent"),
-        (records(&history(["s0 r0 r0"])), "client 0 received letter 0 more than once"),
-        (records(&history(["s0 s1 r1 r0"])), "client 0 sent letter 0 before letter 1, client 0 received letter 1 before letter 0"),
+        (
+            records(&history(["s0 s0"])),
+            "client 0 sent letter 0, client 0 sent it again",
+        ),
+        (
+            vec![corrupt],
+            "client 0 received letter 1 with another content",
+        ),
+        (
+            vec![phantom],
+            "client 0 received a message that nobody sent",
+        ),
+        (
+            records(&history(["r2"])),
+            "client 0 received letter 2 that nobody sent",
+        ),
+        (
+            records(&history(["s0 r0 r0"])),
+            "client 0 received letter 0 more than once",
+        ),
+        (
+            records(&history(["s0 s1 r1 r0"])),
+            "client 0 sent letter 0 before letter 1, client 0 received letter 1 before letter 0",
+        ),
         (
             records(&history(["s0", "s1", "r0 r1", "r1 r0"])),
             "client 2 received letter 0 before letter 1, client 3 received letter 1 before letter 0",
         ),
     ];
     for (records, expected) in cases {
-        assert_eq!(check(&records).unwrap_err().map(|message| name(message.index())).to_string(), expected);
+        assert_eq!(
+            check(&records)
+                .unwrap_err()
+                .map(|message| name(message.index()))
+                .to_string(),
+            expected
+        );
     }
 }
 
 #[test]
 fn a_violation_is_an_error() {
-    let error: Box<dyn std::error::Error + Send + Sync> = check(&records(&history(["r0"]))).unwrap_err().into();
+    let error: Box<dyn std::error::Error + Send + Sync> =
+        check(&records(&history(["r0"]))).unwrap_err().into();
     assert!(error.source().is_none());
 }

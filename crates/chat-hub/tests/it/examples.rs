@@ -1,4 +1,5 @@
-//! The examples: each is a server that people copy, so each keeps the rules of chat-proto's SPEC.md here.
+//! The examples: each is a server that people copy, so each keeps the rules of chat-proto's SPEC.md
+//! here.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,7 +21,11 @@ mod threads;
 /// Serves whoever connects, for ever.
 type Serve = fn(TcpListener) -> io::Result<()>;
 
-const EXAMPLES: [(&str, Serve); 3] = [("event_loop", event_loop::serve), ("tasks", tasks::serve), ("threads", threads::serve)];
+const EXAMPLES: [(&str, Serve); 3] = [
+    ("event_loop", event_loop::serve),
+    ("tasks", tasks::serve),
+    ("threads", threads::serve),
+];
 
 #[test]
 fn every_client_receives_everything_in_one_order() {
@@ -38,14 +43,26 @@ fn every_client_receives_everything_in_one_order() {
                 })
             });
             let chatting: Vec<_> = chatting.collect();
-            Vec::from_iter(chatting.into_iter().map(|chatting| chatting.join().expect("the client does not panic")))
+            Vec::from_iter(
+                chatting
+                    .into_iter()
+                    .map(|chatting| chatting.join().expect("the client does not panic")),
+            )
         });
         for sender in 0..3 {
-            let from_sender = received[0].iter().filter(|body| body.last() == Some(&(b'0' + sender)));
+            let from_sender = received[0]
+                .iter()
+                .filter(|body| body.last() == Some(&(b'0' + sender)));
             let expected = (0..500).map(|number| format!("{number:03} of {sender}").into_bytes());
-            assert!(from_sender.cloned().eq(expected), "what sender {sender} sent is received whole and in order");
+            assert!(
+                from_sender.cloned().eq(expected),
+                "what sender {sender} sent is received whole and in order"
+            );
         }
-        assert!(received[1] == received[0] && received[2] == received[0], "all receive the same");
+        assert!(
+            received[1] == received[0] && received[2] == received[0],
+            "all receive the same"
+        );
     });
 }
 
@@ -87,7 +104,10 @@ fn an_unfinished_message_is_not_forwarded() {
         client.end_sending();
         assert_eq!(client.receive_all(), [b"hello"]);
         witness.send(b"end");
-        assert_eq!([witness.receive(), witness.receive()], [&b"hello"[..], b"end"]);
+        assert_eq!(
+            [witness.receive(), witness.receive()],
+            [&b"hello"[..], b"end"]
+        );
     });
 }
 
@@ -98,12 +118,16 @@ fn a_message_that_arrives_byte_by_byte_is_one_message() {
         for byte in b"\x05hello\0\x05world" {
             client.send_raw(&[*byte]);
         }
-        assert_eq!([client.receive(), client.receive(), client.receive()], [&b"hello"[..], b"", b"world"]);
+        assert_eq!(
+            [client.receive(), client.receive(), client.receive()],
+            [&b"hello"[..], b"", b"world"]
+        );
     });
 }
 
-/// The 32 MB are more than a log of 8 MiB and the sockets hold, which Linux by default allows 6 MiB to receive and 4 MiB to send. The
-/// other clients are never a log behind, so they lose nothing, however slow the machine is.
+/// The 32 MB are more than a log of 8 MiB and the sockets hold, which Linux by default allows 6 MiB
+/// to receive and 4 MiB to send. The other clients are never a log behind, so they lose nothing,
+/// however slow the machine is.
 #[test]
 fn a_client_that_never_reads_does_not_stop_the_others() {
     const ROUND_COUNT: u32 = 32;
@@ -116,16 +140,25 @@ fn a_client_that_never_reads_does_not_stop_the_others() {
             let numbers = round * ROUND_LEN..(round + 1) * ROUND_LEN;
             sender.send_all(numbers.clone().map(numbered));
             for number in numbers {
-                assert!(sender.receive() == numbered(number) && receiver.receive() == numbered(number), "message {number}");
+                assert!(
+                    sender.receive() == numbered(number) && receiver.receive() == numbered(number),
+                    "message {number}"
+                );
             }
         }
         // When it does read, it loses some, but what it gets is in order and goes on to the end.
-        assert_eq!([stalled.receive(), stalled.receive()], [&b"sender"[..], b"receiver"]);
+        assert_eq!(
+            [stalled.receive(), stalled.receive()],
+            [&b"sender"[..], b"receiver"]
+        );
         let mut last = None;
         while last != Some(ROUND_COUNT * ROUND_LEN - 1) {
             let body = stalled.receive();
             let number = u32::from_le_bytes(*body.first_chunk().expect("a number"));
-            assert!(body == numbered(number) && last < Some(number), "message {number} after {last:?}");
+            assert!(
+                body == numbered(number) && last < Some(number),
+                "message {number} after {last:?}"
+            );
             last = Some(number);
         }
     });
@@ -142,7 +175,10 @@ fn a_client_that_resets_its_connection_does_not_hurt_the_others() {
             assert_eq!(client.stream.peek(&mut [0]).expect("the echo arrives"), 1);
             drop(client);
             witness.send(b"still there");
-            assert_eq!([witness.receive(), witness.receive()], [&b"hello"[..], b"still there"]);
+            assert_eq!(
+                [witness.receive(), witness.receive()],
+                [&b"hello"[..], b"still there"]
+            );
         }
         server.join(b"one more");
     });
@@ -171,7 +207,9 @@ fn for_each_example(check: impl Fn(&Server)) {
         // Printed when the test fails.
         println!("example {name}");
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there are free ports");
-        let server = Server { address: listener.local_addr().expect("it is bound") };
+        let server = Server {
+            address: listener.local_addr().expect("it is bound"),
+        };
         thread::spawn(move || serve(listener));
         check(&server);
     }
@@ -188,7 +226,10 @@ impl Server {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { reader: Reader::with_buf_len(stream.try_clone().unwrap(), BUF_LEN), stream }
+        Client {
+            reader: Reader::with_buf_len(stream.try_clone().unwrap(), BUF_LEN),
+            stream,
+        }
     }
 
     /// Connects a client and waits for its own echo, so that the server is known to serve it.
@@ -243,7 +284,10 @@ impl Client {
     /// Receives one message, or `None` when the server has closed on a message boundary.
     #[track_caller]
     fn try_receive(&mut self) -> Option<Vec<u8>> {
-        let body = self.reader.next_body().expect("the server closes on a message boundary, and before the deadline");
+        let body = self
+            .reader
+            .next_body()
+            .expect("the server closes on a message boundary, and before the deadline");
         body.map(|body| body.as_bytes().to_vec())
     }
 

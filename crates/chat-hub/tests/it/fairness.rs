@@ -23,14 +23,16 @@ impl Woken {
     }
 }
 
-/// Publishes one message after the other until the hub makes the publisher wait; returns how many bytes that took.
+/// Publishes one message after the other until the hub makes the publisher wait; returns how many
+/// bytes that took.
 fn publish_until_pending(publisher: &mut Publisher, woken: &Arc<Woken>) -> usize {
     let published = publish_with(publisher, &Waker::from(Arc::clone(woken)), 1 << 20);
     assert!(published < 1 << 20, "nobody makes the publisher wait");
     published
 }
 
-/// Publishes until the hub makes the publisher wait, or `byte_len` bytes are published; returns how many were.
+/// Publishes until the hub makes the publisher wait, or `byte_len` bytes are published; returns how
+/// many were.
 fn publish_until(publisher: &mut Publisher, byte_len: usize) -> usize {
     publish_with(publisher, Waker::noop(), byte_len)
 }
@@ -40,7 +42,10 @@ fn publish_with(publisher: &mut Publisher, waker: &Waker, byte_len: usize) -> us
     let mut published = 0;
     while published < byte_len {
         let (mut messages, _) = Messages::split(&wire);
-        if publisher.poll_publish(&mut Context::from_waker(waker), &mut messages).is_pending() {
+        if publisher
+            .poll_publish(&mut Context::from_waker(waker), &mut messages)
+            .is_pending()
+        {
             break;
         }
         published += wire.len();
@@ -55,7 +60,10 @@ fn publishers_wait_for_a_subscriber_that_could_be_written_to() {
     assert_eq!(read(&mut subscriber), Read::Pending);
     let woken = Arc::new(Woken::default());
     let published = publish_until_pending(&mut publisher, &woken);
-    assert!((8 * 1024..10 * 1024).contains(&published), "about half the log, not {published} bytes");
+    assert!(
+        (8 * 1024..10 * 1024).contains(&published),
+        "about half the log, not {published} bytes"
+    );
     assert!(!woken.is_set());
     assert_eq!(drain(&mut subscriber).0.len(), published);
     assert!(woken.is_set(), "reading lets the publisher go on");
@@ -83,10 +91,16 @@ fn a_blocked_subscriber_is_asked_before_it_loses_anything() {
     subscriber.block(&mut Context::from_waker(&Waker::from(Arc::clone(&asked))));
     let woken = Arc::new(Woken::default());
     let published = publish_until_pending(&mut publisher, &woken);
-    assert!(published < 10 * 1024 && asked.is_set(), "it is asked when it is half the log behind");
+    assert!(
+        published < 10 * 1024 && asked.is_set(),
+        "it is asked when it is half the log behind"
+    );
     assert!(!woken.is_set(), "the publisher waits for the answer");
     // Its socket has had room for some time.
-    assert_eq!(drain(&mut subscriber), (message(7, 99).repeat(published / 100), 0));
+    assert_eq!(
+        drain(&mut subscriber),
+        (message(7, 99).repeat(published / 100), 0)
+    );
     assert!(woken.is_set());
 }
 
@@ -103,7 +117,10 @@ fn a_blocked_subscriber_that_still_is_loses_messages() {
         published += publish_until(&mut publisher, 64 * 1024 - published);
         question_count += usize::from(asked.is_set());
     }
-    assert!((1..=8).contains(&question_count), "asked {question_count} times: not once it was overrun");
+    assert!(
+        (1..=8).contains(&question_count),
+        "asked {question_count} times: not once it was overrun"
+    );
     assert!(drain(&mut subscriber).1 > 0);
 }
 
@@ -138,7 +155,8 @@ fn a_subscriber_that_can_be_written_to_again_loses_nothing_more() {
     let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
     // It is blocked while most of a log is published, and then reads a little.
     assert!(publish(&mut publisher, &run(0..150, 99)).is_ready());
-    let Poll::Ready(Some(batch)) = subscriber.poll_batch(&mut Context::from_waker(Waker::noop())) else {
+    let Poll::Ready(Some(batch)) = subscriber.poll_batch(&mut Context::from_waker(Waker::noop()))
+    else {
         panic!("there is something to read");
     };
     batch.consume(100);
@@ -158,10 +176,18 @@ fn a_waiting_publisher_asks_before_it_has_something_to_publish() {
     let mut other = hub.publisher();
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
-    assert!(other.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+    assert!(
+        other
+            .poll_ready(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
     drain(&mut subscriber);
     assert!(woken.is_set());
-    assert!(other.poll_ready(&mut Context::from_waker(&waker)).is_ready());
+    assert!(
+        other
+            .poll_ready(&mut Context::from_waker(&waker))
+            .is_ready()
+    );
 }
 
 #[test]
@@ -182,7 +208,11 @@ fn a_subscriber_that_is_gone_is_not_woken() {
     let hub = hub(16 * 1024);
     let mut subscriber = hub.subscribe();
     let woken = Arc::new(Woken::default());
-    assert!(subscriber.poll_batch(&mut Context::from_waker(&Waker::from(Arc::clone(&woken)))).is_pending());
+    assert!(
+        subscriber
+            .poll_batch(&mut Context::from_waker(&Waker::from(Arc::clone(&woken))))
+            .is_pending()
+    );
     drop(subscriber);
     assert_eq!(Arc::strong_count(&woken), 1, "its waker is gone with it");
     assert!(publish(&mut hub.publisher(), &message(0, 9)).is_ready());

@@ -5,9 +5,18 @@ fn lagging_subscriber_learns_exact_loss() {
     let hub = hub(16 * 1024);
     let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
     assert!(publish(&mut publisher, &run(0..1000, 63)).is_ready());
-    let Read::Batch { dropped, wire } = read(&mut subscriber) else { panic!("there is something to read") };
-    assert!(dropped > 700, "a log of 256 messages cannot hold more, yet only {dropped} were lost");
-    assert_eq!(wire, run(dropped..1000, 63), "it reads everything after the loss");
+    let Read::Batch { dropped, wire } = read(&mut subscriber) else {
+        panic!("there is something to read")
+    };
+    assert!(
+        dropped > 700,
+        "a log of 256 messages cannot hold more, yet only {dropped} were lost"
+    );
+    assert_eq!(
+        wire,
+        run(dropped..1000, 63),
+        "it reads everything after the loss"
+    );
     assert_eq!(subscriber.dropped(), dropped);
     let stats = hub.stats();
     assert_eq!((stats.published, stats.dropped), (1000, dropped));
@@ -19,7 +28,11 @@ fn a_laggard_resumes_in_the_middle_of_what_is_retained() {
     let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
     assert!(publish(&mut publisher, &run(0..1000, 63)).is_ready());
     let (wire, _) = drain(&mut subscriber);
-    assert!((7 * 1024..=9 * 1024).contains(&wire.len()), "half a log is left to it, not {} bytes", wire.len());
+    assert!(
+        (7 * 1024..=9 * 1024).contains(&wire.len()),
+        "half a log is left to it, not {} bytes",
+        wire.len()
+    );
     // Hence a third of a log may be published without another loss.
     block(&mut subscriber);
     assert!(publish(&mut publisher, &run(1000..1085, 63)).is_ready());
@@ -36,8 +49,14 @@ fn a_message_that_was_begun_is_owed_whatever_is_lost_after_it() {
     assert_eq!(owed, message(1, 63)[10..]);
     block(&mut subscriber);
     publish_past(&mut publisher, &run(3..1000, 63), &mut subscriber);
-    let Read::Batch { dropped, wire } = read(&mut subscriber) else { panic!("there is something to read") };
-    assert_eq!(wire, run(2 + dropped..1000, 63), "the two that were written are neither lost nor repeated");
+    let Read::Batch { dropped, wire } = read(&mut subscriber) else {
+        panic!("there is something to read")
+    };
+    assert_eq!(
+        wire,
+        run(2 + dropped..1000, 63),
+        "the two that were written are neither lost nor repeated"
+    );
 }
 
 #[test]
@@ -48,7 +67,11 @@ fn the_loss_before_the_end_of_a_subscription_is_counted() {
     subscriber.end_at(hub.subscribe().position());
     assert!(publish(&mut publisher, &run(10..1000, 63)).is_ready());
     assert_eq!(read(&mut subscriber), Read::End);
-    assert_eq!(subscriber.dropped(), 10, "what is beyond the end is no loss");
+    assert_eq!(
+        subscriber.dropped(),
+        10,
+        "what is beyond the end is no loss"
+    );
 }
 
 #[test]
@@ -64,15 +87,29 @@ fn the_counts_add_up_when_everybody_is_at_rest() {
             block(&mut slow);
         }
     }
-    assert_eq!(hub.stats().lag_max, 64 * 950, "the blocked subscriber lags behind");
+    assert_eq!(
+        hub.stats().lag_max,
+        64 * 950,
+        "the blocked subscriber lags behind"
+    );
     drain(&mut slow);
     let stats = hub.stats();
-    assert_eq!((stats.published, stats.subscriber_count, stats.lag_max), (5000, 2, 0));
+    assert_eq!(
+        (stats.published, stats.subscriber_count, stats.lag_max),
+        (5000, 2, 0)
+    );
     assert_eq!((quick.dropped(), slow.dropped() > 0), (0, true));
-    assert_eq!((stats.dropped, stats.delivered), (slow.dropped(), 10_000 - slow.dropped()));
+    assert_eq!(
+        (stats.dropped, stats.delivered),
+        (slow.dropped(), 10_000 - slow.dropped())
+    );
     drop((quick, slow));
     assert_eq!(hub.stats().subscriber_count, 0);
-    assert_eq!(hub.stats().delivered, stats.delivered, "what was delivered stays counted");
+    assert_eq!(
+        hub.stats().delivered,
+        stats.delivered,
+        "what was delivered stays counted"
+    );
 }
 
 #[test]
@@ -86,7 +123,14 @@ fn an_end_that_was_passed_already_costs_no_loss() {
     publish_past(&mut publisher, &run(10..1000, 63), &mut subscriber);
     subscriber.end_at(start);
     assert_eq!(read(&mut subscriber), Read::End);
-    assert_eq!((subscriber.dropped(), hub.stats().dropped, hub.stats().delivered), (0, 0, 10));
+    assert_eq!(
+        (
+            subscriber.dropped(),
+            hub.stats().dropped,
+            hub.stats().delivered
+        ),
+        (0, 0, 10)
+    );
 }
 
 #[test]

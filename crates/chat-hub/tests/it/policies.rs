@@ -7,7 +7,12 @@ use chat_proto::Messages;
 
 use crate::util::{Read, block, drain, message, publish, read, run};
 
-const POLICIES: [Policy; 4] = [Policy::Oldest, Policy::Newest, Policy::Disconnect, Policy::Block];
+const POLICIES: [Policy; 4] = [
+    Policy::Oldest,
+    Policy::Newest,
+    Policy::Disconnect,
+    Policy::Block,
+];
 
 const CAPACITY: usize = 64 * 1024;
 
@@ -15,7 +20,11 @@ const CAPACITY: usize = 64 * 1024;
 const CAPACITY_COUNT: u64 = CAPACITY as u64 / 64;
 
 fn hub(policy: Policy) -> Hub {
-    Config::default().with_capacity(CAPACITY).with_policy(policy).build().unwrap()
+    Config::default()
+        .with_capacity(CAPACITY)
+        .with_policy(policy)
+        .build()
+        .unwrap()
 }
 
 /// A waker that counts.
@@ -28,8 +37,13 @@ impl Wake for Counter {
     }
 }
 
-/// Publishes messages one by one, while `blocked` answers that it is whenever publishers wait; returns how many it could.
-fn publish_past(publisher: &mut Publisher, numbers: std::ops::Range<u64>, blocked: &mut Subscriber) -> u64 {
+/// Publishes messages one by one, while `blocked` answers that it is whenever publishers wait;
+/// returns how many it could.
+fn publish_past(
+    publisher: &mut Publisher,
+    numbers: std::ops::Range<u64>,
+    blocked: &mut Subscriber,
+) -> u64 {
     let start = numbers.start;
     for number in numbers {
         if publish(publisher, &message(number, 63)).is_pending() {
@@ -52,12 +66,19 @@ fn under_every_policy_who_keeps_up_loses_nothing() {
         let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
         let mut received = Vec::new();
         for start in (0..10 * CAPACITY_COUNT).step_by(100) {
-            assert!(publish(&mut publisher, &run(start..start + 100, 63)).is_ready(), "{policy:?}");
+            assert!(
+                publish(&mut publisher, &run(start..start + 100, 63)).is_ready(),
+                "{policy:?}"
+            );
             let (wire, dropped) = drain(&mut subscriber);
             received.extend(wire);
             assert_eq!(dropped, 0, "{policy:?}");
         }
-        assert_eq!(received, run(0..10 * CAPACITY_COUNT + 60, 63)[..received.len()], "{policy:?}");
+        assert_eq!(
+            received,
+            run(0..10 * CAPACITY_COUNT + 60, 63)[..received.len()],
+            "{policy:?}"
+        );
         assert_eq!(hub.stats().delivered, hub.stats().published, "{policy:?}");
     }
 }
@@ -66,7 +87,8 @@ fn under_every_policy_who_keeps_up_loses_nothing() {
 fn under_every_policy_the_counts_add_up_when_a_laggard_is_at_rest_again() {
     for policy in POLICIES {
         let hub = hub(policy);
-        let (mut publisher, mut laggard, mut quick) = (hub.publisher(), hub.subscribe(), hub.subscribe());
+        let (mut publisher, mut laggard, mut quick) =
+            (hub.publisher(), hub.subscribe(), hub.subscribe());
         assert!(publish(&mut publisher, &run(0..10, 63)).is_ready());
         let first = drain(&mut laggard);
         block(&mut laggard);
@@ -82,7 +104,11 @@ fn under_every_policy_the_counts_add_up_when_a_laggard_is_at_rest_again() {
         let stats = hub.stats();
         let delivered = (first.0.len() + rest.len()) as u64 / 64;
         assert_eq!(received, stats.published, "{policy:?}");
-        assert_eq!((stats.delivered, stats.dropped), (delivered + received, laggard.dropped()), "{policy:?}");
+        assert_eq!(
+            (stats.delivered, stats.dropped),
+            (delivered + received, laggard.dropped()),
+            "{policy:?}"
+        );
         assert_eq!(laggard.dropped() > 0, policy != Policy::Block, "{policy:?}");
         if policy != Policy::Disconnect {
             assert_eq!(delivered + laggard.dropped(), stats.published, "{policy:?}");
@@ -90,7 +116,11 @@ fn under_every_policy_the_counts_add_up_when_a_laggard_is_at_rest_again() {
         // What was lost behind the last batch is told by the next one.
         assert!(publish(&mut publisher, &message(0, 63)).is_ready());
         let told_later = drain(&mut laggard).1;
-        let told = if policy == Policy::Disconnect { 0 } else { laggard.dropped() };
+        let told = if policy == Policy::Disconnect {
+            0
+        } else {
+            laggard.dropped()
+        };
         assert_eq!(dropped + told_later, told, "{policy:?}");
     }
 }
@@ -101,15 +131,28 @@ fn newest_keeps_what_was_queued_and_then_jumps_to_the_end() {
     let (mut publisher, mut laggard) = (hub.publisher(), hub.subscribe());
     assert_eq!(read(&mut laggard), Read::Pending);
     block(&mut laggard);
-    assert_eq!(publish_past(&mut publisher, 0..5000, &mut laggard), u64::MAX, "nobody waits for a laggard");
+    assert_eq!(
+        publish_past(&mut publisher, 0..5000, &mut laggard),
+        u64::MAX,
+        "nobody waits for a laggard"
+    );
     let (wire, dropped) = drain(&mut laggard);
     assert_eq!(dropped, 0, "the window has no gap");
     let kept = wire.len() as u64 / 64;
     assert_eq!(wire, run(0..kept, 63));
-    assert!(kept * 20 >= CAPACITY_COUNT * 9, "nearly half of the log is a window, not {kept} messages");
+    assert!(
+        kept * 20 >= CAPACITY_COUNT * 9,
+        "nearly half of the log is a window, not {kept} messages"
+    );
     assert_eq!(laggard.dropped(), 5000 - kept);
     assert!(publish(&mut publisher, &message(5000, 63)).is_ready());
-    assert_eq!(read(&mut laggard), Read::Batch { dropped: 5000 - kept, wire: message(5000, 63) });
+    assert_eq!(
+        read(&mut laggard),
+        Read::Batch {
+            dropped: 5000 - kept,
+            wire: message(5000, 63)
+        }
+    );
 }
 
 #[test]
@@ -119,21 +162,28 @@ fn newest_loses_nothing_as_long_as_the_whole_log_holds_it() {
     assert_eq!(read(&mut laggard), Read::Pending);
     block(&mut laggard);
     let count = CAPACITY_COUNT * 8 / 10;
-    assert_eq!(publish_past(&mut publisher, 0..count, &mut laggard), u64::MAX);
+    assert_eq!(
+        publish_past(&mut publisher, 0..count, &mut laggard),
+        u64::MAX
+    );
     assert_eq!(drain(&mut laggard), (run(0..count, 63), 0));
 }
 
 #[test]
 fn a_window_that_nobody_reads_goes_to_the_next_laggard() {
     let hub = hub(Policy::Newest);
-    let (mut publisher, _forgotten, mut laggard) = (hub.publisher(), hub.subscribe(), hub.subscribe());
+    let (mut publisher, _forgotten, mut laggard) =
+        (hub.publisher(), hub.subscribe(), hub.subscribe());
     assert_eq!(read(&mut laggard), Read::Pending);
     for start in (0..10_000).step_by(100) {
         assert!(publish(&mut publisher, &run(start..start + 100, 63)).is_ready());
         assert_eq!(drain(&mut laggard).1, 0);
     }
     block(&mut laggard);
-    assert_eq!(publish_past(&mut publisher, 10_000..20_000, &mut laggard), u64::MAX);
+    assert_eq!(
+        publish_past(&mut publisher, 10_000..20_000, &mut laggard),
+        u64::MAX
+    );
     let (wire, dropped) = drain(&mut laggard);
     assert_eq!(dropped, 0);
     let kept = wire.len() as u64 / 64;
@@ -171,13 +221,17 @@ fn a_window_that_nobody_reads_goes_to_the_next_laggard_though_others_read() {
         }
     }
     let dropped = hub.stats().dropped - dropped_before;
-    assert!(dropped < 45 * CAPACITY_COUNT / 10, "{dropped} messages were lost by laggards whose window nobody else read");
+    assert!(
+        dropped < 45 * CAPACITY_COUNT / 10,
+        "{dropped} messages were lost by laggards whose window nobody else read"
+    );
 }
 
 #[test]
 fn a_laggard_is_disconnected_as_soon_as_it_has_lost_something() {
     let hub = hub(Policy::Disconnect);
-    let (mut publisher, mut laggard, mut quick) = (hub.publisher(), hub.subscribe(), hub.subscribe());
+    let (mut publisher, mut laggard, mut quick) =
+        (hub.publisher(), hub.subscribe(), hub.subscribe());
     assert_eq!(read(&mut laggard), Read::Pending);
     let woken = Arc::new(Counter::default());
     let waker = Waker::from(Arc::clone(&woken));
@@ -194,15 +248,28 @@ fn a_laggard_is_disconnected_as_soon_as_it_has_lost_something() {
         }
         drain(&mut quick);
     }
-    assert!(count * 64 > CAPACITY as u64 * 9 / 10, "{count} messages fit in the log");
+    assert!(
+        count * 64 > CAPACITY as u64 * 9 / 10,
+        "{count} messages fit in the log"
+    );
     assert_eq!((laggard.dropped(), read(&mut laggard)), (count, Read::End));
     let stats = hub.stats();
-    assert_eq!((stats.disconnected, stats.dropped, quick.dropped()), (1, count, 0));
+    assert_eq!(
+        (stats.disconnected, stats.dropped, quick.dropped()),
+        (1, count, 0)
+    );
     for start in (0..5000).step_by(100) {
-        assert!(publish(&mut publisher, &run(start..start + 100, 63)).is_ready(), "nobody waits for it");
+        assert!(
+            publish(&mut publisher, &run(start..start + 100, 63)).is_ready(),
+            "nobody waits for it"
+        );
         drain(&mut quick);
     }
-    assert_eq!((laggard.dropped(), hub.stats().disconnected), (count, 1), "what is published later was not for it");
+    assert_eq!(
+        (laggard.dropped(), hub.stats().disconnected),
+        (count, 1),
+        "what is published later was not for it"
+    );
 }
 
 #[test]
@@ -210,7 +277,10 @@ fn publishers_wait_for_a_laggard_from_its_joining_to_its_end() {
     let hub = hub(Policy::Block);
     let (mut publisher, mut laggard) = (hub.publisher(), hub.subscribe());
     let count = publish_past(&mut publisher, 0..5000, &mut laggard);
-    assert!((CAPACITY_COUNT / 2..CAPACITY_COUNT).contains(&count), "{count} messages fit in half a log and a little");
+    assert!(
+        (CAPACITY_COUNT / 2..CAPACITY_COUNT).contains(&count),
+        "{count} messages fit in half a log and a little"
+    );
     assert_eq!(drain(&mut laggard), (run(0..count, 63), 0));
     let more = publish_past(&mut publisher, count..5000, &mut laggard);
     assert!(more < CAPACITY_COUNT, "it is waited for again");
@@ -222,7 +292,11 @@ fn publishers_wait_for_a_laggard_from_its_joining_to_its_end() {
     let poll = publisher.poll_publish(&mut Context::from_waker(&waker), &mut messages);
     assert_eq!((poll, woken.0.load(Ordering::Relaxed)), (Poll::Pending, 0));
     drop(laggard);
-    assert_eq!(woken.0.load(Ordering::Relaxed), 1, "its leaving lets publishers go on");
+    assert_eq!(
+        woken.0.load(Ordering::Relaxed),
+        1,
+        "its leaving lets publishers go on"
+    );
     assert!(publish(&mut publisher, &wire).is_ready());
 }
 
@@ -233,7 +307,8 @@ fn ten_thousand_come_and_go_during_a_flood_under_every_policy() {
         let mut publisher = hub.publisher();
         let mut subscribers = Vec::new();
         for number in 0..10_000 {
-            // Some read and then keep everybody waiting, some say that they are full, most do nothing.
+            // Some read and then keep everybody waiting, some say that they are full, most do
+            // nothing.
             let mut subscriber = hub.subscribe();
             let joined = subscriber.position().message_pos();
             if number % 100 == 0 {
@@ -253,10 +328,18 @@ fn ten_thousand_come_and_go_during_a_flood_under_every_policy() {
         for (subscriber, joined) in &mut subscribers {
             let delivered = drain(subscriber).0.len() as u64 / 256;
             let read = delivered + subscriber.dropped();
-            assert!(read == published - *joined || subscriber.is_disconnected(), "{policy:?}: {read} of {}", published - *joined);
+            assert!(
+                read == published - *joined || subscriber.is_disconnected(),
+                "{policy:?}: {read} of {}",
+                published - *joined
+            );
         }
         drop(subscribers);
         let stats = hub.stats();
-        assert_eq!((stats.subscriber_count, stats.lag_max), (0, 0), "{policy:?}");
+        assert_eq!(
+            (stats.subscriber_count, stats.lag_max),
+            (0, 0),
+            "{policy:?}"
+        );
     }
 }

@@ -48,7 +48,13 @@ fn a_batch_that_is_dropped_is_read_again() {
         let batch = block_on(subscriber.next_batch()).unwrap();
         assert_eq!(batch.chunks().collect::<Vec<_>>(), [b"\x01a"]);
     }
-    assert_eq!(read(&mut subscriber), Read::Batch { dropped: 0, wire: b"\x01a".to_vec() });
+    assert_eq!(
+        read(&mut subscriber),
+        Read::Batch {
+            dropped: 0,
+            wire: b"\x01a".to_vec()
+        }
+    );
     assert_eq!(read(&mut subscriber), Read::Pending);
 }
 
@@ -61,7 +67,10 @@ fn what_is_owed_completes_the_message_at_every_cut() {
         let mut subscriber = hub.subscribe();
         assert!(publish(&mut hub.publisher(), &wire).is_ready());
         let owed = block_on(subscriber.next_batch()).unwrap().consume(cut);
-        let resumed = boundaries.into_iter().find(|&boundary| boundary >= cut).unwrap();
+        let resumed = boundaries
+            .into_iter()
+            .find(|&boundary| boundary >= cut)
+            .unwrap();
         assert_eq!(owed, wire[cut..resumed], "cut at {cut}");
         assert_eq!(drain(&mut subscriber).0, wire[resumed..], "cut at {cut}");
     }
@@ -95,7 +104,10 @@ fn a_run_longer_than_the_log_goes_through_in_parts() {
         let len = batch.len();
         batch.consume(len);
     }
-    assert!(received == expected, "what was read is not what was published");
+    assert!(
+        received == expected,
+        "what was read is not what was published"
+    );
     assert_eq!(publishing.join().unwrap(), 10_000);
 }
 
@@ -114,14 +126,26 @@ fn one_publish_wakes_a_waiting_subscriber_once() {
     let waker = Waker::from(Arc::clone(&count));
     // Polling twice is waiting once.
     for _ in 0..2 {
-        assert!(subscriber.poll_batch(&mut Context::from_waker(&waker)).is_pending());
+        assert!(
+            subscriber
+                .poll_batch(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
     }
     assert!(publish(&mut publisher, &run(0..100, 30)).is_ready());
     assert!(publish(&mut publisher, &run(100..200, 30)).is_ready());
-    assert_eq!(count.0.load(Ordering::Relaxed), 1, "200 messages are one wake");
+    assert_eq!(
+        count.0.load(Ordering::Relaxed),
+        1,
+        "200 messages are one wake"
+    );
     block(&mut subscriber);
     assert!(publish(&mut publisher, &message(200, 30)).is_ready());
-    assert_eq!(count.0.load(Ordering::Relaxed), 1, "a blocked subscriber sleeps");
+    assert_eq!(
+        count.0.load(Ordering::Relaxed),
+        1,
+        "a blocked subscriber sleeps"
+    );
 }
 
 #[test]
@@ -133,17 +157,26 @@ fn closing_lets_subscribers_read_to_the_end() {
     hub.close();
     let (messages, _) = Messages::split(b"\0");
     assert_eq!(block_on(publisher.publish(messages)), Err(Closed));
-    assert_eq!(publisher.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(Closed)));
+    assert_eq!(
+        publisher.poll_ready(&mut Context::from_waker(Waker::noop())),
+        Poll::Ready(Err(Closed))
+    );
     assert_eq!(drain(&mut subscriber), (run(0..4, 9), 0));
     assert_eq!(read(&mut subscriber), Read::End);
-    assert_eq!(read(&mut hub.subscribe()), Read::End, "who joins a closed hub is at its end");
+    assert_eq!(
+        read(&mut hub.subscribe()),
+        Read::End,
+        "who joins a closed hub is at its end"
+    );
 }
 
 #[test]
 fn a_subscription_ends_where_it_was_told_to() {
     let hub = Hub::default();
     let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
-    let Poll::Ready(end) = publish(&mut publisher, &run(0..4, 9)) else { panic!("nobody is waited for") };
+    let Poll::Ready(end) = publish(&mut publisher, &run(0..4, 9)) else {
+        panic!("nobody is waited for")
+    };
     assert!(publish(&mut publisher, &run(4..8, 9)).is_ready());
     subscriber.end_at(end);
     assert_eq!(drain(&mut subscriber), (run(0..4, 9), 0));
@@ -153,11 +186,23 @@ fn a_subscription_ends_where_it_was_told_to() {
 #[test]
 fn a_capacity_too_small_for_the_longest_messages_is_refused() {
     for capacity in [0, 1, 256, 8191] {
-        let refused = Config::default().with_capacity(capacity).build().unwrap_err();
-        assert_eq!(refused, CapacityTooSmall { capacity, capacity_min: 8192 });
+        let refused = Config::default()
+            .with_capacity(capacity)
+            .build()
+            .unwrap_err();
+        assert_eq!(
+            refused,
+            CapacityTooSmall {
+                capacity,
+                capacity_min: 8192
+            }
+        );
     }
     let refused = Config::default().with_capacity(7).build().unwrap_err();
-    assert_eq!(refused.to_string(), "a capacity of 7 bytes is too small: the least is 8192");
+    assert_eq!(
+        refused.to_string(),
+        "a capacity of 7 bytes is too small: the least is 8192"
+    );
     let hub = hub(8192);
     let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
     assert_eq!(read(&mut subscriber), Read::Pending);

@@ -1,7 +1,9 @@
-//! Whole crowds of publishers and subscribers, polled one at a time in a random order that a seed repeats.
+//! Whole crowds of publishers and subscribers, polled one at a time in a random order that a seed
+//! repeats.
 //!
-//! Where loom walks through every order of a few steps, this plays some orders of many. A task is polled when the waker of its last poll
-//! was called, and not otherwise. So when nobody is to be polled, nobody may be able to go on; that is checked, by polling everybody.
+//! Where loom walks through every order of a few steps, this plays some orders of many. A task is
+//! polled when the waker of its last poll was called, and not otherwise. So when nobody is to be
+//! polled, nobody may be able to go on; that is checked, by polling everybody.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -39,7 +41,8 @@ struct Crowd {
     tasks: Vec<Task>,
     publishers: Vec<Rc<Progress>>,
     sockets: Vec<Rc<RefCell<Socket>>>,
-    /// One of every subscription that is over. The first to join is the reference: its socket always has room.
+    /// One of every subscription that is over. The first to join is the reference: its socket
+    /// always has room.
     records: Rc<RefCell<Vec<Record>>>,
     /// The step at which the hub is closed, unless all publishers are done before.
     close_step: u64,
@@ -55,18 +58,33 @@ impl Crowd {
         let capacity = 8192 + random.below(3) * 3000;
         let mut crowd = Self {
             policy,
-            hub: Config::default().with_capacity(to_len(capacity)).with_policy(policy).build().unwrap(),
+            hub: Config::default()
+                .with_capacity(to_len(capacity))
+                .with_policy(policy)
+                .build()
+                .unwrap(),
             tasks: Vec::new(),
             publishers: Vec::new(),
             sockets: Vec::new(),
             records: Rc::default(),
-            close_step: if random.one_in(3) { random.below(400) } else { u64::MAX },
+            close_step: if random.one_in(3) {
+                random.below(400)
+            } else {
+                u64::MAX
+            },
             is_closed: false,
             probes: random.one_in(2),
             tally: Tally::default(),
             random,
         };
-        crowd.subscribe(Room::Always, Stay { join_delay: 0, leave_step: u64::MAX }, capacity);
+        crowd.subscribe(
+            Room::Always,
+            Stay {
+                join_delay: 0,
+                leave_step: u64::MAX,
+            },
+            capacity,
+        );
         // It reads before anything is published: a subscriber is waited for from its first read on.
         crowd.tasks[0].poll();
         for _ in 0..=crowd.random.below(5) {
@@ -81,9 +99,18 @@ impl Crowd {
     }
 
     fn subscribe(&mut self, room: Room, stay: Stay, capacity: u64) {
-        let socket = Rc::new(RefCell::new(Socket { room, unread: Vec::new(), received: Vec::new(), writer: None }));
+        let socket = Rc::new(RefCell::new(Socket {
+            room,
+            unread: Vec::new(),
+            received: Vec::new(),
+            writer: None,
+        }));
         self.sockets.push(Rc::clone(&socket));
-        let (hub, records, mut random) = (self.hub.clone(), Rc::clone(&self.records), self.random.fork());
+        let (hub, records, mut random) = (
+            self.hub.clone(),
+            Rc::clone(&self.records),
+            self.random.fork(),
+        );
         let policy = self.policy;
         self.spawn(stay.leave_step, async move {
             for _ in 0..stay.join_delay {
@@ -91,7 +118,11 @@ impl Crowd {
             }
             let subscriber = hub.subscribe();
             let joined = subscriber.position().message_pos();
-            let record = Record { joined, room, ..Record::default() };
+            let record = Record {
+                joined,
+                room,
+                ..Record::default()
+            };
             let mut session = Session {
                 policy,
                 hub,
@@ -113,17 +144,28 @@ impl Crowd {
         let progress = Rc::new(Progress::default());
         let publisher = self.publishers.len() as u64;
         self.publishers.push(Rc::clone(&progress));
-        let leave_step = if self.random.one_in(6) { self.random.below(300) } else { u64::MAX };
+        let leave_step = if self.random.one_in(6) {
+            self.random.below(300)
+        } else {
+            u64::MAX
+        };
         let (hub, random) = (self.hub.clone(), self.random.fork());
         self.spawn(leave_step, async move {
-            if publish_runs(&hub, publisher, random, &progress).await.is_err() {
+            if publish_runs(&hub, publisher, random, &progress)
+                .await
+                .is_err()
+            {
                 progress.closed.set(1);
             }
         });
     }
 
     fn spawn(&mut self, leave_step: u64, task: impl Future<Output = ()> + 'static) {
-        self.tasks.push(Task { future: Some(Box::pin(task)), woken: Arc::new(Woken(AtomicBool::new(true))), leave_step });
+        self.tasks.push(Task {
+            future: Some(Box::pin(task)),
+            woken: Arc::new(Woken(AtomicBool::new(true))),
+            leave_step,
+        });
     }
 
     /// Plays until everybody is done, and checks what came of it.
@@ -133,7 +175,9 @@ impl Crowd {
             if self.random.one_in(4) {
                 self.read_somewhere(|socket| matches!(socket.room, Room::Sometimes(_)));
             }
-            let woken: Vec<usize> = (0..self.tasks.len()).filter(|&index| self.tasks[index].is_woken()).collect();
+            let woken: Vec<usize> = (0..self.tasks.len())
+                .filter(|&index| self.tasks[index].is_woken())
+                .collect();
             if !woken.is_empty() {
                 let index = woken[to_len(self.random.below(woken.len() as u64))];
                 self.tasks[index].poll();
@@ -148,8 +192,14 @@ impl Crowd {
 
     /// Has those leave whose time has come, in the middle of whatever they wait for.
     fn leave_and_close(&mut self, step: u64) {
-        self.tasks.iter_mut().filter(|task| task.leave_step <= step).for_each(|task| task.future = None);
-        let publishing = self.publishers.iter().any(|progress| Rc::strong_count(progress) > 1);
+        self.tasks
+            .iter_mut()
+            .filter(|task| task.leave_step <= step)
+            .for_each(|task| task.future = None);
+        let publishing = self
+            .publishers
+            .iter()
+            .any(|progress| Rc::strong_count(progress) > 1);
         if !self.is_closed && (!publishing || self.close_step <= step) {
             self.is_closed = true;
             self.hub.close();
@@ -161,23 +211,39 @@ impl Crowd {
         if self.probes {
             let before = self.hub.stats();
             self.tasks.iter_mut().for_each(Task::poll);
-            assert_eq!(self.hub.stats(), before, "somebody slept who could have gone on");
-            assert!(!self.tasks.iter().any(Task::is_woken), "somebody was woken by those who could not go on");
+            assert_eq!(
+                self.hub.stats(),
+                before,
+                "somebody slept who could have gone on"
+            );
+            assert!(
+                !self.tasks.iter().any(Task::is_woken),
+                "somebody was woken by those who could not go on"
+            );
         }
         let reads = self.read_somewhere(|socket| matches!(socket.room, Room::Sometimes(_)))
             || self.read_somewhere(|socket| matches!(socket.room, Room::AtLast(_)));
         assert!(reads, "somebody sleeps for ever");
     }
 
-    /// Has the far end of a random socket that is one of `these` read; tells whether there was anything to read.
+    /// Has the far end of a random socket that is one of `these` read; tells whether there was
+    /// anything to read.
     fn read_somewhere(&mut self, these: fn(&Socket) -> bool) -> bool {
-        let full = |socket: &&Rc<RefCell<Socket>>| !socket.borrow().unread.is_empty() && these(&socket.borrow());
+        let full = |socket: &&Rc<RefCell<Socket>>| {
+            !socket.borrow().unread.is_empty() && these(&socket.borrow())
+        };
         let count = self.sockets.iter().filter(full).count() as u64;
         if count == 0 {
             return false;
         }
         let index = to_len(self.random.below(count));
-        let mut socket = self.sockets.iter().filter(full).nth(index).unwrap().borrow_mut();
+        let mut socket = self
+            .sockets
+            .iter()
+            .filter(full)
+            .nth(index)
+            .unwrap()
+            .borrow_mut();
         let len = 1 + self.random.below(socket.unread.len() as u64);
         socket.read(to_len(len));
         true
@@ -191,7 +257,11 @@ impl Crowd {
             socket.read(len);
         }
         let wire = mem::take(&mut self.sockets[0].borrow_mut().received);
-        let log: Vec<Vec<u8>> = Messages::split(&wire).0.iter().map(|body| [&[body.header()], body.as_bytes()].concat()).collect();
+        let log: Vec<Vec<u8>> = Messages::split(&wire)
+            .0
+            .iter()
+            .map(|body| [&[body.header()], body.as_bytes()].concat())
+            .collect();
         self.sockets[0].borrow_mut().received = wire;
         self.check_publishers(&log);
         let records = self.records.take();
@@ -203,17 +273,30 @@ impl Crowd {
             self.tally.left += u64::from(!record.has_ended);
         }
         let stats = self.hub.stats();
-        assert_eq!((stats.published, stats.subscriber_count), (log.len() as u64, 0));
-        assert_eq!((stats.delivered, stats.dropped), (self.tally.delivered, self.tally.dropped));
+        assert_eq!(
+            (stats.published, stats.subscriber_count),
+            (log.len() as u64, 0)
+        );
+        assert_eq!(
+            (stats.delivered, stats.dropped),
+            (self.tally.delivered, self.tally.dropped)
+        );
         self.tally
     }
 
     /// Checks that the log has what each publisher published, once and in its order.
     fn check_publishers(&mut self, log: &[Vec<u8>]) {
         for (publisher, progress) in self.publishers.iter().enumerate() {
-            let numbers = log.iter().map(|message| u64::from_le_bytes(message[1..9].try_into().unwrap()));
-            let own = numbers.filter(|number| number >> 32 == publisher as u64).map(|number| number & 0xffff_ffff);
-            assert!(own.eq(0..progress.published.get()), "the messages of publisher {publisher} are not in order");
+            let numbers = log
+                .iter()
+                .map(|message| u64::from_le_bytes(message[1..9].try_into().unwrap()));
+            let own = numbers
+                .filter(|number| number >> 32 == publisher as u64)
+                .map(|number| number & 0xffff_ffff);
+            assert!(
+                own.eq(0..progress.published.get()),
+                "the messages of publisher {publisher} are not in order"
+            );
             self.tally.published += progress.published.get();
             self.tally.waits += progress.waits.get();
             self.tally.closed += progress.closed.get();
@@ -223,14 +306,25 @@ impl Crowd {
 }
 
 /// Publishes a random number of random runs.
-async fn publish_runs(hub: &Hub, publisher: u64, mut random: Random, progress: &Progress) -> Result<(), Closed> {
+async fn publish_runs(
+    hub: &Hub,
+    publisher: u64,
+    mut random: Random,
+    progress: &Progress,
+) -> Result<(), Closed> {
     let mut handle = hub.publisher();
     let mut number = publisher << 32;
     for _ in 0..4 + random.below(10) {
         yield_now().await;
-        let count = if random.one_in(6) { 40 } else { 1 + random.below(10) };
-        let wire =
-            (number..number + count).map(|number| message(number, to_len(8 + random.below(248)))).collect::<Vec<_>>().concat();
+        let count = if random.one_in(6) {
+            40
+        } else {
+            1 + random.below(10)
+        };
+        let wire = (number..number + count)
+            .map(|number| message(number, to_len(8 + random.below(248))))
+            .collect::<Vec<_>>()
+            .concat();
         number += count;
         if random.one_in(3) {
             poll_fn(|cx| handle.poll_ready(cx)).await?;
@@ -239,8 +333,12 @@ async fn publish_runs(hub: &Hub, publisher: u64, mut random: Random, progress: &
         poll_fn(|cx| {
             let before = messages.count();
             let poll = handle.poll_publish(cx, &mut messages);
-            progress.published.set(progress.published.get() + (before - messages.count()) as u64);
-            progress.waits.set(progress.waits.get() + u64::from(poll.is_pending()));
+            progress
+                .published
+                .set(progress.published.get() + (before - messages.count()) as u64);
+            progress
+                .waits
+                .set(progress.waits.get() + u64::from(poll.is_pending()));
             poll
         })
         .await?;
@@ -281,7 +379,11 @@ impl Session {
                 self.blocked_lag = Some(end - self.subscriber.position().byte_pos());
                 self.subscriber.block(cx);
                 self.record.blocks += 1;
-                return if self.subscriber.is_disconnected() { Poll::Ready(()) } else { Poll::Pending };
+                return if self.subscriber.is_disconnected() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                };
             }
             if self.owed.is_empty() {
                 if !ready!(self.poll_write(cx, random)) {
@@ -306,20 +408,35 @@ impl Session {
         };
         let dropped = batch.dropped();
         let wire = batch.chunks().collect::<Vec<_>>().concat();
-        let attempt = if random.one_in(3) { to_len(random.below(1 + wire.len() as u64)) } else { wire.len() };
+        let attempt = if random.one_in(3) {
+            to_len(random.below(1 + wire.len() as u64))
+        } else {
+            wire.len()
+        };
         let len = self.socket.borrow_mut().write(&wire[..attempt]);
         self.owed = batch.consume(len);
         let (messages, rest) = Messages::split(&wire[..len + self.owed.len()]);
-        assert!(rest.is_empty(), "what is owed completes the message that was cut");
+        assert!(
+            rest.is_empty(),
+            "what is owed completes the message that was cut"
+        );
         if dropped > 0 {
             // The other half is the window.
-            let live = if self.policy == Policy::Newest { self.capacity / 2 } else { self.capacity };
-            let may_lose = self.blocked_lag.is_none_or(|lag| lag + self.capacity / 16 > live / 2);
+            let live = if self.policy == Policy::Newest {
+                self.capacity / 2
+            } else {
+                self.capacity
+            };
+            let may_lose = self
+                .blocked_lag
+                .is_none_or(|lag| lag + self.capacity / 16 > live / 2);
             assert!(may_lose, "{dropped} messages were lost and nobody asked");
         }
         self.next += dropped;
         let end = self.next + messages.count() as u64;
-        self.record.received.push(mem::replace(&mut self.next, end)..end);
+        self.record
+            .received
+            .push(mem::replace(&mut self.next, end)..end);
         Poll::Ready(true)
     }
 }
@@ -356,22 +473,44 @@ struct Record {
 
 impl Record {
     fn check(&self, policy: Policy, log: &[Vec<u8>]) {
-        let mut expected = self.received.iter().map(|range| log[to_index(range)].concat()).collect::<Vec<_>>().concat();
+        let mut expected = self
+            .received
+            .iter()
+            .map(|range| log[to_index(range)].concat())
+            .collect::<Vec<_>>()
+            .concat();
         expected.truncate(expected.len() - self.owed_len);
-        assert!(self.socket.borrow().received == expected, "a socket took something else than what it was to");
-        assert!(self.received.is_sorted_by(|before, after| before.end <= after.start), "messages are in the one order");
-        assert_eq!(self.joined + self.delivered() + self.dropped, self.end, "the counts add up");
+        assert!(
+            self.socket.borrow().received == expected,
+            "a socket took something else than what it was to"
+        );
+        assert!(
+            self.received
+                .is_sorted_by(|before, after| before.end <= after.start),
+            "messages are in the one order"
+        );
+        assert_eq!(
+            self.joined + self.delivered() + self.dropped,
+            self.end,
+            "the counts add up"
+        );
         if self.has_ended && !self.is_disconnected {
             assert_eq!(self.end, log.len() as u64, "it was served to the end");
         }
-        assert!(!self.is_disconnected || (policy == Policy::Disconnect && self.dropped > 0), "only for a loss is it disconnected");
+        assert!(
+            !self.is_disconnected || (policy == Policy::Disconnect && self.dropped > 0),
+            "only for a loss is it disconnected"
+        );
         if matches!(self.room, Room::Always) || !is_lossy(policy) {
             assert_eq!(self.dropped, 0, "a client that keeps up loses nothing");
         }
     }
 
     fn delivered(&self) -> u64 {
-        self.received.iter().map(|range| range.end - range.start).sum()
+        self.received
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum()
     }
 }
 
@@ -455,7 +594,12 @@ impl Task {
     fn poll(&mut self) {
         self.woken = Arc::default();
         let waker = Waker::from(Arc::clone(&self.woken));
-        if self.future.as_mut().is_some_and(|future| future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready()) {
+        if self.future.as_mut().is_some_and(|future| {
+            future
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_ready()
+        }) {
             self.future = None;
         }
     }
@@ -509,13 +653,25 @@ impl Random {
 
     fn room(&mut self) -> Room {
         let len = to_len(1 + self.below(3000));
-        [Room::Always, Room::Sometimes(len), Room::Sometimes(len), Room::AtLast(len)][to_len(self.below(4))]
+        [
+            Room::Always,
+            Room::Sometimes(len),
+            Room::Sometimes(len),
+            Room::AtLast(len),
+        ][to_len(self.below(4))]
     }
 
     fn stay(&mut self) -> Stay {
         let join_delay = if self.one_in(2) { self.below(60) } else { 0 };
-        let leave_step = if self.one_in(4) { self.below(400) } else { u64::MAX };
-        Stay { join_delay, leave_step }
+        let leave_step = if self.one_in(4) {
+            self.below(400)
+        } else {
+            u64::MAX
+        };
+        Stay {
+            join_delay,
+            leave_step,
+        }
     }
 }
 
@@ -547,8 +703,18 @@ impl Tally {
     }
 
     fn assert_telling(&self, policy: Policy) {
-        let counts = [self.published, self.delivered, self.waits, self.closed, self.blocks, self.left];
-        assert!(counts.iter().all(|&count| count >= SEED_COUNT / 10), "{self:?}");
+        let counts = [
+            self.published,
+            self.delivered,
+            self.waits,
+            self.closed,
+            self.blocks,
+            self.left,
+        ];
+        assert!(
+            counts.iter().all(|&count| count >= SEED_COUNT / 10),
+            "{self:?}"
+        );
         assert_eq!(self.dropped > 0, is_lossy(policy), "{self:?}");
     }
 }
@@ -576,7 +742,12 @@ fn to_index(numbers: &Range<u64>) -> Range<usize> {
 }
 
 /// The policies that are played.
-const POLICIES: [Policy; 4] = [Policy::Oldest, Policy::Newest, Policy::Disconnect, Policy::Block];
+const POLICIES: [Policy; 4] = [
+    Policy::Oldest,
+    Policy::Newest,
+    Policy::Disconnect,
+    Policy::Block,
+];
 
 /// How many plays there are under each policy. A judgement: a second or two without optimisation.
 const SEED_COUNT: u64 = 300;

@@ -27,7 +27,9 @@ pub(crate) fn publish(publisher: &mut Publisher, wire: &[u8]) -> Poll<Position> 
     let (mut messages, rest) = Messages::split(wire);
     assert!(rest.is_empty());
     let mut cx = Context::from_waker(Waker::noop());
-    publisher.poll_publish(&mut cx, &mut messages).map(|result| result.expect("the hub is open"))
+    publisher
+        .poll_publish(&mut cx, &mut messages)
+        .map(|result| result.expect("the hub is open"))
 }
 
 /// What one read came to.
@@ -48,7 +50,10 @@ pub(crate) fn read(subscriber: &mut Subscriber) -> Read {
         Poll::Ready(None) => Read::End,
         Poll::Ready(Some(batch)) => {
             let wire: Vec<u8> = batch.chunks().flatten().copied().collect();
-            let read = Read::Batch { dropped: batch.dropped(), wire };
+            let read = Read::Batch {
+                dropped: batch.dropped(),
+                wire,
+            };
             let len = batch.len();
             assert!(batch.consume(len).is_empty());
             read
@@ -56,7 +61,8 @@ pub(crate) fn read(subscriber: &mut Subscriber) -> Read {
     }
 }
 
-/// Publishes all of it, while a subscriber that is asked whether it is still blocked answers that it is.
+/// Publishes all of it, while a subscriber that is asked whether it is still blocked answers that
+/// it is.
 pub(crate) fn publish_past(publisher: &mut Publisher, wire: &[u8], blocked: &mut Subscriber) {
     let (mut messages, _) = Messages::split(wire);
     let mut cx = Context::from_waker(Waker::noop());
@@ -70,7 +76,8 @@ pub(crate) fn block(subscriber: &mut Subscriber) {
     subscriber.block(&mut Context::from_waker(Waker::noop()));
 }
 
-/// Reads until there is nothing to read; returns the bytes and how many messages were lost on the way.
+/// Reads until there is nothing to read; returns the bytes and how many messages were lost on the
+/// way.
 pub(crate) fn drain(subscriber: &mut Subscriber) -> (Vec<u8>, u64) {
     let (mut all, mut lost) = (Vec::new(), 0);
     while let Read::Batch { dropped, wire } = read(subscriber) {

@@ -1,9 +1,12 @@
-//! The hub's protocol, proved: loom runs each of these small programs once for every order in which its threads can take their steps.
-//! A thread that sleeps for ever in one of them is reported as a deadlock, a handle that is never freed as a leak.
+//! The hub's protocol, proved: loom runs each of these small programs once for every order in which
+//! its threads can take their steps. A thread that sleeps for ever in one of them is reported as a
+//! deadlock, a handle that is never freed as a leak.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test -p chat-hub --test loom --release` runs them; with `-- --nocapture` it tells how many orders there
-//! were. Where there are too many, a bound on preemptions cuts them: on switches away from a thread that could have gone on, while those
-//! away from a thread that waits stay free. A lost wake-up takes one, between looking and registering; each bound is well above that.
+//! `RUSTFLAGS="--cfg loom" cargo test -p chat-hub --test loom --release` runs them; with `--
+//! --nocapture` it tells how many orders there were. Where there are too many, a bound on
+//! preemptions cuts them: on switches away from a thread that could have gone on, while those
+//! away from a thread that waits stay free. A lost wake-up takes one, between looking and
+//! registering; each bound is well above that.
 #![cfg(loom)]
 
 /// Runs a model in every order of its steps.

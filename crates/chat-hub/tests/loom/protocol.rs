@@ -9,8 +9,8 @@ use loom::thread;
 
 use crate::explore::{EVERY_ORDER, Moment, explore};
 use crate::steps::{
-    Socket, assert_counts, behind, hub, next, poll_once, publish_all, receive, spawn_publishing, spawn_publishing_behind,
-    spawn_serving,
+    Socket, assert_counts, behind, hub, next, poll_once, publish_all, receive, spawn_publishing,
+    spawn_publishing_behind, spawn_serving,
 };
 use crate::util::{Read, block, message, publish_past, read, run};
 
@@ -35,10 +35,16 @@ fn messages_of_two_publishers_arrive_once_and_those_of_each_in_order() {
         let mut subscriber = hub.subscribe();
         let publishing = [10, 20].map(|first| spawn_publishing(hub.publisher(), first..first + 2));
         let mut received = receive(&mut subscriber, 4, &WAITS);
-        publishing.into_iter().for_each(|publishing| publishing.join().unwrap());
+        publishing
+            .into_iter()
+            .for_each(|publishing| publishing.join().unwrap());
         assert_counts(&hub, [subscriber], (4, 4, 0));
         received.sort_by_key(|number| number / 10);
-        assert_eq!(received, [10, 11, 20, 21], "each once, those of one publisher in order");
+        assert_eq!(
+            received,
+            [10, 11, 20, 21],
+            "each once, those of one publisher in order"
+        );
     });
 }
 
@@ -47,7 +53,8 @@ fn two_subscribers_see_one_order() {
     static WAITS: Moment = Moment::new("a subscriber waits");
     explore(Some(3), &[&WAITS], || {
         let hub = hub(Policy::Oldest);
-        let (mut publisher, mut subscriber, mut other) = (hub.publisher(), hub.subscribe(), hub.subscribe());
+        let (mut publisher, mut subscriber, mut other) =
+            (hub.publisher(), hub.subscribe(), hub.subscribe());
         let publishing = spawn_publishing(hub.publisher(), 0..1);
         let reading = thread::spawn(move || (receive(&mut other, 2, &WAITS), other));
         publish_all(&mut publisher, &message(1, 8), &WAITS).unwrap();
@@ -151,7 +158,8 @@ fn a_blocked_subscriber_that_answers_in_time_loses_nothing() {
         assert_eq!(read(&mut subscriber), Read::Pending);
         publish_past(&mut publisher, &run(0..15, 255), &mut subscriber);
         let serving = thread::spawn(move || {
-            // Its socket was full once, and has had room for some time when it is asked. Nothing else wakes it.
+            // Its socket was full once, and has had room for some time when it is asked. Nothing
+            // else wakes it.
             let mut has_room = false;
             block_on(poll_fn(|cx| {
                 if mem::replace(&mut has_room, true) {
@@ -160,7 +168,10 @@ fn a_blocked_subscriber_that_answers_in_time_loses_nothing() {
                 subscriber.block(cx);
                 Poll::Pending
             }));
-            (receive(&mut subscriber, 36, &Moment::new("the subscriber waits")), subscriber)
+            (
+                receive(&mut subscriber, 36, &Moment::new("the subscriber waits")),
+                subscriber,
+            )
         });
         publish_all(&mut publisher, &run(15..36, 255), &ASKED).unwrap();
         let (received, subscriber) = serving.join().unwrap();
@@ -223,16 +234,22 @@ fn who_joins_misses_nothing_from_then_on() {
         let own_end = publish_all(&mut own, &message(7, 8), &WAITS).unwrap();
         let count = 3 - joined;
         let mut received = receive(&mut subscriber, count as usize, &WAITS);
-        assert_eq!(received.remove((own_end.message_pos() - joined) as usize - 1), 7, "its own is where it was told");
+        assert_eq!(
+            received.remove((own_end.message_pos() - joined) as usize - 1),
+            7,
+            "its own is where it was told"
+        );
         assert!(received.into_iter().eq(joined..2));
         publishing.join().unwrap();
         assert_counts(&hub, [subscriber], (3, count, 0));
     });
 }
 
-/// Checks that a publisher which waits for a subscriber half the log behind publishes two more messages once the subscriber gives way.
+/// Checks that a publisher which waits for a subscriber half the log behind publishes two more
+/// messages once the subscriber gives way.
 ///
-/// `give_way` is told how many messages there will be, and returns the subscriber if it is still there.
+/// `give_way` is told how many messages there will be, and returns the subscriber if it is still
+/// there.
 #[track_caller]
 pub(crate) fn check_waiting_publisher_goes_on(
     policy: Policy,

@@ -48,11 +48,15 @@ impl Socket {
 
 /// Makes a hub whose log is as small as it can be.
 pub(crate) fn hub(policy: Policy) -> Hub {
-    Config::default().with_capacity(CAPACITY).with_policy(policy).build().unwrap()
+    Config::default()
+        .with_capacity(CAPACITY)
+        .with_policy(policy)
+        .build()
+        .unwrap()
 }
 
-/// Starts a subscriber that reads, as far as the socket has room, until `count` messages were read or lost, or to the end. Returns the
-/// numbers of those read.
+/// Starts a subscriber that reads, as far as the socket has room, until `count` messages were read
+/// or lost, or to the end. Returns the numbers of those read.
 pub(crate) fn spawn_serving(
     mut subscriber: Subscriber,
     socket: &Arc<Socket>,
@@ -77,7 +81,9 @@ pub(crate) fn spawn_serving(
                     received.extend(numbers);
                 }
                 // A read that is pending may have found the rest lost.
-                if poll == Poll::Ready(None) || received.len() as u64 + subscriber.dropped() == count {
+                if poll == Poll::Ready(None)
+                    || received.len() as u64 + subscriber.dropped() == count
+                {
                     return Poll::Ready(());
                 }
                 ready!(poll);
@@ -99,19 +105,35 @@ pub(crate) fn behind(hub: &Hub) -> (Subscriber, usize) {
 pub(crate) fn spawn_publishing(mut publisher: Publisher, numbers: Range<u64>) -> JoinHandle<()> {
     thread::spawn(move || {
         for number in numbers {
-            publish_all(&mut publisher, &message(number, 8), &Moment::new("it waits")).unwrap();
+            publish_all(
+                &mut publisher,
+                &message(number, 8),
+                &Moment::new("it waits"),
+            )
+            .unwrap();
         }
     })
 }
 
-/// Starts a publisher of two messages that finds `count` in the log, and returns how many there are when it is done.
-pub(crate) fn spawn_publishing_behind(hub: &Hub, count: usize, waits: &'static Moment) -> JoinHandle<Result<u64, Closed>> {
+/// Starts a publisher of two messages that finds `count` in the log, and returns how many there are
+/// when it is done.
+pub(crate) fn spawn_publishing_behind(
+    hub: &Hub,
+    count: usize,
+    waits: &'static Moment,
+) -> JoinHandle<Result<u64, Closed>> {
     let mut publisher = hub.publisher();
     let numbers = count as u64..count as u64 + 2;
-    thread::spawn(move || publish_all(&mut publisher, &run(numbers, 255), waits).map(Position::message_pos))
+    thread::spawn(move || {
+        publish_all(&mut publisher, &run(numbers, 255), waits).map(Position::message_pos)
+    })
 }
 
-pub(crate) fn publish_all(publisher: &mut Publisher, wire: &[u8], waits: &Moment) -> Result<Position, Closed> {
+pub(crate) fn publish_all(
+    publisher: &mut Publisher,
+    wire: &[u8],
+    waits: &Moment,
+) -> Result<Position, Closed> {
     let (mut messages, _) = Messages::split(wire);
     wait(waits, |cx| publisher.poll_publish(cx, &mut messages))
 }
@@ -130,7 +152,10 @@ pub(crate) fn next(subscriber: &mut Subscriber, waits: &Moment) -> Option<Vec<u6
     wait(waits, |cx| poll_next(subscriber, cx))
 }
 
-pub(crate) fn poll_next(subscriber: &mut Subscriber, cx: &mut Context<'_>) -> Poll<Option<Vec<u64>>> {
+pub(crate) fn poll_next(
+    subscriber: &mut Subscriber,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Vec<u64>>> {
     let batch = ready!(subscriber.poll_batch(cx));
     Poll::Ready(batch.map(|batch| {
         let wire: Vec<u8> = batch.chunks().flatten().copied().collect();
@@ -144,7 +169,10 @@ pub(crate) fn poll_next(subscriber: &mut Subscriber, cx: &mut Context<'_>) -> Po
 fn numbers(wire: &[u8]) -> Vec<u64> {
     let (messages, rest) = Messages::split(wire);
     assert!(rest.is_empty());
-    messages.iter().map(|body| u64::from_le_bytes(body.as_bytes()[..8].try_into().unwrap())).collect()
+    messages
+        .iter()
+        .map(|body| u64::from_le_bytes(body.as_bytes()[..8].try_into().unwrap()))
+        .collect()
 }
 
 /// Polls until it is ready, and sleeps in between.
@@ -173,7 +201,10 @@ pub(crate) fn assert_counts<const N: usize>(
     // The hub learns of what was delivered with the next call, such as the drop.
     drop(subscribers);
     let stats = hub.stats();
-    assert_eq!((stats.published, stats.delivered, stats.dropped), (published, delivered, dropped));
+    assert_eq!(
+        (stats.published, stats.delivered, stats.dropped),
+        (published, delivered, dropped)
+    );
     assert_eq!(stats.subscriber_count, 0);
 }
 

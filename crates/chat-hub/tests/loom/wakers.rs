@@ -1,4 +1,5 @@
-//! One thread, one order: these stand here because loom reports a lock that is taken twice, where std would hang.
+//! One thread, one order: these stand here because loom reports a lock that is taken twice, where
+//! std would hang.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,19 +20,40 @@ fn wakers_may_call_the_hub() {
     static CLOSE: Moment = Moment::new("closing wakes a publisher");
     explore(EVERY_ORDER, &[&READER, &BLOCKED, &WRITER, &CLOSE], || {
         let hub = hub(Policy::Oldest);
-        let waker = |called| Waker::from(Arc::new(CallingWaker { hub: hub.clone(), called }));
+        let waker = |called| {
+            Waker::from(Arc::new(CallingWaker {
+                hub: hub.clone(),
+                called,
+            }))
+        };
         let (mut quick, mut full) = (hub.subscribe(), hub.subscribe());
-        assert!(quick.poll_batch(&mut Context::from_waker(&waker(&READER))).is_pending());
+        assert!(
+            quick
+                .poll_batch(&mut Context::from_waker(&waker(&READER)))
+                .is_pending()
+        );
         full.block(&mut Context::from_waker(&waker(&BLOCKED)));
         let (slow, _) = behind(&hub);
         block(&mut quick);
         block(&mut full);
         let mut publisher = hub.publisher();
-        assert!(publisher.poll_ready(&mut Context::from_waker(&waker(&WRITER))).is_pending());
+        assert!(
+            publisher
+                .poll_ready(&mut Context::from_waker(&waker(&WRITER)))
+                .is_pending()
+        );
         drop(slow);
-        assert!(publisher.poll_ready(&mut Context::from_waker(&waker(&WRITER))).is_ready());
+        assert!(
+            publisher
+                .poll_ready(&mut Context::from_waker(&waker(&WRITER)))
+                .is_ready()
+        );
         let (_slow, _) = behind(&hub);
-        assert!(publisher.poll_ready(&mut Context::from_waker(&waker(&CLOSE))).is_pending());
+        assert!(
+            publisher
+                .poll_ready(&mut Context::from_waker(&waker(&CLOSE)))
+                .is_pending()
+        );
         hub.close();
     });
 }
@@ -52,7 +74,11 @@ fn a_waker_that_another_replaces_may_call_the_hub_when_it_is_dropped() {
         let (_slow, _) = behind(&hub);
         let mut publisher = hub.publisher();
         let last = leave_waker(&hub, |cx| assert!(publisher.poll_ready(cx).is_pending()));
-        assert!(publisher.poll_ready(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(
+            publisher
+                .poll_ready(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
         assert!(last.is_dropped(), "another waits to publish");
         let last = leave_waker(&hub, |cx| assert!(publisher.poll_ready(cx).is_pending()));
         assert!(publish(&mut publisher, &message(0, 8)).is_pending());
@@ -81,7 +107,13 @@ fn the_waker_of_who_reads_on_may_call_the_hub_when_it_is_dropped() {
         let mut subscriber = hub.subscribe();
         let last = leave_waker(&hub, |cx| subscriber.block(cx));
         assert!(publish(&mut hub.publisher(), &message(0, 8)).is_ready());
-        assert_eq!(read(&mut subscriber), Read::Batch { dropped: 0, wire: message(0, 8) });
+        assert_eq!(
+            read(&mut subscriber),
+            Read::Batch {
+                dropped: 0,
+                wire: message(0, 8)
+            }
+        );
         assert!(last.is_dropped());
     });
 }
@@ -107,7 +139,8 @@ fn the_waker_of_who_ends_may_call_the_hub_when_it_is_dropped() {
 fn the_waker_of_who_leaves_may_call_the_hub_when_it_is_dropped() {
     explore(EVERY_ORDER, &[], || {
         let hub = hub(Policy::Oldest);
-        let (mut waiting, mut blocked, mut publisher) = (hub.subscribe(), hub.subscribe(), hub.publisher());
+        let (mut waiting, mut blocked, mut publisher) =
+            (hub.subscribe(), hub.subscribe(), hub.publisher());
         let last = leave_waker(&hub, |cx| assert!(waiting.poll_batch(cx).is_pending()));
         drop(waiting);
         assert!(last.is_dropped(), "a waiting subscriber leaves");
@@ -142,14 +175,20 @@ fn the_waker_of_who_is_woken_may_call_the_hub_when_it_is_dropped() {
         let reading = leave_waker(&hub, |cx| assert!(subscriber.poll_batch(cx).is_pending()));
         let publishing = leave_waker(&hub, |cx| assert!(publisher.poll_ready(cx).is_pending()));
         hub.close();
-        assert!(reading.is_dropped() && publishing.is_dropped(), "the hub is closed");
+        assert!(
+            reading.is_dropped() && publishing.is_dropped(),
+            "the hub is closed"
+        );
     });
 }
 
 /// Polls with a waker whose drop takes the hub's lock. From then on only the hub has it.
 fn leave_waker(hub: &Hub, poll: impl FnOnce(&mut Context<'_>)) -> Last {
     let last = Last(Arc::default());
-    let waker = Waker::from(Arc::new(LastWaker { hub: hub.clone(), is_dropped: Arc::clone(&last.0) }));
+    let waker = Waker::from(Arc::new(LastWaker {
+        hub: hub.clone(),
+        is_dropped: Arc::clone(&last.0),
+    }));
     poll(&mut Context::from_waker(&waker));
     drop(waker);
     assert!(!last.is_dropped(), "the hub has it");
@@ -165,7 +204,8 @@ impl Last {
     }
 }
 
-/// The last waker of a task that is freed with it, and that owns a publisher or subscriber, which takes the hub's lock to leave.
+/// The last waker of a task that is freed with it, and that owns a publisher or subscriber, which
+/// takes the hub's lock to leave.
 struct LastWaker {
     hub: Hub,
     is_dropped: Arc<AtomicBool>,

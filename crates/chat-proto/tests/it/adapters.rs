@@ -1,4 +1,5 @@
-//! Every way of reading and writing over a stream, driven to the end of it whatever it does on the way.
+//! Every way of reading and writing over a stream, driven to the end of it whatever it does on the
+//! way.
 //!
 //! The fuzz targets include this file.
 
@@ -23,42 +24,79 @@ pub(crate) struct Adapter {
 /// The adapters that the enabled features give.
 pub(crate) const ADAPTERS: &[Adapter] = &[
     #[cfg(feature = "std")]
-    Adapter { name: "blocking", read: blocking::read, write: blocking::write },
+    Adapter {
+        name: "blocking",
+        read: blocking::read,
+        write: blocking::write,
+    },
     #[cfg(feature = "std")]
-    Adapter { name: "blocking, run by run", read: blocking::read_runs, write: blocking::write_small },
+    Adapter {
+        name: "blocking, run by run",
+        read: blocking::read_runs,
+        write: blocking::write_small,
+    },
     #[cfg(feature = "futures")]
-    Adapter { name: "futures", read: futures_io::read, write: futures_io::write },
+    Adapter {
+        name: "futures",
+        read: futures_io::read,
+        write: futures_io::write,
+    },
     #[cfg(feature = "futures")]
-    Adapter { name: "futures, run by run", read: futures_io::read_runs, write: futures_io::write_each },
+    Adapter {
+        name: "futures, run by run",
+        read: futures_io::read_runs,
+        write: futures_io::write_each,
+    },
     #[cfg(feature = "tokio-util")]
-    Adapter { name: "tokio-util", read: tokio_util::read, write: tokio_util::write },
+    Adapter {
+        name: "tokio-util",
+        read: tokio_util::read,
+        write: tokio_util::write,
+    },
     #[cfg(feature = "asynchronous-codec")]
-    Adapter { name: "asynchronous-codec", read: asynchronous_codec::read, write: asynchronous_codec::write },
+    Adapter {
+        name: "asynchronous-codec",
+        read: asynchronous_codec::read,
+        write: asynchronous_codec::write,
+    },
 ];
 
-/// Checks that the adapters whose name starts with `name` read and write `stream` as the naive decoder does, over streams that follow
-/// `script`.
+/// Checks that the adapters whose name starts with `name` read and write `stream` as the naive
+/// decoder does, over streams that follow `script`.
 #[track_caller]
 pub(crate) fn check(name: &str, stream: &[u8], script: &[Step]) {
     let expected = decode_naively(stream);
     let whole_len: usize = expected.0.iter().map(|body| 1 + body.len()).sum();
-    for adapter in ADAPTERS.iter().filter(|adapter| adapter.name.starts_with(name)) {
+    for adapter in ADAPTERS
+        .iter()
+        .filter(|adapter| adapter.name.starts_with(name))
+    {
         let name = adapter.name;
-        assert_eq!((adapter.read)(Scripted::reader(stream, script)), expected, "{name} reads, script {script:?}");
+        assert_eq!(
+            (adapter.read)(Scripted::reader(stream, script)),
+            expected,
+            "{name} reads, script {script:?}"
+        );
         let written = (adapter.write)(&expected.0, Scripted::writer(script));
-        assert!(written == stream[..whole_len], "{name} writes, script {script:?}: {written:?}");
+        assert!(
+            written == stream[..whole_len],
+            "{name} writes, script {script:?}: {written:?}"
+        );
     }
 }
 
 /// Checks one input of the fuzzer: `| count: u8 | script: count % 16 bytes | stream |`.
 pub(crate) fn check_input(name: &str, input: &[u8]) {
-    let Some((&count, rest)) = input.split_first() else { return };
+    let Some((&count, rest)) = input.split_first() else {
+        return;
+    };
     let (script, stream) = rest.split_at(usize::from(count % 16).min(rest.len()));
     let script: Vec<Step> = script.iter().map(|&byte| Step::from_byte(byte)).collect();
     check(name, stream, &script);
 }
 
-/// Reads with `next` until it says that the stream ended, and that it still does. Passing errors lose nothing.
+/// Reads with `next` until it says that the stream ended, and that it still does. Passing errors
+/// lose nothing.
 fn read_all(mut next: impl FnMut(&mut Vec<Vec<u8>>) -> Result<bool, ReadError>) -> Decoded {
     let mut bodies = Vec::new();
     loop {
@@ -66,7 +104,11 @@ fn read_all(mut next: impl FnMut(&mut Vec<Vec<u8>>) -> Result<bool, ReadError>) 
             Ok(true) => {}
             Ok(false) => break,
             Err(ReadError::Io(error)) => {
-                let kinds = [io::ErrorKind::WouldBlock, io::ErrorKind::Other, io::ErrorKind::Interrupted];
+                let kinds = [
+                    io::ErrorKind::WouldBlock,
+                    io::ErrorKind::Other,
+                    io::ErrorKind::Interrupted,
+                ];
                 assert!(kinds.contains(&error.kind()), "{error}");
             }
             Err(ReadError::Unfinished(unfinished)) => {
@@ -94,7 +136,13 @@ fn read_end(mut next: impl FnMut(&mut Vec<Vec<u8>>) -> Result<bool, ReadError>) 
 fn insist(mut write: impl FnMut() -> io::Result<()>) {
     while let Err(error) = write() {
         use io::ErrorKind::{Interrupted, Other, UnexpectedEof, WouldBlock, WriteZero};
-        assert!(matches!(error.kind(), Interrupted | Other | UnexpectedEof | WouldBlock | WriteZero), "{error}");
+        assert!(
+            matches!(
+                error.kind(),
+                Interrupted | Other | UnexpectedEof | WouldBlock | WriteZero
+            ),
+            "{error}"
+        );
     }
 }
 
@@ -103,16 +151,30 @@ fn body(bytes: &[u8]) -> Body<'_> {
 }
 
 /// Adds what a stream said to `bodies`; tells whether it goes on.
-#[cfg(any(feature = "futures", feature = "tokio-util", feature = "asynchronous-codec"))]
-fn push_next(bodies: &mut Vec<Vec<u8>>, next: Result<Option<chat_proto::BodyBytes>, ReadError>) -> Result<bool, ReadError> {
+#[cfg(any(
+    feature = "futures",
+    feature = "tokio-util",
+    feature = "asynchronous-codec"
+))]
+fn push_next(
+    bodies: &mut Vec<Vec<u8>>,
+    next: Result<Option<chat_proto::BodyBytes>, ReadError>,
+) -> Result<bool, ReadError> {
     let body = next?;
     bodies.extend(body.iter().map(|body| body.as_bytes().to_vec()));
     Ok(body.is_some())
 }
 
 /// Feeds all bodies to a sink, whatever it says in between.
-#[cfg(any(feature = "futures", feature = "tokio-util", feature = "asynchronous-codec"))]
-fn feed_all(bodies: &[Vec<u8>], sink: &mut (impl for<'a> futures::Sink<Body<'a>, Error = io::Error> + Unpin)) {
+#[cfg(any(
+    feature = "futures",
+    feature = "tokio-util",
+    feature = "asynchronous-codec"
+))]
+fn feed_all(
+    bodies: &[Vec<u8>],
+    sink: &mut (impl for<'a> futures::Sink<Body<'a>, Error = io::Error> + Unpin),
+) {
     for bytes in bodies {
         insist(|| futures::executor::block_on(futures::SinkExt::feed(sink, body(bytes))));
     }
@@ -174,7 +236,9 @@ mod futures_io {
         // Bodies that live on while more arrive must not change.
         let mut shared = Vec::new();
         let (copied, end) = read_all(|bodies| {
-            let Some(body) = block_on(reader.try_next())? else { return Ok(false) };
+            let Some(body) = block_on(reader.try_next())? else {
+                return Ok(false);
+            };
             bodies.push(body.as_ref().to_vec());
             if bodies.len() % 3 == 0 {
                 shared.push((bodies.len() - 1, body));

@@ -15,14 +15,24 @@ fn split_shared<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
             bodies.push(body);
         }
     }
-    (bodies.into_iter().map(|body| body.into_bytes().to_vec()).collect(), chat_proto::Unfinished::check(&received))
+    (
+        bodies
+            .into_iter()
+            .map(|body| body.into_bytes().to_vec())
+            .collect(),
+        chat_proto::Unfinished::check(&received),
+    )
 }
 
 #[test]
 fn shared_bodies_are_those_of_the_naive_decoder_wherever_the_stream_is_cut() {
     let stream = [&[255; 256][..], b"\0\x01a\x02ab\0", &[3; 80], b"\x09unfin"].concat();
     for len in 0..=255 {
-        assert_eq!(split_shared(pieces(&stream, &[len, 1, 7])), decode_naively(&stream), "pieces of {len}");
+        assert_eq!(
+            split_shared(pieces(&stream, &[len, 1, 7])),
+            decode_naively(&stream),
+            "pieces of {len}"
+        );
     }
 }
 
@@ -39,7 +49,10 @@ fn a_shared_body_is_not_copied() {
 #[test]
 fn only_what_fits_a_message_becomes_a_body() {
     let bytes = Bytes::from_static(&[1; 256]);
-    assert_eq!(BodyBytes::try_from(bytes.clone()), Err(BodyTooLong { len: 256 }));
+    assert_eq!(
+        BodyBytes::try_from(bytes.clone()),
+        Err(BodyTooLong { len: 256 })
+    );
     let longest = BodyBytes::new(bytes.slice(1..)).unwrap();
     assert_eq!(longest, BodyBytes::from(Body::new(&[1; 255]).unwrap()));
 }

@@ -22,7 +22,9 @@ fn every_adapter_agrees_with_the_naive_decoder_on_its_corpus() {
 
 #[track_caller]
 fn replay(target: &str, check_input: impl Fn(&[u8])) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fuzz/corpus")
+        .join(target);
     let mut count = 0;
     for entry in fs::read_dir(&dir).expect("the seed corpus is part of the repository") {
         check_input(&fs::read(entry.unwrap().path()).unwrap());

@@ -22,7 +22,13 @@ fn a_split_at_any_byte_changes_nothing() {
     let stream = stream();
     let expected = decode_naively(&stream);
     assert_eq!(expected.0.len(), 7);
-    assert_eq!(expected.1, Err(Unfinished { received: 6, expected: 10 }));
+    assert_eq!(
+        expected.1,
+        Err(Unfinished {
+            received: 6,
+            expected: 10
+        })
+    );
     for cut in 0..=stream.len() {
         let (first, second) = stream.split_at(cut);
         assert_eq!(decode_pieces([first, second]), expected, "cut at {cut}");
@@ -64,7 +70,13 @@ fn a_run_and_single_bodies_can_be_taken_in_turn() {
     assert_eq!(decoder.next_body().unwrap().as_bytes(), b"a");
     assert_eq!(decoder.next_messages().as_bytes(), b"\x01b\x01c");
     assert!(decoder.next_messages().is_empty());
-    assert_eq!(decoder.finish(), Err(Unfinished { received: 1, expected: 2 }));
+    assert_eq!(
+        decoder.finish(),
+        Err(Unfinished {
+            received: 1,
+            expected: 2
+        })
+    );
 }
 
 #[test]
@@ -76,7 +88,10 @@ fn advancing_past_the_spare_part_is_refused() {
 #[test]
 fn the_error_for_an_unfinished_stream_counts_bytes() {
     let error = Unfinished::check(b"\x05ab").unwrap_err();
-    assert_eq!(error.to_string(), "the stream ended inside a message: 3 of its 6 bytes had arrived");
+    assert_eq!(
+        error.to_string(),
+        "the stream ended inside a message: 3 of its 6 bytes had arrived"
+    );
 }
 
 proptest! {

@@ -2,14 +2,27 @@ use chat_proto::{Body, BufferTooSmall, Encoder, MESSAGE_LEN_MAX};
 
 #[test]
 fn the_smallest_buffer_takes_the_longest_message() {
-    assert_eq!(Encoder::with_buf([0; 255]).unwrap_err(), BufferTooSmall { needed: 256, len: 255 });
+    assert_eq!(
+        Encoder::with_buf([0; 255]).unwrap_err(),
+        BufferTooSmall {
+            needed: 256,
+            len: 255
+        }
+    );
     let mut encoder = Encoder::with_buf([0; MESSAGE_LEN_MAX]).unwrap();
     for _ in 0..2 {
         assert!(encoder.has_room());
         encoder.push(Body::new(&[7; 255]).unwrap()).unwrap();
         assert!(!encoder.has_room());
-        assert_eq!(encoder.push(Body::default()), Err(BufferTooSmall { needed: 1, len: 0 }));
-        assert_eq!(encoder.unsent().len(), 256, "a refused body changes nothing");
+        assert_eq!(
+            encoder.push(Body::default()),
+            Err(BufferTooSmall { needed: 1, len: 0 })
+        );
+        assert_eq!(
+            encoder.unsent().len(),
+            256,
+            "a refused body changes nothing"
+        );
         encoder.advance(256);
     }
 }

@@ -32,7 +32,10 @@ fn no_adapter_is_left_out() {
         cfg!(feature = "tokio-util"),
         cfg!(feature = "asynchronous-codec"),
     ];
-    assert_eq!(ADAPTERS.len(), features.into_iter().filter(|&enabled| enabled).count());
+    assert_eq!(
+        ADAPTERS.len(),
+        features.into_iter().filter(|&enabled| enabled).count()
+    );
 }
 
 #[test]
@@ -68,17 +71,38 @@ fn what_a_stream_does_in_between_loses_nothing_and_invents_nothing() {
 
 #[test]
 fn a_reader_says_what_the_stream_said_and_goes_on() {
-    let mut reader =
-        Reader::new(Failing { then: &b"\x02hi\x02y"[..], kinds: vec![io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted] });
+    let mut reader = Reader::new(Failing {
+        then: &b"\x02hi\x02y"[..],
+        kinds: vec![io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted],
+    });
     let error = reader.next_body().unwrap_err();
-    assert!(matches!(&error, ReadError::Io(error) if error.kind() == io::ErrorKind::WouldBlock), "{error}");
+    assert!(
+        matches!(&error, ReadError::Io(error) if error.kind() == io::ErrorKind::WouldBlock),
+        "{error}"
+    );
     assert_eq!(reader.next_body().unwrap(), Some(Body::new(b"hi").unwrap()));
     let error = reader.next_body().unwrap_err();
-    assert!(matches!(error, ReadError::Unfinished(Unfinished { received: 2, expected: 3 })), "{error}");
+    assert!(
+        matches!(
+            error,
+            ReadError::Unfinished(Unfinished {
+                received: 2,
+                expected: 3
+            })
+        ),
+        "{error}"
+    );
     let error = io::Error::from(error);
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-    assert_eq!(error.to_string(), "the stream ended inside a message: 2 of its 3 bytes had arrived");
-    assert_eq!(reader.next_body().unwrap(), None, "the end was reported once");
+    assert_eq!(
+        error.to_string(),
+        "the stream ended inside a message: 2 of its 3 bytes had arrived"
+    );
+    assert_eq!(
+        reader.next_body().unwrap(),
+        None,
+        "the end was reported once"
+    );
 }
 
 #[test]
@@ -94,9 +118,17 @@ fn a_writer_whose_stream_takes_nothing_says_so_and_keeps_the_message() {
 #[test]
 fn what_comes_behind_an_unfinished_message_is_not_taken_for_one() {
     // A stream that goes on after it said that it ended: a terminal, or a file that grows.
-    let mut reader = Reader::new(Ending { pieces: vec![b"\x01l\x02o\0", b"", b"\x01x\x05he"] });
+    let mut reader = Reader::new(Ending {
+        pieces: vec![b"\x01l\x02o\0", b"", b"\x01x\x05he"],
+    });
     assert_eq!(reader.next_body().unwrap(), Some(Body::new(b"x").unwrap()));
-    assert!(matches!(reader.next_body(), Err(ReadError::Unfinished(Unfinished { received: 3, expected: 6 }))));
+    assert!(matches!(
+        reader.next_body(),
+        Err(ReadError::Unfinished(Unfinished {
+            received: 3,
+            expected: 6
+        }))
+    ));
     assert_eq!(reader.next_body().unwrap(), None);
     assert!(reader.next_messages().unwrap().is_empty());
 }
@@ -116,8 +148,14 @@ impl io::Read for Ending {
 
 #[test]
 fn errors_become_errors_of_io() {
-    assert_eq!(io::Error::from(Body::new(&[0; 256]).unwrap_err()).kind(), io::ErrorKind::InvalidInput);
-    assert_eq!(io::Error::from(Unfinished::check(b"\x01").unwrap_err()).kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!(
+        io::Error::from(Body::new(&[0; 256]).unwrap_err()).kind(),
+        io::ErrorKind::InvalidInput
+    );
+    assert_eq!(
+        io::Error::from(Unfinished::check(b"\x01").unwrap_err()).kind(),
+        io::ErrorKind::UnexpectedEof
+    );
 }
 
 #[test]
@@ -157,9 +195,15 @@ fn many_messages_go_out_in_one_write() {
     for _ in 0..100 {
         writer.feed(body).unwrap();
     }
-    assert_eq!((writer.stream().write_count, writer.stream().flush_count), (0, 0));
+    assert_eq!(
+        (writer.stream().write_count, writer.stream().flush_count),
+        (0, 0)
+    );
     writer.flush().unwrap();
-    assert_eq!((writer.stream().write_count, writer.stream().flush_count), (1, 1));
+    assert_eq!(
+        (writer.stream().write_count, writer.stream().flush_count),
+        (1, 1)
+    );
 }
 
 #[cfg(feature = "futures")]
@@ -168,13 +212,26 @@ fn many_messages_go_out_in_one_write_of_a_future() {
     use futures::{SinkExt, executor::block_on};
 
     let body = Body::new(&[7; 63]).unwrap();
-    let mut writer = chat_proto::futures_io::Writer::new(futures::io::AllowStdIo::new(Counting::default()));
+    let mut writer =
+        chat_proto::futures_io::Writer::new(futures::io::AllowStdIo::new(Counting::default()));
     for _ in 0..100 {
         block_on(writer.feed(body)).unwrap();
     }
-    assert_eq!((writer.stream().get_ref().write_count, writer.stream().get_ref().flush_count), (0, 0));
+    assert_eq!(
+        (
+            writer.stream().get_ref().write_count,
+            writer.stream().get_ref().flush_count
+        ),
+        (0, 0)
+    );
     block_on(writer.flush()).unwrap();
-    assert_eq!((writer.stream().get_ref().write_count, writer.stream().get_ref().flush_count), (1, 1));
+    assert_eq!(
+        (
+            writer.stream().get_ref().write_count,
+            writer.stream().get_ref().flush_count
+        ),
+        (1, 1)
+    );
 }
 
 #[cfg(feature = "futures")]
@@ -182,10 +239,21 @@ fn many_messages_go_out_in_one_write_of_a_future() {
 fn what_comes_behind_an_unfinished_message_is_not_taken_for_one_by_a_stream() {
     use futures::{TryStreamExt, executor::block_on};
 
-    let ending = Ending { pieces: vec![b"\x01l\x02o\0", b"", b"\x01x\x05he"] };
+    let ending = Ending {
+        pieces: vec![b"\x01l\x02o\0", b"", b"\x01x\x05he"],
+    };
     let mut reader = chat_proto::futures_io::Reader::new(futures::io::AllowStdIo::new(ending));
-    assert_eq!(block_on(reader.try_next()).unwrap().unwrap().as_bytes(), b"x");
-    assert!(matches!(block_on(reader.try_next()), Err(ReadError::Unfinished(Unfinished { received: 3, expected: 6 }))));
+    assert_eq!(
+        block_on(reader.try_next()).unwrap().unwrap().as_bytes(),
+        b"x"
+    );
+    assert!(matches!(
+        block_on(reader.try_next()),
+        Err(ReadError::Unfinished(Unfinished {
+            received: 3,
+            expected: 6
+        }))
+    ));
     assert_eq!(block_on(reader.try_next()).unwrap(), None);
     assert!(block_on(reader.next_messages()).unwrap().is_empty());
 }

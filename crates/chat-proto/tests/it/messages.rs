@@ -29,7 +29,13 @@ fn iterating_leaves_the_rest_of_the_run() {
 
 #[test]
 fn a_boundary_beyond_the_bytes_does_not_exist() {
-    assert_eq!(boundary_from(b"", 0), Some(Boundary { offset: 0, count: 0 }));
+    assert_eq!(
+        boundary_from(b"", 0),
+        Some(Boundary {
+            offset: 0,
+            count: 0
+        })
+    );
     assert_eq!(boundary_from(b"", 1), None);
     assert_eq!(boundary_from(b"\x01a", 3), None);
     assert_eq!(boundary_from(b"\x01a\x01", 3), None);

@@ -14,7 +14,13 @@ pub(crate) fn decode_naively(stream: &[u8]) -> Decoded {
     while let Some(header) = bytes.next() {
         let body: Vec<u8> = bytes.by_ref().take(usize::from(header)).collect();
         if body.len() < usize::from(header) {
-            return (bodies, Err(Unfinished { received: 1 + body.len(), expected: 1 + usize::from(header) }));
+            return (
+                bodies,
+                Err(Unfinished {
+                    received: 1 + body.len(),
+                    expected: 1 + usize::from(header),
+                }),
+            );
         }
         bodies.push(body);
     }

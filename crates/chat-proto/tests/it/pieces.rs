@@ -26,14 +26,19 @@ pub(crate) fn decode_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> D
     (bodies, decoder.finish())
 }
 
-/// Decodes a stream that arrives in the given pieces, run by run, keeping the unfinished rest as a session does.
+/// Decodes a stream that arrives in the given pieces, run by run, keeping the unfinished rest as a
+/// session does.
 pub(crate) fn split_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
     let (mut received, mut bodies) = (Vec::new(), Vec::new());
     for piece in pieces {
         received.extend_from_slice(piece);
         let (messages, rest) = Messages::split(&received);
         assert_eq!(messages.iter().len(), messages.count());
-        bodies.extend(messages.iter().map(|body: Body<'_>| body.as_bytes().to_vec()));
+        bodies.extend(
+            messages
+                .iter()
+                .map(|body: Body<'_>| body.as_bytes().to_vec()),
+        );
         received = rest.to_vec();
     }
     (bodies, Unfinished::check(&received))
@@ -62,7 +67,8 @@ pub(crate) fn encode_pieces(bodies: &[Vec<u8>], lens: &[u8]) -> Vec<u8> {
     sent
 }
 
-/// Cuts a stream into pieces whose lengths are `lens`, over and over; without a positive length it is one piece.
+/// Cuts a stream into pieces whose lengths are `lens`, over and over; without a positive length it
+/// is one piece.
 pub(crate) fn pieces<'a>(stream: &'a [u8], lens: &[u8]) -> Vec<&'a [u8]> {
     if lens.iter().all(|&len| len == 0) {
         return vec![stream];
@@ -83,15 +89,32 @@ pub(crate) fn pieces<'a>(stream: &'a [u8], lens: &[u8]) -> Vec<&'a [u8]> {
 #[track_caller]
 pub(crate) fn check_all(stream: &[u8], lens: &[u8]) {
     let expected = decode_naively(stream);
-    assert_eq!(decode_pieces(pieces(stream, lens)), expected, "by body, pieces of {lens:?}");
-    assert_eq!(split_pieces(pieces(stream, lens)), expected, "by run, pieces of {lens:?}");
-    let whole_len = stream.len() - expected.1.map_or_else(|unfinished| unfinished.received, |()| 0);
-    assert_eq!(encode_pieces(&expected.0, lens), stream[..whole_len], "encoded, pieces of {lens:?}");
+    assert_eq!(
+        decode_pieces(pieces(stream, lens)),
+        expected,
+        "by body, pieces of {lens:?}"
+    );
+    assert_eq!(
+        split_pieces(pieces(stream, lens)),
+        expected,
+        "by run, pieces of {lens:?}"
+    );
+    let whole_len = stream.len()
+        - expected
+            .1
+            .map_or_else(|unfinished| unfinished.received, |()| 0);
+    assert_eq!(
+        encode_pieces(&expected.0, lens),
+        stream[..whole_len],
+        "encoded, pieces of {lens:?}"
+    );
 }
 
 /// Checks one input of the fuzzer: `| count: u8 | count piece lengths: u8 each | stream |`.
 pub(crate) fn check_input(input: &[u8]) {
-    let Some((&count, rest)) = input.split_first() else { return };
+    let Some((&count, rest)) = input.split_first() else {
+        return;
+    };
     let (lens, stream) = rest.split_at(usize::from(count % 16).min(rest.len()));
     check_all(stream, lens);
 }

@@ -1,4 +1,5 @@
-//! Lists the public API from the source, whatever features are on. What cannot be shown is a panic, so nothing is left out in silence.
+//! Lists the public API from the source, whatever features are on. What cannot be shown is a panic,
+//! so nothing is left out in silence.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +9,8 @@ use std::{
 
 use syn::{Attribute, Fields, Ident, ImplItem, Item, ItemImpl, Meta, UseTree, Visibility};
 
-const HEADER: &str = "# One line a public item: its path and its signature; `_: _` stands for private fields.
+const HEADER: &str =
+    "# One line a public item: its path and its signature; `_: _` stands for private fields.
 # To accept a change: UPDATE_PUBLIC_API=1 cargo test -p chat-proto public_api
 ";
 
@@ -17,32 +19,60 @@ fn the_public_api_is_the_reviewed_one() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     let file = dir.join("tests/public_api.txt");
     let mut lines = BTreeSet::new();
-    list_module(&dir.join("src"), parse(&dir.join("src/lib.rs")), "", &[], &mut lines);
-    let found = lines.into_iter().fold(HEADER.to_string(), |found, line| found + &line + "\n");
+    list_module(
+        &dir.join("src"),
+        parse(&dir.join("src/lib.rs")),
+        "",
+        &[],
+        &mut lines,
+    );
+    let found = lines
+        .into_iter()
+        .fold(HEADER.to_string(), |found, line| found + &line + "\n");
     if env::var_os("UPDATE_PUBLIC_API").is_some() {
         fs::write(&file, &found).unwrap();
     }
     let reviewed = fs::read_to_string(&file).unwrap();
-    assert!(found == reviewed, "the public API has changed:\n{}\n\n{HEADER}", difference(&reviewed, &found));
+    assert!(
+        found == reviewed,
+        "the public API has changed:\n{}\n\n{HEADER}",
+        difference(&reviewed, &found)
+    );
 }
 
 fn difference(reviewed: &str, found: &str) -> String {
-    let (old, new): (BTreeSet<_>, BTreeSet<_>) = (reviewed.lines().collect(), found.lines().collect());
+    let (old, new): (BTreeSet<_>, BTreeSet<_>) =
+        (reviewed.lines().collect(), found.lines().collect());
     let removed = old.difference(&new).map(|line| (line, '-'));
-    let mut lines: Vec<_> = removed.chain(new.difference(&old).map(|line| (line, '+'))).collect();
+    let mut lines: Vec<_> = removed
+        .chain(new.difference(&old).map(|line| (line, '+')))
+        .collect();
     lines.sort_by_key(|(line, _)| line.split(": ").next());
-    lines.iter().map(|(line, sign)| format!("{sign} {line}")).collect::<Vec<_>>().join("\n")
+    lines
+        .iter()
+        .map(|(line, sign)| format!("{sign} {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn parse(file: &Path) -> Vec<Item> {
-    syn::parse_file(&fs::read_to_string(file).unwrap()).unwrap().items
+    syn::parse_file(&fs::read_to_string(file).unwrap())
+        .unwrap()
+        .items
 }
 
-/// The items that a module shows, its own and those of its private modules: by name, their public path and conditions.
+/// The items that a module shows, its own and those of its private modules: by name, their public
+/// path and conditions.
 type Shown = BTreeMap<String, (String, Vec<Attribute>)>;
 
 /// Adds the lines of a public module, whose modules are in `dir`.
-fn list_module(dir: &Path, mut items: Vec<Item>, path: &str, conditions: &[Attribute], lines: &mut BTreeSet<String>) {
+fn list_module(
+    dir: &Path,
+    mut items: Vec<Item>,
+    path: &str,
+    conditions: &[Attribute],
+    lines: &mut BTreeSet<String>,
+) {
     let mut shown = Shown::new();
     for item in &mut items {
         if let Item::Use(reexport) = item
@@ -50,11 +80,19 @@ fn list_module(dir: &Path, mut items: Vec<Item>, path: &str, conditions: &[Attri
         {
             let conditions = [conditions, &kept(&reexport.attrs)].concat();
             let names = reexported(&reexport.tree).into_iter();
-            shown.extend(names.map(|(name, public)| (name.to_string(), (format!("{path}{public}"), conditions.clone()))));
+            shown.extend(names.map(|(name, public)| {
+                (
+                    name.to_string(),
+                    (format!("{path}{public}"), conditions.clone()),
+                )
+            }));
         } else if let Some((vis, name, _)) = parts(item)
             && is_public(vis)
         {
-            shown.insert(name.to_string(), (format!("{path}{name}"), conditions.to_vec()));
+            shown.insert(
+                name.to_string(),
+                (format!("{path}{name}"), conditions.to_vec()),
+            );
         }
     }
     for item in items {
@@ -63,16 +101,32 @@ fn list_module(dir: &Path, mut items: Vec<Item>, path: &str, conditions: &[Attri
             continue;
         };
         let name = module.ident.to_string();
-        let content = module.content.map_or_else(|| parse(&dir.join(&name).with_extension("rs")), |(_, items)| items);
+        let content = module.content.map_or_else(
+            || parse(&dir.join(&name).with_extension("rs")),
+            |(_, items)| items,
+        );
         if is_public(&module.vis) {
             let conditions = [conditions, &kept(&module.attrs)].concat();
-            list_module(&dir.join(&name), content, &format!("{path}{name}::"), &conditions, lines);
+            list_module(
+                &dir.join(&name),
+                content,
+                &format!("{path}{name}::"),
+                &conditions,
+                lines,
+            );
         } else {
-            content.into_iter().for_each(|item| list_item(item, &shown, lines));
+            content
+                .into_iter()
+                .for_each(|item| list_item(item, &shown, lines));
         }
     }
     for (path, _) in shown.values() {
-        assert!(lines.iter().any(|line| line.starts_with(&format!("{path}: "))), "{path} cannot be shown: it is of no module here");
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with(&format!("{path}: "))),
+            "{path} cannot be shown: it is of no module here"
+        );
     }
 }
 
@@ -92,16 +146,26 @@ fn list_item(mut item: Item, shown: &Shown, lines: &mut BTreeSet<String>) {
     if let Item::Impl(item) = item {
         return list_impl(item, shown, lines);
     }
-    assert!(!matches!(item, Item::Mod(_)), "a module of a private module cannot be shown");
-    let Some((Visibility::Public(_), name, attrs)) = parts(&mut item) else { return };
-    let Some((path, conditions)) = shown.get(&name.to_string()) else { return };
+    assert!(
+        !matches!(item, Item::Mod(_)),
+        "a module of a private module cannot be shown"
+    );
+    let Some((Visibility::Public(_), name, attrs)) = parts(&mut item) else {
+        return;
+    };
+    let Some((path, conditions)) = shown.get(&name.to_string()) else {
+        return;
+    };
     *attrs = [conditions, &kept(attrs)[..]].concat();
     match &mut item {
         Item::Fn(item) => item.block.stmts.clear(),
         Item::Struct(item) => hide_private(&mut item.fields),
         Item::Enum(item) => item.variants.iter_mut().for_each(|variant| {
             variant.attrs = kept(&variant.attrs);
-            variant.fields.iter_mut().for_each(|field| field.attrs = kept(&field.attrs));
+            variant
+                .fields
+                .iter_mut()
+                .for_each(|field| field.attrs = kept(&field.attrs));
         }),
         _ => {}
     }
@@ -109,24 +173,39 @@ fn list_item(mut item: Item, shown: &Shown, lines: &mut BTreeSet<String>) {
 }
 
 fn list_impl(mut item: ItemImpl, shown: &Shown, lines: &mut BTreeSet<String>) {
-    let (items, attrs) = (mem::take(&mut item.items), kept(&mem::take(&mut item.attrs)));
+    let (items, attrs) = (
+        mem::take(&mut item.items),
+        kept(&mem::take(&mut item.attrs)),
+    );
     let header = print(Item::Impl(item.clone()));
     // It belongs to its type, or to one in the trait's arguments if the type is foreign.
-    let mut names = header.rsplit(" for ").flat_map(|part| part.split(|c: char| !c.is_alphanumeric() && c != '_'));
-    let Some((path, conditions)) = names.find_map(|name| shown.get(name)) else { return };
+    let mut names = header
+        .rsplit(" for ")
+        .flat_map(|part| part.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    let Some((path, conditions)) = names.find_map(|name| shown.get(name)) else {
+        return;
+    };
     item.attrs = [&conditions[..], &attrs].concat();
     if item.trait_.is_some() {
-        item.items = items.into_iter().filter(|item| !matches!(item, ImplItem::Fn(_))).collect();
+        item.items = items
+            .into_iter()
+            .filter(|item| !matches!(item, ImplItem::Fn(_)))
+            .collect();
         lines.insert(format!("{path}: {}", print(Item::Impl(item))));
         return;
     }
     for member in items {
-        let ImplItem::Fn(mut method) = member else { panic!("only methods of {path} can be shown") };
+        let ImplItem::Fn(mut method) = member else {
+            panic!("only methods of {path} can be shown")
+        };
         if is_public(&method.vis) {
             method.attrs = kept(&method.attrs);
             method.block.stmts.clear();
             let path = format!("{path}::{}", method.sig.ident);
-            let item = ItemImpl { items: vec![ImplItem::Fn(method)], ..item.clone() };
+            let item = ItemImpl {
+                items: vec![ImplItem::Fn(method)],
+                ..item.clone()
+            };
             lines.insert(format!("{path}: {}", print(Item::Impl(item))));
         }
     }
@@ -150,14 +229,19 @@ fn hide_private(fields: &mut Fields) {
     for field in fields.iter_mut() {
         field.attrs = kept(&field.attrs);
         if !is_public(&field.vis) {
-            field.ident = field.ident.take().map(|ident| Ident::new("_", ident.span()));
+            field.ident = field
+                .ident
+                .take()
+                .map(|ident| Ident::new("_", ident.span()));
             field.ty = syn::parse_str("_").unwrap();
         }
     }
     if let Fields::Named(fields) = fields {
         let mut hidden = false;
         let fields_in_order = mem::take(&mut fields.named).into_iter();
-        fields.named = fields_in_order.filter(|field| is_public(&field.vis) || !mem::replace(&mut hidden, true)).collect();
+        fields.named = fields_in_order
+            .filter(|field| is_public(&field.vis) || !mem::replace(&mut hidden, true))
+            .collect();
     }
 }
 
@@ -168,15 +252,27 @@ fn is_public(vis: &Visibility) -> bool {
 /// Leaves out the attributes that say nothing to a caller.
 fn kept(attrs: &[Attribute]) -> Vec<Attribute> {
     let silent = |attr: &Attribute| match &attr.meta {
-        Meta::List(list) if list.path.is_ident("cfg_attr") => list.tokens.to_string().contains("doc ="),
-        meta => ["allow", "doc", "error", "expect", "inline"].iter().any(|name| meta.path().is_ident(name)),
+        Meta::List(list) if list.path.is_ident("cfg_attr") => {
+            list.tokens.to_string().contains("doc =")
+        }
+        meta => ["allow", "doc", "error", "expect", "inline"]
+            .iter()
+            .any(|name| meta.path().is_ident(name)),
     };
     attrs.iter().filter(|attr| !silent(attr)).cloned().collect()
 }
 
 /// Prints an item on one line.
 fn print(item: Item) -> String {
-    let text = prettyplease::unparse(&syn::File { items: vec![item], ..syn::parse_str("").unwrap() });
+    let text = prettyplease::unparse(&syn::File {
+        items: vec![item],
+        ..syn::parse_str("").unwrap()
+    });
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.replace("( ", "(").replace(", )", ")").replace(", }", " }").replace(" {}", "").trim_end_matches(';').to_string()
+    line.replace("( ", "(")
+        .replace(", )", ")")
+        .replace(", }", " }")
+        .replace(" {}", "")
+        .trim_end_matches(';')
+        .to_string()
 }

@@ -1,4 +1,5 @@
-//! A stream that does what a script says: takes or gives few bytes at a time, is not ready, is interrupted, fails.
+//! A stream that does what a script says: takes or gives few bytes at a time, is not ready, is
+//! interrupted, fails.
 //!
 //! The fuzz targets include this file.
 
@@ -13,7 +14,8 @@ pub(crate) enum Step {
     /// It has nothing to give or take: an error for who blocks, a wait for who polls.
     NotReady,
     Failed,
-    /// It takes no byte, and says so as if it had. A reader is given one byte: none would be the end.
+    /// It takes no byte, and says so as if it had. A reader is given one byte: none would be the
+    /// end.
     Zero,
 }
 
@@ -47,7 +49,12 @@ impl Scripted {
     pub(crate) fn reader(bytes: &[u8], script: &[Step]) -> Self {
         // Whatever the script says, bytes move some day.
         let steps = [script, &[Step::Move(1)]].concat();
-        Self { steps, next: 0, bytes: bytes.to_vec(), read_len: 0 }
+        Self {
+            steps,
+            next: 0,
+            bytes: bytes.to_vec(),
+            read_len: 0,
+        }
     }
 
     /// Makes a stream that takes bytes.
@@ -80,7 +87,11 @@ impl Scripted {
 impl Read for Scripted {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let step = self.step();
-        let len = self.pass(step)?.max(1).min(buf.len()).min(self.bytes.len() - self.read_len);
+        let len = self
+            .pass(step)?
+            .max(1)
+            .min(buf.len())
+            .min(self.bytes.len() - self.read_len);
         buf[..len].copy_from_slice(&self.bytes[self.read_len..self.read_len + len]);
         self.read_len += len;
         Ok(len)
@@ -104,7 +115,11 @@ impl Write for Scripted {
 }
 
 /// The same for who polls.
-#[cfg(any(feature = "futures", feature = "tokio-util", feature = "asynchronous-codec"))]
+#[cfg(any(
+    feature = "futures",
+    feature = "tokio-util",
+    feature = "asynchronous-codec"
+))]
 mod polled {
     use std::{
         pin::Pin,
@@ -125,13 +140,21 @@ mod polled {
     }
 
     impl futures::AsyncRead for Scripted {
-        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
             poll(cx, self.read(buf))
         }
     }
 
     impl futures::AsyncWrite for Scripted {
-        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
             poll(cx, self.write(buf))
         }
 
@@ -145,13 +168,25 @@ mod polled {
     }
 
     impl tokio::io::AsyncRead for Scripted {
-        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut tokio::io::ReadBuf<'_>) -> Poll<io::Result<()>> {
-            poll(cx, self.read(buf.initialize_unfilled()).map(|len| buf.advance(len)))
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut tokio::io::ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            poll(
+                cx,
+                self.read(buf.initialize_unfilled())
+                    .map(|len| buf.advance(len)),
+            )
         }
     }
 
     impl tokio::io::AsyncWrite for Scripted {
-        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
             poll(cx, self.write(buf))
         }
 

@@ -1,4 +1,7 @@
-use chat_proto::{Body, BodyTooLong, Boundary, Decoder, Encoder, MESSAGE_LEN_MAX, Messages, Unfinished, boundary_from};
+use chat_proto::{
+    Body, BodyTooLong, Boundary, Decoder, Encoder, MESSAGE_LEN_MAX, Messages, Unfinished,
+    boundary_from,
+};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{
@@ -14,7 +17,8 @@ struct DecodeCase {
     _comment: String,
     pieces: Vec<Hex>,
     bodies: Vec<Hex>,
-    // A deserializer of one's own has no default: the key must be there, as it is for readers in other languages.
+    // A deserializer of one's own has no default: the key must be there, as it is for readers in
+    // other languages.
     #[serde(deserialize_with = "Option::deserialize")]
     unfinished: Option<UnfinishedCase>,
 }
@@ -46,7 +50,9 @@ impl DecodeCase {
         let bodies = self.bodies.iter().map(|body| body.0.clone()).collect();
         match self.unfinished {
             None => (bodies, Ok(())),
-            Some(UnfinishedCase { received, expected }) => (bodies, Err(Unfinished { received, expected })),
+            Some(UnfinishedCase { received, expected }) => {
+                (bodies, Err(Unfinished { received, expected }))
+            }
         }
     }
 }
@@ -57,11 +63,19 @@ struct Hex(Vec<u8>);
 impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let digits = String::deserialize(deserializer)?;
-        if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        if !digits.len().is_multiple_of(2)
+            || !digits
+                .bytes()
+                .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+        {
             return Err(D::Error::custom("not pairs of lower-case hex digits"));
         }
         let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).map_err(D::Error::custom);
-        (0..digits.len()).step_by(2).map(byte).collect::<Result<_, _>>().map(Self)
+        (0..digits.len())
+            .step_by(2)
+            .map(byte)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -84,8 +98,16 @@ fn check(decode: impl Fn(&DecodeCase) -> Decoded) {
 /// Runs an encoder through all cases.
 #[track_caller]
 fn check_encoder(encode: impl Fn(&[u8]) -> Result<Vec<u8>, BodyTooLong>) {
-    for EncodeCase { name, body: Hex(body), message, .. } in encode_cases() {
-        let expected = message.map(|message| message.0).ok_or(BodyTooLong { len: body.len() });
+    for EncodeCase {
+        name,
+        body: Hex(body),
+        message,
+        ..
+    } in encode_cases()
+    {
+        let expected = message
+            .map(|message| message.0)
+            .ok_or(BodyTooLong { len: body.len() });
         assert_eq!(encode(&body), expected, "{name}");
     }
 }
@@ -137,7 +159,12 @@ fn the_decoder_decodes_as_the_vectors_say() {
         for piece in case.pieces() {
             decoder.spare()[..piece.len()].copy_from_slice(piece);
             decoder.advance(piece.len());
-            bodies.extend(decoder.next_messages().iter().map(|body| body.as_bytes().to_vec()));
+            bodies.extend(
+                decoder
+                    .next_messages()
+                    .iter()
+                    .map(|body| body.as_bytes().to_vec()),
+            );
         }
         (bodies, decoder.finish())
     });
@@ -150,7 +177,13 @@ fn messages_split_as_the_vectors_say() {
         let stream = stream(case);
         let (messages, rest) = Messages::split(&stream);
         assert_eq!(messages.count(), case.bodies.len(), "{}", case.name);
-        (messages.iter().map(|body| body.as_bytes().to_vec()).collect(), Unfinished::check(rest))
+        (
+            messages
+                .iter()
+                .map(|body| body.as_bytes().to_vec())
+                .collect(),
+            Unfinished::check(rest),
+        )
     });
 }
 
@@ -158,18 +191,39 @@ fn messages_split_as_the_vectors_say() {
 fn boundaries_are_where_the_vectors_say() {
     for case in decode_cases() {
         let stream = stream(&case);
-        let mut boundary = Boundary { offset: 0, count: 0 };
+        let mut boundary = Boundary {
+            offset: 0,
+            count: 0,
+        };
         assert_eq!(boundary_from(&stream, 0), Some(boundary), "{}", case.name);
         for body in &case.bodies {
             let start = boundary.offset;
-            boundary = Boundary { offset: start + 1 + body.0.len(), count: boundary.count + 1 };
+            boundary = Boundary {
+                offset: start + 1 + body.0.len(),
+                count: boundary.count + 1,
+            };
             for offset in start + 1..=boundary.offset {
-                assert_eq!(boundary_from(&stream, offset), Some(boundary), "{}, offset {offset}", case.name);
+                assert_eq!(
+                    boundary_from(&stream, offset),
+                    Some(boundary),
+                    "{}, offset {offset}",
+                    case.name
+                );
             }
         }
-        assert_eq!(stream.len() - boundary.offset, case.unfinished.map_or(0, |unfinished| unfinished.received), "{}", case.name);
+        assert_eq!(
+            stream.len() - boundary.offset,
+            case.unfinished.map_or(0, |unfinished| unfinished.received),
+            "{}",
+            case.name
+        );
         for offset in boundary.offset + 1..=stream.len() {
-            assert_eq!(boundary_from(&stream, offset), None, "{}, offset {offset}", case.name);
+            assert_eq!(
+                boundary_from(&stream, offset),
+                None,
+                "{}, offset {offset}",
+                case.name
+            );
         }
     }
 }
@@ -187,10 +241,14 @@ fn unfinished(error: chat_proto::ReadError) -> Unfinished {
 fn the_blocking_reader_decodes_as_the_vectors_say() {
     use std::io::{Read, empty};
 
-    /// A stream that yields exactly the pieces, and passes over empty ones, which would mean that it ended.
+    /// A stream that yields exactly the pieces, and passes over empty ones, which would mean that
+    /// it ended.
     fn reader(case: &DecodeCase) -> chat_proto::blocking::Reader<Box<dyn Read + '_>> {
         let none: Box<dyn Read> = Box::new(empty());
-        chat_proto::blocking::Reader::new(case.pieces().fold(none, |stream, piece| Box::new(stream.chain(piece))))
+        chat_proto::blocking::Reader::new(
+            case.pieces()
+                .fold(none, |stream, piece| Box::new(stream.chain(piece))),
+        )
     }
 
     check(|case| {
@@ -215,7 +273,11 @@ fn the_blocking_reader_decodes_as_the_vectors_say() {
     });
 }
 
-#[cfg(any(feature = "futures", feature = "tokio-util", feature = "asynchronous-codec"))]
+#[cfg(any(
+    feature = "futures",
+    feature = "tokio-util",
+    feature = "asynchronous-codec"
+))]
 mod asynchronous {
     use std::io;
 
@@ -247,11 +309,14 @@ mod asynchronous {
 
         check(|case| decode(Reader::new(pieces(case).into_async_read())));
         check(|case| {
-            let (mut reader, mut bodies) = (Reader::new(pieces(case).into_async_read()), Vec::new());
+            let (mut reader, mut bodies) =
+                (Reader::new(pieces(case).into_async_read()), Vec::new());
             loop {
                 match block_on(reader.next_messages()) {
                     Ok(messages) if messages.is_empty() => return (bodies, Ok(())),
-                    Ok(messages) => bodies.extend(messages.iter().map(|body| body.as_bytes().to_vec())),
+                    Ok(messages) => {
+                        bodies.extend(messages.iter().map(|body| body.as_bytes().to_vec()))
+                    }
                     Err(error) => return (bodies, Err(unfinished(error))),
                 }
             }
@@ -266,10 +331,17 @@ mod asynchronous {
             io::StreamReader,
         };
 
-        check(|case| decode(FramedRead::new(StreamReader::new(pieces(case)), chat_proto::Codec)));
+        check(|case| {
+            decode(FramedRead::new(
+                StreamReader::new(pieces(case)),
+                chat_proto::Codec,
+            ))
+        });
         super::check_encoder(|bytes| {
             let mut message = bytes::BytesMut::new();
-            chat_proto::Codec.encode(super::Body::new(bytes)?, &mut message).unwrap();
+            chat_proto::Codec
+                .encode(super::Body::new(bytes)?, &mut message)
+                .unwrap();
             Ok(message.to_vec())
         });
     }
@@ -279,10 +351,17 @@ mod asynchronous {
     fn the_asynchronous_codec_works_as_the_vectors_say() {
         use asynchronous_codec::{Encoder, FramedRead};
 
-        check(|case| decode(FramedRead::new(pieces(case).into_async_read(), chat_proto::Codec)));
+        check(|case| {
+            decode(FramedRead::new(
+                pieces(case).into_async_read(),
+                chat_proto::Codec,
+            ))
+        });
         super::check_encoder(|bytes| {
             let mut message = bytes::BytesMut::new();
-            chat_proto::Codec.encode(super::Body::new(bytes)?, &mut message).unwrap();
+            chat_proto::Codec
+                .encode(super::Body::new(bytes)?, &mut message)
+                .unwrap();
             Ok(message.to_vec())
         });
     }

@@ -21,7 +21,13 @@ fn half_close_delivers_up_to_the_clients_own_last_message() {
     server.run();
     assert_eq!(numbers(&[begun, client.receive()].concat()), [1, 2, 3]);
     assert!(client.wire().is_closed);
-    assert_eq!(client.end().unwrap().unwrap(), Summary { published: 2, dropped: 0 });
+    assert_eq!(
+        client.end().unwrap().unwrap(),
+        Summary {
+            published: 2,
+            dropped: 0
+        }
+    );
     assert_eq!(numbers(&other.receive()), [1, 2, 3, 4]);
 }
 
@@ -62,7 +68,10 @@ fn a_reset_ends_one_session_and_no_other() {
     client.reset();
     other.send(&message(2, 9));
     server.run();
-    assert!(matches!(client.end().unwrap(), Err(SessionError::Read(_) | SessionError::Write(_))));
+    assert!(matches!(
+        client.end().unwrap(),
+        Err(SessionError::Read(_) | SessionError::Write(_))
+    ));
     other.send(&message(3, 9));
     server.run();
     assert_eq!(numbers(&other.receive()), [2, 3]);
@@ -76,7 +85,9 @@ fn a_stream_that_takes_nothing_and_says_so_is_an_error() {
     client.wire().takes_nothing = true;
     client.send(&message(1, 9));
     server.run();
-    let Err(SessionError::Write(error)) = client.end().unwrap() else { panic!("it cannot go on") };
+    let Err(SessionError::Write(error)) = client.end().unwrap() else {
+        panic!("it cannot go on")
+    };
     assert_eq!(error.kind(), ErrorKind::WriteZero);
 }
 
@@ -93,13 +104,26 @@ fn closing_the_hub_delivers_what_it_holds_and_stops_reading() {
     let begun = client.receive_with(usize::MAX);
     assert_eq!(begun.len(), 15);
     server.run();
-    assert_eq!(numbers(&[begun, client.receive()].concat()), [1, 2, 3], "it ends on a boundary");
+    assert_eq!(
+        numbers(&[begun, client.receive()].concat()),
+        [1, 2, 3],
+        "it ends on a boundary"
+    );
     assert!(client.wire().is_closed);
-    assert!(client.end().is_none(), "it waits for the client to close too");
+    assert!(
+        client.end().is_none(),
+        "it waits for the client to close too"
+    );
     assert_eq!(client.wire().unread_len(), 0, "and leaves nothing unread");
     client.end_sending();
     server.run();
-    assert_eq!(client.end().unwrap().unwrap(), Summary { published: 3, dropped: 0 });
+    assert_eq!(
+        client.end().unwrap().unwrap(),
+        Summary {
+            published: 3,
+            dropped: 0
+        }
+    );
 }
 
 #[test]
@@ -121,5 +145,8 @@ fn errors_say_what_failed() {
     let mut client = server.connect();
     client.reset();
     server.run();
-    assert_eq!(client.end().unwrap().unwrap_err().to_string(), "cannot read from the client: connection reset");
+    assert_eq!(
+        client.end().unwrap().unwrap_err().to_string(),
+        "cannot read from the client: connection reset"
+    );
 }

@@ -17,12 +17,20 @@ fn a_stalled_client_loses_whole_messages_and_delays_nobody() {
         server.run();
         received.extend(numbers(&quick.receive()));
     }
-    assert_eq!(received, (0..800).collect::<Vec<_>>(), "the others get everything");
+    assert_eq!(
+        received,
+        (0..800).collect::<Vec<_>>(),
+        "the others get everything"
+    );
     let begun = stalled.receive_with(usize::MAX);
     assert_eq!(begun.len(), 1000);
     server.run();
     let received = numbers(&[begun, stalled.receive()].concat());
-    assert_eq!(received[..10], (0..10).collect::<Vec<_>>(), "the message that was begun is finished");
+    assert_eq!(
+        received[..10],
+        (0..10).collect::<Vec<_>>(),
+        "the message that was begun is finished"
+    );
     assert!(received.is_sorted() && received.last() == Some(&799));
     stalled.end_sending();
     server.run();
@@ -71,7 +79,11 @@ fn a_session_tries_to_read_only_when_there_is_something() {
         sender.send(&message(number, 99));
         server.run();
     }
-    assert_eq!(listener.wire().read_count, 1, "being written to is no reason to read");
+    assert_eq!(
+        listener.wire().read_count,
+        1,
+        "being written to is no reason to read"
+    );
     assert_eq!(numbers(&listener.receive()).len(), 100);
 }
 
@@ -84,8 +96,14 @@ fn a_flood_is_read_in_turns() {
     other.send(&message(1 << 40, 99));
     server.run();
     let received = numbers(&other.receive());
-    let place = received.iter().position(|&number| number == 1 << 40).unwrap();
-    assert!(place <= 2 * TURN_LEN / 100, "{place} messages of the flood came first");
+    let place = received
+        .iter()
+        .position(|&number| number == 1 << 40)
+        .unwrap();
+    assert!(
+        place <= 2 * TURN_LEN / 100,
+        "{place} messages of the flood came first"
+    );
     assert_eq!(received.len(), 20_001);
 }
 
@@ -94,14 +112,23 @@ fn a_session_waits_for_subscribers_that_could_be_written_to() {
     let mut server = Server::new(16 * 1024);
     // It read once, and neither reads on nor says that it cannot.
     let mut slow = server.hub.subscribe();
-    assert!(slow.poll_batch(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(
+        slow.poll_batch(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
     let mut client = server.connect();
     let stream: Vec<u8> = (0..20_000).flat_map(|number| message(number, 99)).collect();
     client.send(&stream);
     client.end_sending();
     server.run();
-    assert!(client.receive().len() < 10 * 1024, "half a log, and the gate is closed");
-    assert!(client.wire().unread_len() > stream.len() - TURN_LEN - 16 * 1024, "what cannot be published is not read");
+    assert!(
+        client.receive().len() < 10 * 1024,
+        "half a log, and the gate is closed"
+    );
+    assert!(
+        client.wire().unread_len() > stream.len() - TURN_LEN - 16 * 1024,
+        "what cannot be published is not read"
+    );
     drop(slow);
     server.run();
     // Now nobody but the client itself is waited for.

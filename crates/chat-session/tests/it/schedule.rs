@@ -19,20 +19,30 @@ fn step() -> impl Strategy<Value = Step> {
     let client = 0..CLIENT_COUNT;
     prop_oneof![
         (client.clone(), 1..700_usize).prop_map(|(client, len)| Step::Send { client, len }),
-        (client, prop_oneof![0..300_usize, Just(usize::MAX)]).prop_map(|(client, room)| Step::Receive { client, room }),
+        (client, prop_oneof![0..300_usize, Just(usize::MAX)])
+            .prop_map(|(client, room)| Step::Receive { client, room }),
         Just(Step::Run),
     ]
 }
 
 /// Returns a client's stream: messages numbered from `client << 32`.
 fn stream(client: usize) -> Vec<u8> {
-    (0..60).flat_map(|i| message(((client as u64) << 32) + i, 8 + (i as usize * 37 + client) % 248)).collect()
+    (0..60)
+        .flat_map(|i| {
+            message(
+                ((client as u64) << 32) + i,
+                8 + (i as usize * 37 + client) % 248,
+            )
+        })
+        .collect()
 }
 
 /// Plays the steps, then lets everybody receive everything; returns what each client received.
 fn play(capacity: usize, room: usize, steps: &[Step]) -> Vec<Vec<u64>> {
     let mut server = Server::new(capacity);
-    let clients: Vec<Client> = (0..CLIENT_COUNT).map(|_| server.connect_with(room)).collect();
+    let clients: Vec<Client> = (0..CLIENT_COUNT)
+        .map(|_| server.connect_with(room))
+        .collect();
     let mut unsent: Vec<Vec<u8>> = (0..CLIENT_COUNT).map(stream).collect();
     let mut received = vec![Vec::new(); CLIENT_COUNT];
     for step in steps {
@@ -41,7 +51,9 @@ fn play(capacity: usize, room: usize, steps: &[Step]) -> Vec<Vec<u64>> {
                 let len = len.min(unsent[client].len());
                 clients[client].send(&unsent[client].drain(..len).collect::<Vec<u8>>());
             }
-            Step::Receive { client, room } => received[client].extend(clients[client].receive_with(room)),
+            Step::Receive { client, room } => {
+                received[client].extend(clients[client].receive_with(room))
+            }
             Step::Run => server.run(),
         }
     }
@@ -56,7 +68,11 @@ fn play(capacity: usize, room: usize, steps: &[Step]) -> Vec<Vec<u64>> {
     }
     let published = server.hub.stats().published;
     assert_eq!(published, 60 * CLIENT_COUNT as u64);
-    clients.iter().zip(received).map(|(client, received)| numbers(&[received, client.receive()].concat())).collect()
+    clients
+        .iter()
+        .zip(received)
+        .map(|(client, received)| numbers(&[received, client.receive()].concat()))
+        .collect()
 }
 
 /// Tells whether `part` is a subsequence of `whole`.

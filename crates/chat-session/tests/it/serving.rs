@@ -15,7 +15,13 @@ fn every_message_goes_to_every_client_its_sender_included() {
 
 #[test]
 fn a_message_may_arrive_cut_at_any_byte() {
-    let stream = [message(1, 8), b"\0".to_vec(), message(2, 255), message(3, 100)].concat();
+    let stream = [
+        message(1, 8),
+        b"\0".to_vec(),
+        message(2, 255),
+        message(3, 100),
+    ]
+    .concat();
     for cut in 0..=stream.len() {
         let mut server = Server::new(1 << 20);
         let client = server.connect();
@@ -44,7 +50,9 @@ fn messages_may_arrive_byte_by_byte_from_clients_at_once() {
 
 #[test]
 fn a_socket_may_take_any_number_of_bytes_at_a_time() {
-    let stream: Vec<u8> = (0..20).flat_map(|number| message(number, 8 + 12 * number as usize)).collect();
+    let stream: Vec<u8> = (0..20)
+        .flat_map(|number| message(number, 8 + 12 * number as usize))
+        .collect();
     for room in [1, 2, 7, 100, 256, 1000] {
         let mut server = Server::new(1 << 20);
         let sender = server.connect();

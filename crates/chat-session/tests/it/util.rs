@@ -35,11 +35,17 @@ impl Server {
 
     /// Connects a client whose socket takes `room` bytes before the client reads.
     pub(crate) fn connect_with(&mut self, room: usize) -> Client {
-        let wire = Arc::new(Mutex::new(Wire { room, ..Wire::default() }));
+        let wire = Arc::new(Mutex::new(Wire {
+            room,
+            ..Wire::default()
+        }));
         let session = Session::new(Stream(Arc::clone(&wire)), &self.hub);
         let (session, end) = session.remote_handle();
         self.spawner.spawn_local(session).unwrap();
-        Client { wire, end: Some(end) }
+        Client {
+            wire,
+            end: Some(end),
+        }
     }
 
     /// Polls the sessions until they all wait.
@@ -102,7 +108,11 @@ impl Client {
 
     /// How the session ended, if it has.
     pub(crate) fn end(&mut self) -> Option<Result<Summary, SessionError>> {
-        let result = self.end.as_mut().expect("asked again after the end").now_or_never();
+        let result = self
+            .end
+            .as_mut()
+            .expect("asked again after the end")
+            .now_or_never();
         if result.is_some() {
             self.end = None;
         }
@@ -156,7 +166,11 @@ impl Wire {
 struct Stream(Arc<Mutex<Wire>>);
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let mut wire = self.0.lock().unwrap();
         wire.read_count += 1;
         if wire.is_reset {
@@ -178,7 +192,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let mut wire = self.0.lock().unwrap();
         wire.write_count += 1;
         if wire.is_reset {
@@ -225,6 +243,13 @@ pub(crate) fn message(number: u64, len: usize) -> Vec<u8> {
 #[track_caller]
 pub(crate) fn numbers(wire: &[u8]) -> Vec<u64> {
     let (messages, rest) = Messages::split(wire);
-    assert!(rest.is_empty(), "{} bytes of an unfinished message", rest.len());
-    messages.iter().map(|body| u64::from_le_bytes(body.as_bytes()[..8].try_into().unwrap())).collect()
+    assert!(
+        rest.is_empty(),
+        "{} bytes of an unfinished message",
+        rest.len()
+    );
+    messages
+        .iter()
+        .map(|body| u64::from_le_bytes(body.as_bytes()[..8].try_into().unwrap()))
+        .collect()
 }
