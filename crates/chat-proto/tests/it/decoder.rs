@@ -80,6 +80,24 @@ fn a_run_and_single_bodies_can_be_taken_in_turn() {
 }
 
 #[test]
+fn finishing_discards_the_unfinished_message_alone() {
+    let mut decoder = Decoder::new();
+    let wire = b"\x01a\x05unf";
+    decoder.spare()[..wire.len()].copy_from_slice(wire);
+    decoder.advance(wire.len());
+    assert_eq!(
+        decoder.finish(),
+        Err(Unfinished {
+            received: 4,
+            expected: 6
+        })
+    );
+    assert_eq!(decoder.finish(), Ok(()), "it is discarded");
+    assert_eq!(decoder.next_body().unwrap().as_bytes(), b"a");
+    assert_eq!(decoder.next_body(), None);
+}
+
+#[test]
 #[should_panic(expected = "advanced by 513 bytes where 512 were free")]
 fn advancing_past_the_spare_part_is_refused() {
     Decoder::new().advance(513);

@@ -10,6 +10,8 @@ mod body;
 mod body_bytes;
 /// Replays the fuzzer's corpus, without the fuzzer.
 mod corpus;
+/// What is printed of buffers: lengths, and no body.
+mod debug;
 /// Streams in pieces, split at every byte boundary.
 mod decoder;
 /// What goes out in pieces.
