@@ -1,6 +1,6 @@
 //! A body and its encoding.
 
-use crate::{BODY_LEN_MAX, HEADER_LEN};
+use crate::{BODY_LEN_MAX, HEADER_LEN, Message};
 
 /// What a message carries: 0 to 255 bytes of any value.
 ///
@@ -59,6 +59,11 @@ impl<'a> Body<'a> {
     /// Returns the length in bytes of the message that carries this body, 1 to 256.
     pub const fn encoded_len(self) -> usize {
         HEADER_LEN + self.bytes.len()
+    }
+
+    /// Returns the message that carries this body, in its wire form. Copies the body.
+    pub const fn to_message(self) -> Message {
+        Message::new(self)
     }
 
     /// Writes the message that carries this body to the front of `buf` and returns its length in

@@ -20,7 +20,7 @@
 //!
 //! | You have | Reading | Writing | Feature |
 //! |---|---|---|---|
-//! | bytes in a buffer | [`Messages::split`] | [`Body::encode`] | |
+//! | bytes in a buffer | [`Messages::split`] | [`Body::encode`], [`Body::to_message`] | |
 //! | an event loop: mio, io_uring, an interrupt | [`Decoder`] | [`Encoder`] | |
 //! | threads: any `std::io` stream | [`blocking::Reader`] | [`blocking::Writer`] | `std` (default) |
 //! | async-std, smol: any `futures-io` stream | [`futures_io::Reader`] | [`futures_io::Writer`] | `futures` |
@@ -102,7 +102,10 @@ mod decoder;
 mod encoder;
 #[cfg(feature = "futures")]
 pub mod futures_io;
+mod message;
 mod messages;
+#[cfg(feature = "std")]
+mod messages_buf;
 #[cfg(feature = "std")]
 mod read_error;
 #[cfg(feature = "std")]
@@ -115,7 +118,10 @@ pub use body_bytes::BodyBytes;
 pub use codec::Codec;
 pub use decoder::{Decoder, Unfinished};
 pub use encoder::Encoder;
+pub use message::Message;
 pub use messages::{Bodies, Boundary, Messages, boundary_from};
+#[cfg(feature = "std")]
+pub use messages_buf::MessagesBuf;
 #[cfg(feature = "std")]
 pub use read_error::ReadError;
 

@@ -37,6 +37,43 @@ impl<'a> Messages<'a> {
         Self::split_within(bytes, bytes.len())
     }
 
+    /// Takes `bytes` as exactly `count` whole messages.
+    ///
+    /// For callers that found the boundaries before, such as a log that stores runs. Use
+    /// [`split`](Self::split) for bytes from a network. Takes constant time: the bytes are not
+    /// scanned.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, when `bytes` is not exactly `count` whole messages. Release builds do not
+    /// check: with wrong parts, the count is wrong, and iterating over the bodies may panic.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_proto::Messages;
+    ///
+    /// let (messages, _) = Messages::split(b"\x02hi\0\x03yo");
+    /// let (bytes, count) = (messages.as_bytes(), messages.count());
+    /// assert_eq!(Messages::from_parts(bytes, count), messages);
+    /// ```
+    pub fn from_parts(bytes: &'a [u8], count: usize) -> Self {
+        debug_assert_eq!(
+            last_boundary(bytes),
+            Boundary {
+                offset: bytes.len(),
+                count
+            },
+            "the bytes are not exactly so many whole messages"
+        );
+        Self { bytes, count }
+    }
+
+    /// Takes the bytes of one message.
+    pub(crate) const fn from_one(bytes: &'a [u8]) -> Self {
+        Self { bytes, count: 1 }
+    }
+
     /// Splits off the most messages that fit in `len_max` bytes, and keeps the others.
     ///
     /// Takes one step for each message split off.

@@ -61,6 +61,11 @@ fn the_core_allocates_nothing() {
         boundary_from(stream, stream.len()).unwrap().count
     });
     check(0, |stream| {
+        each_body(stream, |body| {
+            _ = black_box(body.to_message().as_messages())
+        })
+    });
+    check(0, |stream| {
         let (mut decoder, mut encoder) = (Decoder::new(), Encoder::new());
         let mut count = 0;
         for piece in stream.chunks(200) {

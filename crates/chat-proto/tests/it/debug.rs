@@ -24,6 +24,16 @@ fn an_encoder_prints_lengths() {
 
 #[cfg(feature = "std")]
 #[test]
+fn a_run_that_owns_its_bytes_prints_lengths() {
+    let messages: chat_proto::MessagesBuf = [b"hello", b"world"]
+        .map(|bytes| Body::new(bytes).unwrap())
+        .into_iter()
+        .collect();
+    assert_eq!(format!("{messages:?}"), "MessagesBuf { count: 2, len: 12 }");
+}
+
+#[cfg(feature = "std")]
+#[test]
 fn blocking_ends_print_lengths() {
     use chat_proto::blocking::{Reader, Writer};
 

@@ -19,8 +19,13 @@ mod encoder;
 /// The adapters over streams that do what streams may do.
 #[cfg(feature = "std")]
 mod io;
+/// One message in its wire form.
+mod message;
 /// Runs of whole messages and their boundaries.
 mod messages;
+/// Runs of messages that own their bytes.
+#[cfg(feature = "std")]
+mod messages_buf;
 /// The naive decoder that all others are compared with.
 mod naive;
 /// Streams that go in and out in pieces, every way there is.

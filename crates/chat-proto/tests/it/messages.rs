@@ -28,6 +28,29 @@ fn iterating_leaves_the_rest_of_the_run() {
 }
 
 #[test]
+fn parts_of_a_run_make_the_run_again() {
+    for bytes in [&b""[..], b"\0", b"\x01a\0\x02ab"] {
+        let (messages, _) = Messages::split(bytes);
+        assert_eq!(Messages::from_parts(bytes, messages.count()), messages);
+    }
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn parts_that_are_no_run_are_noticed() {
+    for (bytes, count) in [
+        (&b""[..], 1),
+        (b"\0", 0),
+        (b"\0\0", 1),
+        (b"\x01", 1),
+        (b"\0\x01", 1),
+    ] {
+        let parts = std::panic::catch_unwind(|| Messages::from_parts(bytes, count));
+        assert!(parts.is_err(), "{bytes:?} as {count} messages");
+    }
+}
+
+#[test]
 fn a_boundary_beyond_the_bytes_does_not_exist() {
     assert_eq!(
         boundary_from(b"", 0),

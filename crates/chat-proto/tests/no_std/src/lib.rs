@@ -8,7 +8,7 @@
 
 use core::panic::PanicInfo;
 
-use chat_proto::{Body, Decoder, Encoder, MESSAGE_LEN_MAX, Messages};
+use chat_proto::{Body, Decoder, Encoder, MESSAGE_LEN_MAX, Message, Messages};
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
@@ -18,6 +18,11 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 /// Encodes `bytes` into `wire`, if there is room, and returns the length in bytes of the message.
 pub fn encode(bytes: &[u8], wire: &mut [u8]) -> Option<usize> {
     Body::new(bytes).ok()?.encode(wire).ok()
+}
+
+/// Makes the message that carries `bytes`, if they fit one.
+pub fn message(bytes: &[u8]) -> Option<Message> {
+    Body::new(bytes).ok().map(Body::to_message)
 }
 
 /// Encodes as many of `bodies` as the buffer of an encoder takes, and returns their length in
