@@ -22,6 +22,7 @@
 //! |---|---|---|---|
 //! | bytes in a buffer | [`Messages::split`] | [`Body::encode`], [`Body::to_message`] | |
 //! | an event loop: mio, io_uring, an interrupt | [`Decoder`] | [`Encoder`] | |
+//! | many connections that share one buffer | [`Partial`] | [`MessagesBuf`] | `std` (default) |
 //! | threads: any `std::io` stream | [`blocking::Reader`] | [`blocking::Writer`] | `std` (default) |
 //! | async-std, smol: any `futures-io` stream | [`futures_io::Reader`] | [`futures_io::Writer`] | `futures` |
 //! | tokio: `tokio_util::codec::Framed` | [`Codec`] | [`Codec`] | `tokio-util` |
@@ -107,6 +108,8 @@ mod messages;
 #[cfg(feature = "std")]
 mod messages_buf;
 #[cfg(feature = "std")]
+mod partial;
+#[cfg(feature = "std")]
 mod read_error;
 #[cfg(feature = "std")]
 mod stream_buf;
@@ -122,6 +125,8 @@ pub use message::Message;
 pub use messages::{Bodies, Boundary, Messages, boundary_from};
 #[cfg(feature = "std")]
 pub use messages_buf::MessagesBuf;
+#[cfg(feature = "std")]
+pub use partial::Partial;
 #[cfg(feature = "std")]
 pub use read_error::ReadError;
 

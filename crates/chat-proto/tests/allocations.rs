@@ -13,7 +13,8 @@ use std::{hint::black_box, io};
 use allocation_counter::measure;
 use bytes::BytesMut;
 use chat_proto::{
-    Body, BodyBytes, Codec, Decoder, Encoder, Messages, blocking, boundary_from, futures_io,
+    Body, BodyBytes, Codec, Decoder, Encoder, MESSAGE_LEN_MAX, Messages, Partial, blocking,
+    boundary_from, futures_io,
 };
 use futures::{SinkExt, TryStreamExt, executor::block_on};
 
@@ -79,6 +80,40 @@ fn the_core_allocates_nothing() {
         }
         count
     });
+}
+
+#[test]
+fn a_carried_rest_allocates_while_there_is_one() {
+    const REST: [u8; MESSAGE_LEN_MAX - 1] = [255; MESSAGE_LEN_MAX - 1];
+    let after_two_reads = || {
+        let mut partial = Partial::new();
+        _ = black_box(partial.split(b"\x05hel"));
+        _ = black_box(partial.split(b"\x05hello"));
+        partial
+    };
+    assert_eq!(measure(|| drop(after_two_reads())).bytes_total, 4);
+    assert_eq!(
+        measure(|| std::mem::forget(after_two_reads())).bytes_current,
+        0
+    );
+    assert_eq!(measure(|| drop(black_box(Partial::new()))).count_total, 0);
+    let allocated = measure(|| {
+        let mut partial = Partial::new();
+        for round in 0..1000 {
+            partial.carry(&REST[..1 + round % REST.len()]);
+        }
+        std::mem::forget(partial);
+    });
+    assert_eq!(
+        allocated.bytes_current,
+        REST.len() as i64,
+        "no more than the longest rest"
+    );
+    assert_eq!(
+        allocated.count_total,
+        REST.len() as u64,
+        "one for each rest longer than all before"
+    );
 }
 
 #[test]

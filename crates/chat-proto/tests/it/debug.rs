@@ -24,12 +24,15 @@ fn an_encoder_prints_lengths() {
 
 #[cfg(feature = "std")]
 #[test]
-fn a_run_that_owns_its_bytes_prints_lengths() {
+fn what_owns_a_run_or_a_rest_prints_lengths() {
     let messages: chat_proto::MessagesBuf = [b"hello", b"world"]
         .map(|bytes| Body::new(bytes).unwrap())
         .into_iter()
         .collect();
     assert_eq!(format!("{messages:?}"), "MessagesBuf { count: 2, len: 12 }");
+    let mut partial = chat_proto::Partial::new();
+    partial.carry(b"\x05hel");
+    assert_eq!(format!("{partial:?}"), "Partial { len: 4 }");
 }
 
 #[cfg(feature = "std")]

@@ -28,6 +28,9 @@ mod messages;
 mod messages_buf;
 /// The naive decoder that all others are compared with.
 mod naive;
+/// The beginnings of messages, carried over between reads into a shared buffer.
+#[cfg(feature = "std")]
+mod partial;
 /// Streams that go in and out in pieces, every way there is.
 mod pieces;
 /// Every public item, as the last review saw it.
