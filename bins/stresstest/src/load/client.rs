@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::ops::ControlFlow;
 
-use chat_proto::MESSAGE_LEN_MAX;
+use chat_proto::Partial;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
@@ -14,8 +14,7 @@ pub(crate) struct Client {
     stream: TcpStream,
     token: Token,
     is_connected: bool,
-    /// The beginning of a message whose end has not arrived; shorter than a message.
-    unfinished: Vec<u8>,
+    unfinished: Partial,
     /// What the socket has not taken yet: at most two bursts and one message, because a client
     /// sends the next when half of what is in flight has arrived somewhere or the socket has
     /// taken it, and asks after it only when nothing is unsent.
@@ -33,7 +32,7 @@ impl Client {
             stream,
             token,
             is_connected: false,
-            unfinished: Vec::new(),
+            unfinished: Partial::new(),
             unsent: Vec::new(),
             taken: 0,
         })
@@ -106,9 +105,9 @@ impl Client {
     ) -> io::Result<Stream> {
         let mut left = len_max;
         while left > 0 {
-            let end = (self.unfinished.len() + left).min(scratch.len());
-            left -= end - self.unfinished.len();
-            match self.read(&mut scratch[..end], &mut deliver)? {
+            let read_len_max = left.min(scratch.len() - self.unfinished.len());
+            left -= read_len_max;
+            match self.read(scratch, read_len_max, &mut deliver)? {
                 Read::End => return Ok(Stream::Closed),
                 Read::Some {
                     is_short: false,
@@ -139,7 +138,7 @@ impl Client {
         mut deliver: impl FnMut(&[u8]) -> ControlFlow<(), usize>,
     ) -> io::Result<Stream> {
         for _ in 0..READS_MAX {
-            match self.read(scratch, &mut deliver)? {
+            match self.read(scratch, scratch.len(), &mut deliver)? {
                 Read::End => return Ok(Stream::Closed),
                 Read::None => return Ok(Stream::Open),
                 Read::Some { is_break: true, .. } => return Ok(Stream::Open),
@@ -164,7 +163,7 @@ impl Client {
     /// looking at it.
     pub(crate) fn is_closed(&mut self, scratch: &mut [u8]) -> bool {
         for _ in 0..UNREAD_READS_MAX {
-            match self.read(scratch, &mut |bytes: &[u8]| {
+            match self.read(scratch, scratch.len(), &mut |bytes: &[u8]| {
                 ControlFlow::Continue(bytes.len())
             }) {
                 Ok(Read::End) | Err(_) => return true,
@@ -180,16 +179,17 @@ impl Client {
         registry.reregister(&mut self.stream, self.token, INTEREST)
     }
 
-    /// Reads once.
+    /// Reads once, `len_max` bytes or fewer.
     fn read(
         &mut self,
         scratch: &mut [u8],
+        len_max: usize,
         deliver: &mut impl FnMut(&[u8]) -> ControlFlow<(), usize>,
     ) -> io::Result<Read> {
-        let kept = self.unfinished.len();
-        scratch[..kept].copy_from_slice(&self.unfinished);
+        let carried_len = self.unfinished.prepend(scratch);
+        let end = scratch.len().min(carried_len.saturating_add(len_max));
         let received = loop {
-            match self.stream.read(&mut scratch[kept..]) {
+            match self.stream.read(&mut scratch[carried_len..end]) {
                 Ok(0) => return Ok(Read::End),
                 Ok(len) => break len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read::None),
@@ -197,15 +197,15 @@ impl Client {
                 Err(error) => return Err(error),
             }
         };
-        let bytes = &scratch[..kept + received];
+        let bytes = &scratch[..carried_len + received];
         let delivered = deliver(bytes);
-        self.unfinished.clear();
-        if let ControlFlow::Continue(delivered_len) = delivered {
-            self.unfinished.extend_from_slice(&bytes[delivered_len..]);
-            debug_assert!(self.unfinished.len() < MESSAGE_LEN_MAX);
-        }
+        let rest = match delivered {
+            ControlFlow::Continue(delivered_len) => &bytes[delivered_len..],
+            ControlFlow::Break(()) => &[],
+        };
+        self.unfinished.carry(rest);
         Ok(Read::Some {
-            is_short: bytes.len() < scratch.len(),
+            is_short: bytes.len() < end,
             is_break: delivered.is_break(),
         })
     }
