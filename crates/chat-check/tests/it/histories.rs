@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::naive::{
     self, Event, History, check_story, class, has_order, keeps_promise, records,
-    shortest_cycle_len, single_fault,
+    shortest_cycle_len, single_fault, steps,
 };
 
 /// Checks the verdict on a history against all orders there are, and its story against the history.
@@ -47,11 +47,26 @@ fn check_violation(history: &History, violation: &Violation) {
                 Some(violation.story().len()),
                 shortest_cycle_len(history),
                 "{violation} is not the shortest of {history:?}"
-            )
+            );
+            check_plainest(history, violation);
         }
     }
     if !violation.story().is_empty() {
         check_story(history, violation);
+    }
+}
+
+/// Checks that no plainer step puts the same messages in the same order, and no earlier client says
+/// the same.
+#[track_caller]
+fn check_plainest(history: &History, violation: &Violation) {
+    let steps = steps(history);
+    for told in violation.story() {
+        let plainest = steps
+            .iter()
+            .filter(|step| (step.before, step.after) == (told.before, told.after))
+            .min_by_key(|step| (step.kind, step.client));
+        assert_eq!(Some(told), plainest, "{violation} of {history:?}");
     }
 }
 

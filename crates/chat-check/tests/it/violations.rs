@@ -183,6 +183,27 @@ fn a_sender_contradicted_by_two_receivers_is_told_in_three_steps() {
 }
 
 #[test]
+fn the_plainest_step_between_two_messages_is_told() {
+    // Client 1 answered message 0 with message 1; client 2 received both.
+    let story = "client 2 received message 0 before message 1, client 3 received message 1 before message 0";
+    check_violation(["s0", "r0 s1", "r0 r1", "r1 r0"], ("contradiction", story));
+    // Client 0 received both; client 1 sent both.
+    let story = "client 1 sent message 0 before message 1, client 3 received message 1 before message 2, \
+                 client 4 received message 2 before message 0";
+    check_violation(
+        ["r0 r1", "s0 s1", "s2", "r1 r2", "r2 r0"],
+        ("contradiction", story),
+    );
+}
+
+#[test]
+fn the_first_client_of_those_that_say_the_same_is_told() {
+    let story = "client 2 received message 0 before message 1, client 4 received message 1 before message 0";
+    let lines = ["s0", "s1", "r0 r1", "r0 r1", "r1 r0", "r1 r0"];
+    check_violation(lines, ("contradiction", story));
+}
+
+#[test]
 fn an_answer_before_what_it_answers_is_causal() {
     let story = "client 1 received message 0 before it sent message 1, client 2 received message 1 before message 0";
     check_violation(["s0", "r0 s1", "r1 r0"], ("causal", story));
