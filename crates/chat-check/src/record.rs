@@ -71,7 +71,8 @@ impl Record {
     ///
     /// # Panics
     ///
-    /// When the last of them would be numbered [`MESSAGE_COUNT_MAX`] or more.
+    /// When the last of them would be numbered [`MESSAGE_COUNT_MAX`] or more. Nothing is recorded
+    /// then.
     ///
     /// # Examples
     ///
@@ -86,9 +87,12 @@ impl Record {
     /// assert_eq!(at_once, one_by_one);
     /// ```
     pub fn received_run(&mut self, first: MessageId, count: u32) {
-        let end = first.index() + count;
-        assert!(end <= MESSAGE_COUNT_MAX, "{count} messages from {first} on");
-        self.events.extend((first.index()..end).map(|index| Packed {
+        assert!(
+            count <= MESSAGE_COUNT_MAX - first.index(),
+            "a run of {count} from {first} on goes past the highest number"
+        );
+        let indexes = first.index()..first.index() + count;
+        self.events.extend(indexes.map(|index| Packed {
             bits: RECEIVED | index,
         }));
     }

@@ -1,3 +1,5 @@
+use std::panic::{self, AssertUnwindSafe};
+
 use chat_check::{MESSAGE_COUNT_MAX, MessageId, MessageIdTooLarge, Record, check};
 
 use crate::naive::id;
@@ -17,6 +19,33 @@ fn messages_are_numbered_with_30_bits() {
         error.to_string(),
         "messages are numbered below 1073741824, not 1073741824"
     );
+}
+
+#[test]
+fn a_run_ends_at_the_highest_number() {
+    let mut record = Record::new();
+    record.received_run(id(MESSAGE_COUNT_MAX - 2), 0);
+    record.received_run(id(MESSAGE_COUNT_MAX - 2), 2);
+    let last = [MESSAGE_COUNT_MAX - 2, MESSAGE_COUNT_MAX - 1].map(id);
+    assert!(record.received_messages().eq(last));
+}
+
+#[test]
+fn a_run_past_the_highest_number_is_refused() {
+    for (first, count) in [
+        (MESSAGE_COUNT_MAX - 2, 3),
+        (0, MESSAGE_COUNT_MAX + 1),
+        (1, u32::MAX),
+    ] {
+        let mut record = Record::new();
+        let refused =
+            panic::catch_unwind(AssertUnwindSafe(|| record.received_run(id(first), count)));
+        let message = *refused.unwrap_err().downcast::<String>().unwrap();
+        let expected =
+            format!("a run of {count} from message {first} on goes past the highest number");
+        assert_eq!(message, expected);
+        assert_eq!(record, Record::new(), "nothing is recorded");
+    }
 }
 
 #[test]
