@@ -1,5 +1,5 @@
-//! Messages over [`futures_io`]: for any runtime whose streams have its traits, async-std and smol
-//! among them.
+//! Messages over [`futures-io`](https://docs.rs/futures-io/0.3): for any runtime whose streams have
+//! its traits, such as async-std and smol.
 //!
 //! Both ends buffer, so give them the bare stream. A future of a [`Reader`] may be dropped, and
 //! nothing is lost. One that sends may be dropped too, but whether its body was collected by then
@@ -46,8 +46,8 @@ use crate::{
     stream_buf::{STREAM_BUF_LEN, stream_buf},
 };
 
-/// Reads messages from a stream of bytes, as a [`Stream`] of bodies that share its buffer, or run
-/// by run.
+/// Reads messages from a stream of bytes, as a [`Stream`][stream] of bodies that share its buffer,
+/// or run by run.
 ///
 /// After an error of the stream, reading goes on where it stopped. After an unfinished message the
 /// reader is at its end, whatever the stream does.
@@ -55,6 +55,8 @@ use crate::{
 /// # Panics
 ///
 /// When the stream claims that it moved more bytes than it was given.
+///
+/// [stream]: https://docs.rs/futures-core/0.3/futures_core/stream/trait.Stream.html
 pub struct Reader<R> {
     stream: R,
     // Invariant: taken_len <= received_len <= buf.len().
@@ -211,7 +213,7 @@ impl<R: AsyncRead + Unpin> Stream for Reader<R> {
     }
 }
 
-/// Writes messages to a stream of bytes, as a [`Sink`] of bodies.
+/// Writes messages to a stream of bytes, as a [`Sink`][sink] of bodies.
 ///
 /// Messages are collected until the sink is flushed or its buffer is full, so that many go out in
 /// one write. `SinkExt::send` flushes, `SinkExt::feed` does not. A writer that is dropped does not
@@ -220,6 +222,8 @@ impl<R: AsyncRead + Unpin> Stream for Reader<R> {
 /// `SinkExt::close` flushes and then closes the stream, whatever that means to it. To a socket of
 /// async-std it means nothing: flush, and shut down its sending side yourself, to tell the other
 /// end that no more will come.
+///
+/// [sink]: https://docs.rs/futures-sink/0.3/futures_sink/trait.Sink.html
 #[derive(Debug)]
 pub struct Writer<W> {
     stream: W,

@@ -71,21 +71,39 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+// Without its feature, a name leads to the table that tells which feature gives it.
+#![cfg_attr(
+    not(feature = "std"),
+    doc = "
+[`blocking::Reader`]: #which-api-to-choose
+[`blocking::Writer`]: #which-api-to-choose
+[`MessagesBuf`]: #which-api-to-choose
+[`Partial`]: #which-api-to-choose
+[`ReadError`]: #which-api-to-choose
+"
+)]
+#![cfg_attr(
+    not(feature = "bytes"),
+    doc = "
+[`BodyBytes::split_from`]: #which-api-to-choose
+"
+)]
+#![cfg_attr(
+    not(feature = "futures"),
+    doc = "
+[`futures_io::Reader`]: #which-api-to-choose
+[`futures_io::Writer`]: #which-api-to-choose
+"
+)]
+#![cfg_attr(
+    not(any(feature = "tokio-util", feature = "asynchronous-codec")),
+    doc = "
+[`Codec`]: #which-api-to-choose
+"
+)]
 //! What follows is `SPEC.md`, the rules that a whole server keeps.
 #![doc = include_str!("../SPEC.md")]
 #![no_std]
-#![cfg_attr(
-    not(all(
-        feature = "std",
-        feature = "futures",
-        feature = "tokio-util",
-        feature = "asynchronous-codec"
-    )),
-    allow(
-        rustdoc::broken_intra_doc_links,
-        reason = "the front page names what every feature gives"
-    )
-)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::unwrap_used, clippy::cast_possible_truncation)]
 

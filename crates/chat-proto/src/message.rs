@@ -7,7 +7,7 @@ use crate::{Body, HEADER_LEN, MESSAGE_LEN_MAX, Messages};
 /// One message in its wire form, without an allocation: a run of [`Messages`] made from a [`Body`].
 ///
 /// It owns its bytes, [`MESSAGE_LEN_MAX`] of them however short the message is, so pass it by
-/// reference. [`MessagesBuf`](crate::MessagesBuf) collects several messages.
+/// reference. `MessagesBuf` collects several messages.
 ///
 /// # Examples
 ///
