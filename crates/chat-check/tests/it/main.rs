@@ -4,6 +4,9 @@
 mod consistent;
 /// Random histories, compared with the naive model.
 mod histories;
+/// Every public item, as the last review saw it.
+#[path = "../../../chat-proto/tests/it/public_api.rs"]
+mod public_api;
 /// Records, and what they can speak of.
 mod records;
 /// Histories that break the promise, and the exact story of each.

@@ -1,5 +1,7 @@
 //! Lists the public API from the source, whatever features are on. What cannot be shown is a panic,
 //! so nothing is left out in silence.
+//!
+//! Other crates of the workspace include this file for an API of theirs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,12 +9,16 @@ use std::{
     path::Path,
 };
 
-use syn::{Attribute, Fields, Ident, ImplItem, Item, ItemImpl, Meta, UseTree, Visibility};
+use syn::{
+    Attribute, Fields, Ident, ImplItem, Item, ItemImpl, Meta, TraitItem, UseTree, Visibility,
+};
 
-const HEADER: &str =
-    "# One line a public item: its path and its signature; `_: _` stands for private fields.
-# To accept a change: UPDATE_PUBLIC_API=1 cargo test -p chat-proto public_api
-";
+const HEADER: &str = concat!(
+    "# One line per public item: its path and its signature; `_: _` stands for private fields.\n",
+    "# To accept a change: UPDATE_PUBLIC_API=1 cargo test -p ",
+    env!("CARGO_PKG_NAME"),
+    " public_api\n"
+);
 
 #[test]
 fn the_public_api_is_the_reviewed_one() {
@@ -32,7 +38,7 @@ fn the_public_api_is_the_reviewed_one() {
     if env::var_os("UPDATE_PUBLIC_API").is_some() {
         fs::write(&file, &found).unwrap();
     }
-    let reviewed = fs::read_to_string(&file).unwrap();
+    let reviewed = fs::read_to_string(&file).unwrap_or_default();
     assert!(
         found == reviewed,
         "the public API has changed:\n{}\n\n{HEADER}",
@@ -160,6 +166,7 @@ fn list_item(mut item: Item, shown: &Shown, lines: &mut BTreeSet<String>) {
     match &mut item {
         Item::Fn(item) => item.block.stmts.clear(),
         Item::Struct(item) => hide_private(&mut item.fields),
+        Item::Trait(item) => item.items.iter_mut().for_each(hide_default),
         Item::Enum(item) => item.variants.iter_mut().for_each(|variant| {
             variant.attrs = kept(&variant.attrs);
             variant
@@ -194,16 +201,20 @@ fn list_impl(mut item: ItemImpl, shown: &Shown, lines: &mut BTreeSet<String>) {
         lines.insert(format!("{path}: {}", print(Item::Impl(item))));
         return;
     }
-    for member in items {
-        let ImplItem::Fn(mut method) = member else {
-            panic!("only methods of {path} can be shown")
+    for mut member in items {
+        let (vis, name, attrs) = match &mut member {
+            ImplItem::Const(item) => (&item.vis, &item.ident, &mut item.attrs),
+            ImplItem::Fn(method) => {
+                method.block.stmts.clear();
+                (&method.vis, &method.sig.ident, &mut method.attrs)
+            }
+            _ => panic!("only constants and methods of {path} can be shown"),
         };
-        if is_public(&method.vis) {
-            method.attrs = kept(&method.attrs);
-            method.block.stmts.clear();
-            let path = format!("{path}::{}", method.sig.ident);
+        if is_public(vis) {
+            *attrs = kept(attrs);
+            let path = format!("{path}::{name}");
             let item = ItemImpl {
-                items: vec![ImplItem::Fn(method)],
+                items: vec![member],
                 ..item.clone()
             };
             lines.insert(format!("{path}: {}", print(Item::Impl(item))));
@@ -218,9 +229,11 @@ fn parts(item: &mut Item) -> Option<(&Visibility, &Ident, &mut Vec<Attribute>)> 
         Item::Enum(item) => Some((&item.vis, &item.ident, &mut item.attrs)),
         Item::Fn(item) => Some((&item.vis, &item.sig.ident, &mut item.attrs)),
         Item::Struct(item) => Some((&item.vis, &item.ident, &mut item.attrs)),
+        Item::Trait(item) => Some((&item.vis, &item.ident, &mut item.attrs)),
         Item::Type(item) => Some((&item.vis, &item.ident, &mut item.attrs)),
         Item::ExternCrate(_) | Item::Impl(_) | Item::Mod(_) | Item::Use(_) => None,
-        _ => panic!("only constants, functions, structs, enums and aliases can be shown"),
+        Item::Macro(item) if item.mac.path.is_ident("thread_local") => None,
+        _ => panic!("only constants, functions, structs, enums, traits and aliases can be shown"),
     }
 }
 
@@ -229,6 +242,7 @@ fn hide_private(fields: &mut Fields) {
     for field in fields.iter_mut() {
         field.attrs = kept(&field.attrs);
         if !is_public(&field.vis) {
+            field.vis = Visibility::Inherited;
             field.ident = field
                 .ident
                 .take()
@@ -242,6 +256,21 @@ fn hide_private(fields: &mut Fields) {
         fields.named = fields_in_order
             .filter(|field| is_public(&field.vis) || !mem::replace(&mut hidden, true))
             .collect();
+    }
+}
+
+/// Leaves of a trait's item only what a caller sees of it.
+fn hide_default(item: &mut TraitItem) {
+    match item {
+        TraitItem::Const(item) => item.attrs = kept(&item.attrs),
+        TraitItem::Fn(item) => {
+            item.attrs = kept(&item.attrs);
+            if let Some(body) = &mut item.default {
+                body.stmts.clear();
+            }
+        }
+        TraitItem::Type(item) => item.attrs = kept(&item.attrs),
+        _ => panic!("only constants, functions and types of a trait can be shown"),
     }
 }
 
