@@ -1,5 +1,5 @@
-//! A chat client on async-std: two futures share the stream, one sends, the other prints what
-//! arrives.
+//! A chat client on async-std: two futures share the stream. One sends, the other prints the
+//! messages that arrive.
 //!
 //! `cargo run -p chat-proto --all-features --example async_std -- 127.0.0.1:8080 hello world`
 
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Sends the messages and prints what arrives until the server closes.
+/// Sends the messages, and prints those that arrive until the server closes.
 pub(crate) fn chat(
     address: &str,
     messages: &[Vec<u8>],
@@ -51,7 +51,7 @@ async fn send(stream: &TcpStream, bodies: Vec<Body<'_>>) -> io::Result<()> {
         writer.feed(body).await?;
     }
     writer.flush().await?;
-    // Closing the writer would not do this: to async-std, closing a stream is to drop it.
+    // Closing the writer would not do this: async-std does nothing to a stream that is closed.
     stream.shutdown(Shutdown::Write)
 }
 

@@ -1,4 +1,4 @@
-//! A chat client with blocking sockets: one thread sends, the other prints what arrives.
+//! A chat client with blocking sockets: one thread sends, the other prints the messages that arrive.
 //!
 //! `cargo run -p chat-proto --all-features --example blocking -- 127.0.0.1:8080 hello world`
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Sends the messages and prints what arrives until the server closes.
+/// Sends the messages, and prints those that arrive until the server closes.
 pub(crate) fn chat(
     address: &str,
     messages: &[Vec<u8>],
@@ -40,7 +40,7 @@ pub(crate) fn chat(
     thread::scope(|scope| {
         let sending = scope.spawn(|| send(&stream, bodies));
         let received = receive(&stream, out);
-        // Whatever ended the receiving, sending on is of no use: this ends it even where it waits.
+        // Without a receiver, sending is of no use: this ends it even while it waits.
         let _ = stream.shutdown(Shutdown::Both);
         let sent = sending.join().expect("sending does not panic");
         Ok(received.and(sent)?)
@@ -53,7 +53,7 @@ fn send(stream: &TcpStream, bodies: Vec<Body>) -> io::Result<()> {
         writer.feed(body)?;
     }
     writer.flush()?;
-    // The server answers the end of the messages with the end of its own.
+    // The server answers the end of this stream with the end of its own.
     stream.shutdown(Shutdown::Write)
 }
 

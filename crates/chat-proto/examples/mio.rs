@@ -1,5 +1,5 @@
-//! A chat client on mio: one thread writes and reads by turns, and waits when the stream is ready
-//! for neither.
+//! A chat client on mio: one thread writes and reads by turns. It waits when the stream is ready for
+//! neither.
 //!
 //! `cargo run -p chat-proto --all-features --example mio -- 127.0.0.1:8080 hello world`
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Sends the messages and prints what arrives until the server closes.
+/// Sends the messages, and prints those that arrive until the server closes.
 pub(crate) fn chat(
     address: &str,
     messages: &[Vec<u8>],
@@ -81,8 +81,7 @@ pub(crate) fn chat(
     }
 }
 
-/// Returns `None` for a call that would have to wait, or whose wait was interrupted: only `poll`
-/// waits.
+/// Returns `None` for a call that would have to wait or was interrupted: only `poll` waits.
 fn unless_blocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     result.map(Some).or_else(|error| {
         if matches!(error.kind(), WouldBlock | Interrupted) {

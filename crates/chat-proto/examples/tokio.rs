@@ -1,5 +1,5 @@
-//! A chat client on tokio: `Codec` frames both halves of the stream, one sends, the other prints
-//! what arrives.
+//! A chat client on tokio: `Codec` frames both halves of the stream. One sends, the other prints the
+//! messages that arrive.
 //!
 //! `cargo run -p chat-proto --all-features --example tokio -- 127.0.0.1:8080 hello world`
 
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Sends the messages and prints what arrives until the server closes.
+/// Sends the messages, and prints those that arrive until the server closes.
 pub(crate) fn chat(
     address: &str,
     messages: &[Vec<u8>],
@@ -55,7 +55,7 @@ async fn send(stream: tcp::WriteHalf<'_>, bodies: Vec<Body<'_>>) -> io::Result<(
     for body in bodies {
         writer.feed(body).await?;
     }
-    // Flushes, then ends the sending side: the server answers with the end of what it sends.
+    // Flushes, then ends the sending side. The server answers with the end of its own stream.
     writer.close().await
 }
 

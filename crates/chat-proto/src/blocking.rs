@@ -1,8 +1,8 @@
 //! Messages over [`std::io`]: for threads, files and pipes.
 //!
-//! Both ends buffer, so give them the bare stream. What the other end of a connection does is seen
-//! in [`ReadError`] and [`io::Error`] alone; no bytes of a peer can make them panic. They do panic
-//! when a stream claims that it moved more bytes than it was given.
+//! Both ends have a buffer, so give them the bare stream. The other end of a connection can cause a
+//! [`ReadError`] or an [`io::Error`], but never a panic. Only a stream that claims to have moved
+//! more bytes than it was given causes a panic.
 //!
 //! # Examples
 //!
@@ -40,8 +40,8 @@ use crate::{
 pub struct Reader<R> {
     stream: R,
     decoder: Decoder<Box<[u8]>>,
-    /// Whether the stream ended inside a message: what came behind that would be read as if a
-    /// message began there.
+    /// Whether the stream ended inside a message. Bytes after that would be read as the start of a
+    /// message.
     is_cut: bool,
 }
 
@@ -63,7 +63,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Takes the next body; waits for it if it has not arrived. Returns `None` when the stream
+    /// Takes the next body. Waits for it if it has not arrived. Returns `None` when the stream
     /// ended, on a message boundary.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl<R: Read> Reader<R> {
         Ok(self.decoder.next_body())
     }
 
-    /// Takes all whole messages that have arrived, as one run; waits for one if there is none.
+    /// Takes all whole messages that have arrived, as one run. Waits for one if there are none.
     /// Returns an empty run when the stream ended, on a message boundary.
     ///
     /// # Errors
@@ -104,17 +104,17 @@ impl<R: Read> Reader<R> {
 }
 
 impl<R> Reader<R> {
-    /// Returns the stream. Reading from it takes bytes out of the middle.
+    /// Returns the stream. Bytes that you read from it are missing here.
     pub fn stream(&self) -> &R {
         &self.stream
     }
 
-    /// Returns the stream, for its settings. Reading from it takes bytes out of the middle.
+    /// Returns the stream, for its settings. Bytes that you read from it are missing here.
     pub fn stream_mut(&mut self) -> &mut R {
         &mut self.stream
     }
 
-    /// Returns the stream. What had arrived and was not taken is lost.
+    /// Returns the stream. Bytes that had arrived and were not taken are lost.
     pub fn into_inner(self) -> R {
         self.stream
     }
@@ -122,11 +122,11 @@ impl<R> Reader<R> {
 
 /// Writes messages to a stream.
 ///
-/// [`feed`](Self::feed) collects messages, so that many go out in one write; [`flush`](Self::flush)
-/// sends what was collected, and [`send`](Self::send) does both. A writer that is dropped does not
-/// flush. A write that was interrupted is repeated. After any other
-/// error, [`WouldBlock`](io::ErrorKind::WouldBlock) among them, flushing goes on with the first
-/// byte that was not taken.
+/// [`feed`](Self::feed) collects messages, so that many go out in one write. [`flush`](Self::flush)
+/// sends the collected messages, and [`send`](Self::send) does both. Dropping a writer does not
+/// flush it. A write that was interrupted is repeated. After any other error,
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) among them, flushing goes on with the first byte that
+/// was not taken.
 #[derive(Debug)]
 pub struct Writer<W> {
     stream: W,
@@ -147,12 +147,12 @@ impl<W: Write> Writer<W> {
         Self { stream, encoder }
     }
 
-    /// Sends a message, and whatever was collected before it.
+    /// Sends the collected messages and then this one.
     ///
     /// # Errors
     ///
-    /// What the stream says; the message may or may not be collected then. Use [`feed`](Self::feed)
-    /// and [`flush`](Self::flush) on a stream whose errors pass.
+    /// The error of the stream. The message may or may not be collected then, so use
+    /// [`feed`](Self::feed) and [`flush`](Self::flush) on a stream whose errors pass.
     pub fn send(&mut self, body: Body<'_>) -> io::Result<()> {
         self.feed(body)?;
         self.flush()
@@ -162,7 +162,7 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     ///
-    /// What the stream says; the message was not collected then.
+    /// The error of the stream. The message is not collected then.
     pub fn feed(&mut self, body: Body<'_>) -> io::Result<()> {
         while self.encoder.push(body).is_err() {
             self.write_some()?;
@@ -170,12 +170,12 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Sends what was collected, and flushes the stream.
+    /// Sends the collected messages, and flushes the stream.
     ///
     /// # Errors
     ///
-    /// What the stream says, or [`WriteZero`](io::ErrorKind::WriteZero) when it takes nothing; what
-    /// was not sent stays collected then.
+    /// The error of the stream, or [`WriteZero`](io::ErrorKind::WriteZero) when it takes no bytes.
+    /// Unsent messages stay collected then.
     pub fn flush(&mut self) -> io::Result<()> {
         while !self.encoder.unsent().is_empty() {
             self.write_some()?;
@@ -202,17 +202,18 @@ impl<W: Write> Writer<W> {
 }
 
 impl<W> Writer<W> {
-    /// Returns the stream. Writing to it puts bytes before what is collected.
+    /// Returns the stream. Bytes that you write to it go out before the collected messages.
     pub fn stream(&self) -> &W {
         &self.stream
     }
 
-    /// Returns the stream, for its settings. Writing to it puts bytes before what is collected.
+    /// Returns the stream, for its settings. Bytes that you write to it go out before the collected
+    /// messages.
     pub fn stream_mut(&mut self) -> &mut W {
         &mut self.stream
     }
 
-    /// Returns the stream. What was collected and not sent is lost.
+    /// Returns the stream. Messages that were collected and not sent are lost.
     pub fn into_inner(self) -> W {
         self.stream
     }

@@ -2,9 +2,10 @@
 
 use crate::{BODY_LEN_MAX, HEADER_LEN, Message};
 
-/// What a message carries: 0 to 255 bytes of any value.
+/// The content of a message: 0 to 255 bytes of any value.
 ///
-/// A `Body` that exists fits a message, so encoding it can fail only for want of space.
+/// A `Body` that exists fits a message, so encoding fails only when the buffer is too small.
+/// `Debug` prints the bytes, as for a slice.
 ///
 /// # Examples
 ///
@@ -129,12 +130,12 @@ impl From<BodyTooLong> for std::io::Error {
     }
 }
 
-/// Says that a buffer is too short for what should go into it.
+/// Says that a message does not fit into a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{needed} bytes are needed, the buffer has {len}")]
+#[error("the buffer is too small: {needed} bytes are needed, and there is room for {len}")]
 pub struct BufferTooSmall {
-    /// The length in bytes that would do.
+    /// How many bytes are needed.
     pub needed: usize,
-    /// The length in bytes that was given.
+    /// How many bytes there is room for.
     pub len: usize,
 }

@@ -6,9 +6,10 @@ use crate::{Body, BodyTooLong, HEADER_LEN, messages::first_message_len};
 
 /// A [`Body`] that shares the memory it was received in, for passing on to tasks and channels.
 ///
-/// Cloning one, or taking it out of a buffer, copies nothing: it counts a reference, and allocates
-/// the count once a buffer. As long as one lives, so does the whole buffer that it was received in,
-/// some 8 KiB as a rule. `BodyBytes::from(body)` copies, where that is too much.
+/// Cloning one, or taking one out of a buffer, copies nothing. It counts a reference, and allocates
+/// the count once per buffer. Each keeps the whole buffer alive that it was received in, as a rule
+/// some 8 KiB. Where that is too much, `BodyBytes::from(body)` makes a copy. `Debug` prints the
+/// bytes, as for a slice.
 ///
 /// # Examples
 ///
@@ -41,11 +42,11 @@ impl BodyBytes {
         Ok(Self { bytes })
     }
 
-    /// Takes the first message off `received`, which begin on a message boundary, and returns its
+    /// Takes the first message off `received`, which begins on a message boundary, and returns its
     /// body.
     ///
-    /// Returns `None`, and leaves `received` as they are, until the message is whole.
-    #[must_use = "the body is taken; it cannot be had again"]
+    /// Returns `None` until the message is whole, and leaves `received` unchanged then.
+    #[must_use = "the body is taken and cannot be taken again"]
     pub fn split_from(received: &mut BytesMut) -> Option<Self> {
         let len = first_message_len(received)?;
         let mut bytes = received.split_to(len).freeze();

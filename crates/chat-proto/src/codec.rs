@@ -9,9 +9,9 @@ use crate::{Body, BodyBytes, ReadError, Unfinished};
 /// The codec for the `Framed` types of tokio-util and of asynchronous-codec.
 ///
 /// It decodes to [`BodyBytes`], which share the buffer they were received in, and encodes [`Body`].
-/// After an error of the stream, decoding goes on where it stopped, in tokio-util's `Framed` behind
-/// one `None`. After [`ReadError::Unfinished`] the stream is at its end: read no more from it, for
-/// a codec cannot tell what comes behind from a message.
+/// After an error of the stream, decoding goes on where it stopped; tokio-util's `Framed` first
+/// returns `None` once. After [`ReadError::Unfinished`] the stream is at its end. Read no more from
+/// it: the codec would take later bytes for the start of a message.
 ///
 /// # Examples
 #[cfg_attr(

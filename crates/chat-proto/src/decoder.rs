@@ -14,9 +14,9 @@ use crate::{
 /// [`finish`](Self::finish) tells whether it ended on a message boundary.
 ///
 /// The storage `B` is anything that holds bytes: an array, a `Vec`, a slice of yours. It must have
-/// room for the longest message, [`MESSAGE_LEN_MAX`] bytes; a larger one takes more bytes a read.
-/// Bytes that wait are moved only when as many have been taken, or when they are the message that
-/// the end of the buffer cut, so the cost of a message does not grow with the buffer.
+/// room for the longest message, [`MESSAGE_LEN_MAX`] bytes; a larger one takes more bytes per read.
+/// Waiting bytes are moved only when as many have been taken, or when they are the message that the
+/// end of the buffer cut. So the cost per message does not grow with the buffer.
 ///
 /// # Examples
 ///
@@ -63,7 +63,7 @@ impl Decoder {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
-    /// Makes a decoder that reads into `buf`. What `buf` contains does not matter.
+    /// Makes a decoder that reads into `buf`. The contents of `buf` do not matter.
     ///
     /// # Errors
     ///
@@ -94,8 +94,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
 
     /// Returns the free part of the buffer, for the reader to fill from its front.
     ///
-    /// It is never empty once [`next_body`](Self::next_body) has returned `None`; it may be while
-    /// there are bodies to take.
+    /// After [`next_body`](Self::next_body) has returned `None`, it is never empty. While there are
+    /// bodies to take, it may be.
     pub fn spare(&mut self) -> &mut [u8] {
         let buf = self.buf.as_mut();
         let received_len = self.end - self.start;
@@ -107,12 +107,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         &mut buf[self.end..]
     }
 
-    /// Records that the reader put `len` bytes at the front of what [`spare`](Self::spare) returned
-    /// last.
+    /// Records that `len` bytes arrived at the front of the part that [`spare`](Self::spare)
+    /// returned last.
     ///
     /// # Panics
     ///
-    /// When `len` is more than the free part holds.
+    /// When `len` is more than the length of the free part.
     pub fn advance(&mut self, len: usize) {
         let spare_len = self.buf.as_ref().len() - self.end;
         assert!(
@@ -122,10 +122,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         self.end += len;
     }
 
-    /// Takes the next body, or returns `None` until more bytes have arrived.
+    /// Takes the next body. Returns `None` until all of it has arrived.
     ///
     /// The body lives in the decoder's buffer until the next call.
-    #[must_use = "the body is taken; it cannot be had again"]
+    #[must_use = "the body is taken and cannot be taken again"]
     pub fn next_body(&mut self) -> Option<Body<'_>> {
         let len = first_message_len(self.received())?;
         let start = self.start;
@@ -136,15 +136,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     }
 
     /// Takes all whole messages that have arrived, as one run.
-    #[must_use = "the messages are taken; they cannot be had again"]
+    #[must_use = "the messages are taken and cannot be taken again"]
     pub fn next_messages(&mut self) -> Messages<'_> {
         let (messages, _) = Messages::split(&self.buf.as_ref()[self.start..self.end]);
         self.start += messages.as_bytes().len();
         messages
     }
 
-    /// Ends the stream and tells whether it may end here. An unfinished message is discarded;
-    /// bodies that were not taken still can be.
+    /// Ends the stream and tells whether it may end here. An unfinished message is discarded.
+    /// Bodies that were not taken can still be taken.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
         finished
     }
 
-    /// Tells whether [`next_body`](Self::next_body) would return one.
+    /// Tells whether [`next_body`](Self::next_body) would return a body.
     pub fn has_body(&self) -> bool {
         first_message_len(self.received()).is_some()
     }
@@ -167,7 +167,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     }
 }
 
-/// Prints lengths, and no body.
+/// Prints lengths, not bodies.
 impl<B: AsRef<[u8]>> fmt::Debug for Decoder<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let received_len = self.end - self.start;
@@ -184,7 +184,8 @@ impl Default for Decoder {
     }
 }
 
-/// Says that a stream ended inside a message. What had arrived of that message is discarded.
+/// Says that a stream ended inside a message. The bytes that had arrived of the message are
+/// discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stream ended inside a message: {received} of its {expected} bytes had arrived")]
 pub struct Unfinished {
@@ -231,6 +232,6 @@ impl Unfinished {
 }
 
 /// Length in bytes of the buffer of [`Decoder::new`] and of `Encoder::new`: two of the longest
-/// messages, so that one cut message leaves room for another of the same size. A judgement; a
-/// caller who cares brings a buffer.
+/// messages, so that one cut message leaves room for another of the same size. A judgement; callers
+/// with other needs bring a buffer.
 pub(crate) const BUF_LEN: usize = 2 * MESSAGE_LEN_MAX;

@@ -8,13 +8,13 @@ use crate::{Body, BufferTooSmall, MESSAGE_LEN_MAX, decoder::BUF_LEN};
 /// [`Decoder`](crate::Decoder).
 ///
 /// The encoder owns a buffer of fixed length and no connection: put bodies in with
-/// [`push`](Self::push), write what is [`unsent`](Self::unsent), and say how much the stream took
-/// with [`advance`](Self::advance). However little it takes at a time, the bytes go out whole and
-/// in order.
+/// [`push`](Self::push), write the [`unsent`](Self::unsent) bytes, and say how many of them the
+/// stream took with [`advance`](Self::advance). The messages go out whole and in order, however few
+/// bytes the stream takes at a time.
 ///
 /// The storage `B` is anything that holds bytes: an array, a `Vec`, a slice of yours. It must have
 /// room for the longest message, [`MESSAGE_LEN_MAX`] bytes; a larger one puts more messages into a
-/// write. Bytes that wait are moved only when as many have been sent, so the cost of a message does
+/// write. Waiting bytes are moved only when as many have been sent. So the cost per message does
 /// not grow with the buffer.
 ///
 /// # Examples
@@ -57,7 +57,7 @@ impl Encoder {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
-    /// Makes an encoder that keeps what is unsent in `buf`. What `buf` contains does not matter.
+    /// Makes an encoder that keeps unsent bytes in `buf`. The contents of `buf` do not matter.
     ///
     /// # Errors
     ///
@@ -77,12 +77,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
         })
     }
 
-    /// Puts the message that carries `body` behind what is unsent.
+    /// Appends the message that carries `body` to the unsent bytes.
     ///
     /// # Errors
     ///
-    /// [`BufferTooSmall`] when the message does not fit before more has been sent; nothing was
-    /// pushed then. With nothing unsent, any message fits.
+    /// [`BufferTooSmall`] when the message does not fit until more bytes have been sent. Nothing is
+    /// pushed then. When no bytes are unsent, any message fits.
     pub fn push(&mut self, body: Body<'_>) -> Result<(), BufferTooSmall> {
         let may_move = self.may_move();
         let buf = self.buf.as_mut();
@@ -94,11 +94,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
         Ok(())
     }
 
-    /// Records that the stream took `len` bytes from the front of what is unsent.
+    /// Records that the stream took the first `len` of the unsent bytes.
     ///
     /// # Panics
     ///
-    /// When `len` is more than is unsent.
+    /// When fewer than `len` bytes are unsent.
     pub fn advance(&mut self, len: usize) {
         let unsent_len = self.end - self.start;
         assert!(
@@ -111,7 +111,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
         }
     }
 
-    /// Returns the bytes that the stream has yet to take, in order; none when all was sent.
+    /// Returns the bytes that the stream has not taken yet, in order; none when all are sent.
     pub fn unsent(&self) -> &[u8] {
         &self.buf.as_ref()[self.start..self.end]
     }
@@ -126,13 +126,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Encoder<B> {
         self.buf.as_ref().len() - end >= MESSAGE_LEN_MAX
     }
 
-    /// Tells whether what is unsent may be moved to the front: no more than was sent.
+    /// Tells whether the unsent bytes may be moved to the front: no more of them than were sent.
     fn may_move(&self) -> bool {
         self.end - self.start <= self.start
     }
 }
 
-/// Prints lengths, and no body.
+/// Prints lengths, not bodies.
 impl<B: AsRef<[u8]>> fmt::Debug for Encoder<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unsent_len = self.end - self.start;

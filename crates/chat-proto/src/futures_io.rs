@@ -1,9 +1,9 @@
 //! Messages over [`futures-io`](https://docs.rs/futures-io/0.3): for any runtime whose streams have
 //! its traits, such as async-std and smol.
 //!
-//! Both ends buffer, so give them the bare stream. A future of a [`Reader`] may be dropped, and
-//! nothing is lost. One that sends may be dropped too, but whether its body was collected by then
-//! is not known: wait for it to end.
+//! Both ends have a buffer, so give them the bare stream. Dropping a future of a [`Reader`] loses
+//! nothing. Dropping a future that sends leaves open whether its body was collected, so wait for it
+//! to end.
 //!
 //! # Examples
 //!
@@ -54,21 +54,21 @@ use crate::{
 ///
 /// # Panics
 ///
-/// When the stream claims that it moved more bytes than it was given.
+/// When the stream claims to have moved more bytes than it was given.
 ///
 /// [stream]: https://docs.rs/futures-core/0.3/futures_core/stream/trait.Stream.html
 pub struct Reader<R> {
     stream: R,
     // Invariant: taken_len <= received_len <= buf.len().
-    // All of `buf` can be read into: its first bytes have arrived, the first of these were taken
-    // as a run.
+    // `buf` begins with the `received_len` bytes that have arrived. The first `taken_len` of these
+    // were taken as a run. The stream reads into the rest.
     buf: BytesMut,
     received_len: usize,
     taken_len: usize,
-    /// How long a new block is at least.
+    /// The least length of a new block, in bytes.
     block_len: usize,
-    /// Whether the stream ended inside a message: what came behind that would be read as if a
-    /// message began there.
+    /// Whether the stream ended inside a message. Bytes after that would be read as the start of a
+    /// message.
     is_cut: bool,
 }
 
@@ -91,7 +91,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Takes all whole messages that have arrived, as one run; waits for one if there is none.
+    /// Takes all whole messages that have arrived, as one run. Waits for one if there are none.
     /// Returns an empty run when the stream ended, on a message boundary.
     ///
     /// # Errors
@@ -142,7 +142,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Poll::Ready(Ok(len))
     }
 
-    /// Takes the run that was returned last out of the buffer.
+    /// Takes the last run that was returned out of the buffer.
     fn forget_taken(&mut self) {
         if self.taken_len > 0 {
             self.buf.advance(self.taken_len);
@@ -151,8 +151,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Makes room for the longest message. The block is used again if no body that shares it is
-    /// left, else there is a new one.
+    /// Makes room for the longest message: in the same block if no body shares it any more, else in
+    /// a new one.
     fn make_room(&mut self) {
         if self.buf.len() - self.received_len < MESSAGE_LEN_MAX {
             self.buf.truncate(self.received_len);
@@ -161,31 +161,31 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// The bytes that have arrived and were not taken, once [`forget_taken`](Self::forget_taken)
-    /// has run.
+    /// Returns the bytes that have arrived and were not taken. [`forget_taken`](Self::forget_taken)
+    /// must have run.
     fn received(&self) -> &[u8] {
         &self.buf[..self.received_len]
     }
 }
 
 impl<R> Reader<R> {
-    /// Returns the stream. Reading from it takes bytes out of the middle.
+    /// Returns the stream. Bytes that you read from it are missing here.
     pub fn stream(&self) -> &R {
         &self.stream
     }
 
-    /// Returns the stream, for its settings. Reading from it takes bytes out of the middle.
+    /// Returns the stream, for its settings. Bytes that you read from it are missing here.
     pub fn stream_mut(&mut self) -> &mut R {
         &mut self.stream
     }
 
-    /// Returns the stream. What had arrived and was not taken is lost.
+    /// Returns the stream. Bytes that had arrived and were not taken are lost.
     pub fn into_inner(self) -> R {
         self.stream
     }
 }
 
-/// Prints lengths, and no body.
+/// Prints lengths, not bodies.
 impl<R: fmt::Debug> fmt::Debug for Reader<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let received_len = self.received_len - self.taken_len;
@@ -216,12 +216,12 @@ impl<R: AsyncRead + Unpin> Stream for Reader<R> {
 /// Writes messages to a stream of bytes, as a [`Sink`][sink] of bodies.
 ///
 /// Messages are collected until the sink is flushed or its buffer is full, so that many go out in
-/// one write. `SinkExt::send` flushes, `SinkExt::feed` does not. A writer that is dropped does not
-/// flush. After an error, flushing goes on with the first byte that was not taken.
+/// one write. `SinkExt::send` flushes, `SinkExt::feed` does not. Dropping a writer does not flush
+/// it. After an error, flushing goes on with the first byte that was not taken.
 ///
-/// `SinkExt::close` flushes and then closes the stream, whatever that means to it. To a socket of
-/// async-std it means nothing: flush, and shut down its sending side yourself, to tell the other
-/// end that no more will come.
+/// `SinkExt::close` flushes and then closes the stream. Closing does nothing to a socket of
+/// async-std: flush, and shut down its sending side yourself, to tell the other end that no more
+/// will come.
 ///
 /// [sink]: https://docs.rs/futures-sink/0.3/futures_sink/trait.Sink.html
 #[derive(Debug)]
@@ -261,17 +261,18 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 }
 
 impl<W> Writer<W> {
-    /// Returns the stream. Writing to it puts bytes before what is collected.
+    /// Returns the stream. Bytes that you write to it go out before the collected messages.
     pub fn stream(&self) -> &W {
         &self.stream
     }
 
-    /// Returns the stream, for its settings. Writing to it puts bytes before what is collected.
+    /// Returns the stream, for its settings. Bytes that you write to it go out before the collected
+    /// messages.
     pub fn stream_mut(&mut self) -> &mut W {
         &mut self.stream
     }
 
-    /// Returns the stream. What was collected and not sent is lost.
+    /// Returns the stream. Messages that were collected and not sent are lost.
     pub fn into_inner(self) -> W {
         self.stream
     }

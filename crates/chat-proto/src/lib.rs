@@ -12,8 +12,8 @@
 //! ```
 //!
 //! The crate turns bodies into bytes and bytes into bodies, at the speed of memory. Any sequence of
-//! bytes is a valid stream, so decoding cannot fail; the only thing that can be wrong is where a
-//! stream ends. There is one core, which does no I/O, allocates nothing and is `no_std`, and a thin
+//! bytes is a valid stream, so decoding cannot fail. Only the end of a stream can be wrong: inside
+//! a message. There is one core, which does no I/O, allocates nothing and is `no_std`, and a thin
 //! layer over it for each way of doing I/O.
 //!
 //! # Which API to choose
@@ -29,29 +29,29 @@
 //! | `asynchronous_codec::Framed` | [`Codec`] | [`Codec`] | `asynchronous-codec` |
 //! | `bytes::BytesMut` | [`BodyBytes::split_from`] | | `bytes` |
 //!
-//! All of them decode the same bytes to the same bodies and the same error, whatever the pieces in
-//! which the bytes arrive. None allocates for a message. Those that return a whole run of messages
-//! at a time ([`Messages`]) are the fastest: a run is found at a fraction of what it costs to hand
-//! out its messages one by one, and can be forwarded as it is.
+//! All of them decode the same bytes to the same bodies and the same error, in whatever pieces the
+//! bytes arrive. None allocates per message. Those that return a whole run of messages at a time
+//! ([`Messages`]) are the fastest: it takes a fraction of the time to find a run that it takes to
+//! hand out its messages one by one, and a run can be forwarded as it is.
 //!
 //! The directory `examples` has a whole client for threads, async-std, tokio and mio, each in fewer
-//! than 60 lines.
+//! than 100 lines.
 //!
 //! # Errors
 //!
 //! | Error | When | What to do |
 //! |---|---|---|
-//! | [`BodyTooLong`] | 256 bytes or more should be a body | send less, or in parts |
-//! | [`BufferTooSmall`] | a message does not fit the buffer | bring a larger one; with [`Encoder`], send some first |
+//! | [`BodyTooLong`] | a body would have 256 bytes or more | send less, or in parts |
+//! | [`BufferTooSmall`] | a message does not fit the buffer | use a larger buffer; with [`Encoder`], send some bytes first |
 //! | [`Unfinished`] | the stream ended inside a message | discard the message (SPEC, rule 8) |
-//! | [`ReadError`] | one of the readers met the end inside a message, or its stream failed | as above; or read on, if the failure passes |
+//! | [`ReadError`] | the stream of a reader ended inside a message, or failed | discard the message; read on if the failure passes |
 //!
 //! # What it does not do
 //!
 //! It does not connect, listen, time out, encrypt or retry. It gives bodies no meaning: they need
-//! not be text, and one that is longer than 255 bytes is yours to cut. It has no maximum to
-//! configure, because the format has none but its own. A body has no `serde` implementation,
-//! because its encoding is the format.
+//! not be text. It does not cut longer contents into bodies: that is up to you. It has no limits to
+//! configure, because the format has only its own. A body has no `serde` implementation, because
+//! the wire format is its encoding.
 //!
 //! # Examples
 //!
@@ -101,7 +101,7 @@
 [`Codec`]: #which-api-to-choose
 "
 )]
-//! What follows is `SPEC.md`, the rules that a whole server keeps.
+//! The rules that a whole server keeps, `SPEC.md`, follow.
 #![doc = include_str!("../SPEC.md")]
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -153,7 +153,7 @@ pub use read_error::ReadError;
 /// Source: SPEC.md, rule 3.
 pub const HEADER_LEN: usize = 1;
 
-/// Length of the longest body in bytes: what one header byte can say.
+/// Length of the longest body in bytes: the largest value of the one header byte.
 ///
 /// Source: SPEC.md, rule 3.
 pub const BODY_LEN_MAX: usize = u8::MAX as usize;

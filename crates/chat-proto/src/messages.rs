@@ -31,8 +31,8 @@ impl<'a> Messages<'a> {
     /// and the unfinished rest.
     ///
     /// The rest is empty or the beginning of one message, so it is shorter than
-    /// [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX). Nothing is copied or allocated. Takes one
-    /// step a message.
+    /// [`MESSAGE_LEN_MAX`](crate::MESSAGE_LEN_MAX). Nothing is copied or allocated. Takes one step
+    /// per message.
     pub fn split(bytes: &'a [u8]) -> (Self, &'a [u8]) {
         Self::split_within(bytes, bytes.len())
     }
@@ -89,7 +89,7 @@ impl<'a> Messages<'a> {
     /// assert_eq!(messages.as_bytes(), b"\x03you");
     /// assert!(messages.take_len(3).is_empty());
     /// ```
-    #[must_use = "the messages are taken; they cannot be had again"]
+    #[must_use = "the messages are taken and cannot be taken again"]
     pub fn take_len(&mut self, len_max: usize) -> Self {
         if self.bytes.len() <= len_max {
             return core::mem::take(self);
@@ -112,7 +112,7 @@ impl<'a> Messages<'a> {
         self.count
     }
 
-    /// Tells whether there is no message.
+    /// Tells whether there are no messages.
     pub const fn is_empty(self) -> bool {
         self.count == 0
     }
@@ -191,9 +191,9 @@ pub struct Boundary {
 
 /// Finds the first message boundary at or after `offset` in `bytes`, which begin on a boundary.
 ///
-/// This is what a writer asks whose stream took only the first `offset` bytes: up to the boundary
-/// it is committed to finish, and beyond it the stream owes nothing. Takes one step a message
-/// before the boundary.
+/// A writer asks this after its stream has taken only the first `offset` bytes. It must still write
+/// the bytes up to the boundary, and may leave out the messages after it. Takes one step per
+/// message before the boundary.
 ///
 /// Returns `None` when the message that `offset` falls into does not end within `bytes`.
 ///
@@ -227,10 +227,10 @@ pub(crate) fn first_message_len(bytes: &[u8]) -> Option<usize> {
 
 /// Finds the last message boundary in `bytes`, which begin on one.
 ///
-/// Where the next header is depends on this one, so a step costs the time of a load, some 2 ns.
-/// After a few messages of one length the next ones are guessed to have it too: then all their
-/// headers are loaded at once, and a step costs a fraction of that. The guess waits
-/// for [`ALIKE_COUNT`] messages, because one that is often wrong costs more than it saves. (`cargo
+/// The place of the next header depends on this one, so a step takes as long as a load, some 2 ns.
+/// After a few messages of one length, the scan guesses that the next ones have it too. It then
+/// loads all their headers at once, and a step takes a fraction of that time. It guesses only after
+/// [`ALIKE_COUNT`] messages, because a guess that is often wrong costs more than it saves. (`cargo
 /// bench -p benches -- split`)
 fn last_boundary(bytes: &[u8]) -> Boundary {
     let mut boundary = Boundary {
@@ -270,9 +270,9 @@ fn starts_alike(bytes: &[u8], header: u8) -> bool {
         && GUESS_COUNT * len <= bytes.len()
 }
 
-/// How many messages in a row have the length of the one before, until the next ones are guessed to
-/// have it. Judged by the bench `split`: with 3, lengths that are equal by chance cost up to a
-/// third more.
+/// How many messages in a row have the length of the one before when the scan guesses that the next
+/// ones have it too. Judged by the bench `split`: with 3, lengths that are equal by chance cost up
+/// to a third more.
 const ALIKE_COUNT: usize = 7;
 
 /// How many messages are guessed at once. Judged by the bench `split`: 4 and 16 are slower.

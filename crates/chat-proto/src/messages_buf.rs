@@ -35,7 +35,7 @@ pub struct MessagesBuf {
 }
 
 impl MessagesBuf {
-    /// Makes a run of no message. Allocates nothing yet.
+    /// Makes an empty run. Allocates nothing yet.
     pub const fn new() -> Self {
         Self {
             bytes: Vec::new(),
@@ -73,13 +73,13 @@ impl MessagesBuf {
         self.count
     }
 
-    /// Tells whether there is no message.
+    /// Tells whether there are no messages.
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
 }
 
-/// Prints lengths, and no body.
+/// Prints lengths, not bodies.
 impl fmt::Debug for MessagesBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessagesBuf")

@@ -68,7 +68,7 @@ impl Partial {
     /// # Panics
     ///
     /// In debug builds, when `received` does not begin with the carried bytes.
-    #[must_use = "the messages are taken; they cannot be had again"]
+    #[must_use = "the messages are taken and cannot be taken again"]
     pub fn split<'a>(&mut self, received: &'a [u8]) -> Messages<'a> {
         debug_assert!(
             received.starts_with(&self.bytes),
@@ -130,7 +130,7 @@ impl Partial {
 
     /// Copies the carried bytes to the front of `buf` and returns their length.
     ///
-    /// Read into what follows them in `buf`, which has at least one byte.
+    /// Read into the rest of `buf`, which has at least one byte.
     ///
     /// # Panics
     ///
@@ -157,7 +157,7 @@ impl Partial {
     }
 }
 
-/// Prints the length, and no body.
+/// Prints the length, not the bytes.
 impl fmt::Debug for Partial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Partial").field("len", &self.len()).finish()

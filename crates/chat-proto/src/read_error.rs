@@ -1,14 +1,14 @@
-//! What can go wrong while reading.
+//! The error of reading messages from a stream.
 
 use std::io;
 
 use crate::Unfinished;
 
 /// Says why no more messages can be read from a stream. All readers and codecs of this crate return
-/// it. There is no other reason.
+/// it. These are all the reasons there are.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The stream failed. Nothing that had arrived is lost: reading again goes on where it stopped.
+    /// The stream failed. No bytes are lost: reading again goes on where it stopped.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The stream ended inside a message. It stays ended.

@@ -9,5 +9,5 @@ pub(crate) fn stream_buf(len: usize) -> Box<[u8]> {
     vec![0; len.max(MESSAGE_LEN_MAX)].into()
 }
 
-/// Length in bytes of a buffer unless somebody says: that of the buffers in the standard library.
+/// Length in bytes of a buffer by default: that of the buffers in the standard library.
 pub(crate) const STREAM_BUF_LEN: usize = 8 * 1024;

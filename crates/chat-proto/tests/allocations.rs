@@ -1,5 +1,5 @@
-//! That no path allocates for a message. A test binary of its own, since it counts what the whole
-//! process allocates.
+//! No path allocates per message. This is a test binary of its own, because it counts the allocations
+//! of the whole process.
 
 #![cfg(all(
     feature = "std",
@@ -18,11 +18,11 @@ use chat_proto::{
 };
 use futures::{SinkExt, TryStreamExt, executor::block_on};
 
-/// How many bytes go through each path: enough that an allocation a message would stand out.
+/// How many bytes go through each path: enough that one allocation per message would stand out.
 const STREAM_LEN: usize = 1 << 20;
 
-/// A block for every 8 KiB of a stream, twice as many again for the counts that share it, and some
-/// to begin with.
+/// A block for every 8 KiB of a stream, twice as many again for the counts of its users, and some for
+/// the start.
 const BLOCKS: u64 = 3 * (STREAM_LEN as u64 / (8 * 1024)) + 16;
 
 fn stream(body_len: u8) -> Vec<u8> {
@@ -33,7 +33,7 @@ fn stream(body_len: u8) -> Vec<u8> {
 /// Runs `path` over streams of short and of long messages and checks how often it allocates.
 #[track_caller]
 fn check(allocations_max: u64, mut path: impl FnMut(&[u8]) -> usize) {
-    // The executor allocates once a thread.
+    // The executor allocates once per thread.
     block_on(async {});
     for body_len in [0, 8, 255] {
         let stream = stream(body_len);

@@ -150,7 +150,7 @@ fn body(bytes: &[u8]) -> Body<'_> {
     Body::new(bytes).expect("the naive decoder returns bodies")
 }
 
-/// Adds what a stream said to `bodies`; tells whether it goes on.
+/// Adds the result of a read to `bodies`, and tells whether the stream goes on.
 #[cfg(any(
     feature = "futures",
     feature = "tokio-util",

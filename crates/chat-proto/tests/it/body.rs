@@ -35,7 +35,7 @@ fn encoding_needs_room_for_the_whole_message() {
     assert_eq!(body.encode(&mut buf), Ok(5));
     assert_eq!(
         &buf, b"\x04four\xEE\xEE",
-        "the bytes behind the message are untouched"
+        "the bytes after the message are untouched"
     );
 }
 
@@ -46,12 +46,15 @@ fn errors_say_what_to_do() {
         "a body has at most 255 bytes, not 300"
     );
     let error = Body::default().encode(&mut []).unwrap_err();
-    assert_eq!(error.to_string(), "1 bytes are needed, the buffer has 0");
+    assert_eq!(
+        error.to_string(),
+        "the buffer is too small: 1 bytes are needed, and there is room for 0"
+    );
 }
 
 proptest! {
     #[test]
-    fn what_is_encoded_is_what_is_split(bytes in prop::collection::vec(any::<u8>(), 0..=BODY_LEN_MAX)) {
+    fn splitting_returns_the_encoded_body(bytes in prop::collection::vec(any::<u8>(), 0..=BODY_LEN_MAX)) {
         let mut wire = [0; MESSAGE_LEN_MAX];
         let len = Body::new(&bytes).unwrap().encode(&mut wire).unwrap();
         let (messages, rest) = Messages::split(&wire[..len]);

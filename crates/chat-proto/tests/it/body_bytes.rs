@@ -6,7 +6,7 @@ use crate::{
     pieces::pieces,
 };
 
-/// Decodes a stream that arrives in the given pieces, into bodies that share what arrived.
+/// Decodes a stream that arrives in the given pieces, into bodies that share its memory.
 fn split_shared<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
     let (mut received, mut bodies) = (BytesMut::new(), Vec::new());
     for piece in pieces {

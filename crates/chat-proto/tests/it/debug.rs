@@ -24,7 +24,7 @@ fn an_encoder_prints_lengths() {
 
 #[cfg(feature = "std")]
 #[test]
-fn what_owns_a_run_or_a_rest_prints_lengths() {
+fn owned_runs_and_carried_rests_print_lengths() {
     let messages: chat_proto::MessagesBuf = [b"hello", b"world"]
         .map(|bytes| Body::new(bytes).unwrap())
         .into_iter()

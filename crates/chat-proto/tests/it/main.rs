@@ -3,20 +3,20 @@
 /// Every way of reading and writing over a stream.
 #[cfg(feature = "std")]
 mod adapters;
-/// What a body takes and how it is encoded.
+/// Bodies, their limit and their encoding.
 mod body;
 /// Bodies that share memory.
 #[cfg(feature = "bytes")]
 mod body_bytes;
 /// Replays the fuzzer's corpus, without the fuzzer.
 mod corpus;
-/// What is printed of buffers: lengths, and no body.
+/// `Debug` of buffers prints lengths, not bodies.
 mod debug;
 /// Streams in pieces, split at every byte boundary.
 mod decoder;
-/// What goes out in pieces.
+/// Bytes that go out in pieces.
 mod encoder;
-/// The adapters over streams that do what streams may do.
+/// The adapters over streams that fail, wait and cut as streams may.
 #[cfg(feature = "std")]
 mod io;
 /// One message in its wire form.
@@ -35,7 +35,7 @@ mod partial;
 mod pieces;
 /// Every public item, as the last review saw it.
 mod public_api;
-/// Streams that do what a script says.
+/// Streams that follow a script.
 #[cfg(feature = "std")]
 mod scripted;
 /// The test vectors, which hold for a codec in any language.

@@ -4,7 +4,7 @@
 
 use chat_proto::Unfinished;
 
-/// What a stream decodes to: its bodies, and how it ended.
+/// The result of decoding a stream: its bodies, and how it ended.
 pub(crate) type Decoded = (Vec<Vec<u8>>, Result<(), Unfinished>);
 
 /// Decodes a whole stream, one byte after the other.

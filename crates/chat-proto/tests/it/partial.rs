@@ -122,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_carried_is_the_rest_of_a_split(stream in prop::collection::vec(0..9_u8, 0..50)) {
+    fn a_split_carries_the_rest_over(stream in prop::collection::vec(0..9_u8, 0..50)) {
         let mut partial = Partial::new();
         let (messages, rest) = Messages::split(&stream);
         prop_assert_eq!(partial.split(&stream), messages);

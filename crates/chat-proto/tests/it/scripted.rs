@@ -1,17 +1,17 @@
-//! A stream that does what a script says: takes or gives few bytes at a time, is not ready, is
+//! A stream that follows a script: takes or gives few bytes at a time, is not ready, is
 //! interrupted, fails.
 //!
 //! The fuzz targets include this file.
 
 use std::io::{self, Read, Write};
 
-/// What a stream does when it is read from or written to.
+/// The answer of a stream to one read or write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// It moves at most so many bytes.
     Move(usize),
     Interrupted,
-    /// It has nothing to give or take: an error for who blocks, a wait for who polls.
+    /// It has nothing to give or take: an error to a blocking caller, a wait to a polling one.
     NotReady,
     Failed,
     /// It takes no byte, and says so as if it had. A reader is given one byte: none would be the
@@ -62,7 +62,7 @@ impl Scripted {
         Self::reader(&[], script)
     }
 
-    /// Returns what was written.
+    /// Returns the bytes that were written.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
