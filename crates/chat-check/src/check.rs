@@ -4,21 +4,22 @@ use crate::merge::Merge;
 use crate::reduced::Reduced;
 use crate::{CLIENT_COUNT_MAX, MessageId, Record, Violation, cycle, faults};
 
-/// Decides whether one order of all messages agrees with every record. `records[i]` is what client
-/// `i` did.
+/// Decides whether one order of all messages agrees with every record. `records[i]` is the record
+/// of client `i`.
 ///
-/// Allocates what the [crate's documentation](crate#what-it-costs) says, and keeps nothing but the
-/// order. Takes time in proportion to the events in all records; a violation takes up to ten times
-/// as long.
+/// Takes time in proportion to the number of events in all records, and up to ten times as long to
+/// find a violation. Allocates as much as the [crate's documentation](crate#what-it-costs) says,
+/// and keeps only the order.
 ///
 /// # Errors
 ///
-/// [`Violation`] when there is no such order. Of several violations it is one whose variant stands
-/// first, but of contradictions and causal violations the one with the shortest story.
+/// [`Violation`] when there is no such order. Of several violations, the one whose variant stands
+/// first is returned; of contradictions and causal violations, the one with the shortest story.
 ///
 /// # Panics
 ///
-/// When there are more than [`CLIENT_COUNT_MAX`] records. What is in a record cannot make it panic.
+/// When there are more than [`CLIENT_COUNT_MAX`] records. The contents of a record cannot cause a
+/// panic.
 ///
 /// # Examples
 ///
@@ -51,13 +52,13 @@ pub fn check(records: &[Record]) -> Result<Consistent, Violation> {
         });
     }
     faults::rule_out(records, message_end)?;
-    // What is left out of the search for an order may be part of the shortest story, so all events
-    // are merged here.
+    // Events that the search for an order leaves out may be part of the shortest story, so all
+    // events are merged here.
     let mut merge = Merge::new(records.iter().map(Record::events), message_end);
     let is_consistent = merge.count() && merge.run();
     debug_assert!(
         !is_consistent,
-        "what remains of the records has an order if the whole has"
+        "the rest of the records has an order if the whole has"
     );
     Err(cycle::tell(&merge))
 }
@@ -70,8 +71,8 @@ pub struct Consistent {
 }
 
 impl Consistent {
-    /// Returns the order that was found: every message that was sent, received or not. Others may
-    /// agree with the records as well.
+    /// Returns the order that was found: every message that was sent, received or not. Other orders
+    /// may agree with the records as well.
     pub fn order(&self) -> &[MessageId] {
         &self.order
     }

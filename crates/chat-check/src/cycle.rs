@@ -1,9 +1,9 @@
 //! Tells the shortest story of a merge that is stuck.
 //!
-//! The heads of the lists wait for one another, so following the reasons why each waits leads in a
-//! circle. That circle may be long where a shorter one exists. So all ways in which the records
-//! order a limited number of messages are gathered, those of the circle among them, and the
-//! shortest cycle through these is the story.
+//! The heads of the lists wait for one another, so the reasons why they wait lead in a circle. That
+//! circle may be longer than necessary. So a limited number of messages is chosen, those of the
+//! circle among them, and all ways in which the records order these are gathered. The shortest
+//! cycle among these is the story.
 
 use std::collections::HashMap;
 
@@ -42,8 +42,7 @@ fn shortest_story(merge: &Merge<'_>) -> Vec<Step> {
 
 /// Returns for each head a reason why it is stuck: a step from another head, or from itself.
 ///
-/// There is one: a head that is stuck is missing from the front of some list, which therefore has
-/// another front.
+/// Each has one: a head that is stuck is in some list whose front is another message.
 fn reasons(merge: &Merge<'_>) -> HashMap<MessageId, Step> {
     let mut reasons = HashMap::new();
     for (client, cursor) in merge.cursors().iter().enumerate() {
@@ -101,8 +100,8 @@ struct Candidates {
 }
 
 impl Candidates {
-    /// Takes the messages of the circle first, then those closest to the received heads: all that
-    /// stands from there on is stuck.
+    /// Takes the messages of the circle first, then those closest to the received heads: all
+    /// messages from there on are stuck.
     fn new(merge: &Merge<'_>, circle: &[Step]) -> Self {
         let mut candidates = Self {
             messages: Vec::new(),
@@ -188,7 +187,7 @@ impl Relation {
                     (Event::Received(before), Event::Sent(after)) => {
                         (StepKind::ReceivedBeforeSent, before, after)
                     }
-                    // What is received later may have been sent earlier.
+                    // A message that is received later may have been sent earlier.
                     _ => continue,
                 };
                 let known = &mut self.steps[from * self.node_count + to];
@@ -210,7 +209,7 @@ impl Relation {
             .min_by_key(Vec::len)
     }
 
-    /// Searches breadth first for the way from `start` back to it.
+    /// Searches breadth first for the shortest way from `start` back to it.
     fn shortest_cycle_from(&self, start: usize) -> Option<Vec<Step>> {
         let mut reached: Vec<Option<(usize, Step)>> = vec![None; self.node_count];
         let mut queue = vec![start];
@@ -257,6 +256,6 @@ fn closes(story: &[Step]) -> bool {
         .all(|(step, next)| step.after == next.before)
 }
 
-/// How many messages the shortest cycle is looked for among. A judgement: searching them takes some
-/// 100 thousand steps, and a run that goes wrong first goes wrong at one place, with few messages.
+/// How many messages the search for the shortest cycle includes. A judgement: the search takes some
+/// 100 thousand steps, and a run first goes wrong at one place, with few messages.
 const CANDIDATE_COUNT_MAX: usize = 64;

@@ -1,4 +1,4 @@
-//! Violations that one record shows by itself, once it is known who sent what.
+//! Violations that a single record shows, given the senders of all messages.
 
 use crate::record::Event;
 use crate::{MessageId, Record, Step, StepKind, Violation};
@@ -56,7 +56,8 @@ fn rule_out_duplicate(records: &[Record], sends: &Sends) -> Result<(), Violation
 }
 
 fn rule_out_reordered(records: &[Record], sends: &Sends) -> Result<(), Violation> {
-    // For each sender, who received a message of it last, and the latest one that receiver had.
+    // For each sender, the last client that received one of its messages, and the latest of them that
+    // this client received.
     let mut latest: Vec<Option<(usize, MessageId, u32)>> = vec![None; records.len()];
     for (client, message) in receipts(records) {
         let Some(Send { sender, rank }) = sends.of(message) else {
@@ -86,7 +87,7 @@ fn rule_out_reordered(records: &[Record], sends: &Sends) -> Result<(), Violation
     Ok(())
 }
 
-/// Who sent what.
+/// The sends of all messages.
 struct Sends {
     /// For each message its send; that of [`NOBODY`] when there is none.
     messages: Vec<Send>,
@@ -131,7 +132,7 @@ impl Sends {
     }
 }
 
-/// That a message was sent.
+/// The send of a message.
 #[derive(Clone, Copy)]
 struct Send {
     sender: u32,

@@ -1,8 +1,8 @@
 //! Decides whether recorded runs of a broadcast server kept the ordering promise.
 //!
 //! A broadcast server forwards every message to every client, and promises one total order of all
-//! messages. This crate takes what each client sent and received, one [`Record`] a client, and
-//! [`check`] decides whether **one** order of all messages exists that
+//! messages. This crate takes one [`Record`] per client, of its sends and receipts. [`check`]
+//! decides whether **one** order of all messages exists that
 //!
 //! 1. has every client's received messages as a subsequence, so dropped messages are fine;
 //! 2. keeps the order in which each client sent;
@@ -17,23 +17,23 @@
 //!
 //! It does no I/O, knows no clock and no wire format, and starts no thread. So it says nothing
 //! about how late a message was, and nothing about messages that never arrived: any number of drops
-//! is consistent. It does not compare contents; who records a delivery does, and says what it found
-//! with [`Record::received`], [`Record::received_corrupt`] or [`Record::received_phantom`].
+//! is consistent. It does not compare contents. Compare them yourself when you record a delivery,
+//! and call [`Record::received`], [`Record::received_corrupt`] or [`Record::received_phantom`].
 //!
-//! Only what a client knew counts. A receipt before a send in one record orders the two messages; a
-//! receipt after a send does not, for the message may have been under way; and nothing is concluded
-//! from the time at which two clients did something.
+//! It concludes only from what a client knew. A receipt before a send in one record orders the two
+//! messages. A receipt after a send does not, because the message may have been under way. The
+//! times at which two clients did something prove nothing.
 //!
 //! # How it decides
 //!
-//! Every list of sent or received messages is a queue, and a message is taken when it is at the
-//! head of each queue it occurs in: a topological sort whose edges are the neighbours in the lists,
-//! without storing an edge. When no message is left, the order in which they were taken is the
-//! order looked for. When all heads wait for one another, they stand on a cycle, and its shortest
-//! form is the story.
+//! Every list of sent or received messages is a queue. A message is taken when it is at the head of
+//! each queue it occurs in. This is a topological sort whose edges are the neighbours in the lists,
+//! and no edge is stored. When no message is left, the messages were taken in an order that keeps
+//! the promise. When all heads wait for one another, they are on a cycle, and its shortest form is
+//! the story.
 //!
-//! Before that, whatever the list of the client with the most deliveries already says is left out
-//! of the others. Where that client missed little, little remains to merge.
+//! Before that, all that the list of the client with the most deliveries already says is left out
+//! of the other lists. If that client missed little, little remains to merge.
 //!
 //! Source: A. B. Kahn, "Topological sorting of large networks", Communications of the ACM 5(11),
 //! 1962.
@@ -51,8 +51,8 @@
 //! | client | 88 | 40 in [`Record`], 48 in [`check`] |
 //!
 //! Messages are counted up to the highest [`MessageId`] sent, so number them from 0 without gaps.
-//! Finding the story of a violation takes no more than 14 bytes a message, 1 KiB a client and 128
-//! KiB.
+//! Finding the story of a violation takes at most 128 KiB, 14 bytes per message and 1 KiB per
+//! client.
 //!
 //! # Examples
 //!
@@ -85,7 +85,7 @@
 //! let story = "client 0 received message 0 before message 1, client 2 received message 1 before message 0";
 //! assert_eq!(violation.to_string(), story);
 //!
-//! // The same story in the words of whoever numbered the messages.
+//! // The same story, with names for the messages.
 //! let names = ["hello", "hi", "bye"];
 //! let named = violation.map(|message| names[message.index() as usize]);
 //! assert_eq!(named.to_string(), "client 0 received hello before hi, client 2 received hi before hello");
@@ -107,10 +107,10 @@ pub use message::{MessageId, MessageIdTooLarge};
 pub use record::Record;
 pub use violation::{Step, StepKind, Violation};
 
-/// How many messages records can speak of: what 30 of the 32 bits of an event can number. The other
-/// two say what happened.
+/// How many messages records can contain: as many as 30 of the 32 bits of an event can number. The
+/// other two bits are the kind of the event.
 pub const MESSAGE_COUNT_MAX: u32 = 1 << 30;
 
-/// How many clients can be checked together, so that 32 bits number the two lists of each: a
-/// judgement, and far beyond any run.
+/// How many clients can be checked together. 32 bits can then number the two lists of each. A
+/// judgement: far more than any run has.
 pub const CLIENT_COUNT_MAX: usize = 1 << 30;

@@ -5,7 +5,7 @@ use std::mem;
 use crate::MessageId;
 use crate::record::{Event, Packed};
 
-/// The merge of all clients' lists: what each sent, and what each received.
+/// The merge of all clients' lists: the messages that each sent, and those that each received.
 ///
 /// A message is taken into the order once it is the head of every list it occurs in. A sent message
 /// is the head of its list only once all receipts recorded before it are taken: this is how the
@@ -181,7 +181,7 @@ impl<'a> Merge<'a> {
 }
 
 /// How far the two lists of one client are merged. Both lists are the client's events: each skips
-/// what belongs to the other.
+/// those of the other.
 pub(crate) struct Cursor<'a> {
     // Invariant: sent <= received <= events.len().
     // Invariant: events[received] is a receipt, unless received == events.len().

@@ -1,14 +1,14 @@
-//! What messages are called.
+//! The numbers of messages.
 
 use std::fmt;
 
 use crate::MESSAGE_COUNT_MAX;
 
-/// A message, known by its number.
+/// A message, identified by its number.
 ///
-/// Whoever records gives each message a number of its own, from 0 up and without gaps: memory is
-/// spent up to the highest one sent. The number need not say anything about order. It is displayed
-/// as `message 17`.
+/// Give each message a number of its own. Count from 0 without gaps, because memory is used up to
+/// the highest number sent. The numbers need not follow any order of the messages. `Display` prints
+/// `message 17`.
 ///
 /// # Examples
 ///
@@ -54,7 +54,7 @@ impl MessageId {
         self.index
     }
 
-    /// Returns the place of the message in a table with one entry a message.
+    /// Returns the place of the message in a table with one entry per message.
     pub(crate) const fn place(self) -> usize {
         self.index as usize
     }

@@ -1,19 +1,19 @@
-//! What one client did, event by event.
+//! The events of one client.
 
 use std::fmt;
 
 use crate::{MESSAGE_COUNT_MAX, MessageId};
 
-/// What one client sent and received, in the order in which it happened.
+/// The sends and receipts of one client, in the order in which they happened.
 ///
-/// Record a send before the first byte of the message is written, and a receipt when the last byte
-/// of it has been read: then a receipt that precedes a send here preceded it in truth, and what
-/// [`check`](crate::check) concludes from that holds.
+/// Record a send before you write the first byte of the message, and a receipt after you have read
+/// its last byte. Then a receipt that precedes a send here preceded it in truth, and the
+/// conclusions of [`check`](crate::check) hold.
 ///
 /// Layout: 4 bytes an event, `| kind: 2 bits | message: 30 bits |`, from the highest bit down. The
-/// kinds are 0 for a receipt, 1 for a send, 2 for a receipt with another content, 3 for a phantom,
-/// whose message says nothing. Recording takes constant time, and allocates only when the record
-/// outgrows the longest one before the last [`clear`](Self::clear).
+/// kinds are 0 for a receipt, 1 for a send, 2 for a receipt with another content, and 3 for a
+/// phantom, whose message bits mean nothing. Recording takes constant time. It allocates only when
+/// the record becomes longer than it ever was.
 ///
 /// # Examples
 ///
@@ -39,7 +39,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Makes a record of nothing. Allocates nothing yet.
+    /// Makes an empty record. Allocates nothing yet.
     pub const fn new() -> Self {
         Self {
             events: Vec::new(),
@@ -50,8 +50,8 @@ impl Record {
 
     /// Records that the client sent `message`.
     ///
-    /// A message has one sender, and is sent once:
-    /// [`Violation::SentTwice`](crate::Violation::SentTwice) otherwise.
+    /// A message has one sender, and is sent once. If not, the violation is
+    /// [`SentTwice`](crate::Violation::SentTwice).
     pub fn sent(&mut self, message: MessageId) {
         self.sent_end = self.sent_end.max(message.index() + 1);
         self.sent_count += 1;
@@ -97,15 +97,14 @@ impl Record {
         }));
     }
 
-    /// Records that the client received something that is known to be `message`, but with another
-    /// content.
+    /// Records that the client received `message` with another content than it was sent with.
     pub fn received_corrupt(&mut self, message: MessageId) {
         self.events.push(Packed::new(CORRUPT, message));
     }
 
     /// Records that the client received something that is none of the messages sent.
     ///
-    /// A message that is received, but that no record sent, is found to be a phantom without this.
+    /// A message that was received, but that no record sent, counts as a phantom without this.
     pub fn received_phantom(&mut self) {
         self.events.push(Packed { bits: PHANTOM });
     }
@@ -131,7 +130,7 @@ impl Record {
         })
     }
 
-    /// Returns the events in the layout above, to keep them for later.
+    /// Returns the events, one word each, in the layout of [`Record`], to store them.
     ///
     /// # Examples
     ///
@@ -147,7 +146,7 @@ impl Record {
         self.events.iter().map(|event| event.bits)
     }
 
-    /// Makes a record of events in the layout above. Any words are events.
+    /// Makes a record of events in the layout of [`Record`]. Any word is an event.
     pub fn from_words(words: impl IntoIterator<Item = u32>) -> Self {
         let events: Vec<Packed> = words.into_iter().map(|bits| Packed { bits }).collect();
         let sent = || events.iter().filter(|event| event.is_sent());
@@ -184,7 +183,7 @@ impl Record {
     }
 }
 
-/// What happened to one client, in 4 bytes.
+/// One event of a client, in 4 bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Packed {
     bits: u32,
@@ -223,7 +222,7 @@ impl fmt::Debug for Packed {
     }
 }
 
-/// What happened to one client.
+/// One event of a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
     Received(MessageId),
@@ -232,8 +231,7 @@ pub(crate) enum Event {
     Phantom,
 }
 
-/// The bits of an event that are not the message. The four kinds below are all the values they
-/// have.
+/// The bits of an event that are its kind. They have no values but the four kinds below.
 const KIND_MASK: u32 = !(MESSAGE_COUNT_MAX - 1);
 const RECEIVED: u32 = 0;
 const SENT: u32 = MESSAGE_COUNT_MAX;

@@ -1,4 +1,4 @@
-//! Leaves out what one record already says.
+//! Leaves out the events that another record makes redundant.
 
 use std::iter;
 
@@ -8,11 +8,11 @@ use crate::record::{Event, Packed};
 /// The events of all clients without those that the *witness*, the client with the most deliveries,
 /// makes redundant.
 ///
-/// Where two neighbours in a received list were both received by the witness too, in the same
-/// order, the witness's list says all they say. So what remains of another client is its sends, its
-/// receipts of what the witness lacks or had in another order, and the receipts next to all these.
-/// It agrees with the same orders as the whole. When the witness missed nothing, hardly more than
-/// its own record remains, and the work on each other delivery is one look into a table.
+/// If the witness received two neighbours of a received list in the same order, its own list
+/// already orders them. So three kinds of events remain of another client: its sends, its receipts
+/// of messages that the witness lacks or received in another order, and the receipts next to all
+/// these. The rest agrees with the same orders as the whole. When the witness missed nothing,
+/// hardly more than its own record remains, and each other delivery costs one look into a table.
 pub(crate) struct Reduced<'a> {
     records: &'a [Record],
     witness: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Reduced<'a> {
 }
 
 impl<'a> Reduced<'a> {
-    /// Reduces records of messages below `message_end`. Whatever may be at fault remains.
+    /// Reduces records of messages below `message_end`. All events that may be at fault remain.
     pub(crate) fn new(records: &'a [Record], message_end: usize) -> Self {
         let witness = (0..records.len())
             .max_by_key(|&client| records[client].delivery_count())
@@ -46,10 +46,10 @@ impl<'a> Reduced<'a> {
         reduced
     }
 
-    /// Adds what remains of one client's events.
+    /// Adds the remaining events of one client.
     fn add(&mut self, events: &[Packed], positions: &[u32]) {
         let mut last_position = ABSENT;
-        // The receipt just before, while it is left out: it returns when what follows it is kept.
+        // The receipt just before, if it is left out: it returns when the next event is kept.
         let mut left_out = None;
         for &event in events {
             if let Event::Received(message) = event.unpack() {
@@ -66,7 +66,7 @@ impl<'a> Reduced<'a> {
         }
     }
 
-    /// Returns what remains of each client's events.
+    /// Returns the remaining events of each client.
     pub(crate) fn events(&self) -> impl Iterator<Item = &[Packed]> {
         let starts = iter::once(0).chain(self.ends.iter().copied());
         starts

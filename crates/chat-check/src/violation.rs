@@ -1,13 +1,13 @@
-//! Why no order can exist.
+//! The reasons why no order can exist.
 
 use std::fmt;
 
-/// Why no order of the messages keeps the promise, as the shortest story found.
+/// The reason why no order of the messages keeps the promise, as the shortest story found.
 ///
-/// When records hold several violations, the one whose variant stands first here is told; of
-/// contradictions and causal violations, the one with the shortest story. Clients are indexes into
-/// the slice that was checked. Messages are [`MessageId`](crate::MessageId)s until
-/// [`map`](Self::map) gives them names.
+/// Of several violations, the one whose variant stands first here is told; of contradictions and
+/// causal violations, the one with the shortest story. Clients are indexes into the slice that was
+/// checked. Messages are [`MessageId`](crate::MessageId)s until [`map`](Self::map) gives them
+/// names.
 ///
 /// # Examples
 ///
@@ -71,7 +71,7 @@ pub enum Violation<M = crate::MessageId> {
     /// Two messages of one sender arrived in the other order.
     #[error("{}", Told(.story))]
     Reordered {
-        /// What the sender did, then what the receiver saw.
+        /// The step of the sender, then that of the receiver.
         story: [Step<M>; 2],
     },
     /// Clients contradict each other about the order.
@@ -80,8 +80,8 @@ pub enum Violation<M = crate::MessageId> {
         /// Steps that lead from a message back to itself; see [`Violation::story`].
         story: Vec<Step<M>>,
     },
-    /// Clients contradict each other about the order, given that a message which answers another
-    /// comes after it.
+    /// Clients contradict each other about the order, if an answer comes after the message it
+    /// answers.
     #[error("{}", Told(.story))]
     Causal {
         /// Steps that lead from a message back to itself, one at least of the kind
@@ -91,8 +91,7 @@ pub enum Violation<M = crate::MessageId> {
 }
 
 impl<M> Violation<M> {
-    /// Gives the messages names: what `name` returns for each takes its place, in the data as in
-    /// what is displayed.
+    /// Replaces each message by the name that `name` returns for it, in the data and in the text.
     ///
     /// # Examples
     ///
@@ -155,14 +154,14 @@ impl<M> Violation<M> {
     }
 }
 
-/// One thing in a client's record that puts one message before another.
+/// Two events in a client's record that put one message before another.
 ///
-/// It is displayed as `client 3 received message 17 before message 12`, or what else its kind says.
+/// `Display` prints `client 3 received message 17 before message 12`, or the verbs of another kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Step<M = crate::MessageId> {
-    /// Whose record says so.
+    /// The client whose record has the two events.
     pub client: usize,
-    /// How it says so.
+    /// The kinds of the two events.
     pub kind: StepKind,
     /// The message that stands earlier.
     pub before: M,
@@ -171,7 +170,7 @@ pub struct Step<M = crate::MessageId> {
 }
 
 impl<M> Step<M> {
-    /// Gives the messages names: what `name` returns for each takes its place.
+    /// Replaces each message by the name that `name` returns for it.
     pub fn map<N>(self, mut name: impl FnMut(M) -> N) -> Step<N> {
         Step {
             client: self.client,
@@ -201,15 +200,15 @@ impl<M: fmt::Display> fmt::Display for Step<M> {
     }
 }
 
-/// How a record puts one message before another, the plainest way first. These are all the ways
-/// there are.
+/// The ways in which a record puts one message before another, the plainest first. There are no
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StepKind {
     /// The client sent both, in this order.
     Sent,
     /// The client received both, in this order.
     Received,
-    /// The client had received the one when it sent the other.
+    /// The client received the first before it sent the second.
     ReceivedBeforeSent,
 }
 

@@ -115,7 +115,7 @@ fn arbitrary() -> impl Strategy<Value = History> {
     })
 }
 
-/// What becomes of the order at one client.
+/// How one client differs from the order.
 #[derive(Clone, Debug)]
 struct Plan {
     /// Whether each message of the order is received.
@@ -126,7 +126,7 @@ struct Plan {
     disturbance: Disturbance,
 }
 
-/// What goes wrong with the receipts of one client, at which places.
+/// An error in the receipts of one client, and its places.
 #[derive(Clone, Debug)]
 enum Disturbance {
     None,

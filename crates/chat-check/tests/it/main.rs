@@ -7,7 +7,7 @@ mod histories;
 /// Every public item, as the last review saw it.
 #[path = "../../../chat-proto/tests/it/public_api.rs"]
 mod public_api;
-/// Records, and what they can speak of.
+/// Records and their limits.
 mod records;
 /// Histories that break the promise, and the exact story of each.
 mod violations;

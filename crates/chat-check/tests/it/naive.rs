@@ -5,14 +5,14 @@ use std::collections::HashSet;
 
 use chat_check::{MessageId, Record, Step, StepKind, Violation};
 
-/// What happened to one client.
+/// One event of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Sent(u32),
     Received(u32),
 }
 
-/// What each client did.
+/// The events of each client.
 pub(crate) type History = Vec<Vec<Event>>;
 
 /// Reads a history: one line a client, where `s0` is "sent message 0" and `r0` "received message
