@@ -61,10 +61,22 @@ fn difference(reviewed: &str, found: &str) -> String {
         .join("\n")
 }
 
+/// Returns the items of a file, without its tests.
 fn parse(file: &Path) -> Vec<Item> {
-    syn::parse_file(&fs::read_to_string(file).unwrap())
+    let items = syn::parse_file(&fs::read_to_string(file).unwrap())
         .unwrap()
-        .items
+        .items;
+    items.into_iter().filter(|item| !is_test(item)).collect()
+}
+
+fn is_test(item: &Item) -> bool {
+    let Item::Mod(module) = item else {
+        return false;
+    };
+    module.attrs.iter().any(|attr| match &attr.meta {
+        Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
+        _ => false,
+    })
 }
 
 /// The items that a module shows, its own and those of its private modules: by name, their public
