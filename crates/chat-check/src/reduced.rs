@@ -97,3 +97,37 @@ fn positions(witness: &[Packed], message_end: usize) -> Vec<u32> {
 
 /// The place of a message that the witness did not receive.
 const ABSENT: u32 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MessageId;
+
+    const MESSAGE_COUNT: u32 = 1_000;
+
+    /// Returns how many events remain of a client that missed each message that `misses` says, next
+    /// to one that missed none.
+    fn remaining_count(misses: impl Fn(u32) -> bool) -> usize {
+        let mut records = [Record::new(), Record::new()];
+        for index in 0..MESSAGE_COUNT {
+            let message = MessageId::new(index).expect("the index is small");
+            records[0].received(message);
+            if !misses(index) {
+                records[1].received(message);
+            }
+        }
+        let reduced = Reduced::new(&records, MESSAGE_COUNT as usize);
+        let remaining: Vec<_> = reduced.events().map(<[Packed]>::len).collect();
+        assert_eq!(
+            remaining[0], MESSAGE_COUNT as usize,
+            "the witness stays whole"
+        );
+        remaining[1]
+    }
+
+    #[test]
+    fn next_to_a_witness_one_receipt_remains() {
+        assert_eq!(remaining_count(|index| index == 0), 1);
+        assert_eq!(remaining_count(|index| index % 3 == 0), 1);
+    }
+}

@@ -67,6 +67,21 @@ fn a_cleared_record_is_as_good_as_new() {
 }
 
 #[test]
+fn the_words_of_a_record_make_it_again() {
+    let mut record = Record::new();
+    record.received(id(0));
+    record.sent(id(MESSAGE_COUNT_MAX - 1));
+    record.received_corrupt(id(4));
+    record.sent(id(3));
+    record.received_phantom();
+    let words = [0, (1 << 31) - 1, (1 << 31) | 4, (1 << 30) | 3, 3 << 30];
+    assert!(record.words().eq(words));
+    assert_eq!(Record::from_words(words), record);
+    // The sends are counted, too.
+    assert_eq!(Record::from_words(words).delivery_count(), 3);
+}
+
+#[test]
 fn a_record_shows_its_events() {
     let mut record = Record::new();
     record.sent(id(3));

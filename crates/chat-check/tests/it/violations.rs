@@ -1,6 +1,6 @@
 use chat_check::{Record, StepKind, Violation, check};
 
-use crate::naive::{check_story, class, history, id, records};
+use crate::naive::{History, check_story, class, history, id, records};
 
 /// Checks the class and the story of a history.
 #[track_caller]
@@ -90,6 +90,15 @@ fn a_message_that_nobody_sent_is_a_phantom() {
     check_violation(
         ["r0"],
         ("phantom", "client 0 received message 0 that nobody sent"),
+    );
+}
+
+#[test]
+fn phantoms_do_not_stand_in_for_messages_that_are_stuck() {
+    // Messages 0 and 3 are stuck, but as many messages as were sent can be taken: 1 and 2.
+    check_violation(
+        ["s0 s3", "r3 r0", "r1", "r2"],
+        ("phantom", "client 2 received message 1 that nobody sent"),
     );
 }
 
@@ -298,6 +307,22 @@ fn a_circle_of_hundreds_of_clients_is_told_in_full() {
         );
         check_story(&history, &violation);
     }
+}
+
+#[test]
+fn a_shorter_story_in_a_circle_of_64_messages_is_found() {
+    const COUNT: usize = 64;
+    let mut lines: Vec<_> = (0..COUNT)
+        .flat_map(|i| [format!("s{i}"), format!("r{i} r{}", (i + 1) % COUNT)])
+        .collect();
+    lines.push("r5 r1".to_owned());
+    let history: History = lines
+        .iter()
+        .flat_map(|line| history([line.as_str()]))
+        .collect();
+    let violation = check(&records(&history)).unwrap_err();
+    assert_eq!(violation.story().len(), 5, "{violation}");
+    check_story(&history, &violation);
 }
 
 #[test]
