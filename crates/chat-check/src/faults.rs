@@ -56,8 +56,8 @@ fn rule_out_duplicate(records: &[Record], sends: &Sends) -> Result<(), Violation
 }
 
 fn rule_out_reordered(records: &[Record], sends: &Sends) -> Result<(), Violation> {
-    // For each sender, the last client that received one of its messages, and the latest of them that
-    // this client received.
+    // For each sender, the last client that received one of its messages, and the latest of these
+    // that the client received.
     let mut latest: Vec<Option<(usize, MessageId, u32)>> = vec![None; records.len()];
     for (client, message) in receipts(records) {
         let Some(Send { sender, rank }) = sends.of(message) else {

@@ -82,13 +82,15 @@
 //! carol.received(hello);
 //!
 //! let violation = check(&[alice, bob, carol]).unwrap_err();
-//! let story = "client 0 received message 0 before message 1, client 2 received message 1 before message 0";
+//! let story = "client 0 received message 0 before message 1, \
+//!              client 2 received message 1 before message 0";
 //! assert_eq!(violation.to_string(), story);
 //!
 //! // The same story, with names for the messages.
 //! let names = ["hello", "hi", "bye"];
 //! let named = violation.map(|message| names[message.index() as usize]);
-//! assert_eq!(named.to_string(), "client 0 received hello before hi, client 2 received hi before hello");
+//! let story = "client 0 received hello before hi, client 2 received hi before hello";
+//! assert_eq!(named.to_string(), story);
 //! ```
 
 #![warn(clippy::unwrap_used, clippy::cast_possible_truncation)]

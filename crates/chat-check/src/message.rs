@@ -19,7 +19,8 @@ use crate::MESSAGE_COUNT_MAX;
 /// assert_eq!(message.index(), 17);
 /// assert_eq!(message.to_string(), "message 17");
 ///
-/// assert_eq!(MessageId::new(MESSAGE_COUNT_MAX), Err(MessageIdTooLarge { index: MESSAGE_COUNT_MAX }));
+/// let index = MESSAGE_COUNT_MAX;
+/// assert_eq!(MessageId::new(index), Err(MessageIdTooLarge { index }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId {

@@ -25,9 +25,12 @@ use std::fmt;
 /// let violation = check(&[sender, receiver]).unwrap_err();
 /// assert!(matches!(violation, Violation::Reordered { .. }));
 /// let [sent, received] = violation.story() else { panic!("two steps") };
-/// assert_eq!((sent.client, sent.kind, sent.before, sent.after), (0, StepKind::Sent, a, b));
-/// assert_eq!((received.client, received.kind, received.before, received.after), (1, StepKind::Received, b, a));
-/// let story = "client 0 sent message 0 before message 1, client 1 received message 1 before message 0";
+/// assert_eq!((sent.client, sent.kind), (0, StepKind::Sent));
+/// assert_eq!((sent.before, sent.after), (a, b));
+/// assert_eq!((received.client, received.kind), (1, StepKind::Received));
+/// assert_eq!((received.before, received.after), (b, a));
+/// let story = "client 0 sent message 0 before message 1, \
+///              client 1 received message 1 before message 0";
 /// assert_eq!(violation.to_string(), story);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +102,10 @@ impl<M> Violation<M> {
     /// use chat_check::{MessageId, Violation};
     ///
     /// let violation = Violation::Duplicate { client: 3, message: MessageId::new(2012).unwrap() };
-    /// let named = violation.map(|message| format!("publisher {}'s message {}", message.index() / 1000, message.index() % 1000));
+    /// let named = violation.map(|message| {
+    ///     let (publisher, number) = (message.index() / 1000, message.index() % 1000);
+    ///     format!("publisher {publisher}'s message {number}")
+    /// });
     /// assert_eq!(named.to_string(), "client 3 received publisher 2's message 12 more than once");
     /// ```
     pub fn map<N>(self, mut name: impl FnMut(M) -> N) -> Violation<N> {

@@ -1,4 +1,5 @@
-//! A chat client with blocking sockets: one thread sends, the other prints the messages that arrive.
+//! A chat client with blocking sockets: one thread sends, the other prints the messages that
+//! arrive.
 //!
 //! `cargo run -p chat-proto --all-features --example blocking -- 127.0.0.1:8080 hello world`
 

@@ -1,5 +1,5 @@
-//! A chat client on mio: one thread writes and reads by turns. It waits when the stream is ready for
-//! neither.
+//! A chat client on mio: one thread writes and reads by turns. It waits when the stream is ready
+//! for neither.
 //!
 //! `cargo run -p chat-proto --all-features --example mio -- 127.0.0.1:8080 hello world`
 

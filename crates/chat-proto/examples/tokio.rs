@@ -1,5 +1,5 @@
-//! A chat client on tokio: `Codec` frames both halves of the stream. One sends, the other prints the
-//! messages that arrive.
+//! A chat client on tokio: `Codec` frames both halves of the stream. One sends, the other prints
+//! the messages that arrive.
 //!
 //! `cargo run -p chat-proto --all-features --example tokio -- 127.0.0.1:8080 hello world`
 

@@ -75,7 +75,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Decoder<B> {
     /// use chat_proto::{BufferTooSmall, Decoder};
     ///
     /// assert_eq!(Decoder::with_buf(vec![0; 8192]).unwrap().spare().len(), 8192);
-    /// assert_eq!(Decoder::with_buf([0; 255]).unwrap_err(), BufferTooSmall { needed: 256, len: 255 });
+    /// let error = Decoder::with_buf([0; 255]).unwrap_err();
+    /// assert_eq!(error, BufferTooSmall { needed: 256, len: 255 });
     /// ```
     pub fn with_buf(buf: B) -> Result<Self, BufferTooSmall> {
         let len = buf.as_ref().len();

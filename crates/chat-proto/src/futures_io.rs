@@ -106,7 +106,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// # futures::executor::block_on(async {
     /// let mut reader = Reader::new(&b"\x02hi\x03you\x09unfinis"[..]);
     /// assert_eq!(reader.next_messages().await?.count(), 2);
-    /// assert_eq!(reader.next_messages().await.unwrap_err().to_string(), "the stream ended inside a message: 8 of its 10 bytes had arrived");
+    /// let error = reader.next_messages().await.unwrap_err();
+    /// let text = "the stream ended inside a message: 8 of its 10 bytes had arrived";
+    /// assert_eq!(error.to_string(), text);
     /// # Ok::<(), chat_proto::ReadError>(())
     /// # }).unwrap();
     /// ```

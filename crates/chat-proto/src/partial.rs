@@ -61,9 +61,9 @@ impl Partial {
     /// Splits `received` into the whole messages, which it returns, and the unfinished rest, which
     /// it carries over.
     ///
-    /// `received` is the carried bytes, as [`prepend`](Self::prepend) wrote them, and the bytes that
-    /// were read after them. Takes one step per message, and copies only the rest. Allocates only
-    /// when the rest is longer than any since the last read that ended on a message boundary.
+    /// `received` is the carried bytes, as [`prepend`](Self::prepend) wrote them, and the bytes
+    /// read after them. Takes one step per message, and copies only the rest. Allocates only when
+    /// the rest is longer than any since the last read that ended on a message boundary.
     ///
     /// # Panics
     ///

@@ -1,5 +1,5 @@
-//! No path allocates per message. This is a test binary of its own, because it counts the allocations
-//! of the whole process.
+//! No path allocates per message. This is a test binary of its own, because it counts the
+//! allocations of the whole process.
 
 #![cfg(all(
     feature = "std",
@@ -21,8 +21,8 @@ use futures::{SinkExt, TryStreamExt, executor::block_on};
 /// How many bytes go through each path: enough that one allocation per message would stand out.
 const STREAM_LEN: usize = 1 << 20;
 
-/// A block for every 8 KiB of a stream, twice as many again for the counts of its users, and some for
-/// the start.
+/// A block for every 8 KiB of a stream, twice as many again for the counts of its users, and some
+/// for the start.
 const BLOCKS: u64 = 3 * (STREAM_LEN as u64 / (8 * 1024)) + 16;
 
 fn stream(body_len: u8) -> Vec<u8> {
@@ -133,7 +133,7 @@ fn blocking_ends_allocate_their_buffers() {
 }
 
 #[test]
-fn a_stream_of_bodies_allocates_for_blocks_whether_they_live_on_or_not() {
+fn a_stream_of_bodies_allocates_only_for_blocks() {
     check(BLOCKS, |stream| {
         let mut reader = futures_io::Reader::new(stream);
         let mut count = 0;

@@ -184,7 +184,7 @@ fn two_steps_are_told_where_three_heads_wait() {
 }
 
 #[test]
-fn a_sender_contradicted_by_two_receivers_is_told_in_three_steps() {
+fn a_sender_that_two_receivers_contradict_takes_three_steps() {
     // No client sees the sender's messages in another order; together the receivers do.
     let story = "client 0 sent message 0 before message 1, client 2 received message 1 before message 2, \
                  client 3 received message 2 before message 0";
@@ -219,7 +219,7 @@ fn an_answer_before_what_it_answers_is_causal() {
 }
 
 #[test]
-fn an_answer_is_after_all_that_was_received_and_not_just_the_last() {
+fn an_answer_is_after_everything_received_before_it() {
     let story = "client 1 received message 0 before it sent message 3, client 2 received message 3 before message 0";
     check_violation(["s0 s1 s2", "r0 r1 r2 s3", "r3 r0"], ("causal", story));
     let story = "client 1 received message 0 before it sent message 3, client 2 received message 3 before message 0";

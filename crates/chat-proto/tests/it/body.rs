@@ -54,7 +54,9 @@ fn errors_say_what_to_do() {
 
 proptest! {
     #[test]
-    fn splitting_returns_the_encoded_body(bytes in prop::collection::vec(any::<u8>(), 0..=BODY_LEN_MAX)) {
+    fn splitting_returns_the_encoded_body(
+        bytes in prop::collection::vec(any::<u8>(), 0..=BODY_LEN_MAX),
+    ) {
         let mut wire = [0; MESSAGE_LEN_MAX];
         let len = Body::new(&bytes).unwrap().encode(&mut wire).unwrap();
         let (messages, rest) = Messages::split(&wire[..len]);

@@ -25,7 +25,7 @@ fn split_shared<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
 }
 
 #[test]
-fn shared_bodies_are_those_of_the_naive_decoder_wherever_the_stream_is_cut() {
+fn shared_bodies_are_the_naive_decoders_in_any_pieces() {
     let stream = [&[255; 256][..], b"\0\x01a\x02ab\0", &[3; 80], b"\x09unfin"].concat();
     for len in 0..=255 {
         assert_eq!(

@@ -106,7 +106,7 @@ fn a_reader_says_what_the_stream_said_and_goes_on() {
 }
 
 #[test]
-fn a_writer_whose_stream_takes_nothing_says_so_and_keeps_the_message() {
+fn a_writer_keeps_a_message_that_the_stream_does_not_take() {
     let mut full = [0; 3];
     let mut writer = Writer::new(&mut full[..]);
     writer.feed(Body::new(b"four").unwrap()).unwrap();

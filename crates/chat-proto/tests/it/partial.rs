@@ -6,8 +6,8 @@ use crate::{
     pieces::pieces,
 };
 
-/// Decodes a stream that arrives in the given pieces, each read into a buffer that other connections
-/// have used since.
+/// Decodes a stream that arrives in the given pieces, each read into a buffer that other
+/// connections have used since.
 fn decode_shared<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
     let (mut partial, mut bodies) = (Partial::new(), Vec::new());
     for piece in pieces {
