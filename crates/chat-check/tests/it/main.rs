@@ -4,6 +4,8 @@
 mod consistent;
 /// Random histories, compared with the naive model.
 mod histories;
+/// Violations that speak of messages by names.
+mod names;
 /// Every public item, as the last review saw it.
 #[path = "../../../chat-proto/tests/it/public_api.rs"]
 mod public_api;
