@@ -116,6 +116,71 @@ fn a_writer_keeps_a_message_that_the_stream_does_not_take() {
 }
 
 #[test]
+fn a_writer_repeats_interrupted_calls_and_returns_other_errors() {
+    let [interrupted, failed] = [io::ErrorKind::Interrupted, io::ErrorKind::Other];
+    let hi = Body::new(b"hi").unwrap();
+    for (writes, flushes) in [
+        (vec![interrupted, interrupted], vec![]),
+        (vec![], vec![interrupted]),
+    ] {
+        let mut writer = Writer::new(Refusing {
+            writes,
+            flushes,
+            ..Refusing::default()
+        });
+        writer.send(hi).unwrap();
+        assert_eq!(writer.stream().written, b"\x02hi");
+    }
+    for (writes, flushes) in [(vec![failed], vec![]), (vec![], vec![failed])] {
+        let mut writer = Writer::new(Refusing {
+            writes,
+            flushes,
+            ..Refusing::default()
+        });
+        assert_eq!(writer.send(hi).unwrap_err().kind(), failed);
+        writer.flush().unwrap();
+        assert_eq!(
+            writer.stream().written,
+            b"\x02hi",
+            "nothing is lost or repeated"
+        );
+    }
+}
+
+/// A sink that refuses the first writes and flushes with these errors, and then takes all.
+#[derive(Debug, Default)]
+struct Refusing {
+    writes: Vec<io::ErrorKind>,
+    flushes: Vec<io::ErrorKind>,
+    written: Vec<u8>,
+}
+
+impl io::Write for Refusing {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self.writes.pop() {
+            Some(kind) => Err(kind.into()),
+            None => self.written.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flushes.pop().map_or(Ok(()), |kind| Err(kind.into()))
+    }
+}
+
+#[test]
+fn a_message_that_was_sent_is_written_and_flushed() {
+    let mut writer = Writer::new(Counting::default());
+    writer.feed(Body::new(b"fed").unwrap()).unwrap();
+    assert_eq!(writer.stream().write_count, 0);
+    writer.send(Body::new(b"sent").unwrap()).unwrap();
+    assert_eq!(
+        (writer.stream().write_count, writer.stream().flush_count),
+        (1, 1)
+    );
+}
+
+#[test]
 fn a_reader_reads_nothing_after_an_unfinished_message() {
     // A stream that goes on after it said that it ended: a terminal, or a file that grows.
     let mut reader = Reader::new(Ending {

@@ -8,6 +8,9 @@ mod body;
 /// Bodies that share memory.
 #[cfg(feature = "bytes")]
 mod body_bytes;
+/// The codec, as `Framed` calls it.
+#[cfg(any(feature = "tokio-util", feature = "asynchronous-codec"))]
+mod codec;
 /// Replays the fuzzer's corpus, without the fuzzer.
 mod corpus;
 /// `Debug` of buffers prints lengths, not bodies.
