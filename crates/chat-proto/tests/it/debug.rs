@@ -22,6 +22,12 @@ fn an_encoder_prints_lengths() {
     );
 }
 
+#[test]
+fn a_message_prints_its_bytes_alone() {
+    let message = Body::new(b"hi").unwrap().to_message();
+    assert_eq!(format!("{message:?}"), "Message { bytes: [2, 104, 105] }");
+}
+
 #[cfg(feature = "std")]
 #[test]
 fn owned_runs_and_carried_rests_print_lengths() {
