@@ -8,7 +8,7 @@
 //! The rows do not deliver the same thing. `chat_hub` publishes what a read from a socket brings as
 //! one run, and delivers slices of wire bytes that are ready to be written. The others deliver one
 //! message after another. For those who need just that there is `chat_hub_by_message`, which
-//! publishes message by message and finds each of them again.
+//! publishes message by message and takes each of them out of its batch.
 //!
 //! The others get what suits them best: `Arc<[u8]>`, which costs them less than `Bytes`, made
 //! beforehand; and as many messages a turn as there are in a round, which costs less than to wait
@@ -62,6 +62,36 @@ fn publish_to_all(criterion: &mut Criterion) {
     }
 }
 
+/// What a long run costs its publisher.
+///
+/// A run is published in parts, which are cut at message boundaries. The worst input for that are
+/// messages of one and two bytes in turn: they are short, and no guess at the length of the next
+/// one is right.
+fn publish_at_once(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group(format!("publish_{RUN_LEN}B_at_once"));
+    let patterns = [("0B_and_1B_in_turn", vec![0, 1, b'x']), ("64B", message())];
+    for (name, pattern) in patterns {
+        let wire = pattern.repeat(RUN_LEN / pattern.len());
+        let (messages, _) = Messages::split(&wire);
+        let mut publisher = Hub::default().publisher();
+        group.throughput(Throughput::Bytes(wire.len() as u64));
+        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+            bencher.iter(|| publish(&mut publisher, black_box(messages)));
+        });
+    }
+}
+
+/// To look at a hub must not take longer the more it serves: whoever looks holds the lock.
+fn look_at_counts(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stats");
+    for subscriber_count in [1, 100_000] {
+        let (hub, mut subscribers) = (Hub::default(), Vec::new());
+        subscribers.resize_with(subscriber_count, || hub.subscribe());
+        let id = BenchmarkId::from_parameter(format!("{subscriber_count}_subscribers"));
+        group.bench_function(id, |bencher| bencher.iter(|| hub.stats()));
+    }
+}
+
 /// Subscribes tasks and returns what publishes the messages of a round.
 type SetUp = fn(Shape, &mut Tasks) -> Box<dyn FnMut()>;
 
@@ -79,19 +109,18 @@ fn chat_hub(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
     let message = message();
     for _ in 0..shape.subscriber_count {
         let mut subscriber = hub.subscribe();
-        let message_len = message.len();
         tasks.spawn(|seen| async move {
             while let Some(batch) = subscriber.next_batch().await {
                 batch.chunks().for_each(|chunk| _ = black_box(chunk));
-                let len = batch.len();
-                batch.consume(len);
-                seen.add(len / message_len);
+                let count = batch.count() as usize;
+                batch.consume_all();
+                seen.add(count);
             }
         });
     }
     let mut publisher = hub.publisher();
     let wire = message.repeat(shape.message_count);
-    Box::new(move || publish(&mut publisher, &wire))
+    Box::new(move || split_and_publish(&mut publisher, &wire))
 }
 
 fn chat_hub_by_message(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
@@ -100,27 +129,26 @@ fn chat_hub_by_message(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
         let mut subscriber = hub.subscribe();
         tasks.spawn(|seen| async move {
             while let Some(batch) = subscriber.next_batch().await {
-                for chunk in batch.chunks() {
-                    let (messages, _) = Messages::split(chunk);
-                    seen.add(messages.iter().map(black_box).count());
-                }
-                let len = batch.len();
-                batch.consume(len);
+                seen.add(batch.messages().flatten().map(black_box).count());
+                batch.consume_all();
             }
         });
     }
     let mut publisher = hub.publisher();
     let message = message();
-    Box::new(move || (0..shape.message_count).for_each(|_| publish(&mut publisher, &message)))
+    Box::new(move || {
+        (0..shape.message_count).for_each(|_| split_and_publish(&mut publisher, &message))
+    })
 }
 
-fn publish(publisher: &mut Publisher, wire: &[u8]) {
-    let (mut messages, _) = Messages::split(black_box(wire));
-    assert!(
-        publisher
-            .poll_publish(&mut Context::from_waker(Waker::noop()), &mut messages)
-            .is_ready()
-    );
+fn split_and_publish(publisher: &mut Publisher, wire: &[u8]) {
+    let (messages, _) = Messages::split(black_box(wire));
+    publish(publisher, messages);
+}
+
+fn publish(publisher: &mut Publisher, mut messages: Messages<'_>) {
+    let published = publisher.try_publish(&mut messages);
+    published.expect("there is room for a round, and nobody waits");
 }
 
 fn tokio_broadcast(shape: Shape, tasks: &mut Tasks) -> Box<dyn FnMut()> {
@@ -284,7 +312,11 @@ fn config() -> Criterion {
         .measurement_time(Duration::from_millis(400))
 }
 
-criterion_group! { name = benches; config = config(); targets = publish_to_all }
+criterion_group! {
+    name = benches;
+    config = config();
+    targets = publish_to_all, publish_at_once, look_at_counts
+}
 criterion_main!(benches);
 
 const ROWS: [(&str, SetUp); 6] = [
@@ -297,6 +329,9 @@ const ROWS: [(&str, SetUp); 6] = [
 ];
 
 const BODY_LEN: u8 = 64;
+
+/// What a session reads in a turn, as runs of whole patterns: a few bytes less.
+const RUN_LEN: usize = 128 * 1024;
 
 const MESSAGE_COUNTS: [usize; 3] = [1, 10, 1000];
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use chat_hub::{Config, Hub, Policy};
+use chat_hub::{Clock, Config, Hub, Policy};
 use clap::Parser;
 use tracing_subscriber::filter::Targets;
 
@@ -41,6 +41,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = parse_log_bytes)]
     log_bytes: usize,
 
+    /// How many bytes per second a client has to take to keep up; senders are slowed down for a
+    /// client that takes so many, and not for one that takes less
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    keep_up_rate: u64,
+
+    /// For how long a client may take less than that before it does not keep up; so long all
+    /// senders may wait for one that takes nothing
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    grace: u32,
+
     /// Close a client that takes nothing for so long while there is something for it; 0 is never
     /// [default: 10 with the policy block, 0 with others]
     #[arg(long, value_name = "SECONDS")]
@@ -62,13 +72,15 @@ impl Args {
         limits::client_count_max(self.max_clients.map(|count| count as usize))
     }
 
-    /// Makes the hub of all clients.
-    pub(crate) fn hub(&self) -> Hub {
+    /// Makes the hub of all clients, and the clock that is to be run for it.
+    pub(crate) fn hub(&self) -> (Hub, Clock) {
         let config = Config::default()
             .with_capacity(self.log_bytes)
-            .with_policy(self.drop_policy.policy());
+            .with_policy(self.drop_policy.policy())
+            .with_rate(self.keep_up_rate)
+            .with_grace(Duration::from_millis(self.grace.into()));
         config
-            .build()
+            .build_with_clock()
             .expect("the capacity was checked when it was parsed")
     }
 

@@ -68,7 +68,8 @@ impl Server {
         let address = listener.local_addr().map_err(listen)?;
         runtime::start().map_err(StartError::Threads)?;
         let (session, sessions) = channel::bounded(1);
-        let hub = args.hub();
+        let (hub, clock) = args.hub();
+        runtime::spawn(clock.run(task::sleep)).detach();
         let stall_timeout = args.stall_timeout();
         let acceptor = Acceptor {
             hub: hub.clone(),

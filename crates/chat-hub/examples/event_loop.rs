@@ -4,26 +4,20 @@
 //!
 //! It keeps the rules of chat-proto's SPEC.md but for the last: a signal ends it at once.
 
-use std::collections::BTreeSet;
-use std::io::{
-    self, ErrorKind::ConnectionAborted, ErrorKind::Interrupted, ErrorKind::WouldBlock, IoSlice,
-    Read, Write,
-};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Wake, Waker, ready};
-use std::{env, mem, net::SocketAddr, process::ExitCode};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::sync::{Arc, mpsc, mpsc::Sender};
+use std::task::{Context, Poll, Wake, Waker};
+use std::{collections::BTreeSet, env, net, process::ExitCode, time::Duration, time::Instant};
 
-use chat_hub::{Hub, Position, Publisher, Subscriber};
-use chat_proto::Messages;
+use chat_hub::{Config, Hub, Publisher, Turn, WriteError, Writer};
+use chat_proto::Partial;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Registry, Token};
+use mio::{Events, Interest, Registry, Token, event::Event};
 use slab::Slab;
 
 fn main() -> ExitCode {
-    let Some(Ok(address)) = env::args_os()
-        .nth(1)
-        .map(|address| address.to_string_lossy().parse())
-    else {
+    let address = env::args_os().nth(1);
+    let Some(Ok(address)) = address.map(|address| address.to_string_lossy().parse()) else {
         eprintln!("usage: event_loop ADDRESS");
         return ExitCode::from(2);
     };
@@ -34,48 +28,45 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?;
+fn listen(address: net::SocketAddr) -> io::Result<net::TcpListener> {
+    let listener = net::TcpListener::bind(address)?;
     writeln!(io::stdout(), "listening on {}", listener.local_addr()?)?;
-    io::stdout().flush()?;
-    Ok(listener)
+    io::stdout().flush().map(|()| listener)
 }
 
 /// Serves whoever connects, for ever.
-pub(crate) fn serve(listener: std::net::TcpListener) -> io::Result<()> {
+pub(crate) fn serve(listener: net::TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let (mut listener, mut poll, mut events) = (
-        TcpListener::from_std(listener),
-        mio::Poll::new()?,
-        Events::with_capacity(1024),
-    );
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)?;
-    let due = Arc::new(Due {
-        keys: Mutex::default(),
-        poll_ender: mio::Waker::new(poll.registry(), POLL_ENDER)?,
-    });
-    let (hub, mut clients, mut buf) = (Hub::default(), Slab::<Client>::new(), vec![0; READ_LEN]);
+    let (mut listener, mut poll) = (TcpListener::from_std(listener), mio::Poll::new()?);
+    let registry = poll.registry().try_clone()?;
+    registry.register(&mut listener, Token(usize::MAX), Interest::READABLE)?;
+    let config = Config::default();
+    let (hub, mut clock) = config.build_with_clock().map_err(io::Error::other)?;
+    let (mut clients, (waking, woken)) = (Slab::<Client>::new(), mpsc::channel());
+    let (mut events, mut buf) = (Events::with_capacity(1024), vec![0; READ_LEN]);
     loop {
-        match poll.poll(&mut events, None) {
-            Err(error) if error.kind() != Interrupted => return Err(error),
+        let tick_in = clock.advance(Instant::now());
+        // Only this thread wakes clients, so what they are due for need not end the wait.
+        let mut due: BTreeSet<usize> = woken.try_iter().collect();
+        let timeout = due.first().map(|_| Duration::ZERO).or(tick_in);
+        match poll.poll(&mut events, timeout) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
-        let (mut keys, mut may_accept) = (mem::take(&mut *due.keys()), false);
-        for event in &events {
-            may_accept |= event.token() == LISTENER;
-            if let Some(client) = clients.get_mut(event.token().0) {
-                client.may_read = true;
-                keys.insert(event.token().0);
+        let mut may_accept = false;
+        for Token(key) in events.iter().map(Event::token) {
+            match clients.get_mut(key) {
+                Some(client) => client.may_read = true,
+                None => may_accept = true,
             }
+            due.insert(key);
         }
-        for key in keys {
-            // A client that has left may still be due, or the next one in its place: a turn too
-            // many does no harm.
-            if clients
-                .get_mut(key)
-                .is_some_and(|client| client.turn(&mut buf).is_ready())
-            {
+        // A client that left may still be due, or the next in its place, which does no harm.
+        due.retain(|&key| clients.contains(key));
+        // All are read from before any is written to, so that one write takes what all have sent.
+        due.iter().for_each(|&key| clients[key].read(&mut buf));
+        for key in due {
+            if matches!(clients[key].write(), Ok(Turn::Ended) | Err(_)) {
                 clients.remove(key);
                 // If there were too many, mio does not tell again of those that wait.
                 may_accept = true;
@@ -83,170 +74,90 @@ pub(crate) fn serve(listener: std::net::TcpListener) -> io::Result<()> {
         }
         while may_accept {
             let entry = clients.vacant_entry();
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    match Client::new(stream, entry.key(), &hub, poll.registry(), &due) {
-                        Ok(client) => _ = entry.insert(client),
-                        Err(error) => eprintln!("cannot serve a client: {error}"),
-                    }
-                }
-                Err(error) if error.kind() == WouldBlock => break,
+            let waker = ClientWaker(entry.key(), waking.clone());
+            let accepted = listener.accept();
+            match accepted.and_then(|(stream, _)| Client::new(stream, waker, &hub, &registry)) {
+                Ok(client) => _ = entry.insert(client),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => {
-                    eprintln!("cannot accept a client: {error}");
-                    may_accept = error.kind() == ConnectionAborted;
+                    eprintln!("cannot serve a client: {error}");
+                    may_accept = error.kind() == ErrorKind::ConnectionAborted;
                 }
             }
         }
     }
 }
 
-/// The clients that are due for a turn.
-struct Due {
-    /// Guards the keys. There are no more than there are clients, for each is due once, whatever
-    /// for.
-    keys: Mutex<BTreeSet<usize>>,
-    poll_ender: mio::Waker,
-}
-
-impl Due {
-    fn keys(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        self.keys
-            .lock()
-            .expect("nobody panics while the keys are locked")
-    }
-}
-
-/// Makes a client due for a turn. It is what the hub wakes, so `poll` waits for the hub as it does
-/// for sockets.
-struct ClientWaker {
-    key: usize,
-    due: Arc<Due>,
-}
+/// Makes a client due for a turn. Each place where the hub keeps a waker wakes it once.
+struct ClientWaker(usize, Sender<usize>);
 
 impl Wake for ClientWaker {
     fn wake(self: Arc<Self>) {
-        let mut keys = self.due.keys();
-        if keys.insert(self.key) && keys.len() == 1 {
-            self.due
-                .poll_ender
-                .wake()
-                .expect("the descriptor that ends the wait is open");
-        }
+        // Nobody is served any more when the receiver is gone.
+        _ = self.1.send(self.0);
     }
 }
 
 struct Client {
     stream: TcpStream,
     waker: Waker,
-    publisher: Publisher,
-    subscriber: Subscriber,
-    /// Whether there may be something to read. mio tells only once, so this holds until a read
-    /// finds nothing.
+    /// Whether a read may find something, as far as mio has told: it tells only once.
     may_read: bool,
-    /// What was read and not published yet: at most one read, and an unfinished message before it.
-    received: Vec<u8>,
-    /// The rest of a message whose beginning was written.
-    owed: Vec<u8>,
-    /// Behind the last message that was published.
-    end: Position,
+    partial: Partial,
+    publisher: Publisher,
+    writer: Writer,
 }
 
 impl Client {
     fn new(
         mut stream: TcpStream,
-        key: usize,
+        waker: ClientWaker,
         hub: &Hub,
         registry: &Registry,
-        due: &Arc<Due>,
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         // The stream can be written to, so there is an event at once, and a first turn.
-        registry.register(
-            &mut stream,
-            Token(key),
-            Interest::READABLE | Interest::WRITABLE,
-        )?;
-        let waker = Arc::new(ClientWaker {
-            key,
-            due: Arc::clone(due),
-        })
-        .into();
-        let (publisher, subscriber) = (hub.publisher(), hub.subscribe());
-        let end = subscriber.position();
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut stream, Token(waker.0), interests)?;
         Ok(Self {
             stream,
-            waker,
-            publisher,
-            subscriber,
+            waker: Arc::new(waker).into(),
             may_read: true,
-            received: Vec::new(),
-            owed: Vec::new(),
-            end,
+            partial: Partial::new(),
+            publisher: hub.publisher(),
+            writer: hub.subscribe().into_writer(),
         })
     }
 
-    /// Reads and writes once. Is ready when the client has all it is to get, or is gone: that ends
-    /// this client and no other.
-    fn turn(&mut self, buf: &mut [u8]) -> Poll<io::Result<()>> {
-        let waker = self.waker.clone();
-        let mut cx = Context::from_waker(&waker);
-        // Nothing is read while the hub takes no messages: so the client has to wait, too.
-        if self.publish(&mut cx).is_ready() && self.may_read {
-            match unless_blocked(self.stream.read(buf))? {
-                None => self.may_read = false,
-                Some(0) => {
-                    self.may_read = false;
-                    self.subscriber.end_at(self.end);
+    /// Reads once, as much as may be published, and publishes it.
+    fn read(&mut self, buf: &mut [u8]) {
+        let mut cx = Context::from_waker(&self.waker);
+        if self.may_read
+            && let Poll::Ready(Ok(len)) = self.publisher.poll_ready(&mut cx)
+        {
+            let carried_len = self.partial.prepend(buf);
+            let end = buf.len().min(carried_len + len);
+            match self.stream.read(&mut buf[carried_len..end]) {
+                Ok(0) => self.writer.end_at(self.publisher.position()),
+                Ok(len) => {
+                    let mut messages = self.partial.split(&buf[..carried_len + len]);
+                    let published = self.publisher.try_publish(&mut messages);
+                    published.expect("it is this client's turn");
+                    self.waker.wake_by_ref();
                 }
-                Some(len) => {
-                    self.received.extend_from_slice(&buf[..len]);
-                    waker.wake_by_ref();
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.may_read = false,
+                Err(_) => self.writer.end(),
             }
+            self.publisher.pass();
         }
-        let written = if self.owed.is_empty() {
-            let Some(batch) = ready!(self.subscriber.poll_batch(&mut cx)) else {
-                return Poll::Ready(Ok(()));
-            };
-            let slices: Vec<_> = batch.chunks().map(IoSlice::new).collect();
-            unless_blocked(self.stream.write_vectored(&slices))?
-                .map(|len| self.owed = batch.consume(len))
-        } else {
-            unless_blocked(self.stream.write(&self.owed))?.map(|len| _ = self.owed.drain(..len))
-        };
-        match written {
-            Some(()) => waker.wake_by_ref(),
-            None => self.subscriber.block(&mut cx),
-        }
-        Poll::Pending
     }
 
-    /// Publishes the whole messages that were received. Is pending while some are left.
-    fn publish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (mut messages, rest) = Messages::split(&self.received);
-        if messages.is_empty() {
-            return Poll::Ready(());
-        }
-        let poll = self.publisher.poll_publish(cx, &mut messages);
-        let kept_len = messages.as_bytes().len() + rest.len();
-        self.received.drain(..self.received.len() - kept_len);
-        poll.map(|end| self.end = end.expect("nobody closes the hub"))
+    fn write(&mut self) -> Result<Turn, WriteError> {
+        let mut cx = Context::from_waker(&self.waker);
+        let write = |slices: &[IoSlice<'_>]| self.stream.write_vectored(slices);
+        self.writer.turn(&mut cx, &self.waker, write)
     }
 }
-
-/// Returns `None` for a call that would have to wait: only `poll` waits.
-fn unless_blocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    result.map(Some).or_else(|error| {
-        if error.kind() == WouldBlock {
-            Ok(None)
-        } else {
-            Err(error)
-        }
-    })
-}
-
-const LISTENER: Token = Token(usize::MAX);
-const POLL_ENDER: Token = Token(usize::MAX - 1);
 
 /// How much is read in one turn, in bytes. A judgement.
 const READ_LEN: usize = 64 * 1024;

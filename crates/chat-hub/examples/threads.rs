@@ -7,12 +7,9 @@
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, process::ExitCode, thread, time::Duration};
 
-use chat_hub::{Hub, Position, Publisher, Subscriber};
+use chat_hub::{Config, Publisher, Subscriber, WriteError};
 use chat_proto::blocking::Reader;
 
 fn main() -> ExitCode {
@@ -39,7 +36,10 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves whoever connects, for ever.
 pub(crate) fn serve(listener: TcpListener) -> io::Result<()> {
-    let hub = Hub::default();
+    let (hub, clock) = Config::default()
+        .build_with_clock()
+        .map_err(io::Error::other)?;
+    thread::Builder::new().spawn(|| clock.run_blocking(thread::sleep))?;
     loop {
         let served = listener.accept().and_then(|(stream, _)| {
             let (subscriber, publisher) = (hub.subscribe(), hub.publisher());
@@ -57,84 +57,34 @@ pub(crate) fn serve(listener: TcpListener) -> io::Result<()> {
 /// Serves a client until it has all it is to get or is gone. What goes wrong with it ends this
 /// client and no other.
 fn serve_client(
-    stream: &TcpStream,
+    mut stream: &TcpStream,
     subscriber: Subscriber,
-    publisher: Publisher,
-) -> io::Result<()> {
+    mut publisher: Publisher,
+) -> Result<(), WriteError> {
     stream.set_nodelay(true)?;
-    let (start, end) = (subscriber.position(), OnceLock::new());
+    let mut writer = subscriber.into_writer();
+    let ender = writer.ender();
     thread::scope(|scope| {
-        let writing = thread::Builder::new().spawn_scoped(scope, || {
-            let written = write(stream, subscriber, &end);
-            // The client sees the end; and if it was the writing that failed, this ends the
-            // reading.
-            stream.shutdown(Shutdown::Both).and(written)
+        thread::Builder::new().spawn_scoped(scope, move || {
+            read(stream, &mut publisher);
+            ender.end_at(publisher.position());
         })?;
-        end.get_or_init(|| read(stream, publisher, start));
-        writing.thread().unpark();
-        writing.join().expect("writing does not panic")
+        let written = writer.write_blocking(&mut stream);
+        // The client sees the end; and if it was the writing that failed, this ends the reading.
+        stream.shutdown(Shutdown::Both)?;
+        written
     })
 }
 
-/// Publishes what the client sends, until it ends or fails; returns the position behind its last
-/// message.
-fn read(stream: &TcpStream, mut publisher: Publisher, start: Position) -> Position {
-    let (mut reader, mut end) = (Reader::new(stream), start);
+/// Publishes what the client sends, until it ends or fails.
+fn read(stream: &TcpStream, publisher: &mut Publisher) {
+    let mut reader = Reader::new(stream);
     // An unfinished message at the end is an error, and discarded with it.
-    while let Ok(messages) = reader.next_messages()
+    while let Ok(mut messages) = reader.next_messages()
         && !messages.is_empty()
-        && let Ok(pos) = publisher.publish_blocking(messages)
-    {
-        end = pos;
-    }
-    end
+        && publisher.publish_blocking(&mut messages).is_ok()
+    {}
 }
-
-/// Writes what is published, up to `end` once that is known.
-fn write(
-    mut stream: &TcpStream,
-    mut subscriber: Subscriber,
-    end: &OnceLock<Position>,
-) -> io::Result<()> {
-    // `next_batch_blocking` would wait for messages alone; this wait is over when the client's
-    // messages end, too.
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut buf = Vec::new();
-    loop {
-        if let Some(&end) = end.get() {
-            subscriber.end_at(end);
-        }
-        match subscriber.poll_batch(&mut Context::from_waker(&waker)) {
-            Poll::Pending => thread::park(),
-            Poll::Ready(None) => return Ok(()),
-            Poll::Ready(Some(batch)) => {
-                // The write may wait, so it is of a copy: a batch that is held keeps the hub's
-                // memory from being used again.
-                buf.clear();
-                for chunk in batch.chunks() {
-                    buf.extend_from_slice(&chunk[..chunk.len().min(WRITE_LEN - buf.len())]);
-                }
-                let owed = batch.consume(buf.len());
-                buf.extend(owed);
-                // Nobody can ask a thread that is in a write; so nobody is to wait for it until it
-                // reads again.
-                subscriber.block_unasked();
-                stream.write_all(&buf)?;
-            }
-        }
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// How many bytes are copied for one write, and at most 255 more. A judgement.
-const WRITE_LEN: usize = 64 * 1024;
 
 /// How long to wait before accepting again after an error. A judgement.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,29 +1,30 @@
 //! A broadcast fan-out over one bounded log of wire bytes.
 //!
 //! A [`Hub`] has any number of [`Publisher`]s and [`Subscriber`]s. Publishers append runs of whole
-//! messages to the hub's log; every subscriber is a cursor into it, and reads the [`Batch`] of
-//! messages that lies between its cursor and the log's end. What was received from a socket already
-//! is what must be sent, so the log keeps the bytes as they are, and a batch is ready to be
-//! written, many messages a system call, from memory that all subscribers share.
+//! messages to the hub's log. Every subscriber is a cursor into it, and reads the [`Batch`] of
+//! messages between its cursor and the log's end. The bytes that were received from a socket are
+//! the bytes that must be sent, so the log keeps them as they are. A batch is ready to be written,
+//! many messages per system call, from memory that all subscribers share.
 //!
-//! The hub does no I/O, starts no thread, knows no clock and needs no runtime: it only calls the
-//! wakers that it was polled with. It does not encode or decode either; that is
-//! [chat-proto](chat_proto)'s work, whose [`Messages`](chat_proto::Messages) prove that what is
-//! published is whole.
+//! The hub does no I/O, starts no thread, reads no clock and needs no runtime: it only calls the
+//! wakers that it was polled with. It does not encode or decode either. That is the work of
+//! [chat-proto](chat_proto), whose [`Messages`](chat_proto::Messages) prove that what is published
+//! is whole.
 //!
-//! # Three ways of waiting
+//! # Three ways of doing I/O
 //!
-//! | You have | Publish | Read | When the socket is full |
+//! | You have | Publish | Write to a stream | Keep time |
 //! |---|---|---|---|
-//! | async tasks | [`Publisher::publish`] | [`Subscriber::next_batch`] | [`Subscriber::block`] |
-//! | threads | [`Publisher::publish_blocking`] | [`Subscriber::next_batch_blocking`] | [`Subscriber::block_unasked`], before the write |
-//! | an event loop | [`Publisher::poll_publish`] | [`Subscriber::poll_batch`] | [`Subscriber::block`] |
+//! | async tasks | [`Publisher::publish`] | [`Writer::write`] | [`Clock::run`] |
+//! | threads | [`Publisher::publish_blocking`] | [`Writer::write_blocking`] | [`Clock::run_blocking`] |
+//! | an event loop | [`Publisher::poll_publish`] | [`Writer::turn`] | [`Clock::poll_due`] |
 //!
-//! For an event loop, a waker is whatever makes its wait end and tells whose turn it is: implement
-//! [`Wake`](std::task::Wake) for it, and expect to be told more than once. An async task that
-//! writes to a socket calls [`Subscriber::block`] inside [`poll_fn`](std::future::poll_fn), where
-//! the write is pending. To try without waiting, poll with [`Waker::noop`](std::task::Waker::noop).
-//! The directory `examples` has a server for each.
+//! For an event loop, a waker is anything that makes its wait end and tells whose turn it is:
+//! implement [`Wake`](std::task::Wake) for it, and expect to be told more than once. The directory
+//! `examples` has a server for each way.
+//!
+//! Where messages are not written to a stream, read batches: [`Subscriber::next_batch`],
+//! [`Batch::messages`], [`Batch::next`].
 //!
 //! # Order
 //!
@@ -33,43 +34,50 @@
 //!
 //! # Fairness
 //!
-//! **A subscriber that can be written to never loses a message.** While one is more than half the
-//! log behind, publishers wait for it; they look for such subscribers a few times a log's length,
-//! not at every message. A subscriber is waited for from its first read on, until it says with
-//! [`Subscriber::block`] that its socket is full. So whoever reads a batch goes on reading until
-//! there is nothing to read, or says that it cannot. Before a blocked subscriber is overrun it is
-//! asked whether it still is, and publishers wait for the answer: what is lost is lost to a full
-//! socket, not to a task that did not get its turn. (A thread that writes to a blocking socket
-//! cannot answer, and says so before every write with [`Subscriber::block_unasked`]. So it is
-//! threads alone that can lose messages to their scheduling, a whole log at a time.)
+//! **A subscriber that keeps up loses nothing.** Publishers wait for it when it is more than an
+//! eighth of the log behind (a quarter of a log below 256 KiB). It keeps up as long as its stream
+//! takes all there is, or at least the bytes per second of [`Config::with_rate`]. One that takes
+//! less for longer than [`Config::with_grace`] is a laggard: publishers do not wait for it until it
+//! has caught up, which is when it has read everything. The hub learns how time passes from its
+//! [`Clock`]. Without one, a subscriber is a laggard as soon as its stream is full.
+//!
+//! **Nobody who is not being served is waited for.** A subscriber is being served while its task
+//! waits for messages or has been woken for some, while somebody holds its batch, and while its
+//! stream is full and it keeps up. It is not served before its first read, after it gave a batch
+//! back, after a wait was dropped, and after its end. A task that was woken and never comes is
+//! given up after 16 graces.
+//!
+//! **Publishers take turns**, first come, first served, a part of bounded length each. From when a
+//! publisher asks for its turn until it is polled in it, each other publisher publishes one part
+//! at most.
 //!
 //! # Lagging
 //!
-//! A subscriber that is blocked is not waited for. When the log's end has moved on by the log's
-//! capacity, the bytes at the subscriber's cursor are let go: the log *overruns* it. What happens
-//! then is the hub's [`Policy`]: it may go on with newer messages ([`Oldest`](Policy::Oldest), the
-//! default), keep what was queued for it and miss what comes after ([`Newest`](Policy::Newest)), or
-//! be disconnected ([`Disconnect`](Policy::Disconnect)). By [`Block`](Policy::Block) it does not
-//! come to that: publishers wait for those that are blocked, too. The table at [`Policy`] says who
-//! pays for what. [`Batch::dropped`] tells how many messages were lost. Only whole messages are
-//! lost: who had begun to write one when its socket filled up gets the rest of it from
-//! [`Batch::consume`] and owes it to the socket, whatever the log does meanwhile.
+//! When the log's end has moved on by the log's capacity since a laggard read last, the bytes at
+//! its cursor are let go: the log *overruns* it. The hub's [`Policy`] says how it goes on: with
+//! newer messages ([`Oldest`](Policy::Oldest), the default), with what was kept for it, missing
+//! what came later ([`Newest`](Policy::Newest)), or not at all ([`Disconnect`](Policy::Disconnect)).
+//! Under [`Block`](Policy::Block) it does not come to that: publishers wait for laggards, too. Only
+//! whole messages are lost: a stream that has the beginning of a message gets the rest of it.
+//! [`Batch::dropped`] and [`Subscriber::dropped`] count the messages that were lost.
 //!
 //! For every subscriber, delivered + dropped + still to be read = published since it joined (and
-//! until it was disconnected). The hub learns of what was delivered with the subscriber's next
-//! call.
+//! until it was disconnected). The hub learns what was delivered with the subscriber's next call.
 //!
 //! # Closing
 //!
-//! [`Hub::close`] ends publishing at once. Subscribers read what is in the log, and then the end.
-//! [`Subscriber::end_at`] does the same for one subscriber at a place of its choice.
+//! [`Hub::close`] ends publishing. Subscribers read what is in the log, and then the end. The same
+//! happens when the last hub handle and the last publisher are gone. [`Subscriber::end_at`] does it
+//! for one subscriber at a place of its choice.
 //!
 //! # Cost
 //!
-//! A publish takes one lock, copies the bytes once and wakes the subscribers that had read
-//! everything, after the lock is released. A read takes one lock and shares the bytes; two
-//! kilobytes or less are copied instead. Memory stays below [`Config::with_capacity`] and the slack
-//! that is stated there; while everybody keeps up, it is a block or two.
+//! A publish takes one lock for each 32 KiB, copies the bytes once and wakes the subscribers that
+//! had read everything, after the lock is released. A read takes one lock and shares the bytes; two
+//! kilobytes or less are copied instead. No lock is held for longer than some microseconds,
+//! whatever the messages and however many subscribers there are. Memory stays below
+//! [`Config::with_capacity`] and the slack that is stated there; while everybody keeps up, it is a
+//! segment of 64 KiB or two.
 //!
 //! # Examples
 //!
@@ -81,34 +89,44 @@
 //! let hub = Hub::default();
 //! let mut subscriber = hub.subscribe();
 //! let mut publisher = hub.publisher();
-//! let (messages, _) = Messages::split(b"\x05hello\x05world");
-//! publisher.publish(messages).await?;
+//! let (mut messages, _) = Messages::split(b"\x05hello\x05world");
+//! publisher.publish(&mut messages).await?;
 //! hub.close();
 //!
 //! let batch = subscriber.next_batch().await.expect("two messages are there");
 //! assert_eq!(batch.chunks().collect::<Vec<_>>(), [b"\x05hello\x05world"]);
-//! let len = batch.len();
-//! batch.consume(len);
+//! batch.consume_all();
 //!
 //! assert!(subscriber.next_batch().await.is_none());
-//! assert!(publisher.publish(messages).await.is_err());
+//! let (mut messages, _) = Messages::split(b"\x05hello");
+//! assert!(publisher.publish(&mut messages).await.is_err());
 //! # Ok::<(), chat_hub::Closed>(())
 //! # }).unwrap();
 //! ```
 #![warn(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod batch;
 mod blocking;
+mod clock;
 mod hub;
 mod log;
 mod policy;
 mod position;
 mod publisher;
+mod shared;
+mod slots;
+mod state;
 mod subscriber;
 mod sync;
+mod turns;
 mod wait;
+mod writer;
 
+pub use batch::Batch;
+pub use clock::Clock;
 pub use hub::{CapacityTooSmall, Config, Hub, Stats};
 pub use policy::Policy;
 pub use position::Position;
-pub use publisher::{Closed, Publisher};
-pub use subscriber::{Batch, Subscriber};
+pub use publisher::{Closed, Publisher, TryPublishError};
+pub use subscriber::{Ender, Subscriber, TryNextError};
+pub use writer::{Turn, WriteError, Writer, would_block};

@@ -1,19 +1,23 @@
 //! What happens to a laggard: one rule a policy.
 
-use crate::log::{Cursor, Log, Pace};
+use crate::log::{Cursor, Log};
 
-/// What happens to a laggard: a subscriber that cannot be written to, because its socket is full,
-/// for longer than the log lasts.
+/// What happens to a laggard: a subscriber whose stream does not keep up.
 ///
-/// Under no policy does a subscriber lose anything that can be written to; for those, publishers
-/// wait.
+/// A subscriber *keeps up* as long as its stream takes all there is, or at least the bytes per
+/// second that [`Config::with_rate`](crate::Config::with_rate) states. Under every policy,
+/// publishers wait for subscribers that keep up, and those lose nothing. One that takes less for
+/// longer than [`Config::with_grace`](crate::Config::with_grace) becomes a laggard. Publishers do
+/// not wait for it again until it has caught up: until it has read everything in the log.
 ///
-/// | Policy | The promise to a laggard | Who pays | What it costs |
+/// The policy decides what a laggard gets when the log has no more room for what it has not read:
+///
+/// | Policy | The promise to a laggard | Who pays | The cost |
 /// |---|---|---|---|
 /// | `Oldest` | when it reads again, it is about half a log behind | the laggard, with its oldest messages | nothing |
-/// | `Newest` | what it was to read when it began to lag, it reads without a gap | the laggard, with newer messages | half of the capacity is a window for laggards |
-/// | `Disconnect` | what it reads has no gap; when it cannot have that, it is told at once | the laggard, with its connection | nothing |
-/// | `Block` | it loses nothing | everybody: publishers wait for the slowest | as much as the slowest does; set a timeout |
+/// | `Newest` | it reads what it had to read when it began to lag without a gap | the laggard, with newer messages | half of the capacity is a backlog for laggards |
+/// | `Disconnect` | what it reads has no gap; when that is impossible, it is told at once | the laggard, with its connection | nothing |
+/// | `Block` | it loses nothing | everybody: publishers wait for the slowest | as much as the slowest takes; set a timeout |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Policy {
@@ -26,21 +30,22 @@ pub enum Policy {
     Oldest,
     /// The laggard keeps what is queued for it, and new messages pass it by until it has caught up.
     ///
-    /// Half of the capacity is a window that holds what laggards have queued. Full, it is frozen:
-    /// laggards read it to its end and then jump to the end of the log. There is one window:
-    /// who falls behind while others read it has nothing queued and jumps at once. A
-    /// window that nobody has read from for as long as the log lasts goes to the next laggard.
+    /// Half of the capacity is a backlog that holds what laggards have to read. A full backlog is
+    /// frozen: laggards read it to its end and then jump to the end of the log. There is one
+    /// backlog: a subscriber that falls behind while others read it has nothing kept and jumps at
+    /// once. A backlog that nobody has read from while the log turned over once goes to the next
+    /// laggard.
     Newest,
     /// The laggard's subscription ends: it is woken, and finds that it [was
     /// disconnected](crate::Subscriber::is_disconnected).
     ///
     /// All it had not read counts as dropped.
     Disconnect,
-    /// Publishers wait for every subscriber, the laggard too, from its joining to its end. Nothing
-    /// is lost.
+    /// Publishers wait for every subscriber, laggards too, from its joining to its end. Nothing is
+    /// lost.
     ///
-    /// One that is never read again stops the hub. The hub has no clock, so it is for its users to
-    /// end such a subscriber after a time.
+    /// Under this policy alone, a subscriber that is never read again stops the hub. The hub has no
+    /// timeout for it: end such a subscriber by dropping it.
     Block,
 }
 
@@ -56,16 +61,8 @@ impl Policy {
         }
     }
 
-    /// Returns whether publishers wait for a subscriber that cannot be written to.
-    pub(crate) fn pace_when_full(self) -> Pace {
-        match self {
-            Self::Oldest | Self::Newest | Self::Disconnect => Pace::Blocked,
-            Self::Block => Pace::Ready,
-        }
-    }
-
-    /// Returns what part of a log's `capacity` is a window for laggards, in bytes.
-    pub(crate) fn window_len(self, capacity: usize) -> usize {
+    /// Returns what part of a log's `capacity` is a backlog for laggards, in bytes.
+    pub(crate) fn backlog_len(self, capacity: usize) -> usize {
         match self {
             Self::Newest => capacity / 2,
             Self::Oldest | Self::Disconnect | Self::Block => 0,

@@ -1,46 +1,63 @@
 //! Subscribing: reading the log in batches.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
-use crate::Position;
+use crate::batch::Batch;
 use crate::blocking;
-use crate::hub::{Shared, State};
+use crate::hub::FOREIGN;
 use crate::log::{Cursor, Stretch};
+use crate::position::Place;
+use crate::shared::Shared;
+use crate::state::State;
 use crate::sync::Arc;
+use crate::{Position, Writer};
 
 /// Reads what is published, from the moment it joined on.
 ///
-/// A subscriber is a cursor into the hub's log. It takes a [`Batch`], writes as much of it as it
-/// can, and says how much that was.
+/// A subscriber is a cursor into the hub's log. It takes a [`Batch`] and consumes as much of it as
+/// could be written. To write to a stream, use a [`Writer`], which does it right.
 ///
-/// Between two batches publishers wait for it once it is half the log behind. So a subscriber that
-/// cannot go on, because its socket is full, must say so with [`block`](Self::block); the next read
-/// ends that.
-#[derive(Debug)]
+/// # Who is waited for
+///
+/// Publishers wait only for a subscriber that is *being served*: its task waits for messages or was
+/// woken for some, somebody holds its batch, or its stream is full and it keeps up. Between consuming
+/// a batch and asking for the next one nobody serves it, so it can lose messages to its own
+/// thread's scheduling there; [`Batch::next`] and a [`Writer`] leave no such gap. A wait that is dropped, a
+/// subscription that has ended, and a subscriber that nobody has read from yet are not served and
+/// stop nobody.
+///
+/// A task that was woken and never polls its subscriber again counts as serving it. A hub with a
+/// [`Clock`](crate::Clock) gives up on such a task after 16 graces; without a clock, say
+/// [`pause`](Self::pause).
 pub struct Subscriber {
     shared: Arc<Shared>,
     reader: Reader,
 }
 
 impl Subscriber {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let (key, cursor) = shared.with_state(State::join);
-        Self {
-            shared,
-            reader: Reader {
-                key,
-                cursor,
-                limit: Position::MAX,
-                dropped: 0,
-                dropped_before: 0,
-                is_disconnected: false,
-            },
-        }
+    /// Joins at `place`, or at the end of the log. Returns `None` when what was at the place has
+    /// been let go.
+    pub(crate) fn join(shared: &Arc<Shared>, place: Option<Place>) -> Option<Self> {
+        let (key, cursor) = shared.with_state(|state| state.join(place))?;
+        let reader = Reader {
+            key,
+            cursor,
+            limit: Place::MAX,
+            dropped: 0,
+            dropped_before: 0,
+            is_disconnected: false,
+        };
+        let shared = Arc::clone(shared);
+        Some(Self { shared, reader })
     }
 
     /// Waits for the next batch; `None` is the end: the hub was closed, or the end that was set is
     /// reached.
+    ///
+    /// The future may be dropped at any time, by `select!` for example: nothing is lost, and from
+    /// then on nobody waits for this subscriber.
     ///
     /// # Examples
     ///
@@ -51,23 +68,19 @@ impl Subscriber {
     /// # futures::executor::block_on(async {
     /// let hub = Hub::default();
     /// let mut subscriber = hub.subscribe();
-    /// let (messages, _) = Messages::split(b"\x05hello\x05world");
-    /// hub.publisher().publish(messages).await.unwrap();
+    /// let (mut messages, _) = Messages::split(b"\x05hello\x05world");
+    /// hub.publisher().publish(&mut messages).await.unwrap();
     /// hub.close();
     ///
     /// let batch = subscriber.next_batch().await.unwrap();
     /// assert_eq!(batch.chunks().flatten().copied().collect::<Vec<u8>>(), b"\x05hello\x05world");
-    /// // The socket took seven bytes: the rest of the second message is ours to write.
+    /// // The stream took seven bytes: the rest of the second message is ours to write.
     /// assert_eq!(batch.consume(7), b"world");
     /// assert!(subscriber.next_batch().await.is_none());
     /// # });
     /// ```
     pub async fn next_batch(&mut self) -> Option<Batch<'_>> {
-        let stretch = poll_fn(|cx| self.poll_read(cx)).await;
-        stretch.map(|stretch| Batch {
-            reader: &mut self.reader,
-            stretch,
-        })
+        self.wait().await
     }
 
     /// Waits for the next batch as [`next_batch`](Self::next_batch) does; the thread is parked
@@ -82,71 +95,109 @@ impl Subscriber {
     /// let hub = Hub::default();
     /// let mut subscriber = hub.subscribe();
     /// let publishing = std::thread::spawn(move || {
-    ///     let (messages, _) = Messages::split(b"\x05hello");
-    ///     hub.publisher().publish_blocking(messages).unwrap();
+    ///     let (mut messages, _) = Messages::split(b"\x05hello");
+    ///     hub.publisher().publish_blocking(&mut messages).unwrap();
     ///     hub.close();
     /// });
     /// let batch = subscriber.next_batch_blocking().unwrap();
     /// assert_eq!(batch.chunks().flatten().copied().collect::<Vec<u8>>(), b"\x05hello");
-    /// let len = batch.len();
-    /// batch.consume(len);
+    /// batch.consume_all();
     /// assert!(subscriber.next_batch_blocking().is_none());
     /// publishing.join().unwrap();
     /// ```
     pub fn next_batch_blocking(&mut self) -> Option<Batch<'_>> {
         let stretch = blocking::wait(|cx| self.poll_read(cx))?;
-        Some(Batch {
-            reader: &mut self.reader,
-            stretch,
-        })
+        Some(Batch::new(self, stretch))
+    }
+
+    /// Takes the next batch if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`TryNextError::Empty`] when everything has been read, [`TryNextError::Ended`] at the end.
+    pub fn try_next_batch(&mut self) -> Result<Batch<'_>, TryNextError> {
+        match self.poll_read(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(stretch)) => Ok(Batch::new(self, stretch)),
+            Poll::Ready(None) => Err(TryNextError::Ended),
+            Poll::Pending => {
+                self.pause();
+                Err(TryNextError::Empty)
+            }
+        }
     }
 
     /// Polls for the next batch. See [`next_batch`](Self::next_batch).
     ///
     /// Costs a short lock and no allocation; up to two kilobytes of a batch may be copied out of
-    /// the log.
+    /// the log. Whoever stops polling before it is ready calls [`pause`](Self::pause).
     pub fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch<'_>>> {
-        self.poll_read(cx).map(|stretch| {
-            stretch.map(|stretch| Batch {
-                reader: &mut self.reader,
-                stretch,
-            })
-        })
+        let poll = self.poll_read(cx);
+        poll.map(|stretch| stretch.map(|stretch| Batch::new(self, stretch)))
     }
 
-    /// Says that nothing more can be written for now: publishers do not wait for this subscriber,
-    /// and publishing does not wake it, until its next read.
+    /// Says that the stream takes nothing at the moment: publishing does not wake this subscriber
+    /// until its next read.
     ///
-    /// When the log is about to overrun it, the task of `cx` is woken once, for its socket may have
-    /// room again though nobody had the time to notice. Publishers wait for the answer, which
-    /// is to read on or to block again. By [`Policy::Block`](crate::Policy::Block)
-    /// they wait anyway, and nobody asks.
-    pub fn block(&mut self, cx: &mut Context<'_>) {
-        self.shared
-            .with_state(|state| self.reader.block(state, Some(cx.waker())));
+    /// Publishers wait for it for as long as it keeps up; see [`Policy`](crate::Policy). `waker` is
+    /// woken when the stream must be tried once more, since a stream may say that it takes bytes
+    /// long after it does, and, under [`Policy::Disconnect`](crate::Policy::Disconnect), when the
+    /// subscription has ended.
+    pub fn stall(&mut self, waker: &Waker) {
+        let Self { shared, reader } = self;
+        shared.with_state(|state| reader.stall(state, waker));
     }
 
-    /// Says that this subscriber does not read for a while and cannot be asked about it: publishers
-    /// do not wait for it until its next read, but by [`Policy::Block`](crate::Policy::Block).
+    /// Says that nobody serves this subscriber for now: no publisher waits for it, but under
+    /// [`Policy::Block`](crate::Policy::Block), and none wakes it, until its next read.
+    pub fn pause(&mut self) {
+        let Self { shared, reader } = self;
+        shared.with_state(|state| reader.pause(state));
+    }
+
+    /// Ends the subscription at a place in the log: what was published before it is read, and then
+    /// the end. If that place is before what was read already, or after an end that was set before,
+    /// the earlier end holds.
     ///
-    /// For threads, before a write that may wait for the socket. Prefer [`block`](Self::block)
-    /// where a wake can be heeded: it says so only of a socket that is full, and does not lose
-    /// what there was time to write.
-    pub fn block_unasked(&mut self) {
-        self.shared
-            .with_state(|state| self.reader.block(state, None));
-    }
-
-    /// Ends the subscription at a place in this hub's log: what was published before it is read,
-    /// and then the end. If that is behind what was read already, or if it was told to end
-    /// earlier, it ends there.
+    /// # Panics
+    ///
+    /// When the position is another hub's.
     pub fn end_at(&mut self, end: Position) {
-        self.reader.end_at(end);
+        let place = self.shared.place(end).expect(FOREIGN);
+        self.reader.limit = self.reader.limit.min(place);
+        if self.reader.has_ended() {
+            self.pause();
+        }
+    }
+
+    /// Makes a handle that ends the subscription while another task or thread reads.
+    pub fn ender(&self) -> Ender {
+        let key = self.reader.key;
+        let id = self.shared.with_state(|state| state.id(key));
+        Ender {
+            shared: Arc::clone(&self.shared),
+            key,
+            id,
+        }
+    }
+
+    /// Ends the subscription here: the next read finds the end.
+    pub fn end(&mut self) {
+        self.reader.limit = self.reader.cursor.place;
+        self.pause();
     }
 
     /// Returns where the next batch begins, unless messages are dropped before.
     pub fn position(&self) -> Position {
-        self.reader.cursor.pos
+        self.shared.position(self.reader.cursor.place)
+    }
+
+    /// Returns how many bytes there are to be read, or would be if the log still had them. Takes a
+    /// short lock.
+    pub fn lag(&self) -> u64 {
+        let end = self.shared.with_state(|state| state.end());
+        let end = end.min(self.reader.limit);
+        end.byte_pos
+            .saturating_sub(self.reader.cursor.place.byte_pos)
     }
 
     /// Returns how many messages this subscriber has lost. The count is exact.
@@ -154,76 +205,120 @@ impl Subscriber {
         self.reader.dropped
     }
 
+    /// Tells whether this subscriber did not keep up and has not caught up since. Takes a short
+    /// lock.
+    pub fn is_laggard(&self) -> bool {
+        self.shared
+            .with_state(|state| state.is_laggard(self.reader.key))
+    }
+
     /// Tells whether the subscription has ended because this subscriber lagged, by
     /// [`Policy::Disconnect`](crate::Policy::Disconnect).
     ///
-    /// A read finds out, and so does [`block`](Self::block), whose task is woken for it.
+    /// A read finds out, and so does [`stall`](Self::stall), whose waker is woken for it.
     pub fn is_disconnected(&self) -> bool {
         self.reader.is_disconnected
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Stretch>> {
-        self.shared
-            .with_state(|state| self.reader.poll_read(state, cx))
+    /// Makes this the writing end of a stream.
+    pub fn into_writer(self) -> Writer {
+        Writer::new(self)
+    }
+
+    /// Waits for the next batch; from when the future is dropped nobody serves the subscriber.
+    pub(crate) async fn wait<'a>(&'a mut self) -> Option<Batch<'a>> {
+        let mut waiting = Waiting(Some(self));
+        let stretch = poll_fn(|cx| waiting.poll_read(cx)).await?;
+        let subscriber = waiting.0.take().expect("it waits until it is dropped");
+        Some(Batch::new(subscriber, stretch))
+    }
+
+    /// Polls for what is to be read next. From when it is ready the subscriber counts as reading.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Stretch>> {
+        let Self { shared, reader } = self;
+        shared.with_state(|state| reader.poll_read(state, cx))
+    }
+
+    /// Says that the first `len` bytes of a stretch have been written; returns what is still owed.
+    pub(crate) fn consume<'a>(&mut self, stretch: &'a Stretch, len: usize) -> &'a [u8] {
+        let (cursor, owed) = stretch.split_at(len);
+        self.reader.cursor = cursor;
+        self.reader.dropped_before = self.reader.dropped;
+        owed
+    }
+
+    /// Returns how many messages were lost since something was consumed last.
+    pub(crate) fn dropped_since(&self) -> u64 {
+        self.reader.dropped - self.reader.dropped_before
+    }
+}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber")
+            .field("reader", &self.reader)
+            .finish_non_exhaustive()
     }
 }
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.shared
-            .with_state(|state| state.leave(self.reader.key, self.reader.cursor));
+        let Reader { key, cursor, .. } = self.reader;
+        self.shared.with_state(|state| state.leave(key, cursor));
     }
 }
 
-/// Whole messages that a subscriber has not consumed yet, in their wire form: at most 256 KiB and a
-/// block of 64, in at most 64 chunks.
+/// Ends a subscription from elsewhere, while a task or a thread reads it or writes what it reads.
 ///
-/// It shares the log's memory and keeps it from being used again, so do not hold it across a wait.
-/// A batch that is dropped was not consumed: its messages are in the next one.
-#[derive(Debug)]
-pub struct Batch<'a> {
-    reader: &'a mut Reader,
-    stretch: Stretch,
+/// A server needs it for half-close: the half of a client that reads knows where the half that
+/// writes has to end. Made by [`Subscriber::ender`] and [`Writer::ender`].
+#[derive(Clone, Debug)]
+pub struct Ender {
+    shared: Arc<Shared>,
+    key: usize,
+    id: u64,
 }
 
-impl Batch<'_> {
-    /// Iterates over the bytes, in order, as stretches of contiguous memory. Each is whole messages
-    /// and none is empty.
-    pub fn chunks(&self) -> impl ExactSizeIterator<Item = &[u8]> + use<'_> {
-        self.stretch.pieces.iter().map(|piece| &piece.bytes[..])
-    }
-
-    /// Returns the length in bytes. It is never 0.
-    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
-    pub fn len(&self) -> usize {
-        self.stretch.byte_len
-    }
-
-    /// Returns how many messages the subscriber lost right before this batch. What it lost before
-    /// its end no batch tells, only [`Subscriber::dropped`].
-    pub fn dropped(&self) -> u64 {
-        self.reader.dropped - self.reader.dropped_before
-    }
-
-    /// Says that the first `len` bytes have been written, and returns what the writer still owes:
-    /// the rest of the message that `len` falls into, at most 255 bytes. The next batch begins
-    /// behind it.
-    ///
-    /// Allocates only when something is owed.
+impl Ender {
+    /// Ends the subscription at a place in the log, as [`Subscriber::end_at`] does, and wakes who
+    /// waits for messages of it. Does nothing when the subscriber is gone.
     ///
     /// # Panics
     ///
-    /// When the batch is shorter than `len`.
-    pub fn consume(self, len: usize) -> Vec<u8> {
-        assert!(
-            len <= self.stretch.byte_len,
-            "consumed {len} bytes of a batch of {}",
-            self.stretch.byte_len
-        );
-        let (cursor, owed) = self.stretch.split_at(len);
-        self.reader.cursor = cursor;
-        self.reader.dropped_before = self.reader.dropped;
-        owed.to_vec()
+    /// When the position is another hub's.
+    pub fn end_at(&self, end: Position) {
+        let place = self.shared.place(end).expect(FOREIGN);
+        let (key, id) = (self.key, self.id);
+        self.shared.with_state(|state| state.end_at(key, id, place));
+    }
+}
+
+/// Why there is no batch at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TryNextError {
+    /// Everything that was published has been read.
+    #[error("there is nothing to read for now")]
+    Empty,
+    /// The hub was closed, or the end that was set is reached.
+    #[error("the subscription has ended")]
+    Ended,
+}
+
+/// A subscriber that waits; from when this is dropped nobody serves it.
+struct Waiting<'a>(Option<&'a mut Subscriber>);
+
+impl Waiting<'_> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Stretch>> {
+        let subscriber = self.0.as_mut().expect("it waits until it is dropped");
+        subscriber.poll_read(cx)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(subscriber) = &mut self.0 {
+            subscriber.pause();
+        }
     }
 }
 
@@ -233,8 +328,8 @@ struct Reader {
     key: usize,
     /// Where the next batch begins. The hub learns of it with the next call that locks it.
     cursor: Cursor,
-    /// Where the subscription ends; [`Position::MAX`] until somebody says so.
-    limit: Position,
+    /// Where the subscription ends; [`Place::MAX`] until somebody says so.
+    limit: Place,
     dropped: u64,
     /// How many of these were lost before a batch that was consumed.
     dropped_before: u64,
@@ -243,32 +338,46 @@ struct Reader {
 
 impl Reader {
     fn poll_read(&mut self, state: &mut State, cx: &mut Context<'_>) -> Poll<Option<Stretch>> {
-        if !self.has_ended() {
-            state.read(self.key, self.cursor);
-            self.resume_if_overrun(state);
+        if self.end_if_over(state) {
+            return Poll::Ready(None);
         }
-        if !self.has_ended() {
-            let stretch = state.log.read(self.cursor, self.limit);
-            if stretch.byte_len > 0 {
-                return Poll::Ready(Some(stretch));
-            }
-            if !state.closed {
-                state.wait_to_read(self.key, cx.waker());
-                return Poll::Pending;
-            }
+        if state.is_waiting(self.key, self.cursor, cx.waker()) {
+            return Poll::Pending;
         }
-        // Nobody is to wait for a subscriber that has read everything it ever will.
-        state.end(self.key, self.cursor);
-        Poll::Ready(None)
+        state.read(self.key, self.cursor);
+        let dropped = self.dropped;
+        self.resume_if_overrun(state);
+        if self.end_if_over(state) {
+            return Poll::Ready(None);
+        }
+        let stretch = state.log.read(self.cursor, self.limit);
+        if stretch.byte_len() > 0 {
+            return Poll::Ready(Some(stretch));
+        }
+        if state.is_over() {
+            self.limit = self.cursor.place;
+            self.end_if_over(state);
+            return Poll::Ready(None);
+        }
+        // Whoever skipped to the end has not caught up by reading.
+        let has_caught_up = self.dropped == dropped;
+        state.wait_to_read(self.key, cx.waker(), has_caught_up);
+        Poll::Pending
     }
 
-    fn block(&mut self, state: &mut State, waker: Option<&Waker>) {
-        if self.has_ended() {
-            return state.end(self.key, self.cursor);
+    fn stall(&mut self, state: &mut State, waker: &Waker) {
+        if self.end_if_over(state) {
+            return;
         }
-        state.block(self.key, self.cursor, waker);
+        state.stall(self.key, self.cursor, waker);
         if state.policy.tells_overrun() {
             self.resume_if_overrun(state);
+        }
+    }
+
+    fn pause(&mut self, state: &mut State) {
+        if !self.end_if_over(state) {
+            state.pause(self.key, self.cursor);
         }
     }
 
@@ -280,21 +389,27 @@ impl Reader {
         let resumed = state.policy.resume(&state.log);
         let cursor = resumed.unwrap_or_else(|| state.log.tail());
         // What is beyond the end of the subscription was never to be delivered.
-        let end = self.limit.min(cursor.pos);
+        let end = self.limit.min(cursor.place);
         self.dropped += state.skip(self.key, cursor, end);
         self.cursor = cursor;
         if resumed.is_none() {
             self.is_disconnected = true;
-            self.end_at(cursor.pos);
+            self.limit = self.limit.min(cursor.place);
             state.disconnect(self.key, cursor);
         }
     }
 
-    fn end_at(&mut self, end: Position) {
-        self.limit = self.limit.min(end);
+    /// Leaves the log if there is nothing more to be read, ever; tells whether that is so.
+    fn end_if_over(&mut self, state: &mut State) -> bool {
+        self.limit = self.limit.min(state.end_of(self.key));
+        let is_over = self.has_ended();
+        if is_over {
+            state.end_subscription(self.key, self.cursor);
+        }
+        is_over
     }
 
     fn has_ended(&self) -> bool {
-        self.limit <= self.cursor.pos
+        self.limit <= self.cursor.place
     }
 }

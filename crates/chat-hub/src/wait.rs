@@ -1,6 +1,5 @@
 //! Tasks that wait, and what becomes of their wakers outside the lock.
 
-use std::mem;
 use std::num::NonZeroU64;
 use std::task::Waker;
 
@@ -42,19 +41,17 @@ pub(crate) struct Spent {
 }
 
 impl WaitList {
-    /// Puts a task on the list. Returns the waker that it was on the list with, if that was
-    /// another.
-    #[must_use = "a waker is not dropped under the lock"]
-    pub(crate) fn register(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
-        let Some(ticket) = ticket.as_ref().filter(|ticket| ticket.epoch == self.epoch) else {
-            *ticket = Some(Ticket {
-                epoch: self.epoch,
-                key: self.wakers.insert(waker.clone()),
-            });
-            return None;
-        };
-        let listed = &mut self.wakers[ticket.key];
-        (!listed.will_wake(waker)).then(|| mem::replace(listed, waker.clone()))
+    /// Puts a task on the list.
+    pub(crate) fn register(&mut self, waker: &Waker) -> Ticket {
+        Ticket {
+            epoch: self.epoch,
+            key: self.wakers.insert(waker.clone()),
+        }
+    }
+
+    /// Tells whether a task is on the list, by this waker.
+    pub(crate) fn is_listed(&self, ticket: &Ticket, waker: &Waker) -> bool {
+        ticket.epoch == self.epoch && self.wakers[ticket.key].will_wake(waker)
     }
 
     /// Takes all tasks off the list and adds them to those that are to be woken.
@@ -67,14 +64,9 @@ impl WaitList {
 
     /// Takes one task off the list, if it is still on it, and returns its waker.
     #[must_use = "a waker is not dropped under the lock"]
-    pub(crate) fn take(&mut self, ticket: &mut Option<Ticket>) -> Option<Waker> {
-        let ticket = ticket.take().filter(|ticket| ticket.epoch == self.epoch)?;
-        Some(self.wakers.remove(ticket.key))
-    }
-
-    /// Tells whether nobody waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.wakers.is_empty()
+    pub(crate) fn take(&mut self, ticket: Ticket) -> Option<Waker> {
+        let is_listed = ticket.epoch == self.epoch;
+        is_listed.then(|| self.wakers.remove(ticket.key))
     }
 }
 

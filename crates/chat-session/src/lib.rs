@@ -28,10 +28,15 @@
 //! See [`Session`].
 #![warn(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod error;
 mod flag;
+mod publish;
 mod reader;
 mod scratch;
 mod session;
-mod writer;
+mod stall;
 
-pub use session::{Session, SessionError, Summary};
+pub use error::{EndReason, SessionError, Summary};
+pub use publish::Publish;
+pub use session::Session;
+pub use stall::StallLimit;

@@ -1,27 +1,26 @@
-//! The reading half of a session: from the stream into the hub.
+//! The reading half of a session: from the stream to where it publishes.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use chat_hub::{Closed, Position, Publisher};
-use chat_proto::Messages;
+use chat_hub::{Closed, Position};
+use chat_proto::{Messages, MessagesBuf, Partial};
 use futures::io::AsyncRead;
 
-use crate::flag::Flag;
+use crate::Publish;
 use crate::scratch::{self, READ_LEN};
 
 /// Reads a stream and publishes every message of it.
 #[derive(Debug)]
-pub(crate) struct Reader {
-    publisher: Publisher,
-    /// Raised when the stream may have something to read.
-    readable: Flag,
-    /// What was read and not published: messages that the hub did not take yet, and the beginning
-    /// of one whose end has not arrived. As long as a whole message is kept, nothing is read.
-    kept: Vec<u8>,
-    /// Behind the last message that was published.
-    end: Position,
+pub(crate) struct Reader<P> {
+    publisher: P,
+    /// Whether to go on at the next turn, though the stream has not said that it has something.
+    goes_on: bool,
+    /// The beginning of a message whose end has not arrived.
+    partial: Partial,
+    /// Messages that were read and not accepted. As long as there are any, nothing is read.
+    unaccepted: MessagesBuf,
     message_count: u64,
 }
 
@@ -30,43 +29,55 @@ pub(crate) struct Reader {
 pub(crate) enum ReadEnd {
     /// The client ended its sending side.
     EndOfStream,
-    /// The hub was closed.
-    HubClosed,
+    /// No more messages are accepted.
+    Closed,
 }
 
-impl Reader {
-    /// Makes a reader. `start` is where the client joined.
-    pub(crate) fn new(publisher: Publisher, start: Position) -> Self {
+impl<P: Publish> Reader<P> {
+    pub(crate) fn new(publisher: P) -> Self {
         Self {
             publisher,
-            readable: Flag::default(),
-            kept: Vec::new(),
-            end: start,
+            goes_on: true,
+            partial: Partial::new(),
+            unaccepted: MessagesBuf::new(),
             message_count: 0,
         }
     }
 
-    /// Returns the position behind the client's last message.
-    pub(crate) fn end(&self) -> Position {
-        self.end
-    }
-
-    /// Returns how many messages were published.
+    /// Returns how many messages were accepted.
     pub(crate) fn message_count(&self) -> u64 {
         self.message_count
     }
 
-    /// Reads and publishes for a turn: until the stream has nothing more, the hub takes nothing
-    /// more, or [`READ_LEN`] bytes were read. In the last case the task has been woken.
+    /// Waits until it is known where the client's last message stands.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Position, Closed>> {
+        self.publisher.poll_end(cx)
+    }
+
+    /// Gives up a turn to publish.
+    pub(crate) fn pass(&mut self) {
+        self.publisher.pass();
+    }
+
+    /// Reads and publishes for a turn: until the stream has nothing more, nothing more is accepted
+    /// for now, or [`READ_LEN`] bytes were read. In the last case the task has been woken.
+    ///
+    /// `is_woken` tells whether the stream may have something to read; `stream_cx` is woken when it
+    /// has.
     pub(crate) fn poll_turn(
         &mut self,
         cx: &mut Context<'_>,
+        stream_cx: &mut Context<'_>,
+        is_woken: bool,
         stream: impl AsyncRead + Unpin,
     ) -> Poll<io::Result<ReadEnd>> {
-        if !self.readable.lower(cx.waker()) {
+        if !std::mem::take(&mut self.goes_on) && !is_woken {
             return Poll::Pending;
         }
-        let end = scratch::with(|buf| self.poll_read(cx, stream, buf));
+        let end = scratch::with(|buf| self.poll_read(cx, stream_cx, stream, buf));
+        if !self.goes_on {
+            self.publisher.pass();
+        }
         match end {
             Ok(Some(end)) => Poll::Ready(Ok(end)),
             Ok(None) => Poll::Pending,
@@ -79,68 +90,73 @@ impl Reader {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
+        stream_cx: &mut Context<'_>,
         mut stream: impl AsyncRead + Unpin,
         buf: &mut [u8],
     ) -> io::Result<Option<ReadEnd>> {
         let mut budget = READ_LEN;
-        loop {
-            match self.poll_publishable(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(Closed)) => return Ok(Some(ReadEnd::HubClosed)),
+        while budget > 0 {
+            let len = match self.poll_ready(cx) {
+                Poll::Ready(Ok(len)) => len.min(budget),
+                Poll::Ready(Err(Closed)) => return Ok(Some(ReadEnd::Closed)),
                 Poll::Pending => {
-                    self.readable.raise();
+                    self.goes_on = true;
                     return Ok(None);
                 }
-            }
-            let kept_len = self.kept.len();
-            buf[..kept_len].copy_from_slice(&self.kept);
-            let waker = self.readable.waker(cx.waker());
-            let read = Pin::new(&mut stream).poll_read(
-                &mut Context::from_waker(&waker),
-                &mut buf[kept_len..kept_len + budget],
-            );
-            match read {
+            };
+            let carried_len = self.partial.prepend(buf);
+            let unread = &mut buf[carried_len..][..len];
+            match Pin::new(&mut stream).poll_read(stream_cx, unread) {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(Ok(0)) => return Ok(Some(ReadEnd::EndOfStream)),
                 Poll::Ready(Ok(len)) => {
-                    // Whether the hub took everything is seen before the next read.
-                    let _ = self.poll_publish(cx, &buf[..kept_len + len]);
+                    let messages = self.partial.split(&buf[..carried_len + len]);
+                    // Whether everything was accepted is seen before the next read.
+                    let _ = self.poll_accept(cx, messages);
                     budget -= len;
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => return Err(error),
             }
-            if budget == 0 {
-                self.readable.raise();
-                cx.waker().wake_by_ref();
-                return Ok(None);
+        }
+        // What was read in good faith is still to be accepted.
+        if self.unaccepted.is_empty() {
+            self.publisher.pass();
+        }
+        self.goes_on = true;
+        cx.waker().wake_by_ref();
+        Ok(None)
+    }
+
+    /// Waits until what was read before is accepted and there is room for more; is ready with how
+    /// many bytes may be read.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Closed>> {
+        if !self.unaccepted.is_empty() {
+            let unaccepted = std::mem::take(&mut self.unaccepted);
+            match self.poll_accept(cx, unaccepted.as_messages()) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(closed)) => return Poll::Ready(Err(closed)),
+                Poll::Pending => return Poll::Pending,
             }
         }
+        self.publisher.poll_ready(cx)
     }
 
-    /// Waits until the hub takes messages, and publishes those it did not take before.
-    fn poll_publishable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
-        if Messages::split(&self.kept).0.is_empty() {
-            return self.publisher.poll_ready(cx);
+    /// Has messages accepted, and keeps what is not.
+    fn poll_accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut messages: Messages<'_>,
+    ) -> Poll<Result<(), Closed>> {
+        if messages.is_empty() {
+            return Poll::Ready(Ok(()));
         }
-        let received = std::mem::take(&mut self.kept);
-        self.poll_publish(cx, &received)
-    }
-
-    /// Publishes the whole messages in `received` and keeps what is left.
-    fn poll_publish(&mut self, cx: &mut Context<'_>, received: &[u8]) -> Poll<Result<(), Closed>> {
-        let (mut messages, rest) = Messages::split(received);
         let count = messages.count();
-        let poll = if count == 0 {
-            Poll::Ready(Ok(self.end))
-        } else {
-            self.publisher.poll_publish(cx, &mut messages)
-        };
+        let poll = self.publisher.poll_accept(cx, &mut messages);
         self.message_count += (count - messages.count()) as u64;
-        let kept_len = messages.as_bytes().len() + rest.len();
-        self.kept.clear();
-        self.kept
-            .extend_from_slice(&received[received.len() - kept_len..]);
-        poll.map_ok(|end| self.end = end)
+        if !messages.is_empty() {
+            self.unaccepted = MessagesBuf::from(messages);
+        }
+        poll
     }
 }

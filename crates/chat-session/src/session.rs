@@ -4,19 +4,22 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use chat_hub::Hub;
+use chat_hub::{Hub, Publisher, Subscriber, Turn, Writer, would_block};
 use futures::io::{AsyncRead, AsyncWrite};
 
+use crate::Publish;
+use crate::error::{EndReason, SessionError, Summary};
+use crate::flag::Flag;
 use crate::reader::{ReadEnd, Reader};
 use crate::scratch;
-use crate::writer::Writer;
+use crate::stall::StallLimit;
 
 /// One client being served: a future that ends when the connection does.
 ///
 /// It subscribes to the hub when it is made, so the client misses nothing that is published from
-/// then on, and is to be polled soon: as a subscriber that has not read yet, nobody waits for it
-/// until then.
+/// then on, and is to be polled soon: publishers do not wait for it until then.
 ///
 /// # Examples
 ///
@@ -24,23 +27,32 @@ use crate::writer::Writer;
 ///
 /// ```
 /// use chat_hub::Hub;
-/// use chat_session::{Session, Summary};
+/// use chat_session::Session;
 /// use futures::io::Cursor;
 ///
-/// // A cursor reads what it holds, and writes behind what was read.
+/// // A cursor reads what it holds, and writes after what was read.
 /// let mut stream = Cursor::new(b"\x05hello".to_vec());
 /// let session = Session::new(&mut stream, &Hub::default());
-/// assert_eq!(futures::executor::block_on(session)?, Summary { published: 1, dropped: 0 });
+/// let summary = futures::executor::block_on(session)?;
+/// assert_eq!((summary.published, summary.delivered, summary.dropped), (1, 1, 0));
 /// assert_eq!(stream.into_inner(), b"\x05hello\x05hello");
 /// # Ok::<(), chat_session::SessionError>(())
 /// ```
 #[derive(Debug)]
 #[must_use = "a session does nothing unless it is polled"]
-pub struct Session<S> {
+pub struct Session<S, P = Publisher> {
     stream: S,
-    reader: Reader,
+    reader: Reader<P>,
     writer: Writer,
+    /// Raised when the stream may have something to read or may take more. There is one flag for
+    /// both, since a stream may have one waker for both: reading from a layered stream may have to
+    /// write, and writing to read.
+    stream_flag: Flag,
+    /// Whether the stream may hold bytes back.
+    is_unflushed: bool,
     stage: Stage,
+    /// How many messages had been published when the client joined.
+    joined: u64,
 }
 
 /// What a session is busy with.
@@ -48,15 +60,18 @@ pub struct Session<S> {
 enum Stage {
     /// Reading and writing.
     Serving,
-    /// Nothing more is read; what is still to be delivered is written.
+    /// Nothing more is read; what is still to be delivered is written. It is not yet known where
+    /// the client's last message stands.
+    Settling,
+    /// As before, and it is known where to end.
     Draining(ReadEnd),
     /// Everything is written; the sending side is being closed.
     Closing(ReadEnd),
     /// The sending side is closed. What the client sends is thrown away until it closes too:
-    /// closing a socket that has bytes to read would make the system reset it, and the client
-    /// could lose what is on its way to it.
+    /// closing a socket that has bytes to read would make the system reset it, and the client could
+    /// lose what is on its way to it.
     Lingering,
-    /// The client got everything and both sides are closed.
+    /// The client got everything and both sides are closed, or the session has failed.
     Closed,
 }
 
@@ -64,31 +79,69 @@ impl<S> Session<S> {
     /// Begins to serve the client at the far end of `stream`. Closing the stream must end its
     /// sending side, so that the client sees it.
     pub fn new(stream: S, hub: &Hub) -> Self {
-        let subscriber = hub.subscribe();
-        let reader = Reader::new(hub.publisher(), subscriber.position());
+        Self::with_publisher(stream, hub.subscribe(), hub.publisher())
+    }
+}
+
+impl<S, P: Publish> Session<S, P> {
+    /// Begins to serve a client that reads from one place and publishes to another.
+    ///
+    /// What `publisher` accepts must come to `subscriber` in the end.
+    pub fn with_publisher(stream: S, subscriber: Subscriber, publisher: P) -> Self {
+        let joined = subscriber.position().message_pos();
         Self {
             stream,
-            reader,
+            reader: Reader::new(publisher),
             writer: Writer::new(subscriber),
+            stream_flag: Flag::default(),
+            is_unflushed: false,
             stage: Stage::Serving,
+            joined,
+        }
+    }
+
+    /// Ends the session when the client takes nothing for `timeout` while there is something for
+    /// it; with `None`, never. `sleep` makes a future that is ready after the time it is given.
+    ///
+    /// Under [`Policy::Block`](chat_hub::Policy::Block) somebody must do this.
+    pub fn with_stall_timeout<F, T>(
+        self,
+        timeout: Option<Duration>,
+        sleep: F,
+    ) -> StallLimit<S, P, F, T>
+    where
+        F: FnMut(Duration) -> T,
+        T: Future,
+    {
+        StallLimit::new(self, timeout, sleep)
+    }
+
+    /// Returns the stream.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
+    /// Ends the session and returns the stream. The client may have the beginning of a message and
+    /// not the rest.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+
+    /// Returns what the session has done so far.
+    pub fn summary(&self) -> Summary {
+        let subscriber = self.writer.subscriber();
+        let passed = subscriber.position().message_pos() - self.joined;
+        let dropped = subscriber.dropped();
+        Summary {
+            published: self.reader.message_count(),
+            delivered: passed.saturating_sub(dropped),
+            dropped,
         }
     }
 
     /// Tells whether the client's stream took nothing when it was last tried.
-    ///
-    /// A session has no clock. Whoever has one can end a client that stays blocked for too long
-    /// without more being [written](Self::written); under
-    /// [`Policy::Block`](chat_hub::Policy::Block) somebody must. A stream may take bytes again long
-    /// before it says so, so [`unblock`](Self::unblock) the session and poll it once more
-    /// before that.
-    pub fn is_blocked(&self) -> bool {
-        self.writer.is_blocked()
-    }
-
-    /// Has the next poll try the client's stream again, though it has not said that it would take
-    /// more.
-    pub fn unblock(&self) {
-        self.writer.unblock();
+    pub fn is_stalled(&self) -> bool {
+        self.writer.is_stalled() || self.is_unflushed
     }
 
     /// Returns how many bytes the client's stream has taken.
@@ -96,33 +149,41 @@ impl<S> Session<S> {
         self.writer.written()
     }
 
-    fn summary(&self) -> Summary {
-        Summary {
-            published: self.reader.message_count(),
-            dropped: self.writer.dropped(),
-        }
+    /// Has the next poll try the client's stream again, though it has not said that it would take
+    /// more.
+    pub(crate) fn retry(&self) {
+        self.stream_flag.raise();
+    }
+
+    /// Ends the session for a reason. From then on it is in nobody's way.
+    pub(crate) fn fail(&mut self, reason: EndReason) -> SessionError {
+        let summary = self.summary();
+        self.stage = Stage::Closed;
+        self.writer.end();
+        self.reader.pass();
+        SessionError::new(reason, summary)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
     /// Goes on with the present stage; is ready when the next one has begun.
-    fn poll_stage(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SessionError>> {
+    fn poll_stage(&mut self, cx: &mut Context<'_>, is_woken: bool) -> Poll<Result<(), EndReason>> {
         self.stage = match self.stage {
-            Stage::Serving => ready!(self.poll_serve(cx))?,
+            Stage::Serving => ready!(self.poll_serve(cx, is_woken))?,
+            Stage::Settling => ready!(self.poll_settle(cx, is_woken))?,
             Stage::Draining(end) => {
-                ready!(self.writer.poll_turn(cx, &mut self.stream))?;
+                ready!(self.poll_write(cx, is_woken))?;
                 Stage::Closing(end)
             }
             Stage::Closing(end) => {
-                ready!(Pin::new(&mut self.stream).poll_close(cx)).map_err(SessionError::Write)?;
-                if end == ReadEnd::EndOfStream {
-                    Stage::Closed
-                } else {
-                    Stage::Lingering
+                ready!(Pin::new(&mut self.stream).poll_close(cx)).map_err(EndReason::Write)?;
+                match end {
+                    ReadEnd::EndOfStream => Stage::Closed,
+                    ReadEnd::Closed => Stage::Lingering,
                 }
             }
             Stage::Lingering => {
-                ready!(self.poll_discard(cx)).map_err(SessionError::Read)?;
+                ready!(self.poll_discard(cx)).map_err(EndReason::Read)?;
                 Stage::Closed
             }
             Stage::Closed => Stage::Closed,
@@ -131,24 +192,96 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Writes first, so that what this turn reads goes out with what other sessions read in theirs.
-    fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stage, SessionError>> {
-        if self.writer.poll_turn(cx, &mut self.stream)?.is_ready() {
-            return Poll::Ready(Ok(Stage::Closing(ReadEnd::HubClosed)));
+    fn poll_serve(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_woken: bool,
+    ) -> Poll<Result<Stage, EndReason>> {
+        if self.poll_write(cx, is_woken)?.is_ready() {
+            return Poll::Ready(Ok(Stage::Closing(ReadEnd::Closed)));
         }
-        let end =
-            ready!(self.reader.poll_turn(cx, &mut self.stream)).map_err(SessionError::Read)?;
-        if end == ReadEnd::EndOfStream {
-            self.writer.end_at(self.reader.end());
+        let waker = self.stream_flag.waker(cx.waker());
+        let mut stream_cx = Context::from_waker(&waker);
+        let read = self
+            .reader
+            .poll_turn(cx, &mut stream_cx, is_woken, &mut self.stream);
+        let end = ready!(read).map_err(EndReason::Read)?;
+        Poll::Ready(Ok(match end {
+            ReadEnd::EndOfStream => Stage::Settling,
+            ReadEnd::Closed => Stage::Draining(end),
+        }))
+    }
+
+    /// Writes until it is known where the client's last message stands.
+    fn poll_settle(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_woken: bool,
+    ) -> Poll<Result<Stage, EndReason>> {
+        if let Poll::Ready(end) = self.reader.poll_end(cx) {
+            if let Ok(end) = end {
+                self.writer.end_at(end);
+            }
+            return Poll::Ready(Ok(Stage::Draining(ReadEnd::EndOfStream)));
         }
-        Poll::Ready(Ok(Stage::Draining(end)))
+        ready!(self.poll_write(cx, is_woken))?;
+        Poll::Ready(Ok(Stage::Closing(ReadEnd::EndOfStream)))
+    }
+
+    /// Writes for a turn; is ready when everything has been written that there will ever be.
+    fn poll_write(&mut self, cx: &mut Context<'_>, is_woken: bool) -> Poll<Result<(), EndReason>> {
+        if self.writer.is_stalled() && !is_woken {
+            return Poll::Pending;
+        }
+        let Self {
+            stream,
+            writer,
+            stream_flag,
+            is_unflushed,
+            ..
+        } = self;
+        let waker = stream_flag.waker(cx.waker());
+        let mut stream_cx = Context::from_waker(&waker);
+        let turn = writer.turn(cx, &waker, |slices| {
+            let stream = Pin::new(&mut *stream);
+            *is_unflushed = true;
+            would_block(match slices {
+                [slice] => stream.poll_write(&mut stream_cx, slice),
+                slices => stream.poll_write_vectored(&mut stream_cx, slices),
+            })
+        })?;
+        match turn {
+            Turn::CaughtUp => {
+                ready!(self.poll_flush(cx))?;
+                Poll::Pending
+            }
+            Turn::Ended => self.poll_flush(cx),
+            Turn::Stalled | Turn::Yielded => Poll::Pending,
+        }
+    }
+
+    /// Sees to it that what was written is on its way.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), EndReason>> {
+        if self.is_unflushed {
+            // It may take the place of a read that waits to write.
+            let waker = self.stream_flag.waker(cx.waker());
+            let mut stream_cx = Context::from_waker(&waker);
+            let flushed = Pin::new(&mut self.stream).poll_flush(&mut stream_cx);
+            ready!(flushed).map_err(EndReason::Write)?;
+            self.is_unflushed = false;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Reads to the end of the stream and throws away what it reads.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         for _ in 0..DISCARDS_MAX {
-            let len = scratch::with(|buf| Pin::new(&mut self.stream).poll_read(cx, buf));
-            if ready!(len)? == 0 {
-                return Poll::Ready(Ok(()));
+            let read = scratch::with(|buf| Pin::new(&mut self.stream).poll_read(cx, buf));
+            match ready!(read) {
+                Ok(0) => return Poll::Ready(Ok(())),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
         cx.waker().wake_by_ref();
@@ -156,40 +289,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Future for Session<S> {
+impl<S, P> Future for Session<S, P>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    P: Publish + Unpin,
+{
     type Output = Result<Summary, SessionError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let session = self.get_mut();
+        let mut is_woken = session.stream_flag.lower(cx.waker());
         while session.stage != Stage::Closed {
-            ready!(session.poll_stage(cx))?;
+            if let Err(reason) = ready!(session.poll_stage(cx, is_woken)) {
+                return Poll::Ready(Err(session.fail(reason)));
+            }
+            // A new stage begins with what the stream is ready for by now.
+            is_woken = true;
         }
         Poll::Ready(Ok(session.summary()))
     }
-}
-
-/// What a session did, when it has ended well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// How many messages the client published.
-    pub published: u64,
-    /// How many messages the client lost because it did not keep up.
-    pub dropped: u64,
-}
-
-/// Why a session ended before everything was delivered.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// The stream could not be read: as a rule the client reset the connection.
-    #[error("cannot read from the client: {0}")]
-    Read(#[source] io::Error),
-    /// The stream could not be written to: as a rule the client is gone.
-    #[error("cannot write to the client: {0}")]
-    Write(#[source] io::Error),
-    /// The client did not keep up, and the hub's policy is to disconnect such clients.
-    #[error("the client did not keep up, and the policy is to disconnect")]
-    Lagged,
 }
 
 /// How many reads a turn throws away at most. A judgement, for fairness to other sessions.

@@ -1,4 +1,4 @@
-use crate::util::{Read, block, drain, hub, message, publish, publish_past, read, run};
+use crate::util::{Read, drain, hub, message, publish, publish_past, read, run, stall};
 
 #[test]
 fn lagging_subscriber_learns_exact_loss() {
@@ -34,7 +34,7 @@ fn a_laggard_resumes_in_the_middle_of_what_is_retained() {
         wire.len()
     );
     // Hence a third of a log may be published without another loss.
-    block(&mut subscriber);
+    stall(&mut subscriber);
     assert!(publish(&mut publisher, &run(1000..1085, 63)).is_ready());
     assert_eq!(drain(&mut subscriber), (run(1000..1085, 63), 0));
 }
@@ -47,7 +47,7 @@ fn a_message_that_was_begun_is_owed_whatever_is_lost_after_it() {
     let batch = futures::executor::block_on(subscriber.next_batch()).unwrap();
     let owed = batch.consume(64 + 10);
     assert_eq!(owed, message(1, 63)[10..]);
-    block(&mut subscriber);
+    stall(&mut subscriber);
     publish_past(&mut publisher, &run(3..1000, 63), &mut subscriber);
     let Read::Batch { dropped, wire } = read(&mut subscriber) else {
         panic!("there is something to read")
@@ -79,25 +79,23 @@ fn the_counts_add_up_when_everybody_is_at_rest() {
     let hub = hub(16 * 1024);
     let mut publisher = hub.publisher();
     let (mut quick, mut slow) = (hub.subscribe(), hub.subscribe());
-    for start in (0..5000).step_by(50) {
-        publish_past(&mut publisher, &run(start..start + 50, 63), &mut slow);
+    for start in (0..5000).step_by(10) {
+        publish_past(&mut publisher, &run(start..start + 10, 63), &mut slow);
         drain(&mut quick);
         if start % 1000 == 0 {
             drain(&mut slow);
-            block(&mut slow);
+            stall(&mut slow);
         }
     }
     assert_eq!(
         hub.stats().lag_max,
-        64 * 950,
-        "the blocked subscriber lags behind"
+        16 * 1024,
+        "the log has overrun the stalled subscriber"
     );
     drain(&mut slow);
     let stats = hub.stats();
-    assert_eq!(
-        (stats.published, stats.subscriber_count, stats.lag_max),
-        (5000, 2, 0)
-    );
+    assert_eq!((stats.published, stats.subscriber_count), (5000, 2));
+    assert!(stats.lag_max <= 1024, "a segment at most");
     assert_eq!((quick.dropped(), slow.dropped() > 0), (0, true));
     assert_eq!(
         (stats.dropped, stats.delivered),
@@ -119,7 +117,7 @@ fn an_end_that_was_passed_already_costs_no_loss() {
     let start = subscriber.position();
     assert!(publish(&mut publisher, &run(0..10, 63)).is_ready());
     assert_eq!(drain(&mut subscriber).0.len(), 640);
-    block(&mut subscriber);
+    stall(&mut subscriber);
     publish_past(&mut publisher, &run(10..1000, 63), &mut subscriber);
     subscriber.end_at(start);
     assert_eq!(read(&mut subscriber), Read::End);

@@ -1,11 +1,15 @@
 //! The public behaviour of chat-hub.
 
+/// Who keeps up, and for how long others are waited for.
+mod clock;
 /// Replays the fuzzer's corpus, without the fuzzer.
 mod corpus;
 /// The examples, each a server: the rules of the specification, over real sockets.
 mod examples;
 /// The fairness promise: who waits for whom.
 mod fairness;
+/// What handles can do, and what they cannot break.
+mod handles;
 /// What laggards lose, and that they learn it exactly.
 mod lagging;
 /// The naive model that the hub is compared with.
@@ -16,5 +20,7 @@ mod policies;
 mod reading;
 /// Crowds of tasks, scheduled at random from a seed.
 mod scheduler;
+/// Who publishes when.
+mod turns;
 /// What the tests share.
 mod util;

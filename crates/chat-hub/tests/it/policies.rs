@@ -1,11 +1,9 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use chat_hub::{Config, Hub, Policy, Publisher, Subscriber};
 use chat_proto::Messages;
 
-use crate::util::{Read, block, drain, message, publish, read, run};
+use crate::util::{Read, Woken, drain, message, publish, read, run, stall};
 
 const POLICIES: [Policy; 4] = [
     Policy::Oldest,
@@ -27,32 +25,22 @@ fn hub(policy: Policy) -> Hub {
         .unwrap()
 }
 
-/// A waker that counts.
-#[derive(Default)]
-struct Counter(AtomicU32);
-
-impl Wake for Counter {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Publishes messages one by one, while `blocked` answers that it is whenever publishers wait;
+/// Publishes messages one by one, while `stalled` answers that it is whenever publishers wait;
 /// returns how many it could.
 fn publish_past(
     publisher: &mut Publisher,
     numbers: std::ops::Range<u64>,
-    blocked: &mut Subscriber,
+    stalled: &mut Subscriber,
 ) -> u64 {
     let start = numbers.start;
     for number in numbers {
         if publish(publisher, &message(number, 63)).is_pending() {
-            block(blocked);
+            stall(stalled);
             if publish(publisher, &message(number, 63)).is_pending() {
                 return number - start;
             }
         }
-        if blocked.is_disconnected() {
+        if stalled.is_disconnected() {
             return number + 1 - start;
         }
     }
@@ -65,9 +53,9 @@ fn under_every_policy_who_keeps_up_loses_nothing() {
         let hub = hub(policy);
         let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
         let mut received = Vec::new();
-        for start in (0..10 * CAPACITY_COUNT).step_by(100) {
+        for start in (0..10 * CAPACITY_COUNT).step_by(50) {
             assert!(
-                publish(&mut publisher, &run(start..start + 100, 63)).is_ready(),
+                publish(&mut publisher, &run(start..start + 50, 63)).is_ready(),
                 "{policy:?}"
             );
             let (wire, dropped) = drain(&mut subscriber);
@@ -91,11 +79,11 @@ fn under_every_policy_the_counts_add_up_when_a_laggard_is_at_rest_again() {
             (hub.publisher(), hub.subscribe(), hub.subscribe());
         assert!(publish(&mut publisher, &run(0..10, 63)).is_ready());
         let first = drain(&mut laggard);
-        block(&mut laggard);
+        stall(&mut laggard);
         let mut received = 0;
         for number in 10..5 * CAPACITY_COUNT {
             if publish(&mut publisher, &message(number, 63)).is_pending() {
-                block(&mut laggard);
+                stall(&mut laggard);
             }
             received += drain(&mut quick).0.len() as u64 / 64;
         }
@@ -130,19 +118,19 @@ fn newest_keeps_what_was_queued_and_then_jumps_to_the_end() {
     let hub = hub(Policy::Newest);
     let (mut publisher, mut laggard) = (hub.publisher(), hub.subscribe());
     assert_eq!(read(&mut laggard), Read::Pending);
-    block(&mut laggard);
+    stall(&mut laggard);
     assert_eq!(
         publish_past(&mut publisher, 0..5000, &mut laggard),
         u64::MAX,
         "nobody waits for a laggard"
     );
     let (wire, dropped) = drain(&mut laggard);
-    assert_eq!(dropped, 0, "the window has no gap");
+    assert_eq!(dropped, 0, "the backlog has no gap");
     let kept = wire.len() as u64 / 64;
     assert_eq!(wire, run(0..kept, 63));
     assert!(
         kept * 20 >= CAPACITY_COUNT * 9,
-        "nearly half of the log is a window, not {kept} messages"
+        "nearly half of the log is a backlog, not {kept} messages"
     );
     assert_eq!(laggard.dropped(), 5000 - kept);
     assert!(publish(&mut publisher, &message(5000, 63)).is_ready());
@@ -160,7 +148,7 @@ fn newest_loses_nothing_as_long_as_the_whole_log_holds_it() {
     let hub = hub(Policy::Newest);
     let (mut publisher, mut laggard) = (hub.publisher(), hub.subscribe());
     assert_eq!(read(&mut laggard), Read::Pending);
-    block(&mut laggard);
+    stall(&mut laggard);
     let count = CAPACITY_COUNT * 8 / 10;
     assert_eq!(
         publish_past(&mut publisher, 0..count, &mut laggard),
@@ -170,16 +158,16 @@ fn newest_loses_nothing_as_long_as_the_whole_log_holds_it() {
 }
 
 #[test]
-fn a_window_that_nobody_reads_goes_to_the_next_laggard() {
+fn a_backlog_that_nobody_reads_goes_to_the_next_laggard() {
     let hub = hub(Policy::Newest);
     let (mut publisher, _forgotten, mut laggard) =
         (hub.publisher(), hub.subscribe(), hub.subscribe());
     assert_eq!(read(&mut laggard), Read::Pending);
-    for start in (0..10_000).step_by(100) {
-        assert!(publish(&mut publisher, &run(start..start + 100, 63)).is_ready());
+    for start in (0..10_000).step_by(50) {
+        assert!(publish(&mut publisher, &run(start..start + 50, 63)).is_ready());
         assert_eq!(drain(&mut laggard).1, 0);
     }
-    block(&mut laggard);
+    stall(&mut laggard);
     assert_eq!(
         publish_past(&mut publisher, 10_000..20_000, &mut laggard),
         u64::MAX
@@ -192,16 +180,16 @@ fn a_window_that_nobody_reads_goes_to_the_next_laggard() {
 }
 
 #[test]
-fn a_window_that_nobody_reads_goes_to_the_next_laggard_though_others_read() {
+fn a_backlog_that_nobody_reads_goes_to_the_next_laggard_though_others_read() {
     let hub = hub(Policy::Newest);
     let mut publisher = hub.publisher();
     let mut forgotten = hub.subscribe();
     let mut laggards: Vec<_> = (0..3).map(|_| hub.subscribe()).collect();
     read(&mut forgotten);
-    forgotten.block_unasked();
+    forgotten.stall(Waker::noop());
     for laggard in &mut laggards {
         read(laggard);
-        laggard.block_unasked();
+        laggard.stall(Waker::noop());
     }
     let mut published = 0;
     let mut publish_more = |count| {
@@ -209,12 +197,12 @@ fn a_window_that_nobody_reads_goes_to_the_next_laggard_though_others_read() {
         published += count;
     };
     publish_more(CAPACITY_COUNT * 11 / 10);
-    // Each is more than the half of a log behind that is no window when it reads.
+    // Each is more than the half of a log behind that is no backlog when it reads.
     let mut dropped_before = 0;
     for turn in 0..90 {
         let laggard = &mut laggards[turn % 3];
         drain(laggard);
-        laggard.block_unasked();
+        laggard.stall(Waker::noop());
         publish_more(CAPACITY_COUNT * 19 / 100);
         if turn == 45 {
             dropped_before = hub.stats().dropped;
@@ -223,7 +211,7 @@ fn a_window_that_nobody_reads_goes_to_the_next_laggard_though_others_read() {
     let dropped = hub.stats().dropped - dropped_before;
     assert!(
         dropped < 45 * CAPACITY_COUNT / 10,
-        "{dropped} messages were lost by laggards whose window nobody else read"
+        "{dropped} messages were lost by laggards whose backlog nobody else read"
     );
 }
 
@@ -233,18 +221,17 @@ fn a_laggard_is_disconnected_as_soon_as_it_has_lost_something() {
     let (mut publisher, mut laggard, mut quick) =
         (hub.publisher(), hub.subscribe(), hub.subscribe());
     assert_eq!(read(&mut laggard), Read::Pending);
-    let woken = Arc::new(Counter::default());
-    let waker = Waker::from(Arc::clone(&woken));
-    laggard.block(&mut Context::from_waker(&waker));
+    let (woken, waker) = Woken::new();
+    laggard.stall(&waker);
     let mut count = 0;
-    // It answers all questions, and is woken once more for its end.
+    // It is woken for its end, and for nothing else.
     while !laggard.is_disconnected() {
         assert!(count < 2 * CAPACITY_COUNT, "it is told in time");
         if publish(&mut publisher, &message(count, 63)).is_ready() {
             count += 1;
         }
-        if woken.0.swap(0, Ordering::Relaxed) > 0 {
-            laggard.block(&mut Context::from_waker(&waker));
+        if woken.is_set() {
+            laggard.stall(&waker);
         }
         drain(&mut quick);
     }
@@ -258,9 +245,9 @@ fn a_laggard_is_disconnected_as_soon_as_it_has_lost_something() {
         (stats.disconnected, stats.dropped, quick.dropped()),
         (1, count, 0)
     );
-    for start in (0..5000).step_by(100) {
+    for start in (0..5000).step_by(50) {
         assert!(
-            publish(&mut publisher, &run(start..start + 100, 63)).is_ready(),
+            publish(&mut publisher, &run(start..start + 50, 63)).is_ready(),
             "nobody waits for it"
         );
         drain(&mut quick);
@@ -278,25 +265,20 @@ fn publishers_wait_for_a_laggard_from_its_joining_to_its_end() {
     let (mut publisher, mut laggard) = (hub.publisher(), hub.subscribe());
     let count = publish_past(&mut publisher, 0..5000, &mut laggard);
     assert!(
-        (CAPACITY_COUNT / 2..CAPACITY_COUNT).contains(&count),
-        "{count} messages fit in half a log and a little"
+        (CAPACITY_COUNT / 8..CAPACITY_COUNT / 2).contains(&count),
+        "{count} messages fit in a quarter of a log or so"
     );
     assert_eq!(drain(&mut laggard), (run(0..count, 63), 0));
     let more = publish_past(&mut publisher, count..5000, &mut laggard);
     assert!(more < CAPACITY_COUNT, "it is waited for again");
 
-    let woken = Arc::new(Counter::default());
-    let waker = Waker::from(Arc::clone(&woken));
+    let (woken, waker) = Woken::new();
     let wire = message(0, 63);
     let (mut messages, _) = Messages::split(&wire);
     let poll = publisher.poll_publish(&mut Context::from_waker(&waker), &mut messages);
-    assert_eq!((poll, woken.0.load(Ordering::Relaxed)), (Poll::Pending, 0));
+    assert_eq!((poll, woken.count()), (Poll::Pending, 0));
     drop(laggard);
-    assert_eq!(
-        woken.0.load(Ordering::Relaxed),
-        1,
-        "its leaving lets publishers go on"
-    );
+    assert_eq!(woken.count(), 1, "its leaving lets publishers go on");
     assert!(publish(&mut publisher, &wire).is_ready());
 }
 
@@ -315,7 +297,7 @@ fn ten_thousand_come_and_go_during_a_flood_under_every_policy() {
                 read(&mut subscriber);
             }
             if number % 10 == 1 {
-                block(&mut subscriber);
+                stall(&mut subscriber);
             }
             subscribers.push((subscriber, joined));
             if subscribers.len() > 50 {

@@ -1,4 +1,6 @@
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use chat_hub::{Config, Hub, Position, Publisher, Subscriber};
 use chat_proto::{Body, MESSAGE_LEN_MAX, Messages};
@@ -54,26 +56,25 @@ pub(crate) fn read(subscriber: &mut Subscriber) -> Read {
                 dropped: batch.dropped(),
                 wire,
             };
-            let len = batch.len();
-            assert!(batch.consume(len).is_empty());
+            batch.consume_all();
             read
         }
     }
 }
 
-/// Publishes all of it, while a subscriber that is asked whether it is still blocked answers that
-/// it is.
-pub(crate) fn publish_past(publisher: &mut Publisher, wire: &[u8], blocked: &mut Subscriber) {
+/// Publishes all of it, past a subscriber that says that its stream is full whenever publishers wait
+/// for it.
+pub(crate) fn publish_past(publisher: &mut Publisher, wire: &[u8], stalled: &mut Subscriber) {
     let (mut messages, _) = Messages::split(wire);
     let mut cx = Context::from_waker(Waker::noop());
     while publisher.poll_publish(&mut cx, &mut messages).is_pending() {
-        block(blocked);
+        stall(stalled);
     }
 }
 
-/// Blocks a subscriber that answers no questions.
-pub(crate) fn block(subscriber: &mut Subscriber) {
-    subscriber.block(&mut Context::from_waker(Waker::noop()));
+/// Says that a subscriber's stream is full.
+pub(crate) fn stall(subscriber: &mut Subscriber) {
+    subscriber.stall(Waker::noop());
 }
 
 /// Reads until there is nothing to read; returns the bytes and how many messages were lost on the
@@ -85,4 +86,30 @@ pub(crate) fn drain(subscriber: &mut Subscriber) -> (Vec<u8>, u64) {
         lost += dropped;
     }
     (all, lost)
+}
+
+/// A waker that counts its calls.
+#[derive(Default)]
+pub(crate) struct Woken(AtomicU32);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Woken {
+    pub(crate) fn new() -> (Arc<Self>, Waker) {
+        let woken = Arc::new(Self::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        (woken, waker)
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.count() > 0
+    }
 }

@@ -1,18 +1,12 @@
-use std::future::poll_fn;
-use std::mem;
-use std::task::Poll;
-
-use chat_hub::{Closed, Policy, Position, Subscriber};
-use loom::future::block_on;
-use loom::sync::Arc;
+use chat_hub::{Policy, Position};
 use loom::thread;
 
 use crate::explore::{EVERY_ORDER, Moment, explore};
 use crate::steps::{
-    Socket, assert_counts, behind, hub, next, poll_once, publish_all, receive, spawn_publishing,
-    spawn_publishing_behind, spawn_serving,
+    assert_counts, behind, check_waiting_publisher_goes_on, hub, poll_once, publish_all, receive,
+    spawn_publishing, spawn_publishing_behind,
 };
-use crate::util::{Read, block, message, publish_past, read, run};
+use crate::util::{Read, drain, message, read, stall};
 
 #[test]
 fn every_publish_wakes_a_waiting_subscriber() {
@@ -28,7 +22,7 @@ fn every_publish_wakes_a_waiting_subscriber() {
 }
 
 #[test]
-fn messages_of_two_publishers_arrive_once_and_those_of_each_in_order() {
+fn each_publishers_messages_arrive_once_and_in_order() {
     static WAITS: Moment = Moment::new("the subscriber waits");
     explore(Some(3), &[&WAITS], || {
         let hub = hub(Policy::Oldest);
@@ -77,10 +71,20 @@ fn reading_on_lets_a_waiting_publisher_go_on() {
 }
 
 #[test]
-fn blocking_lets_a_waiting_publisher_go_on() {
+fn a_stall_under_no_clock_lets_a_waiting_publisher_go_on() {
     static WAITS: Moment = Moment::new("the publisher waits");
     check_waiting_publisher_goes_on(Policy::Oldest, &WAITS, |mut subscriber, _| {
-        block(&mut subscriber);
+        stall(&mut subscriber);
+        assert!(subscriber.is_laggard());
+        Some(subscriber)
+    });
+}
+
+#[test]
+fn a_pause_lets_a_waiting_publisher_go_on() {
+    static WAITS: Moment = Moment::new("the publisher waits");
+    check_waiting_publisher_goes_on(Policy::Oldest, &WAITS, |mut subscriber, _| {
+        subscriber.pause();
         Some(subscriber)
     });
 }
@@ -112,94 +116,21 @@ fn a_publisher_that_gives_up_leaves_the_others_waiting() {
         let (mut subscriber, count) = behind(&hub);
         let mut impatient = hub.publisher();
         let giving_up = thread::spawn(move || {
-            // By the second time its place among those who wait may be void, and another's.
+            // By the second time its place among those who wait may be void, or its turn come.
             for _ in 0..2 {
-                poll_once(|cx| impatient.poll_ready(cx).is_pending());
+                let _ = poll_once(|cx| impatient.poll_ready(cx));
             }
         });
         let publishing = spawn_publishing_behind(&hub, count, &WAITS);
-        while let Read::Batch { .. } = read(&mut subscriber) {}
+        drain(&mut subscriber);
         assert_eq!(publishing.join().unwrap(), Ok(count as u64 + 2));
         giving_up.join().unwrap();
+        assert_eq!(hub.stats().waiting_publisher_count, 0);
     });
 }
 
 #[test]
-fn a_blocked_subscriber_is_asked_and_publishing_goes_on() {
-    static BLOCKS: Moment = Moment::new("the subscriber blocks");
-    static ASKED: Moment = Moment::new("the publisher waits for the answer");
-    static LOSES: Moment = Moment::new("the subscriber loses messages");
-    static LOSES_NOTHING: Moment = Moment::new("the subscriber loses nothing");
-    explore(Some(3), &[&BLOCKS, &ASKED, &LOSES, &LOSES_NOTHING], || {
-        let hub = hub(Policy::Oldest);
-        let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
-        assert_eq!(read(&mut subscriber), Read::Pending);
-        // It is about to be overrun, and about to be asked once more.
-        publish_past(&mut publisher, &run(0..28, 255), &mut subscriber);
-        let socket = Arc::new(Socket::default());
-        let serving = spawn_serving(subscriber, &socket, 34, &BLOCKS);
-        let emptying = thread::spawn(move || socket.empty());
-        publish_all(&mut publisher, &run(28..34, 255), &ASKED).unwrap();
-        let (received, subscriber) = serving.join().unwrap();
-        emptying.join().unwrap();
-        let (delivered, dropped) = (received.len() as u64, subscriber.dropped());
-        if dropped > 0 { &LOSES } else { &LOSES_NOTHING }.comes();
-        assert!(received.into_iter().eq(dropped..34), "the newest are left");
-        assert_counts(&hub, [subscriber], (34, delivered, dropped));
-    });
-}
-
-#[test]
-fn a_blocked_subscriber_that_answers_in_time_loses_nothing() {
-    static ASKED: Moment = Moment::new("the publisher waits for the answer");
-    explore(Some(4), &[&ASKED], || {
-        let hub = hub(Policy::Oldest);
-        let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
-        assert_eq!(read(&mut subscriber), Read::Pending);
-        publish_past(&mut publisher, &run(0..15, 255), &mut subscriber);
-        let serving = thread::spawn(move || {
-            // Its socket was full once, and has had room for some time when it is asked. Nothing
-            // else wakes it.
-            let mut has_room = false;
-            block_on(poll_fn(|cx| {
-                if mem::replace(&mut has_room, true) {
-                    return Poll::Ready(());
-                }
-                subscriber.block(cx);
-                Poll::Pending
-            }));
-            (
-                receive(&mut subscriber, 36, &Moment::new("the subscriber waits")),
-                subscriber,
-            )
-        });
-        publish_all(&mut publisher, &run(15..36, 255), &ASKED).unwrap();
-        let (received, subscriber) = serving.join().unwrap();
-        assert!(received.into_iter().eq(0..36));
-        assert_counts(&hub, [subscriber], (36, 36, 0));
-    });
-}
-
-#[test]
-fn closing_ends_all_waiting() {
-    static PUBLISHER_WAITS: Moment = Moment::new("the publisher waits");
-    static SUBSCRIBER_WAITS: Moment = Moment::new("the subscriber waits");
-    explore(Some(4), &[&PUBLISHER_WAITS, &SUBSCRIBER_WAITS], || {
-        let hub = hub(Policy::Oldest);
-        let mut quick = hub.subscribe();
-        let (slow, count) = behind(&hub);
-        assert_eq!(receive(&mut quick, count, &SUBSCRIBER_WAITS).len(), count);
-        let publishing = spawn_publishing_behind(&hub, count, &PUBLISHER_WAITS);
-        let reading = thread::spawn(move || next(&mut quick, &SUBSCRIBER_WAITS));
-        hub.close();
-        assert_eq!(publishing.join().unwrap(), Err(Closed));
-        assert_eq!(reading.join().unwrap(), None);
-        drop(slow);
-    });
-}
-
-#[test]
-fn a_subscriber_that_leaves_while_it_waits_leaves_the_others_waiting() {
+fn a_waiting_subscriber_that_leaves_leaves_the_others_waiting() {
     static WAITS: Moment = Moment::new("the other subscriber waits");
     static LEAVES: Moment = Moment::new("the subscriber leaves while it waits");
     explore(Some(4), &[&WAITS, &LEAVES], || {
@@ -242,27 +173,5 @@ fn who_joins_misses_nothing_from_then_on() {
         assert!(received.into_iter().eq(joined..2));
         publishing.join().unwrap();
         assert_counts(&hub, [subscriber], (3, count, 0));
-    });
-}
-
-/// Checks that a publisher which waits for a subscriber half the log behind publishes two more
-/// messages once the subscriber gives way.
-///
-/// `give_way` is told how many messages there will be, and returns the subscriber if it is still
-/// there.
-#[track_caller]
-pub(crate) fn check_waiting_publisher_goes_on(
-    policy: Policy,
-    waits: &'static Moment,
-    give_way: fn(Subscriber, usize) -> Option<Subscriber>,
-) {
-    explore(EVERY_ORDER, &[waits], move || {
-        let hub = hub(policy);
-        let (subscriber, count) = behind(&hub);
-        let publishing = spawn_publishing_behind(&hub, count, waits);
-        let subscriber = give_way(subscriber, count + 2);
-        assert_eq!(publishing.join().unwrap(), Ok(count as u64 + 2));
-        assert_eq!(hub.stats().published, count as u64 + 2);
-        drop(subscriber);
     });
 }

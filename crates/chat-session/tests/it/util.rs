@@ -1,31 +1,49 @@
-use std::collections::VecDeque;
-use std::io;
-use std::pin::Pin;
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use chat_hub::{Config, Hub};
+use chat_hub::{Clock, Config, Hub};
 use chat_proto::{Body, MESSAGE_LEN_MAX, Messages};
 use chat_session::{Session, SessionError, Summary};
-use futures::executor::{LocalPool, LocalSpawner};
-use futures::future::{FutureExt, RemoteHandle};
-use futures::io::{AsyncRead, AsyncWrite};
-use futures::task::LocalSpawnExt;
+
+use crate::tasks::{Order, Tasks};
+use crate::wire::{Stream, Wire};
 
 /// Sessions on one thread, polled until none of them can go on.
 pub(crate) struct Server {
     pub(crate) hub: Hub,
-    pool: LocalPool,
-    spawner: LocalSpawner,
+    clock: Option<Clock>,
+    tasks: Tasks,
 }
 
 impl Server {
-    /// A server whose log has `capacity` bytes.
+    /// A server without a clock, whose log has `capacity` bytes.
     pub(crate) fn new(capacity: usize) -> Self {
-        let hub = Config::default().with_capacity(capacity).build().unwrap();
-        let pool = LocalPool::new();
-        let spawner = pool.spawner();
-        Self { hub, pool, spawner }
+        Self::of(Config::default().with_capacity(capacity), Order::Fifo)
+    }
+
+    /// A server without a clock.
+    pub(crate) fn of(config: Config, order: Order) -> Self {
+        Self {
+            hub: config.build().unwrap(),
+            clock: None,
+            tasks: Tasks::new(order),
+        }
+    }
+
+    /// A server with a clock that the test [ticks](Self::tick), whose log has `capacity` bytes.
+    pub(crate) fn with_clock(capacity: usize) -> Self {
+        let config = Config::default().with_capacity(capacity);
+        let (hub, mut clock) = config.build_with_clock().unwrap();
+        let due = clock.poll_due(&mut Context::from_waker(Waker::noop()));
+        assert!(due.is_pending(), "an idle hub needs no time");
+        Self {
+            hub,
+            clock: Some(clock),
+            tasks: Tasks::new(Order::Fifo),
+        }
     }
 
     /// Connects a client whose socket takes any number of bytes.
@@ -35,29 +53,67 @@ impl Server {
 
     /// Connects a client whose socket takes `room` bytes before the client reads.
     pub(crate) fn connect_with(&mut self, room: usize) -> Client {
-        let wire = Arc::new(Mutex::new(Wire {
-            room,
-            ..Wire::default()
-        }));
+        let wire = Wire::with_room(room);
         let session = Session::new(Stream(Arc::clone(&wire)), &self.hub);
-        let (session, end) = session.remote_handle();
-        self.spawner.spawn_local(session).unwrap();
-        Client {
-            wire,
-            end: Some(end),
-        }
+        self.serve(wire, session)
+    }
+
+    /// Has the session at the other end of a client's wire polled.
+    pub(crate) fn serve(
+        &mut self,
+        wire: Arc<Mutex<Wire>>,
+        session: impl Future<Output = Result<Summary, SessionError>> + 'static,
+    ) -> Client {
+        let end = Rc::new(RefCell::new(None));
+        let session = {
+            let end = Rc::clone(&end);
+            async move {
+                let ended = session.await;
+                end.borrow_mut().replace(ended);
+            }
+        };
+        let task = self.tasks.spawn(session);
+        Client { wire, task, end }
     }
 
     /// Polls the sessions until they all wait.
+    #[track_caller]
     pub(crate) fn run(&mut self) {
-        self.pool.run_until_stalled();
+        let mut step_count = 0;
+        while self.tasks.step().is_some() {
+            step_count += 1;
+            assert!(step_count < STEPS_MAX, "the sessions never come to rest");
+        }
+    }
+
+    /// Polls one session; returns the number of its task.
+    pub(crate) fn step(&mut self) -> Option<usize> {
+        self.tasks.step()
+    }
+
+    /// Returns the number of the task that is polled next.
+    pub(crate) fn next(&self) -> Option<usize> {
+        self.tasks.next()
+    }
+
+    /// Lets one step of the clock go by, if it is due; tells whether it was.
+    pub(crate) fn tick(&mut self) -> bool {
+        let clock = self.clock.as_mut().expect("the server has a clock");
+        let due = clock.poll_due(&mut Context::from_waker(Waker::noop()));
+        let is_due = matches!(due, Poll::Ready(Some(_)));
+        if is_due {
+            clock.tick();
+        }
+        is_due
     }
 }
 
 /// A client: the far end of a session's stream.
 pub(crate) struct Client {
     wire: Arc<Mutex<Wire>>,
-    end: Option<RemoteHandle<Result<Summary, SessionError>>>,
+    /// The number of the session's task.
+    pub(crate) task: usize,
+    end: Rc<RefCell<Option<Result<Summary, SessionError>>>>,
 }
 
 impl Client {
@@ -65,6 +121,13 @@ impl Client {
     pub(crate) fn send(&self, bytes: &[u8]) {
         let mut wire = self.wire();
         wire.incoming.extend(bytes);
+        wire.wake_reader();
+    }
+
+    /// Sends a message again and again, without end.
+    pub(crate) fn flood(&self, message: &[u8]) {
+        let mut wire = self.wire();
+        wire.flood = message.repeat(256);
         wire.wake_reader();
     }
 
@@ -106,128 +169,17 @@ impl Client {
         self.wire.lock().unwrap()
     }
 
-    /// How the session ended, if it has.
+    /// How the session ended, if it has. Tells it once.
     pub(crate) fn end(&mut self) -> Option<Result<Summary, SessionError>> {
-        let result = self
-            .end
-            .as_mut()
-            .expect("asked again after the end")
-            .now_or_never();
-        if result.is_some() {
-            self.end = None;
-        }
-        result
+        self.end.borrow_mut().take()
     }
 }
 
-/// The state of a stream, seen from the client.
-#[derive(Default)]
-pub(crate) struct Wire {
-    incoming: VecDeque<u8>,
-    outgoing: Vec<u8>,
-    room: usize,
-    is_ended: bool,
-    is_reset: bool,
-    /// Errors that the next attempts to read or write end with.
-    pub(crate) read_errors: Vec<io::ErrorKind>,
-    pub(crate) write_errors: Vec<io::ErrorKind>,
-    /// Whether a write takes nothing and says so.
-    pub(crate) takes_nothing: bool,
-    /// Whether the session closed its sending side.
-    pub(crate) is_closed: bool,
-    /// Whether something was written and not flushed.
-    pub(crate) is_unflushed: bool,
-    /// How often the session tried to read and to write.
-    pub(crate) read_count: usize,
-    pub(crate) write_count: usize,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-}
-
-impl Wire {
-    fn wake_reader(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-    }
-
-    fn wake_writer(&mut self) {
-        if let Some(writer) = self.writer.take() {
-            writer.wake();
-        }
-    }
-
-    /// How many bytes the session has not read.
-    pub(crate) fn unread_len(&self) -> usize {
-        self.incoming.len()
-    }
-}
-
-struct Stream(Arc<Mutex<Wire>>);
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let mut wire = self.0.lock().unwrap();
-        wire.read_count += 1;
-        if wire.is_reset {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        if let Some(kind) = wire.read_errors.pop() {
-            return Poll::Ready(Err(kind.into()));
-        }
-        if wire.incoming.is_empty() && !wire.is_ended {
-            wire.reader = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let len = buf.len().min(wire.incoming.len());
-        for (to, from) in buf.iter_mut().zip(wire.incoming.drain(..len)) {
-            *to = from;
-        }
-        Poll::Ready(Ok(len))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let mut wire = self.0.lock().unwrap();
-        wire.write_count += 1;
-        if wire.is_reset {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        if let Some(kind) = wire.write_errors.pop() {
-            return Poll::Ready(Err(kind.into()));
-        }
-        if wire.takes_nothing {
-            return Poll::Ready(Ok(0));
-        }
-        if wire.room == 0 {
-            wire.writer = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let len = buf.len().min(wire.room);
-        wire.room -= len;
-        wire.outgoing.extend(&buf[..len]);
-        wire.is_unflushed = true;
-        Poll::Ready(Ok(len))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.lock().unwrap().is_unflushed = false;
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.lock().unwrap().is_closed = true;
-        Poll::Ready(Ok(()))
-    }
+/// Checks what a session did: how many messages were published, delivered and dropped.
+#[track_caller]
+pub(crate) fn check_counts(summary: Summary, expected: [u64; 3]) {
+    let counts = [summary.published, summary.delivered, summary.dropped];
+    assert_eq!(counts, expected, "published, delivered, dropped");
 }
 
 /// Returns a message whose body is `len` bytes and begins with as much of `number` as fits.
@@ -239,17 +191,23 @@ pub(crate) fn message(number: u64, len: usize) -> Vec<u8> {
     wire[..len].to_vec()
 }
 
+/// Returns the messages with these numbers, of 100 bytes each.
+pub(crate) fn messages(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
+    let numbers = numbers.into_iter();
+    numbers.flat_map(|number| message(number, 99)).collect()
+}
+
 /// Returns the numbers of whole messages made by [`message`].
 #[track_caller]
 pub(crate) fn numbers(wire: &[u8]) -> Vec<u64> {
     let (messages, rest) = Messages::split(wire);
-    assert!(
-        rest.is_empty(),
-        "{} bytes of an unfinished message",
-        rest.len()
-    );
+    let rest_len = rest.len();
+    assert!(rest.is_empty(), "{rest_len} bytes of an unfinished message");
     messages
         .iter()
         .map(|body| u64::from_le_bytes(body.as_bytes()[..8].try_into().unwrap()))
         .collect()
 }
+
+/// How many times sessions are polled at most until they rest.
+const STEPS_MAX: usize = 1_000_000;

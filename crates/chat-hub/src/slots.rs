@@ -1,0 +1,407 @@
+//! The subscribers as the hub sees them: where each is, who serves it, and whether publishers wait
+//! for it.
+
+use std::mem;
+use std::task::Waker;
+
+use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::Policy;
+use crate::log::{Cursor, Log, Pace};
+use crate::position::Place;
+use crate::state::State;
+use crate::wait::Ticket;
+
+/// The subscribers.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    slots: Slab<Slot>,
+    /// The subscribers whose streams take nothing and that publishers wait for, for a while.
+    stalled: Slab<Stalled>,
+    /// The other subscribers whose streams take nothing.
+    parked: Slab<Stalled>,
+    laggard_count: usize,
+    /// How many subscribers there have ever been.
+    joined_count: u64,
+}
+
+/// A subscriber.
+#[derive(Debug)]
+struct Slot {
+    /// Which of all subscribers it is: its key may have been another's before.
+    id: u64,
+    /// Where it was at its last call.
+    cursor: Cursor,
+    /// Where it ends, as far as somebody else has said.
+    end: Place,
+    pace: Pace,
+    serving: Serving,
+    /// Whether it took less than the rate for longer than the grace, and has not caught up since.
+    is_laggard: bool,
+    /// Whether it was told to try its stream once more before it is called a laggard.
+    is_asked: bool,
+    /// How many bytes it should have taken while its stream was full, and has not yet.
+    owed: u64,
+    /// Up to which byte position it has been credited with what it took.
+    judged_pos: u64,
+}
+
+/// Who serves a subscriber.
+#[derive(Debug)]
+enum Serving {
+    /// Nobody.
+    Nobody,
+    /// A task that waits for messages, or that was woken for some and is on its way.
+    Waiting(Ticket),
+    /// Whoever has a batch.
+    Reading,
+    /// A stream that takes nothing at the moment, under the clock. The key is one of `stalled`.
+    Stalled(usize),
+    /// A stream that takes nothing, under no clock. The key is one of `parked`.
+    Parked(usize),
+    /// It is over. Its cursor is counted in the log no more.
+    Ended,
+}
+
+/// A stream that takes nothing.
+#[derive(Debug)]
+struct Stalled {
+    key: usize,
+    /// Who tries the stream again.
+    waker: Waker,
+    /// Whether it was woken to try and has not yet.
+    is_asked: bool,
+}
+
+impl Slots {
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn laggard_count(&self) -> usize {
+        self.laggard_count
+    }
+
+    /// Tells whether the clock has to judge anybody.
+    pub(crate) fn are_stalled(&self) -> bool {
+        !self.stalled.is_empty()
+    }
+
+    /// Wakes the laggards that the log has overrun. Takes one step for each laggard.
+    pub(crate) fn wake_overrun(&mut self, log: &Log, woken: &mut Vec<Waker>) {
+        let slots = &mut self.slots;
+        self.parked.retain(|_, parked| {
+            let slot = &mut slots[parked.key];
+            let is_overrun = log.is_overrun(slot.cursor);
+            if is_overrun {
+                slot.serving = Serving::Nobody;
+                woken.push(parked.waker.clone());
+            }
+            !is_overrun
+        });
+    }
+
+    fn set_laggard(&mut self, key: usize, is_laggard: bool) {
+        let was = mem::replace(&mut self.slots[key].is_laggard, is_laggard);
+        self.laggard_count += usize::from(is_laggard);
+        self.laggard_count -= usize::from(was);
+    }
+}
+
+impl State {
+    /// Adds a subscriber at `place`, or at the end of the log. Nobody serves it yet. Returns `None`
+    /// when what was at that place has been let go.
+    pub(crate) fn join(&mut self, place: Option<Place>) -> Option<(usize, Cursor)> {
+        let pace = match self.policy {
+            Policy::Block => Pace::Awaited,
+            _ => Pace::Unawaited,
+        };
+        let cursor = match place {
+            Some(place) => self.log.join_at(place, pace)?,
+            None => self.log.join(pace),
+        };
+        if pace == Pace::Awaited {
+            self.await_from(cursor);
+        }
+        self.slots.joined_count += 1;
+        let key = self.slots.slots.insert(Slot {
+            id: self.slots.joined_count,
+            cursor,
+            end: Place::MAX,
+            pace,
+            serving: Serving::Nobody,
+            is_laggard: false,
+            is_asked: false,
+            owed: 0,
+            judged_pos: cursor.place.byte_pos,
+        });
+        Some((key, cursor))
+    }
+
+    /// Removes a subscriber that has got to `cursor`.
+    pub(crate) fn leave(&mut self, key: usize, cursor: Cursor) {
+        self.end_subscription(key, cursor);
+        self.slots.slots.remove(key);
+    }
+
+    /// Notes that a subscriber has got to `cursor` and goes on reading.
+    pub(crate) fn read(&mut self, key: usize, cursor: Cursor) {
+        self.serve(key, cursor, Serving::Reading);
+    }
+
+    /// Tells whether a subscriber at `cursor` already waits, by `waker`, and there is nothing new.
+    pub(crate) fn is_waiting(&self, key: usize, cursor: Cursor, waker: &Waker) -> bool {
+        let slot = &self.slots.slots[key];
+        let Serving::Waiting(ticket) = &slot.serving else {
+            return false;
+        };
+        slot.cursor == cursor
+            && cursor.place == self.log.end()
+            && self.readers.is_listed(ticket, waker)
+    }
+
+    /// Notes that a subscriber has read everything, without having lost anything just now, and
+    /// waits for more.
+    pub(crate) fn wait_to_read(&mut self, key: usize, waker: &Waker, has_caught_up: bool) {
+        if has_caught_up {
+            let slot = &mut self.slots.slots[key];
+            (slot.owed, slot.is_asked) = (0, false);
+            self.slots.set_laggard(key, false);
+        }
+        let ticket = self.readers.register(waker);
+        let cursor = self.slots.slots[key].cursor;
+        self.serve(key, cursor, Serving::Waiting(ticket));
+    }
+
+    /// Notes that a subscriber has got to `cursor` and that nobody serves it for now.
+    pub(crate) fn pause(&mut self, key: usize, cursor: Cursor) {
+        self.serve(key, cursor, Serving::Nobody);
+    }
+
+    /// Notes that a subscriber has got to `cursor` and its stream takes nothing; `waker` tries it
+    /// again.
+    pub(crate) fn stall(&mut self, key: usize, cursor: Cursor, waker: &Waker) {
+        if self.is_subscription_over(key) {
+            return;
+        }
+        let is_judged = self.policy != Policy::Block;
+        if is_judged && !self.ticking.is_attended() {
+            self.slots.set_laggard(key, true);
+        }
+        let (waker, is_asked) = (waker.clone(), false);
+        let stalled = Stalled {
+            key,
+            waker,
+            is_asked,
+        };
+        let serving = if is_judged && !self.slots.slots[key].is_laggard {
+            Serving::Stalled(self.slots.stalled.insert(stalled))
+        } else {
+            Serving::Parked(self.slots.parked.insert(stalled))
+        };
+        self.serve(key, cursor, serving);
+    }
+
+    /// Ends a subscription at `cursor`: it is in nobody's way any more.
+    pub(crate) fn end_subscription(&mut self, key: usize, cursor: Cursor) {
+        if self.is_subscription_over(key) {
+            return;
+        }
+        self.serve(key, cursor, Serving::Nobody);
+        self.slots.set_laggard(key, false);
+        let slot = &mut self.slots.slots[key];
+        slot.serving = Serving::Ended;
+        let (cursor, pace) = (slot.cursor, slot.pace);
+        self.log.leave(cursor, pace);
+        self.give_turns();
+    }
+
+    /// Returns which of all subscribers this is.
+    pub(crate) fn id(&self, key: usize) -> u64 {
+        self.slots.slots[key].id
+    }
+
+    /// Returns where a subscriber ends, as far as somebody else has said.
+    pub(crate) fn end_of(&self, key: usize) -> Place {
+        self.slots.slots[key].end
+    }
+
+    /// Says where a subscriber ends, if it is still there, and wakes it: it may be there already.
+    pub(crate) fn end_at(&mut self, key: usize, id: u64, end: Place) {
+        let Slots {
+            slots,
+            stalled,
+            parked,
+            ..
+        } = &mut self.slots;
+        let Some(slot) = slots.get_mut(key).filter(|slot| slot.id == id) else {
+            return;
+        };
+        slot.end = slot.end.min(end);
+        match mem::replace(&mut slot.serving, Serving::Reading) {
+            // Whoever has been woken reads.
+            Serving::Waiting(ticket) => self.woken.extend(self.readers.take(ticket)),
+            serving => {
+                let waker = match &serving {
+                    Serving::Stalled(key) => Some(&stalled[*key].waker),
+                    Serving::Parked(key) => Some(&parked[*key].waker),
+                    _ => None,
+                };
+                self.woken.extend(waker.cloned());
+                slot.serving = serving;
+            }
+        }
+    }
+
+    /// Ends a subscriber that lagged, at `cursor`.
+    pub(crate) fn disconnect(&mut self, key: usize, cursor: Cursor) {
+        self.counts.disconnected += 1;
+        self.end_subscription(key, cursor);
+    }
+
+    /// Moves a subscriber over messages that it will not read. Those before `end` count as dropped;
+    /// returns how many those are.
+    pub(crate) fn skip(&mut self, key: usize, to: Cursor, end: Place) -> u64 {
+        let slot = &mut self.slots.slots[key];
+        let (from, pace) = (mem::replace(&mut slot.cursor, to), slot.pace);
+        // What it did not take does not count as taken.
+        slot.judged_pos += to.place.byte_pos - from.place.byte_pos;
+        self.move_cursor((from, pace), (to, pace));
+        let dropped = end.message_pos - from.place.message_pos;
+        self.counts.dropped += dropped;
+        dropped
+    }
+
+    pub(crate) fn is_subscription_over(&self, key: usize) -> bool {
+        matches!(self.slots.slots[key].serving, Serving::Ended)
+    }
+
+    pub(crate) fn is_laggard(&self, key: usize) -> bool {
+        self.slots.slots[key].is_laggard
+    }
+
+    /// Notes where a subscriber is and who serves it.
+    fn serve(&mut self, key: usize, cursor: Cursor, serving: Serving) {
+        let slot = &mut self.slots.slots[key];
+        if matches!(slot.serving, Serving::Ended) {
+            return;
+        }
+        let before = mem::replace(&mut slot.serving, serving);
+        let from = mem::replace(&mut slot.cursor, cursor);
+        self.counts.delivered += cursor.place.message_pos - from.place.message_pos;
+        let spent = match before {
+            Serving::Waiting(ticket) => self.readers.take(ticket),
+            Serving::Stalled(stalled) => Some(self.slots.stalled.remove(stalled).waker),
+            Serving::Parked(parked) => Some(self.slots.parked.remove(parked).waker),
+            Serving::Nobody | Serving::Reading | Serving::Ended => None,
+        };
+        self.spent.add(spent);
+        self.repace(key, from);
+    }
+
+    /// Counts a subscriber, which was at `from`, where it is and as it is now.
+    fn repace(&mut self, key: usize, from: Cursor) {
+        let slot = &self.slots.slots[key];
+        let pace = self.pace(slot);
+        let (was, cursor) = (slot.pace, slot.cursor);
+        if (was, pace) == (Pace::Unawaited, Pace::Awaited) {
+            self.await_from(cursor);
+        }
+        self.slots.slots[key].pace = pace;
+        self.move_cursor((from, was), (cursor, pace));
+    }
+
+    /// Tells whether publishers wait for a subscriber.
+    fn pace(&self, slot: &Slot) -> Pace {
+        let is_served = match slot.serving {
+            _ if self.policy == Policy::Block => true,
+            Serving::Waiting(_) | Serving::Reading | Serving::Stalled(_) => !slot.is_laggard,
+            Serving::Nobody | Serving::Parked(_) | Serving::Ended => false,
+        };
+        if is_served {
+            Pace::Awaited
+        } else {
+            Pace::Unawaited
+        }
+    }
+
+    /// Counts a cursor where it has got to, and lets publishers go on that waited for it.
+    fn move_cursor(&mut self, from: (Cursor, Pace), to: (Cursor, Pace)) {
+        self.log.advance(from, to);
+        if self.turns.waiting_count() > 0 && !self.log.has_awaited_beside(from.0) {
+            self.give_turns();
+        }
+    }
+
+    /// Judges the subscribers whose streams take nothing at the moment: whoever has taken less than
+    /// the rate for longer than the grace is a laggard from now on.
+    ///
+    /// A stream may say that it takes more long after it could. So a subscriber is told to try once
+    /// more before.
+    pub(crate) fn judge_stalled(&mut self) {
+        let Slots { slots, stalled, .. } = &mut self.slots;
+        let mut laggards = SmallVec::<[usize; 8]>::new();
+        for (_, stalled) in stalled {
+            let slot = &mut slots[stalled.key];
+            let pos = slot.cursor.place.byte_pos;
+            let taken = pos - mem::replace(&mut slot.judged_pos, pos);
+            slot.owed = slot.owed.saturating_sub(taken) + self.ticking.step_len();
+            if slot.owed + self.ticking.step_len() < self.ticking.grace_len() {
+                slot.is_asked = false;
+            } else if !mem::replace(&mut slot.is_asked, true) {
+                stalled.is_asked = true;
+                self.woken.push(stalled.waker.clone());
+            } else if !stalled.is_asked || slot.owed >= 2 * self.ticking.grace_len() {
+                laggards.push(stalled.key);
+            }
+        }
+        for key in laggards {
+            self.call_laggard(key);
+        }
+    }
+
+    /// Has publishers wait no more for a subscriber whose stream takes nothing.
+    fn call_laggard(&mut self, key: usize) {
+        self.slots.set_laggard(key, true);
+        let Slots {
+            slots,
+            stalled,
+            parked,
+            ..
+        } = &mut self.slots;
+        let slot = &mut slots[key];
+        if let Serving::Stalled(stalled_key) = slot.serving {
+            slot.serving = Serving::Parked(parked.insert(stalled.remove(stalled_key)));
+        }
+        let cursor = slot.cursor;
+        self.repace(key, cursor);
+    }
+
+    /// Has publishers wait no more for any subscriber whose stream takes nothing: nobody keeps time.
+    pub(crate) fn call_stalled_laggards(&mut self) {
+        while let Some((_, stalled)) = self.slots.stalled.iter().next() {
+            self.call_laggard(stalled.key);
+        }
+    }
+
+    /// Has publishers wait no more for subscribers that nobody serves, though somebody is to. Takes
+    /// one step for each subscriber, which is only done when the hub has stood still for long.
+    pub(crate) fn abandon_unserved(&mut self) {
+        if self.policy == Policy::Block {
+            return;
+        }
+        let (end, slack) = (self.log.end().byte_pos, self.slack());
+        let is_awaited = |slot: &Slot| slot.pace == Pace::Awaited;
+        let is_behind = |slot: &Slot| end - slot.cursor.place.byte_pos > slack / 2;
+        let unserved: Vec<usize> = (self.slots.slots.iter())
+            .filter(|(_, slot)| is_awaited(slot) && is_behind(slot))
+            .map(|(key, _)| key)
+            .collect();
+        for key in unserved {
+            self.slots.set_laggard(key, true);
+            let cursor = self.slots.slots[key].cursor;
+            self.repace(key, cursor);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+use chat_hub::{Clock, Config, Hub, Policy, Subscriber};
+use chat_proto::Messages;
+
+use crate::util::{Read, Woken, drain, message, publish, read, run, stall};
+
+/// The grace is eight steps of 10 milliseconds. In each, a stream that keeps up takes 100 bytes.
+const GRACE: Duration = Duration::from_millis(80);
+
+fn config() -> Config {
+    Config::default()
+        .with_capacity(16 * 1024)
+        .with_rate(10_000)
+        .with_grace(GRACE)
+}
+
+/// Makes a hub whose clock somebody runs.
+fn clocked(policy: Policy) -> (Hub, Clock) {
+    let (hub, mut clock) = config().with_policy(policy).build_with_clock().unwrap();
+    assert!(
+        clock
+            .poll_due(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
+    (hub, clock)
+}
+
+/// Has a subscriber be behind as far as publishers let it, and stall. The stream has not taken
+/// anything since it has joined.
+fn stalled(hub: &Hub) -> Subscriber {
+    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
+    assert_eq!(read(&mut subscriber), Read::Pending);
+    while publish(&mut publisher, &message(7, 99)).is_ready() {}
+    stall(&mut subscriber);
+    subscriber
+}
+
+/// Takes a batch and consumes so many messages of 100 bytes of it.
+fn take(subscriber: &mut Subscriber, count: usize) {
+    let owed = subscriber.try_next_batch().unwrap().consume(100 * count);
+    assert!(owed.is_empty());
+}
+
+#[test]
+fn a_stream_that_takes_nothing_is_waited_for_for_the_grace() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut subscriber = stalled(&hub);
+    let mut publisher = hub.publisher();
+    for tick in 0..8 {
+        assert!(
+            publish(&mut publisher, &message(8, 99)).is_pending(),
+            "tick {tick}"
+        );
+        assert!(!subscriber.is_laggard());
+        clock.tick();
+        // It has been told to try once more, and did.
+        if tick >= 6 {
+            stall(&mut subscriber);
+        }
+    }
+    assert!(subscriber.is_laggard());
+    assert!(publish(&mut publisher, &run(0..1000, 99)).is_ready());
+}
+
+#[test]
+fn a_stream_is_tried_once_more_before_its_client_is_a_laggard() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut subscriber = stalled(&hub);
+    let (woken, waker) = Woken::new();
+    subscriber.stall(&waker);
+    let ticks = (1..).find(|_| {
+        clock.tick();
+        woken.is_set()
+    });
+    assert_eq!(ticks, Some(7));
+    // It has had room all the time.
+    drain(&mut subscriber);
+    (0..100).for_each(|_| clock.tick());
+    assert!(!subscriber.is_laggard());
+    assert_eq!(subscriber.dropped(), 0);
+}
+
+#[test]
+fn an_answer_that_is_late_is_waited_for() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let subscriber = stalled(&hub);
+    // It has been asked and nobody polled it: that may be the executor's doing.
+    (0..15).for_each(|_| clock.tick());
+    assert!(!subscriber.is_laggard());
+    (0..2).for_each(|_| clock.tick());
+    assert!(subscriber.is_laggard(), "but not for ever");
+}
+
+#[test]
+fn a_stream_at_the_rate_keeps_up_and_a_slower_one_does_not() {
+    // How many messages of 100 bytes it takes in two steps.
+    for (count, keeps_up) in [(5, true), (2, true), (1, false), (0, false)] {
+        let (hub, mut clock) = clocked(Policy::Oldest);
+        let mut subscriber = stalled(&hub);
+        let mut publisher = hub.publisher();
+        for tick in 1..=600 {
+            clock.tick();
+            for _ in 0..10 {
+                let _ = publish(&mut publisher, &message(7, 99));
+            }
+            if tick % 2 == 0 {
+                take(&mut subscriber, count);
+            }
+            stall(&mut subscriber);
+        }
+        assert_eq!(subscriber.is_laggard(), !keeps_up, "{count}");
+        assert_eq!(subscriber.dropped() == 0, keeps_up, "{count}");
+    }
+}
+
+#[test]
+fn a_laggard_that_has_caught_up_has_the_whole_grace_again() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut subscriber = stalled(&hub);
+    (0..20).for_each(|_| clock.tick());
+    assert!(subscriber.is_laggard());
+    // It takes bytes, and has not caught up.
+    take(&mut subscriber, 1);
+    stall(&mut subscriber);
+    assert!(subscriber.is_laggard());
+    drain(&mut subscriber);
+    assert!(!subscriber.is_laggard());
+    let mut publisher = hub.publisher();
+    while publish(&mut publisher, &message(7, 99)).is_ready() {}
+    stall(&mut subscriber);
+    (0..6).for_each(|_| clock.tick());
+    assert!(!subscriber.is_laggard());
+    assert!(publish(&mut publisher, &message(7, 99)).is_pending());
+}
+
+#[test]
+fn a_jump_to_the_end_is_no_catching_up() {
+    let (hub, mut clock) = clocked(Policy::Newest);
+    let mut subscriber = stalled(&hub);
+    (0..20).for_each(|_| clock.tick());
+    assert!(publish(&mut hub.publisher(), &run(0..1000, 99)).is_ready());
+    while let Read::Batch { .. } = read(&mut subscriber) {}
+    assert!(subscriber.dropped() > 0 && subscriber.is_laggard());
+    assert_eq!(read(&mut subscriber), Read::Pending);
+    assert!(!subscriber.is_laggard(), "there is nothing more to read");
+}
+
+#[test]
+fn under_block_no_stream_is_a_laggard() {
+    let (hub, mut clock) = clocked(Policy::Block);
+    let subscriber = stalled(&hub);
+    (0..1000).for_each(|_| clock.tick());
+    assert!(!subscriber.is_laggard());
+    assert!(publish(&mut hub.publisher(), &message(7, 99)).is_pending());
+}
+
+#[test]
+fn whoever_was_woken_and_never_comes_is_given_up() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut forgotten = hub.subscribe();
+    assert_eq!(read(&mut forgotten), Read::Pending);
+    let mut publisher = hub.publisher();
+    while publish(&mut publisher, &message(7, 99)).is_ready() {}
+    // It is a matter of many graces: an executor may be slow.
+    (0..100).for_each(|_| clock.tick());
+    assert!(publish(&mut publisher, &message(7, 99)).is_pending());
+    (0..30).for_each(|_| clock.tick());
+    assert!(publish(&mut publisher, &run(0..1000, 99)).is_ready());
+    assert!(forgotten.is_laggard());
+    drain(&mut forgotten);
+    assert!(!forgotten.is_laggard(), "it can come back");
+}
+
+#[test]
+fn a_publisher_that_never_comes_for_its_turn_is_given_up() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut reader = hub.subscribe();
+    assert_eq!(read(&mut reader), Read::Pending);
+    let (mut forgotten, mut publisher) = (hub.publisher(), hub.publisher());
+    while publish(&mut forgotten, &message(7, 99)).is_ready() {}
+    drain(&mut reader);
+    // Its turn has come. The other one may overtake it once.
+    assert!(publish(&mut publisher, &message(7, 99)).is_ready());
+    assert!(publish(&mut publisher, &message(7, 99)).is_pending());
+    (0..130).for_each(|_| clock.tick());
+    assert!(publish(&mut publisher, &message(7, 99)).is_ready());
+    drain(&mut reader);
+    assert!(
+        publish(&mut forgotten, &message(7, 99)).is_ready(),
+        "it can come back"
+    );
+}
+
+#[test]
+fn a_clock_that_is_dropped_or_never_run_leaves_no_grace() {
+    let (hub, clock) = clocked(Policy::Oldest);
+    let mut subscriber = stalled(&hub);
+    let mut publisher = hub.publisher();
+    let (woken, waker) = Woken::new();
+    let wire = message(7, 99);
+    let mut messages = Messages::split(&wire).0;
+    assert!(
+        publisher
+            .poll_publish(&mut Context::from_waker(&waker), &mut messages)
+            .is_pending()
+    );
+    drop(clock);
+    assert!(woken.is_set() && subscriber.is_laggard());
+    drain(&mut subscriber);
+    stall(&mut subscriber);
+    assert!(subscriber.is_laggard());
+
+    let (hub, _clock) = config().build_with_clock().unwrap();
+    assert!(stalled(&hub).is_laggard());
+}
+
+#[test]
+fn a_clock_sleeps_while_nobody_is_under_a_limit() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let (woken, waker) = Woken::new();
+    let mut cx = Context::from_waker(&waker);
+    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
+    assert!(clock.poll_due(&mut cx).is_pending());
+    for _ in 0..100 {
+        assert!(publish(&mut publisher, &message(7, 99)).is_ready());
+        drain(&mut subscriber);
+    }
+    assert!(!woken.is_set());
+    stall(&mut subscriber);
+    assert!(woken.is_set());
+    assert_eq!(clock.poll_due(&mut cx), Poll::Ready(Some(GRACE / 8)));
+    (0..20).for_each(|_| clock.tick());
+    // It is a laggard now, of which nothing more is to be found out.
+    assert!(clock.poll_due(&mut cx).is_pending());
+}
+
+#[test]
+fn a_clock_ends_with_its_hub() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let (woken, waker) = Woken::new();
+    assert!(
+        clock
+            .poll_due(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    drop(hub);
+    assert!(woken.is_set());
+    assert_eq!(
+        clock.poll_due(&mut Context::from_waker(&waker)),
+        Poll::Ready(None)
+    );
+
+    let (hub, clock) = config().build_with_clock().unwrap();
+    let keeping_time = thread::spawn(move || clock.run_blocking(|_| ()));
+    drop(stalled(&hub));
+    drop(hub);
+    keeping_time.join().unwrap();
+
+    let (hub, clock) = config().build_with_clock().unwrap();
+    let keeping_time = thread::spawn(|| {
+        futures::executor::block_on(clock.run(|_| futures::future::ready(())));
+    });
+    drop(hub);
+    keeping_time.join().unwrap();
+}

@@ -1,0 +1,307 @@
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+use chat_hub::{Closed, Hub, Publisher, Subscriber, TryPublishError};
+use chat_proto::Messages;
+use futures::FutureExt;
+
+use crate::util::{Read, Woken, drain, hub, message, publish, read, run};
+
+const CAPACITIES: [usize; 5] = [8 * 1024, 16 * 1024, 64 * 1024, 256 * 1024, 1024 * 1024];
+
+/// What each of several publishers has still to publish.
+struct Flood<'a> {
+    publisher: Publisher,
+    messages: Messages<'a>,
+}
+
+impl Flood<'_> {
+    fn poll(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = self.publisher.poll_publish(&mut cx, &mut self.messages);
+    }
+}
+
+/// Publishes one message while others flood; returns how many bytes of the flood were published
+/// from when it was first polled on. In each round the flooders are polled first, in the order that
+/// `shuffle` makes.
+fn bytes_before(hub: &Hub, flooder_count: usize, shuffle: fn(&mut VecDeque<usize>)) -> u64 {
+    let wire = run(0..60_000, 63);
+    let mut reader = hub.subscribe();
+    assert_eq!(read(&mut reader), Read::Pending);
+    let flood = || Flood {
+        publisher: hub.publisher(),
+        messages: Messages::split(&wire).0,
+    };
+    let mut floods: Vec<Flood<'_>> = (0..flooder_count).map(|_| flood()).collect();
+    floods.iter_mut().for_each(Flood::poll);
+    let asked = hub.end().byte_pos();
+    let quiet = message(u64::MAX, 8);
+    let (mut messages, mut publisher) = (Messages::split(&quiet).0, hub.publisher());
+    let mut order: VecDeque<usize> = (0..flooder_count).collect();
+    loop {
+        let poll = publisher.poll_publish(&mut Context::from_waker(Waker::noop()), &mut messages);
+        if let Poll::Ready(end) = poll {
+            return end.unwrap().byte_pos() - asked;
+        }
+        drain(&mut reader);
+        shuffle(&mut order);
+        // Each is polled as often as it likes: it is not for the executor to be fair.
+        for _ in 0..3 {
+            order.iter().for_each(|&index| floods[index].poll());
+        }
+    }
+}
+
+#[test]
+fn a_waiting_publisher_stands_after_one_part_of_each_other() {
+    let shuffles: [fn(&mut VecDeque<usize>); 3] = [
+        |_| (),
+        |order| order.rotate_left(1),
+        |order| order.make_contiguous().reverse(),
+    ];
+    for capacity in CAPACITIES {
+        for flooder_count in [1, 3, 10, 30] {
+            for shuffle in shuffles {
+                let bytes = bytes_before(&hub(capacity), flooder_count, shuffle);
+                // A part is a 32nd or a 16th of the log at most, and the rest of a message.
+                let parts = if capacity <= 256 * 1024 { 16 } else { 32 };
+                let part = capacity as u64 / parts + 255;
+                let bound = part * flooder_count as u64 + 9;
+                assert!(
+                    bytes <= bound,
+                    "{bytes} bytes of {flooder_count} in {capacity}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn flooding_publishers_get_equal_shares() {
+    for capacity in CAPACITIES {
+        let hub = hub(capacity);
+        let wire = run(0..60_000, 63);
+        let mut reader = hub.subscribe();
+        assert_eq!(read(&mut reader), Read::Pending);
+        let flood = || Flood {
+            publisher: hub.publisher(),
+            messages: Messages::split(&wire).0,
+        };
+        let mut floods: Vec<Flood<'_>> = (0..7).map(|_| flood()).collect();
+        floods.iter_mut().for_each(Flood::poll);
+        let counts = |floods: &[Flood<'_>]| -> Vec<usize> {
+            floods.iter().map(|flood| flood.messages.count()).collect()
+        };
+        // The first one had the hub for itself.
+        let before = counts(&floods);
+        for _ in 0..40 {
+            drain(&mut reader);
+            floods.iter_mut().for_each(Flood::poll);
+        }
+        let after = counts(&floods);
+        let shares: Vec<usize> = before.iter().zip(after).map(|(a, b)| a - b).collect();
+        let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
+        assert!(
+            *least > 0 && most * 2 <= least * 3 + 64,
+            "{shares:?} in {capacity}"
+        );
+    }
+}
+
+/// Makes a hub whose publishers wait for a subscriber, and the first of them, which waits.
+fn held() -> (Hub, Subscriber, Publisher) {
+    let hub = hub(16 * 1024);
+    let (mut first, mut subscriber) = (hub.publisher(), hub.subscribe());
+    assert_eq!(read(&mut subscriber), Read::Pending);
+    while publish(&mut first, &message(0, 99)).is_ready() {}
+    (hub, subscriber, first)
+}
+
+/// Checks that the next in the queue goes on when the first one, whose turn has come, is made to
+/// give way.
+#[track_caller]
+fn check_place_is_freed(give_way: impl FnOnce(Publisher)) {
+    let (hub, mut subscriber, first) = held();
+    // It has published after the first one asked, and so comes after it.
+    let mut second = hub.publisher();
+    assert!(publish(&mut second, &message(1, 99)).is_pending());
+    second.pass();
+    drain(&mut subscriber);
+    let (woken, waker) = Woken::new();
+    let mut cx = Context::from_waker(&waker);
+    let wire = message(1, 99);
+    let mut messages = Messages::split(&wire).0;
+    assert!(
+        second.poll_publish(&mut cx, &mut messages).is_ready(),
+        "once"
+    );
+    let mut messages = Messages::split(&wire).0;
+    assert!(
+        second.poll_publish(&mut cx, &mut messages).is_pending(),
+        "not twice"
+    );
+    give_way(first);
+    assert!(woken.is_set());
+    assert!(second.poll_publish(&mut cx, &mut messages).is_ready());
+}
+
+#[test]
+fn a_turn_that_is_used_given_up_or_dropped_frees_its_place() {
+    check_place_is_freed(|mut first| assert!(publish(&mut first, &message(0, 99)).is_ready()));
+    check_place_is_freed(|mut first| first.pass());
+    check_place_is_freed(drop);
+}
+
+#[test]
+fn a_publish_that_is_dropped_frees_its_place_and_tells_what_went_out() {
+    let (hub, mut subscriber, _first) = held();
+    let mut second = hub.publisher();
+    let wire = run(0..1000, 99);
+    let mut messages = Messages::split(&wire).0;
+    assert!(second.publish(&mut messages).now_or_never().is_none());
+    assert_eq!(messages.count(), 1000);
+    assert_eq!(
+        hub.stats().waiting_publisher_count,
+        1,
+        "only the first one waits"
+    );
+    drop(_first);
+    drain(&mut subscriber);
+    let before = hub.end().message_pos();
+    assert!(second.publish(&mut messages).now_or_never().is_none());
+    let went_out = hub.end().message_pos() - before;
+    assert!(went_out > 0);
+    assert_eq!(messages.as_bytes(), &wire[100 * went_out as usize..]);
+    assert_eq!(hub.stats().waiting_publisher_count, 0);
+}
+
+#[test]
+fn a_ready_publisher_can_publish_so_many_bytes() {
+    let (hub, mut subscriber, first) = held();
+    drop(first);
+    let mut publisher = hub.publisher();
+    let (woken, waker) = Woken::new();
+    let mut cx = Context::from_waker(&waker);
+    assert!(publisher.poll_ready(&mut cx).is_pending());
+    drain(&mut subscriber);
+    assert!(woken.is_set());
+    let Poll::Ready(Ok(len)) = publisher.poll_ready(&mut cx) else {
+        panic!("it is its turn");
+    };
+    let wire = run(0..(len + 255) as u64 / 10, 9);
+    assert!(publish(&mut publisher, &wire).is_ready());
+    assert_eq!(drain(&mut subscriber).0, wire);
+}
+
+#[test]
+fn a_turn_that_was_taken_survives_the_close() {
+    let hub = hub(16 * 1024);
+    let (mut publisher, mut other) = (hub.publisher(), hub.publisher());
+    let mut subscriber = hub.subscribe();
+    let (woken, waker) = Woken::new();
+    let mut cx = Context::from_waker(&waker);
+    assert!(subscriber.poll_batch(&mut cx).is_pending());
+    assert!(
+        publisher
+            .poll_ready(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    );
+    hub.close();
+    let wire = run(0..3, 9);
+    let mut messages = Messages::split(&wire).0;
+    assert_eq!(
+        other.try_publish(&mut messages),
+        Err(TryPublishError::Closed)
+    );
+    assert_eq!(read(&mut subscriber), Read::Pending, "there may be more");
+    assert!(publish(&mut publisher, &wire).is_ready());
+    assert_eq!(
+        publisher.try_publish(&mut messages),
+        Err(TryPublishError::Closed),
+        "once"
+    );
+    assert_eq!(drain(&mut subscriber), (wire.clone(), 0));
+    assert_eq!(read(&mut subscriber), Read::End);
+    assert!(woken.is_set());
+}
+
+#[test]
+fn a_turn_that_is_given_up_after_the_close_lets_subscribers_end() {
+    let hub = hub(16 * 1024);
+    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
+    assert!(
+        publisher
+            .poll_ready(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    );
+    hub.close();
+    let (woken, waker) = Woken::new();
+    assert!(
+        subscriber
+            .poll_batch(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    publisher.pass();
+    assert!(woken.is_set());
+    assert_eq!(read(&mut subscriber), Read::End);
+}
+
+#[test]
+fn closing_tells_waiting_publishers_and_what_went_out() {
+    let (hub, _subscriber, _first) = held();
+    let mut publisher = hub.publisher();
+    let wire = run(0..10, 9);
+    let mut messages = Messages::split(&wire).0;
+    let (woken, waker) = Woken::new();
+    let mut cx = Context::from_waker(&waker);
+    assert!(publisher.poll_publish(&mut cx, &mut messages).is_pending());
+    hub.close();
+    assert!(woken.is_set());
+    assert_eq!(
+        publisher.poll_publish(&mut cx, &mut messages),
+        Poll::Ready(Err(Closed))
+    );
+    assert_eq!(messages.count(), 10);
+    assert_eq!(publisher.poll_ready(&mut cx), Poll::Ready(Err(Closed)));
+}
+
+#[test]
+fn trying_publishes_what_fits_and_waits_for_nobody() {
+    let (hub, mut subscriber, first) = held();
+    let mut publisher = hub.publisher();
+    let wire = run(0..1000, 99);
+    let mut messages = Messages::split(&wire).0;
+    assert_eq!(
+        publisher.try_publish(&mut messages),
+        Err(TryPublishError::Full)
+    );
+    assert_eq!(
+        (messages.count(), hub.stats().waiting_publisher_count),
+        (1000, 1)
+    );
+    drop(first);
+    drain(&mut subscriber);
+    assert_eq!(
+        publisher.try_publish(&mut messages),
+        Err(TryPublishError::Full)
+    );
+    assert!(messages.count() < 1000);
+    assert_eq!(hub.stats().waiting_publisher_count, 0);
+}
+
+#[test]
+fn a_clone_is_a_publisher_of_its_own() {
+    let (hub, mut subscriber, mut first) = held();
+    let mut clone = first.clone();
+    drain(&mut subscriber);
+    assert!(publish(&mut clone, &message(1, 99)).is_ready());
+    assert!(
+        publish(&mut clone, &message(1, 99)).is_pending(),
+        "it waits for the first"
+    );
+    assert!(publish(&mut first, &message(0, 99)).is_ready());
+    assert!(publish(&mut clone, &message(1, 99)).is_ready());
+    assert_eq!(clone.position(), hub.end());
+    assert!(first.position() < clone.position());
+}

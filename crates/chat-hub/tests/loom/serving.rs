@@ -1,0 +1,194 @@
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+use chat_hub::{Batch, Policy, Subscriber};
+use loom::future::block_on;
+
+use crate::explore::{EVERY_ORDER, Moment, explore};
+use crate::steps::{
+    assert_counts, far_behind, fill, hub, poll_once, receive_from, spawn_publishing_behind,
+    spawn_publishing_run,
+};
+use crate::util::{drain, message, publish, run};
+
+#[test]
+fn who_takes_each_batch_from_the_last_loses_nothing() {
+    static WAITS: Moment = Moment::new("a publisher waits");
+    explore(Some(2), &[&WAITS], || {
+        let hub = hub(Policy::Oldest);
+        // The log is nearly full. More than it holds is published while the subscriber reads.
+        let mut subscriber = far_behind(&hub, 30);
+        let first = subscriber.try_next_batch().unwrap();
+        let publishing =
+            [30..32, 32..66].map(|numbers| spawn_publishing_run(hub.publisher(), numbers, &WAITS));
+        let mut received = receive_from(first, 66);
+        for publishing in publishing {
+            publishing.join().unwrap().unwrap();
+        }
+        assert_eq!(subscriber.dropped(), 0);
+        received.sort_unstable();
+        assert!(received.into_iter().eq(0..66), "each arrives once");
+        assert_counts(&hub, [subscriber], (66, 66, 0));
+    });
+}
+
+#[test]
+fn who_is_served_is_never_more_than_its_slack_behind() {
+    static WAITS: Moment = Moment::new("a publisher waits");
+    static FULL: Moment = Moment::new("the subscriber is as far behind as it may be");
+    explore(Some(2), &[&WAITS, &FULL], || {
+        let hub = hub(Policy::Oldest);
+        let mut subscriber = hub.subscribe();
+        assert!(publish(&mut hub.publisher(), &message(0, 255)).is_ready());
+        let first = subscriber.try_next_batch().unwrap();
+        let publishing =
+            [1..9, 9..17].map(|numbers| spawn_publishing_run(hub.publisher(), numbers, &WAITS));
+        let lag_max = block_on(async {
+            let (mut lag_max, mut count, mut next) = (0, 0, Some(first));
+            while let Some(batch) = next {
+                lag_max = lag_max.max(hub.stats().lag_max);
+                count += batch.count();
+                if count == 17 {
+                    batch.consume_all();
+                    break;
+                }
+                next = batch.next().await;
+            }
+            lag_max
+        });
+        for publishing in publishing {
+            publishing.join().unwrap().unwrap();
+        }
+        // A quarter of the log, an eighth of that, a part for each publisher, and a segment, which
+        // the lag may be too high by.
+        let bound = 2048 + 256 + 2 * 512 + 512;
+        assert!(lag_max <= bound, "{lag_max} bytes");
+        if lag_max >= 2048 {
+            FULL.comes();
+        }
+        assert_counts(&hub, [subscriber], (17, 17, 0));
+    });
+}
+
+#[test]
+fn a_wait_that_is_dropped_lets_a_waiting_publisher_go_on() {
+    static WAITS: Moment = Moment::new("the publisher waits");
+    explore(EVERY_ORDER, &[&WAITS], || {
+        let hub = hub(Policy::Oldest);
+        let mut subscriber = hub.subscribe();
+        let publishing = {
+            let mut waiting = pin!(subscriber.next_batch());
+            assert!(poll_once(|cx| waiting.as_mut().poll(cx).is_pending()));
+            let count = fill(&mut hub.publisher());
+            spawn_publishing_behind(&hub, count, &WAITS)
+        };
+        let count = publishing.join().unwrap().unwrap();
+        assert_eq!(drain(&mut subscriber), (run(0..count, 255), 0));
+        assert_counts(&hub, [subscriber], (count, count, 0));
+    });
+}
+
+#[test]
+fn a_wait_that_is_dropped_when_it_is_woken_stops_nobody() {
+    static WAITS: Moment = Moment::new("the publisher waits");
+    static WOKEN: Moment = Moment::new("the wait is woken before it is dropped");
+    explore(EVERY_ORDER, &[&WAITS, &WOKEN], || {
+        let hub = hub(Policy::Oldest);
+        let mut subscriber = hub.subscribe();
+        let publishing = {
+            let mut waiting = pin!(subscriber.next_batch());
+            assert!(poll_once(|cx| waiting.as_mut().poll(cx).is_pending()));
+            let publishing = spawn_publishing_run(hub.publisher(), 0..12, &WAITS);
+            if hub.end().message_pos() > 0 {
+                WOKEN.comes();
+            }
+            publishing
+        };
+        assert_eq!(publishing.join().unwrap(), Ok(12));
+        assert_eq!(drain(&mut subscriber), (run(0..12, 255), 0));
+        assert_counts(&hub, [subscriber], (12, 12, 0));
+    });
+}
+
+#[test]
+fn a_write_that_is_dropped_lets_a_waiting_publisher_go_on() {
+    static WAITS: Moment = Moment::new("the publisher waits");
+    explore(EVERY_ORDER, &[&WAITS], || {
+        let hub = hub(Policy::Oldest);
+        let mut writer = hub.subscribe().into_writer();
+        let publishing = {
+            let take_all = |_: &mut Context<'_>, slices: &[std::io::IoSlice<'_>]| {
+                Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
+            };
+            let mut writing = pin!(writer.write(take_all));
+            assert!(poll_once(|cx| writing.as_mut().poll(cx).is_pending()));
+            let count = fill(&mut hub.publisher());
+            spawn_publishing_behind(&hub, count, &WAITS)
+        };
+        let count = publishing.join().unwrap().unwrap();
+        assert_eq!((writer.written(), writer.subscriber().dropped()), (0, 0));
+        assert_counts(&hub, [writer], (count, 0, 0));
+    });
+}
+
+#[test]
+fn a_batch_that_is_dropped_lets_a_waiting_publisher_go_on() {
+    static WAITS: Moment = Moment::new("the publisher waits");
+    check_batch_gives_way(&WAITS, |batch| {
+        drop(batch);
+        0
+    });
+}
+
+#[test]
+fn a_batch_that_is_consumed_lets_a_waiting_publisher_go_on() {
+    static WAITS: Moment = Moment::new("the publisher waits");
+    check_batch_gives_way(&WAITS, |batch| {
+        batch.consume_all();
+        2
+    });
+}
+
+#[test]
+fn a_batch_that_is_cut_lets_a_waiting_publisher_go_on() {
+    static WAITS: Moment = Moment::new("the publisher waits");
+    check_batch_gives_way(&WAITS, |batch| {
+        assert_eq!(batch.consume(100), message(0, 255)[100..]);
+        1
+    });
+}
+
+#[test]
+fn a_batch_that_is_read_on_from_lets_a_waiting_publisher_go_on() {
+    static WAITS: Moment = Moment::new("the publisher waits");
+    check_batch_gives_way(&WAITS, |batch| {
+        let next = block_on(batch.next()).unwrap();
+        let count = next.count();
+        next.consume_all();
+        2 + count
+    });
+}
+
+/// Checks that a publisher which waits for somebody who has a batch of two messages goes on once
+/// the batch gives way, and that nothing is lost. `give_way` tells how many messages were read.
+#[track_caller]
+fn check_batch_gives_way(waits: &'static Moment, give_way: fn(Batch<'_>) -> u64) {
+    explore(EVERY_ORDER, &[waits], move || {
+        let hub = hub(Policy::Oldest);
+        let mut subscriber: Subscriber = hub.subscribe();
+        let mut publisher = hub.publisher();
+        assert!(publish(&mut publisher, &run(0..2, 255)).is_ready());
+        let batch = subscriber.try_next_batch().unwrap();
+        let mut count = 2;
+        while publish(&mut publisher, &message(count, 255)).is_ready() {
+            count += 1;
+        }
+        drop(publisher);
+        let publishing = spawn_publishing_behind(&hub, count as usize, waits);
+        let read = give_way(batch);
+        assert_eq!(publishing.join().unwrap(), Ok(count + 2));
+        assert_eq!(drain(&mut subscriber), (run(read..count + 2, 255), 0));
+        assert_counts(&hub, [subscriber], (count + 2, count + 2, 0));
+    });
+}
