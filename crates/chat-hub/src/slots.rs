@@ -33,7 +33,7 @@ struct Slot {
     id: u64,
     /// Where it was at its last call.
     cursor: Cursor,
-    /// Where it ends, as far as somebody else has said.
+    /// Where its subscription ends; [`Place::MAX`] until somebody says so.
     end: Place,
     pace: Pace,
     serving: Serving,
@@ -222,25 +222,38 @@ impl State {
         self.slots.slots[key].id
     }
 
-    /// Returns where a subscriber ends, as far as somebody else has said.
+    /// Returns where a subscription ends.
     pub(crate) fn end_of(&self, key: usize) -> Place {
         self.slots.slots[key].end
     }
 
-    /// Says where a subscriber ends, if it is still there, and wakes it: it may be there already.
-    pub(crate) fn end_at(&mut self, key: usize, id: u64, end: Place) {
+    /// Says where a subscription ends; an earlier end holds.
+    pub(crate) fn end_at(&mut self, key: usize, end: Place) {
+        let slot = &mut self.slots.slots[key];
+        slot.end = slot.end.min(end);
+    }
+
+    /// Says where a subscription ends, from elsewhere, if it is still the one with this id; and
+    /// wakes the subscriber, for it may be there already.
+    pub(crate) fn end_from_elsewhere(&mut self, key: usize, id: u64, end: Place) {
+        let is_there = self.slots.slots.get(key).is_some_and(|slot| slot.id == id);
+        if is_there {
+            self.end_at(key, end);
+            self.wake(key);
+        }
+    }
+
+    /// Wakes a subscriber, whatever it waits for.
+    fn wake(&mut self, key: usize) {
         let Slots {
             slots,
             stalled,
             parked,
             ..
         } = &mut self.slots;
-        let Some(slot) = slots.get_mut(key).filter(|slot| slot.id == id) else {
-            return;
-        };
-        slot.end = slot.end.min(end);
+        let slot = &mut slots[key];
         match mem::replace(&mut slot.serving, Serving::Reading) {
-            // Whoever has been woken reads.
+            // From when it has been woken it reads.
             Serving::Waiting(ticket) => self.woken.extend(self.readers.take(ticket)),
             serving => {
                 let waker = match &serving {

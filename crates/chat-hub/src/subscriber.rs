@@ -44,7 +44,6 @@ impl Subscriber {
         let reader = Reader {
             key,
             cursor,
-            limit: Place::MAX,
             dropped: 0,
             dropped_before: 0,
             is_disconnected: false,
@@ -163,10 +162,11 @@ impl Subscriber {
     /// When the position is another hub's.
     pub fn end_at(&mut self, end: Position) {
         let place = self.shared.place(end).expect(FOREIGN);
-        self.reader.limit = self.reader.limit.min(place);
-        if self.reader.has_ended() {
-            self.pause();
-        }
+        let Self { shared, reader } = self;
+        shared.with_state(|state| {
+            state.end_at(reader.key, place);
+            reader.end_if_over(state);
+        });
     }
 
     /// Makes a handle that ends the subscription while another task or thread reads.
@@ -182,8 +182,8 @@ impl Subscriber {
 
     /// Ends the subscription here: the next read finds the end.
     pub fn end(&mut self) {
-        self.reader.limit = self.reader.cursor.place;
-        self.pause();
+        let Self { shared, reader } = self;
+        shared.with_state(|state| reader.end(state));
     }
 
     /// Returns where the next batch begins, unless messages are dropped before.
@@ -194,8 +194,10 @@ impl Subscriber {
     /// Returns how many bytes there are to be read, or would be if the log still had them. Takes a
     /// short lock.
     pub fn lag(&self) -> u64 {
-        let end = self.shared.with_state(|state| state.end());
-        let end = end.min(self.reader.limit);
+        let key = self.reader.key;
+        let end = self
+            .shared
+            .with_state(|state| state.end().min(state.end_of(key)));
         end.byte_pos
             .saturating_sub(self.reader.cursor.place.byte_pos)
     }
@@ -289,7 +291,8 @@ impl Ender {
     pub fn end_at(&self, end: Position) {
         let place = self.shared.place(end).expect(FOREIGN);
         let (key, id) = (self.key, self.id);
-        self.shared.with_state(|state| state.end_at(key, id, place));
+        self.shared
+            .with_state(|state| state.end_from_elsewhere(key, id, place));
     }
 }
 
@@ -328,8 +331,6 @@ struct Reader {
     key: usize,
     /// Where the next batch begins. The hub learns of it with the next call that locks it.
     cursor: Cursor,
-    /// Where the subscription ends; [`Place::MAX`] until somebody says so.
-    limit: Place,
     dropped: u64,
     /// How many of these were lost before a batch that was consumed.
     dropped_before: u64,
@@ -350,13 +351,12 @@ impl Reader {
         if self.end_if_over(state) {
             return Poll::Ready(None);
         }
-        let stretch = state.log.read(self.cursor, self.limit);
+        let stretch = state.log.read(self.cursor, state.end_of(self.key));
         if stretch.byte_len() > 0 {
             return Poll::Ready(Some(stretch));
         }
         if state.is_over() {
-            self.limit = self.cursor.place;
-            self.end_if_over(state);
+            self.end(state);
             return Poll::Ready(None);
         }
         // Whoever skipped to the end has not caught up by reading.
@@ -389,27 +389,28 @@ impl Reader {
         let resumed = state.policy.resume(&state.log);
         let cursor = resumed.unwrap_or_else(|| state.log.tail());
         // What is beyond the end of the subscription was never to be delivered.
-        let end = self.limit.min(cursor.place);
+        let end = state.end_of(self.key).min(cursor.place);
         self.dropped += state.skip(self.key, cursor, end);
         self.cursor = cursor;
         if resumed.is_none() {
             self.is_disconnected = true;
-            self.limit = self.limit.min(cursor.place);
+            state.end_at(self.key, cursor.place);
             state.disconnect(self.key, cursor);
         }
     }
 
+    /// Ends the subscription here.
+    fn end(&self, state: &mut State) {
+        state.end_at(self.key, self.cursor.place);
+        self.end_if_over(state);
+    }
+
     /// Leaves the log if there is nothing more to be read, ever; tells whether that is so.
-    fn end_if_over(&mut self, state: &mut State) -> bool {
-        self.limit = self.limit.min(state.end_of(self.key));
-        let is_over = self.has_ended();
+    fn end_if_over(&self, state: &mut State) -> bool {
+        let is_over = state.end_of(self.key) <= self.cursor.place;
         if is_over {
             state.end_subscription(self.key, self.cursor);
         }
         is_over
-    }
-
-    fn has_ended(&self) -> bool {
-        self.limit <= self.cursor.place
     }
 }

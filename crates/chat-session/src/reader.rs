@@ -20,7 +20,7 @@ pub(crate) struct Reader<P> {
     /// The beginning of a message whose end has not arrived.
     partial: Partial,
     /// Messages that were read and not accepted. As long as there are any, nothing is read.
-    unaccepted: MessagesBuf,
+    unaccepted: Option<Box<MessagesBuf>>,
     message_count: u64,
 }
 
@@ -39,7 +39,7 @@ impl<P: Publish> Reader<P> {
             publisher,
             goes_on: true,
             partial: Partial::new(),
-            unaccepted: MessagesBuf::new(),
+            unaccepted: None,
             message_count: 0,
         }
     }
@@ -120,7 +120,7 @@ impl<P: Publish> Reader<P> {
             }
         }
         // What was read in good faith is still to be accepted.
-        if self.unaccepted.is_empty() {
+        if self.unaccepted.is_none() {
             self.publisher.pass();
         }
         self.goes_on = true;
@@ -131,8 +131,7 @@ impl<P: Publish> Reader<P> {
     /// Waits until what was read before is accepted and there is room for more; is ready with how
     /// many bytes may be read.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Closed>> {
-        if !self.unaccepted.is_empty() {
-            let unaccepted = std::mem::take(&mut self.unaccepted);
+        if let Some(unaccepted) = self.unaccepted.take() {
             match self.poll_accept(cx, unaccepted.as_messages()) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(closed)) => return Poll::Ready(Err(closed)),
@@ -155,7 +154,7 @@ impl<P: Publish> Reader<P> {
         let poll = self.publisher.poll_accept(cx, &mut messages);
         self.message_count += (count - messages.count()) as u64;
         if !messages.is_empty() {
-            self.unaccepted = MessagesBuf::from(messages);
+            self.unaccepted = Some(Box::new(MessagesBuf::from(messages)));
         }
         poll
     }

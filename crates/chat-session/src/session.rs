@@ -50,6 +50,9 @@ pub struct Session<S, P = Publisher> {
     stream_flag: Flag,
     /// Whether the stream may hold bytes back.
     is_unflushed: bool,
+    /// Whether the stream was asked to let go of bytes that it holds back, or to close, and could
+    /// not.
+    is_holding_back: bool,
     stage: Stage,
     /// How many messages had been published when the client joined.
     joined: u64,
@@ -95,6 +98,7 @@ impl<S, P: Publish> Session<S, P> {
             writer: Writer::new(subscriber),
             stream_flag: Flag::default(),
             is_unflushed: false,
+            is_holding_back: false,
             stage: Stage::Serving,
             joined,
         }
@@ -141,7 +145,7 @@ impl<S, P: Publish> Session<S, P> {
 
     /// Tells whether the client's stream took nothing when it was last tried.
     pub fn is_stalled(&self) -> bool {
-        self.writer.is_stalled() || self.is_unflushed
+        self.writer.is_stalled() || self.is_holding_back
     }
 
     /// Returns how many bytes the client's stream has taken.
@@ -176,7 +180,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
                 Stage::Closing(end)
             }
             Stage::Closing(end) => {
-                ready!(Pin::new(&mut self.stream).poll_close(cx)).map_err(EndReason::Write)?;
+                let closed = Pin::new(&mut self.stream).poll_close(cx);
+                self.is_holding_back = closed.is_pending();
+                ready!(closed).map_err(EndReason::Write)?;
                 match end {
                     ReadEnd::EndOfStream => Stage::Closed,
                     ReadEnd::Closed => Stage::Lingering,
@@ -267,6 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
             let waker = self.stream_flag.waker(cx.waker());
             let mut stream_cx = Context::from_waker(&waker);
             let flushed = Pin::new(&mut self.stream).poll_flush(&mut stream_cx);
+            self.is_holding_back = flushed.is_pending();
             ready!(flushed).map_err(EndReason::Write)?;
             self.is_unflushed = false;
         }

@@ -357,8 +357,9 @@ impl Model {
             }
         }
         let slack = self.slack();
-        // A look may allow an eighth of a slack, and a turn may be a quarter of it and a message.
-        let allowed = slack + slack / 8 + (slack / 4).max(256) + 512;
+        // A look may allow an eighth of a slack, a turn a quarter of it, and each of the three
+        // publishers a message more.
+        let allowed = slack + slack / 8 + (slack / 4).max(256) + 3 * 256;
         assert!(
             lag_max <= allowed,
             "publishing went on while {lag_max} bytes were to be read"

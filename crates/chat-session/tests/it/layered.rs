@@ -3,11 +3,13 @@ use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use chat_session::Session;
+use chat_session::{EndReason, Session};
 use futures::io::{AsyncRead, AsyncWrite};
 use proptest::prelude::*;
 
+use crate::time::Time;
 use crate::util::{Client, Server, message, numbers};
 use crate::wire::Wire;
 
@@ -350,4 +352,33 @@ impl AsyncWrite for Layered {
         lower.is_closed = true;
         Poll::Ready(Ok(()))
     }
+}
+
+#[test]
+fn a_flush_that_never_ends_is_a_stall() {
+    let mut server = Server::new(1 << 20);
+    let lower = Arc::new(Mutex::new(Lower::default()));
+    lower.lock().unwrap().buf_len_max = 1000;
+    let time = Time::default();
+    let sleeping = time.clone();
+    let session = Session::new(Layered(Arc::clone(&lower)), &server.hub);
+    let limited = session.with_stall_timeout(Some(Duration::from_secs(8)), move |duration| {
+        sleeping.sleep(duration)
+    });
+    let mut client = server.serve(Wire::with_room(0), limited);
+    lower.lock().unwrap().feed(&message(1, 99));
+    server.run();
+    lower.lock().unwrap().is_ended = true;
+    lower.lock().unwrap().feed(b"");
+    server.run();
+    assert!(client.end().is_none(), "its last bytes are in the stream");
+    for _ in 0..9 {
+        time.pass(Duration::from_secs(1));
+        server.run();
+    }
+    let error = client
+        .end()
+        .expect("it took nothing for too long")
+        .unwrap_err();
+    assert!(matches!(error.reason(), EndReason::Stalled(_)));
 }
