@@ -369,10 +369,12 @@ impl Reader {
         if self.end_if_over(state) {
             return;
         }
-        state.stall(self.key, self.cursor, waker);
-        if state.policy.tells_overrun() {
+        // Publishers do not wait for what has been let go.
+        if !state.is_laggard(self.key) || state.policy.tells_overrun() {
+            state.read(self.key, self.cursor);
             self.resume_if_overrun(state);
         }
+        state.stall(self.key, self.cursor, waker);
     }
 
     fn pause(&mut self, state: &mut State) {

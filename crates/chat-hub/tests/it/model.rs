@@ -357,9 +357,8 @@ impl Model {
             }
         }
         let slack = self.slack();
-        // A look may allow an eighth of a slack, a turn a quarter of it, and each of the three
-        // publishers a message more.
-        let allowed = slack + slack / 8 + (slack / 4).max(256) + 3 * 256;
+        // A look may allow an eighth of a slack.
+        let allowed = slack + slack / 8;
         assert!(
             lag_max <= allowed,
             "publishing went on while {lag_max} bytes were to be read"
@@ -409,7 +408,12 @@ impl Model {
             Poll::Ready(Some(taken)) => {
                 self.lose(index, was_awaited, Some(taken.dropped));
                 self.deliver(index, &taken);
-                self.subscribers[index].serving = Serving::Nobody;
+                let subscriber = &mut self.subscribers[index];
+                subscriber.serving = Serving::Nobody;
+                // It leaves the log with the last it is to read.
+                subscriber.ended = subscriber
+                    .limit
+                    .is_some_and(|limit| limit <= subscriber.next);
             }
         }
         self.subscribers[index].stalled_ticks = 0;
