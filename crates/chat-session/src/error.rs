@@ -71,8 +71,8 @@ impl Error for SessionError {
     }
 }
 
-impl From<WriteError> for EndReason {
-    fn from(error: WriteError) -> Self {
+impl EndReason {
+    pub(crate) fn of_write(error: WriteError) -> Self {
         match error {
             WriteError::Io(error) => Self::Write(error),
             _ => Self::Lagged,

@@ -255,8 +255,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
                 [slice] => stream.poll_write(&mut stream_cx, slice),
                 slices => stream.poll_write_vectored(&mut stream_cx, slices),
             })
-        })?;
-        match turn {
+        });
+        match turn.map_err(EndReason::of_write)? {
             Turn::CaughtUp => {
                 ready!(self.poll_flush(cx))?;
                 Poll::Pending

@@ -16,6 +16,9 @@ mod lagging;
 mod model;
 /// Every policy: what all have in common, and what each promises.
 mod policies;
+/// The public API is the one in `public_api.txt`, which was reviewed.
+#[path = "../../../chat-proto/tests/it/public_api.rs"]
+mod public_api;
 /// Publishing and reading when all goes well, and the end.
 mod reading;
 /// Crowds of tasks, scheduled at random from a seed.

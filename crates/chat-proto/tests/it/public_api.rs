@@ -10,7 +10,8 @@ use std::{
 };
 
 use syn::{
-    Attribute, Fields, Ident, ImplItem, Item, ItemImpl, Meta, TraitItem, UseTree, Visibility,
+    Attribute, Fields, Ident, ImplItem, Item, ItemImpl, ItemMod, Meta, TraitItem, Type, UseTree,
+    Visibility,
 };
 
 const HEADER: &str = concat!(
@@ -114,28 +115,15 @@ fn list_module(
         }
     }
     for item in items {
-        let Item::Mod(module) = item else {
-            list_item(item, &shown, lines);
-            continue;
-        };
-        let name = module.ident.to_string();
-        let content = module.content.map_or_else(
-            || parse(&dir.join(&name).with_extension("rs")),
-            |(_, items)| items,
-        );
-        if is_public(&module.vis) {
-            let conditions = [conditions, &kept(&module.attrs)].concat();
-            list_module(
-                &dir.join(&name),
-                content,
-                &format!("{path}{name}::"),
-                &conditions,
-                lines,
-            );
-        } else {
-            content
-                .into_iter()
-                .for_each(|item| list_item(item, &shown, lines));
+        match item {
+            Item::Mod(module) if is_public(&module.vis) => {
+                let name = module.ident.to_string();
+                let conditions = [conditions, &kept(&module.attrs)].concat();
+                let path = format!("{path}{name}::");
+                let content = content(dir, module);
+                list_module(&dir.join(name), content, &path, &conditions, lines);
+            }
+            item => list_private(dir, item, &shown, lines),
         }
     }
     for (path, _) in shown.values() {
@@ -146,6 +134,29 @@ fn list_module(
             "{path} cannot be shown: it is of no module here"
         );
     }
+}
+
+/// Adds the lines of an item, or of those in a private module, as far as they are shown.
+fn list_private(dir: &Path, item: Item, shown: &Shown, lines: &mut BTreeSet<String>) {
+    let Item::Mod(module) = item else {
+        return list_item(item, shown, lines);
+    };
+    assert!(
+        !is_public(&module.vis),
+        "a public module of a private one cannot be shown"
+    );
+    let below = dir.join(module.ident.to_string());
+    for item in content(dir, module) {
+        list_private(&below, item, shown, lines);
+    }
+}
+
+/// Returns the items of a module, whose file is in `dir` unless they stand where it does.
+fn content(dir: &Path, module: ItemMod) -> Vec<Item> {
+    let file = dir.join(module.ident.to_string()).with_extension("rs");
+    module
+        .content
+        .map_or_else(|| parse(&file), |(_, items)| items)
 }
 
 /// Returns the names in `module::{name, name as public}`, and what they are called in public.
@@ -164,10 +175,6 @@ fn list_item(mut item: Item, shown: &Shown, lines: &mut BTreeSet<String>) {
     if let Item::Impl(item) = item {
         return list_impl(item, shown, lines);
     }
-    assert!(
-        !matches!(item, Item::Mod(_)),
-        "a module of a private module cannot be shown"
-    );
     let Some((Visibility::Public(_), name, attrs)) = parts(&mut item) else {
         return;
     };
@@ -198,9 +205,14 @@ fn list_impl(mut item: ItemImpl, shown: &Shown, lines: &mut BTreeSet<String>) {
     );
     let header = print(Item::Impl(item.clone()));
     // It belongs to its type, or to one in the trait's arguments if the type is foreign.
-    let mut names = header
+    let own = match &*item.self_ty {
+        Type::Path(own) => own.path.segments.last().map(|own| own.ident.to_string()),
+        _ => None,
+    };
+    let others = header
         .rsplit(" for ")
         .flat_map(|part| part.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    let mut names = own.as_deref().into_iter().chain(others);
     let Some((path, conditions)) = names.find_map(|name| shown.get(name)) else {
         return;
     };

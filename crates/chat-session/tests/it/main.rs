@@ -10,6 +10,9 @@ mod fairness;
 mod layered;
 /// What a client sends while its session waits for it to close.
 mod lingering;
+/// The public API is the one in `public_api.txt`, which was reviewed.
+#[path = "../../../chat-proto/tests/it/public_api.rs"]
+mod public_api;
 /// Publishing to something that takes its time.
 mod publishing;
 /// Any schedule of sending, receiving and stalling.
