@@ -34,7 +34,7 @@ fn listen(address: net::SocketAddr) -> io::Result<net::TcpListener> {
     io::stdout().flush().map(|()| listener)
 }
 
-/// Serves whoever connects, for ever.
+/// Serves every client that connects, for ever.
 pub(crate) fn serve(listener: net::TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let (mut listener, mut poll) = (TcpListener::from_std(listener), mio::Poll::new()?);

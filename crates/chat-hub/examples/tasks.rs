@@ -38,7 +38,7 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(listener)
 }
 
-/// Serves whoever connects, for ever.
+/// Serves every client that connects, for ever.
 pub(crate) fn serve(listener: std::net::TcpListener) -> io::Result<()> {
     let listener = TcpListener::from(listener);
     let (hub, clock) = Config::default()

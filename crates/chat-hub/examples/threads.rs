@@ -34,7 +34,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Serves whoever connects, for ever.
+/// Serves every client that connects, for ever.
 pub(crate) fn serve(listener: TcpListener) -> io::Result<()> {
     let (hub, clock) = Config::default()
         .build_with_clock()

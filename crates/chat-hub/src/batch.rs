@@ -112,8 +112,8 @@ impl<'a> Batch<'a> {
         self.stretch.message_count()
     }
 
-    /// Returns how many messages the subscriber lost right before this batch. What it lost before
-    /// its end no batch tells, only [`Subscriber::dropped`].
+    /// Returns how many messages the subscriber lost right before this batch. No batch follows the
+    /// messages that it lost before its end; [`Subscriber::dropped`] counts those too.
     pub fn dropped(&self) -> u64 {
         let subscriber = self.subscriber.as_ref();
         subscriber.map_or(0, |subscriber| subscriber.dropped_since())

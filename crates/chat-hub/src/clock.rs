@@ -133,10 +133,10 @@ impl Drop for Clock {
     }
 }
 
-/// What the hub knows of time.
+/// The hub's notion of time.
 #[derive(Debug)]
 pub(crate) struct Ticking {
-    /// Who keeps the time, while there is none to be kept.
+    /// Wakes the task that keeps the time. It sleeps while nobody is under a time limit.
     waker: Option<Waker>,
     /// Whether somebody keeps the time.
     is_attended: bool,

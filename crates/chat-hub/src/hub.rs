@@ -36,9 +36,9 @@ impl Config {
     ///
     /// Beyond its capacity a hub allocates at most three segments of 64 KiB (of a sixteenth of the
     /// capacity if that is less), a tenth of the capacity for bookkeeping, a kibibyte for itself,
-    /// and some 200 bytes for each subscriber. Batches that are being written are counted in the capacity, but for one
-    /// that the log overruns meanwhile. Below a capacity of 64 KiB segments hold a few messages
-    /// only, and a hub may take twice its capacity.
+    /// and some 200 bytes for each subscriber. Batches that are being written are counted in the
+    /// capacity, but for one that the log overruns meanwhile. Below a capacity of 64 KiB
+    /// segments hold a few messages only, and a hub may take twice its capacity.
     #[must_use]
     pub const fn with_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
@@ -199,7 +199,7 @@ impl fmt::Debug for Hub {
     }
 }
 
-/// What a hub has done so far.
+/// The figures of a hub so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -219,8 +219,8 @@ pub struct Stats {
     pub laggard_count: usize,
     /// How many publishers wait for their turn.
     pub waiting_publisher_count: usize,
-    /// The largest lag of a subscriber that has not ended, in bytes: up to a segment of the log too
-    /// high, and the capacity once the log has overrun somebody that has not read since.
+    /// The largest lag of a subscriber that has not ended, in bytes: up to a segment of the log
+    /// too high, and the capacity once the log has overrun somebody that has not read since.
     pub lag_max: u64,
 }
 

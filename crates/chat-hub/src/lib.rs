@@ -56,10 +56,11 @@
 //! When the log's end has moved on by the log's capacity since a laggard read last, the bytes at
 //! its cursor are let go: the log *overruns* it. The hub's [`Policy`] says how it goes on: with
 //! newer messages ([`Oldest`](Policy::Oldest), the default), with what was kept for it, missing
-//! what came later ([`Newest`](Policy::Newest)), or not at all ([`Disconnect`](Policy::Disconnect)).
-//! Under [`Block`](Policy::Block) it does not come to that: publishers wait for laggards, too. Only
-//! whole messages are lost: a stream that has the beginning of a message gets the rest of it.
-//! [`Batch::dropped`] and [`Subscriber::dropped`] count the messages that were lost.
+//! what came later ([`Newest`](Policy::Newest)), or not at all
+//! ([`Disconnect`](Policy::Disconnect)). Under [`Block`](Policy::Block) it does not come to that:
+//! publishers wait for laggards, too. Only whole messages are lost: a stream that has the beginning
+//! of a message gets the rest of it. [`Batch::dropped`] and [`Subscriber::dropped`] count the
+//! messages that were lost.
 //!
 //! For every subscriber, delivered + dropped + still to be read = published since it joined (and
 //! until it was disconnected). The hub learns what was delivered with the subscriber's next call.

@@ -21,11 +21,11 @@ use crate::{Position, blocking};
 ///
 /// # Turns
 ///
-/// Publishers publish in turns, each a part of bounded length: at most a 32nd of the log's
-/// capacity, a 16th when that is less than 256 KiB, and less when many wait. Turns are given in the order in which publishers ask. From
-/// the moment a publisher asks until it is polled in its turn, each other publisher publishes one
-/// part at most. Asking and then not coming back, or dropping the future that asked, frees the
-/// place.
+/// Publishers publish in turns, each a part of bounded length. A part is a 32nd of the log's
+/// capacity at most (a 16th in a log of up to 256 KiB), and less while many publishers wait. Turns
+/// are given in the order in which publishers ask. From the moment a publisher asks until it is
+/// polled in its turn, each other publisher publishes one part at most. Asking and then not coming
+/// back, or dropping the future that asked, frees the place.
 pub struct Publisher {
     owner: Arc<Owner>,
     /// This publisher's place among those that ask for a turn.
@@ -110,8 +110,8 @@ impl Publisher {
     /// pending while some are left.
     ///
     /// Costs one copy of the bytes, and one wake for every subscriber that had read everything. The
-    /// hub's lock is held for at most 32 KiB at a time, whatever the messages. Whoever stops
-    /// polling before it is ready calls [`pass`](Self::pass).
+    /// hub's lock is held for at most 32 KiB at a time, whatever the messages. A caller that
+    /// stops polling before it is ready calls [`pass`](Self::pass).
     ///
     /// # Errors
     ///

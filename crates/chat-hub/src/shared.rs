@@ -11,7 +11,7 @@ use crate::position::{HubId, Place, Position};
 use crate::state::State;
 use crate::sync::{Arc, Mutex, MutexGuard};
 
-/// What the handles of one hub share.
+/// The part of a hub that all its handles share.
 pub(crate) struct Shared {
     id: HubId,
     /// Guards the log, the cursors into it, and who waits.
@@ -40,8 +40,8 @@ impl Shared {
         position.place_in(self.id)
     }
 
-    /// Lets `access` have the state under the lock. Then, without the lock, wakes whoever is to be
-    /// woken and drops the wakers that are spent.
+    /// Lets `access` have the state under the lock. Then, without the lock, wakes the tasks that
+    /// are to be woken and drops the wakers that are spent.
     pub(crate) fn with_state<T>(&self, access: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let value = access(&mut state);
@@ -55,7 +55,7 @@ impl Shared {
         value
     }
 
-    /// Releases the lock, then wakes whoever is to be woken.
+    /// Releases the lock, then wakes the tasks that are to be woken.
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         if state.woken.is_empty() {
             return;

@@ -54,7 +54,7 @@ enum Serving {
     Nobody,
     /// A task that waits for messages, or that was woken for some and is on its way.
     Waiting(Ticket),
-    /// Whoever has a batch.
+    /// A task or a thread that has a batch.
     Reading,
     /// A stream that takes nothing at the moment, under the clock. The key is one of `stalled`.
     Stalled(usize),
@@ -278,7 +278,7 @@ impl State {
     pub(crate) fn skip(&mut self, key: usize, to: Cursor, end: Place) -> u64 {
         let slot = &mut self.slots.slots[key];
         let (from, pace) = (mem::replace(&mut slot.cursor, to), slot.pace);
-        // What it did not take does not count as taken.
+        // It has not taken the messages that it skipped.
         slot.judged_pos += to.place.byte_pos - from.place.byte_pos;
         self.move_cursor((from, pace), (to, pace));
         let dropped = end.message_pos - from.place.message_pos;
@@ -347,8 +347,8 @@ impl State {
         }
     }
 
-    /// Judges the subscribers whose streams take nothing at the moment: whoever has taken less than
-    /// the rate for longer than the grace is a laggard from now on.
+    /// Judges the subscribers whose streams take nothing at the moment: one that has taken less
+    /// than the rate for longer than the grace is a laggard from now on.
     ///
     /// A stream may say that it takes more long after it could. So a subscriber is told to try once
     /// more before.
@@ -391,7 +391,8 @@ impl State {
         self.repace(key, cursor);
     }
 
-    /// Has publishers wait no more for any subscriber whose stream takes nothing: nobody keeps time.
+    /// Has publishers wait no more for any subscriber whose stream takes nothing: nobody keeps
+    /// time.
     pub(crate) fn call_stalled_laggards(&mut self) {
         while let Some((_, stalled)) = self.slots.stalled.iter().next() {
             self.call_laggard(stalled.key);

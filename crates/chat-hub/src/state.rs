@@ -1,4 +1,5 @@
-//! What the hub's lock guards: the log, who reads it, and who waits to append to it.
+//! The state that the hub's lock guards: the log, its readers, and the publishers that wait to
+//! append to it.
 
 use std::task::{Poll, Waker};
 
@@ -25,9 +26,9 @@ pub(crate) struct State {
     /// The publishers that want to publish.
     pub(crate) turns: Turns,
     pub(crate) ticking: Ticking,
-    /// Who is to be woken when the lock is released.
+    /// The tasks to be woken when the lock is released.
     pub(crate) woken: Vec<Waker>,
-    /// The wakers that are to be dropped when the lock is released.
+    /// The wakers to be dropped when the lock is released.
     pub(crate) spent: Spent,
     is_closed: bool,
     /// Up to which byte position publishers need not look at the subscribers.
@@ -35,7 +36,7 @@ pub(crate) struct State {
     pub(crate) counts: Counts,
 }
 
-/// What the subscribers that there ever were have come to.
+/// Totals over all subscribers that there ever were.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) delivered: u64,
@@ -228,9 +229,10 @@ impl State {
 }
 
 /// How many times the slack of a subscriber fits into the capacity of a log that is not small:
-/// publishers wait for an awaited subscriber that is further behind. Measured: with the half of a log instead of an eighth
-/// the echo of a quiet client beside one that floods takes four times as long, since what is ahead
-/// of it in the log is delivered first; with a sixteenth the flood is slower.
+/// publishers wait for an awaited subscriber that is further behind. Measured: with the half of a
+/// log instead of an eighth the echo of a quiet client beside one that floods takes four times as
+/// long, since what is ahead of it in the log is delivered first; with a sixteenth the flood is
+/// slower.
 const SLACKS_PER_LOG: u64 = 8;
 
 /// The slack in a log of a quarter to half a mebibyte, in bytes. In smaller ones it is a quarter of

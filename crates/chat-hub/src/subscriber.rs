@@ -22,11 +22,11 @@ use crate::{Position, Writer};
 /// # Who is waited for
 ///
 /// Publishers wait only for a subscriber that is *being served*: its task waits for messages or was
-/// woken for some, somebody holds its batch, or its stream is full and it keeps up. Between consuming
-/// a batch and asking for the next one nobody serves it, so it can lose messages to its own
-/// thread's scheduling there; [`Batch::next`] and a [`Writer`] leave no such gap. A wait that is dropped, a
-/// subscription that has ended, and a subscriber that nobody has read from yet are not served and
-/// stop nobody.
+/// woken for some, somebody holds its batch, or its stream is full and it keeps up. Between
+/// consuming a batch and asking for the next one nobody serves it, so it can lose messages to its
+/// own thread's scheduling there; [`Batch::next`] and a [`Writer`] leave no such gap. A wait that
+/// is dropped, a subscription that has ended, and a subscriber that nobody has read from yet are
+/// not served and stop nobody.
 ///
 /// A task that was woken and never polls its subscriber again counts as serving it. A hub with a
 /// [`Clock`](crate::Clock) gives up on such a task after 16 graces; without a clock, say
@@ -128,7 +128,7 @@ impl Subscriber {
     /// Polls for the next batch. See [`next_batch`](Self::next_batch).
     ///
     /// Costs a short lock and no allocation; up to two kilobytes of a batch may be copied out of
-    /// the log. Whoever stops polling before it is ready calls [`pause`](Self::pause).
+    /// the log. A caller that stops polling before it is ready calls [`pause`](Self::pause).
     pub fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Batch<'_>>> {
         let poll = self.poll_read(cx);
         poll.map(|stretch| stretch.map(|stretch| Batch::new(self, stretch)))
@@ -359,7 +359,7 @@ impl Reader {
             self.end(state);
             return Poll::Ready(None);
         }
-        // Whoever skipped to the end has not caught up by reading.
+        // A jump to the end is no catching up.
         let has_caught_up = self.dropped == dropped;
         state.wait_to_read(self.key, cx.waker(), has_caught_up);
         Poll::Pending
@@ -390,7 +390,7 @@ impl Reader {
         }
         let resumed = state.policy.resume(&state.log);
         let cursor = resumed.unwrap_or_else(|| state.log.tail());
-        // What is beyond the end of the subscription was never to be delivered.
+        // Messages beyond the end of the subscription were never to be delivered.
         let end = state.end_of(self.key).min(cursor.place);
         self.dropped += state.skip(self.key, cursor, end);
         self.cursor = cursor;

@@ -25,7 +25,7 @@ pub(crate) struct Turns {
 #[derive(Debug)]
 struct Waiting {
     ticket: Ticket,
-    /// Who is woken when the turn is given; none while the publisher is being polled.
+    /// Wakes the publisher when its turn is given; none while it is being polled.
     waker: Option<Waker>,
     seniority: Seniority,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Seniority(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
 
-/// What a ticket has come to.
+/// The state of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Waiting,
@@ -69,7 +69,7 @@ impl Turns {
         ticket
     }
 
-    /// Tells what a ticket has come to. A turn that was given is taken with that.
+    /// Returns the state of a ticket. A turn that was given is taken with that.
     pub(crate) fn look(&mut self, ticket: Ticket) -> Standing {
         if let Some(index) = self.given_index(ticket) {
             let given = &mut self.given[index];
@@ -102,7 +102,8 @@ impl Turns {
         awaited.is_none_or(|given| given.ticket.0 >= next.seniority.0)
     }
 
-    /// Gives the next turn, to publish at most `len` bytes. Returns who is to be woken.
+    /// Gives the next turn, to publish at most `len` bytes. Returns the waker of its
+    /// publisher.
     pub(crate) fn give(&mut self, len: usize) -> Option<Waker> {
         let Waiting { ticket, waker, .. } = self.waiting.pop_front()?;
         self.given.push_back(Given {

@@ -117,9 +117,10 @@ impl Writer {
 
     /// Writes until everything there will ever be has been written.
     ///
-    /// `poll_write` polls the stream as `AsyncWrite::poll_write_vectored` does; pass `&mut` of it to
-    /// write more than once. It is for streams that need no flush. The future may be dropped at any time and writing be taken up again
-    /// later; from then on nobody waits for the subscriber.
+    /// `poll_write` polls the stream as `AsyncWrite::poll_write_vectored` does; pass `&mut` of it
+    /// to write more than once. It is for streams that need no flush. The future may be dropped
+    /// at any time and writing be taken up again later; from then on nobody waits for the
+    /// subscriber.
     ///
     /// # Errors
     ///
@@ -147,8 +148,8 @@ impl Writer {
     /// Writes until everything there will ever be has been written; the thread is parked while
     /// there is nothing to write. Not for async tasks.
     ///
-    /// The stream blocks the thread while it is full. What it takes is known when a write returns,
-    /// so up to 16 KiB at a time are copied and written.
+    /// The stream blocks the thread while it is full. The hub learns what it takes when a write
+    /// returns, so up to 16 KiB at a time are copied and written.
     ///
     /// # Errors
     ///
@@ -190,7 +191,7 @@ impl Writer {
         self.subscriber.ender()
     }
 
-    /// Ends the writing here. What was owed to the stream is forgotten.
+    /// Ends the writing here, in the middle of a message if the stream has a part of one.
     pub fn end(&mut self) {
         self.owed = Owed(Vec::new());
         self.is_stalled = false;

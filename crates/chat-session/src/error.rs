@@ -1,4 +1,4 @@
-//! What a session did, and why it ended.
+//! The counts of a session, and the reason of its end.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::io;
 
 use chat_hub::WriteError;
 
-/// What a session did.
+/// The counts of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {

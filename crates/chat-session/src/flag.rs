@@ -20,8 +20,8 @@ pub(crate) struct Flag {
 
 #[derive(Debug)]
 struct Raised {
-    /// Released by whoever raises the flag and acquired by the task, so that the task sees what
-    /// the waker saw.
+    /// Released by the thread that raises the flag and acquired by the task, so that the task sees
+    /// the same as the waker did.
     is_raised: AtomicBool,
     task: Waker,
 }

@@ -1,4 +1,4 @@
-//! What a session publishes to.
+//! The place where a session publishes.
 
 use std::task::{Context, Poll};
 

@@ -119,7 +119,7 @@ impl<P: Publish> Reader<P> {
                 Poll::Ready(Err(error)) => return Err(error),
             }
         }
-        // What was read in good faith is still to be accepted.
+        // Messages that were read under a promise are still to be accepted.
         if self.unaccepted.is_none() {
             self.publisher.pass();
         }

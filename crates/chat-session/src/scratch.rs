@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use chat_proto::BODY_LEN_MAX;
 
-/// Calls `read` with a buffer of [`SCRATCH_LEN`] bytes. What is in it does not matter, before or
+/// Calls `read` with a buffer of [`SCRATCH_LEN`] bytes. Its content does not matter, before or
 /// after.
 ///
 /// Sessions that wait own no buffer: each thread has one, for the session that is being polled.

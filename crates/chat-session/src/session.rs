@@ -58,7 +58,7 @@ pub struct Session<S, P = Publisher> {
     joined: u64,
 }
 
-/// What a session is busy with.
+/// The stages of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// Reading and writing.
@@ -70,7 +70,7 @@ enum Stage {
     Draining(ReadEnd),
     /// Everything is written; the sending side is being closed.
     Closing(ReadEnd),
-    /// The sending side is closed. What the client sends is thrown away until it closes too:
+    /// The sending side is closed. Everything the client sends is thrown away until it closes too:
     /// closing a socket that has bytes to read would make the system reset it, and the client could
     /// lose what is on its way to it.
     Lingering,

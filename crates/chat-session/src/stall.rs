@@ -59,8 +59,8 @@ where
         self.session
     }
 
-    /// Is ready after each step of the time for which the client may take nothing; returns that time
-    /// when all of it has passed.
+    /// Is ready after each step of the time for which the client may take nothing; returns that
+    /// time when all of it has passed.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Duration>> {
         let Some(timeout) = self.timeout.filter(|_| self.session.is_stalled()) else {
             self.stall = None;

@@ -1,4 +1,4 @@
-//! The backlog: what is kept for laggards beside the rest of the log, by some policies.
+//! The backlog: chunks that some policies keep for laggards, beside the rest of the log.
 
 use std::collections::VecDeque;
 
@@ -104,7 +104,7 @@ impl Backlog {
         self.chunks.pop_front().map(|chunk| chunk.bytes)
     }
 
-    /// Lets go of the first chunk, whoever reads it.
+    /// Lets go of the first chunk, even if somebody reads it.
     pub(super) fn clear_one(&mut self) -> Option<Chunk> {
         self.chunks.pop_front()
     }

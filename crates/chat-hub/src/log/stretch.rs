@@ -1,4 +1,4 @@
-//! What a subscriber reads at once.
+//! A stretch of the log, which a subscriber reads at once.
 
 use bytes::Bytes;
 use chat_proto::Messages;
