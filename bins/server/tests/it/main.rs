@@ -4,6 +4,8 @@
 mod bad_input;
 /// The examples of chat-proto against the server.
 mod examples;
+/// Quiet clients beside some that flood.
+mod flooded;
 /// What happens to clients that do not keep up, by policy.
 mod policies;
 /// Each numbered line of the specification.

@@ -59,14 +59,7 @@ impl Server {
 
     /// Connects a client; the server knows it only once it has taken part.
     pub(crate) fn connect(&self) -> Client {
-        let stream = TcpStream::connect_timeout(&self.address, DEADLINE).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client {
-            reader: Reader::new(stream.try_clone().unwrap()),
-            stream,
-        }
+        Client::of(TcpStream::connect_timeout(&self.address, DEADLINE).unwrap())
     }
 
     /// Connects a client and waits for its own echo, so that the server is known to serve it.
@@ -178,6 +171,17 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Makes a client of a connection.
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            reader: Reader::new(stream.try_clone().unwrap()),
+            stream,
+        }
+    }
+
     pub(crate) fn send(&mut self, body: &[u8]) {
         let mut wire = [0; MESSAGE_LEN_MAX];
         let len = Body::new(body).unwrap().encode(&mut wire).unwrap();
