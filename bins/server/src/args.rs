@@ -41,13 +41,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = parse_log_bytes)]
     log_bytes: usize,
 
-    /// How many bytes per second a client has to take to keep up; senders are slowed down for a
-    /// client that takes so many, and not for one that takes less
+    /// How many bytes per second a client must take to keep up, while there are more for it;
+    /// senders slow down to clients that take so many
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u64).range(1..))]
     keep_up_rate: u64,
 
-    /// For how long a client may take less than that before it does not keep up; so long all
-    /// senders may wait for one that takes nothing
+    /// How long a client may take less than the rate until it no longer keeps up; all senders may
+    /// have to wait for it that long
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     grace: u32,
 
