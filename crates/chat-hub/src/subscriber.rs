@@ -1,16 +1,18 @@
 //! Subscribing: reading the log in batches.
 
+mod reader;
+
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
+use self::reader::Reader;
 use crate::batch::Batch;
 use crate::blocking;
 use crate::hub::FOREIGN;
-use crate::log::{Cursor, Stretch};
+use crate::log::Stretch;
 use crate::position::Place;
 use crate::shared::Shared;
-use crate::state::State;
 use crate::sync::Arc;
 use crate::{Position, Writer};
 
@@ -322,97 +324,5 @@ impl Drop for Waiting<'_> {
         if let Some(subscriber) = &mut self.0 {
             subscriber.pause();
         }
-    }
-}
-
-/// How far a subscriber has read. Its methods take the state that the hub's lock guards.
-#[derive(Debug)]
-struct Reader {
-    key: usize,
-    /// Where the next batch begins. The hub learns of it with the next call that locks it.
-    cursor: Cursor,
-    dropped: u64,
-    /// How many of these were lost before a batch that was consumed.
-    dropped_before: u64,
-    is_disconnected: bool,
-}
-
-impl Reader {
-    fn poll_read(&mut self, state: &mut State, cx: &mut Context<'_>) -> Poll<Option<Stretch>> {
-        if self.end_if_over(state) {
-            return Poll::Ready(None);
-        }
-        if state.is_waiting(self.key, self.cursor, cx.waker()) {
-            return Poll::Pending;
-        }
-        state.read(self.key, self.cursor);
-        let dropped = self.dropped;
-        self.resume_if_overrun(state);
-        if self.end_if_over(state) {
-            return Poll::Ready(None);
-        }
-        let stretch = state.log.read(self.cursor, state.end_of(self.key));
-        if stretch.byte_len() > 0 {
-            return Poll::Ready(Some(stretch));
-        }
-        if state.is_over() {
-            self.end(state);
-            return Poll::Ready(None);
-        }
-        // A jump to the end is no catching up.
-        let has_caught_up = self.dropped == dropped;
-        state.wait_to_read(self.key, cx.waker(), has_caught_up);
-        Poll::Pending
-    }
-
-    fn stall(&mut self, state: &mut State, waker: &Waker) {
-        if self.end_if_over(state) {
-            return;
-        }
-        // Publishers do not wait for what has been let go.
-        if !state.is_laggard(self.key) || state.policy.tells_overrun() {
-            state.read(self.key, self.cursor);
-            self.resume_if_overrun(state);
-        }
-        state.stall(self.key, self.cursor, waker);
-    }
-
-    fn pause(&mut self, state: &mut State) {
-        if !self.end_if_over(state) {
-            state.pause(self.key, self.cursor);
-        }
-    }
-
-    /// Goes on where the policy says if the log has overrun the cursor, or ends there.
-    fn resume_if_overrun(&mut self, state: &mut State) {
-        if !state.log.is_overrun(self.cursor) {
-            return;
-        }
-        let resumed = state.policy.resume(&state.log);
-        let cursor = resumed.unwrap_or_else(|| state.log.tail());
-        // Messages beyond the end of the subscription were never to be delivered.
-        let end = state.end_of(self.key).min(cursor.place);
-        self.dropped += state.skip(self.key, cursor, end);
-        self.cursor = cursor;
-        if resumed.is_none() {
-            self.is_disconnected = true;
-            state.end_at(self.key, cursor.place);
-            state.disconnect(self.key, cursor);
-        }
-    }
-
-    /// Ends the subscription here.
-    fn end(&self, state: &mut State) {
-        state.end_at(self.key, self.cursor.place);
-        self.end_if_over(state);
-    }
-
-    /// Leaves the log if there is nothing more to be read, ever; tells whether that is so.
-    fn end_if_over(&self, state: &mut State) -> bool {
-        let is_over = state.end_of(self.key) <= self.cursor.place;
-        if is_over {
-            state.end_subscription(self.key, self.cursor);
-        }
-        is_over
     }
 }
