@@ -58,6 +58,9 @@ impl Reader {
             state.read(self.key, self.cursor);
             self.resume_if_overrun(state);
         }
+        if self.end_if_over(state) {
+            return;
+        }
         state.stall(self.key, self.cursor, waker);
     }
 

@@ -266,3 +266,16 @@ fn a_clock_ends_with_its_hub() {
     drop(hub);
     keeping_time.join().unwrap();
 }
+
+#[test]
+fn nobody_waits_for_a_stall_of_a_subscription_that_is_over() {
+    let (hub, _clock) = clocked(Policy::Oldest);
+    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
+    assert!(publish(&mut publisher, &message(0, 99)).is_ready());
+    subscriber.end_at(hub.end());
+    // It is overrun while nobody serves it, and so has nothing more to read.
+    assert!(publish(&mut publisher, &run(1..1000, 99)).is_ready());
+    stall(&mut subscriber);
+    assert_eq!((subscriber.dropped(), hub.stats().lag_max), (1, 0));
+    assert!(publish(&mut publisher, &run(0..1000, 99)).is_ready());
+}
