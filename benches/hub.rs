@@ -11,7 +11,7 @@
 //! publishes message by message and takes each of them out of its batch.
 //!
 //! The others get what suits them best: `Arc<[u8]>`, which costs them less than `Bytes`, made
-//! beforehand; and as many messages a turn as there are in a round, which costs less than to wait
+//! beforehand; and as many messages per turn as there are in a round, which costs less than to wait
 //! for each. async-broadcast costs the same whether it may overflow or not. There are two kinds of
 //! channel, one a subscriber: tokio's is cheap in bulk, and that of futures to wake up.
 //! async-channel costs more than both.

@@ -16,7 +16,7 @@ use async_executor::{StaticExecutor, Task};
 use async_io::block_on;
 use async_std::task::yield_now;
 
-/// Starts a thread a processor to run what is spawned.
+/// Starts a thread for each processor, to run the tasks that are spawned.
 pub(crate) fn start() -> io::Result<()> {
     let thread_count = thread::available_parallelism().map_or(1, usize::from);
     for index in 0..thread_count {

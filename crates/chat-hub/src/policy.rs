@@ -1,4 +1,4 @@
-//! What happens to a laggard: one rule a policy.
+//! The policies: one rule for each.
 
 use crate::log::{Cursor, Log};
 
