@@ -69,7 +69,7 @@ impl Server {
         runtime::start().map_err(StartError::Threads)?;
         let (session, sessions) = channel::bounded(1);
         let (hub, clock) = args.hub();
-        runtime::spawn(clock.run(task::sleep)).detach();
+        runtime::spawn(clock.keep_time(task::sleep)).detach();
         let stall_timeout = args.stall_timeout();
         let acceptor = Acceptor {
             hub: hub.clone(),

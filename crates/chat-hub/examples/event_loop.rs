@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc, mpsc::Sender};
 use std::task::{Context, Poll, Wake, Waker};
 use std::{collections::BTreeSet, env, net, process::ExitCode, time::Duration, time::Instant};
 
-use chat_hub::{Config, Hub, Publisher, Turn, WriteError, Writer};
+use chat_hub::{Config, Hub, Progress, Publisher, WriteError, Writer};
 use chat_proto::Partial;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Registry, Token, event::Event};
@@ -66,7 +66,7 @@ pub(crate) fn serve(listener: net::TcpListener) -> io::Result<()> {
         // All are read from before any is written to, so that one write takes what all have sent.
         due.iter().for_each(|&key| clients[key].read(&mut buf));
         for key in due {
-            if matches!(clients[key].write(), Ok(Turn::Ended) | Err(_)) {
+            if matches!(clients[key].write(), Ok(Progress::Ended) | Err(_)) {
                 clients.remove(key);
                 // If there were too many, mio does not tell again of those that wait.
                 may_accept = true;
@@ -152,10 +152,10 @@ impl Client {
         }
     }
 
-    fn write(&mut self) -> Result<Turn, WriteError> {
+    fn write(&mut self) -> Result<Progress, WriteError> {
         let mut cx = Context::from_waker(&self.waker);
         let write = |slices: &[IoSlice<'_>]| self.stream.write_vectored(slices);
-        self.writer.turn(&mut cx, &self.waker, write)
+        self.writer.advance(&mut cx, &self.waker, write)
     }
 }
 

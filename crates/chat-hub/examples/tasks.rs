@@ -44,7 +44,7 @@ pub(crate) fn serve(listener: std::net::TcpListener) -> io::Result<()> {
     let (hub, clock) = Config::default()
         .build_with_clock()
         .map_err(io::Error::other)?;
-    task::spawn(clock.run(task::sleep));
+    task::spawn(clock.keep_time(task::sleep));
     task::block_on(async {
         loop {
             match listener.accept().await {

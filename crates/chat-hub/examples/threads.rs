@@ -39,7 +39,7 @@ pub(crate) fn serve(listener: TcpListener) -> io::Result<()> {
     let (hub, clock) = Config::default()
         .build_with_clock()
         .map_err(io::Error::other)?;
-    thread::Builder::new().spawn(|| clock.run_blocking(thread::sleep))?;
+    thread::Builder::new().spawn(|| clock.keep_time_blocking(thread::sleep))?;
     loop {
         let served = listener.accept().and_then(|(stream, _)| {
             let (subscriber, publisher) = (hub.subscribe(), hub.publisher());

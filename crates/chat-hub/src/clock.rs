@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::blocking;
 use crate::hub::Config;
 use crate::shared::Shared;
+use crate::state::State;
 use crate::sync::Arc;
 
 /// Tells a hub how time passes, so that it can tell a stream that is full for a moment from one
@@ -29,7 +30,7 @@ use crate::sync::Arc;
 /// use chat_hub::Config;
 ///
 /// let (hub, clock) = Config::default().build_with_clock()?;
-/// let keeping_time = std::thread::spawn(move || clock.run_blocking(std::thread::sleep));
+/// let keeping_time = std::thread::spawn(move || clock.keep_time_blocking(std::thread::sleep));
 /// drop(hub);
 /// keeping_time.join().unwrap();
 /// # Ok::<(), chat_hub::CapacityTooSmall>(())
@@ -51,18 +52,18 @@ impl Clock {
     ///
     /// # Examples
     ///
-    /// With async-std, `async_std::task::spawn(clock.run(async_std::task::sleep))`; with tokio,
-    /// `tokio::spawn(clock.run(tokio::time::sleep))`.
-    pub async fn run<S: Future>(mut self, mut sleep: impl FnMut(Duration) -> S) {
+    /// With async-std, `async_std::task::spawn(clock.keep_time(async_std::task::sleep))`; with tokio,
+    /// `tokio::spawn(clock.keep_time(tokio::time::sleep))`.
+    pub async fn keep_time<S: Future>(mut self, mut sleep: impl FnMut(Duration) -> S) {
         while let Some(step) = poll_fn(|cx| self.poll_due(cx)).await {
             sleep(step).await;
             self.tick();
         }
     }
 
-    /// Keeps time as [`run`](Self::run) does; the thread is parked while there is nothing to do.
+    /// Keeps time as [`keep_time`](Self::keep_time) does; the thread is parked while there is nothing to do.
     /// Not for async tasks.
-    pub fn run_blocking(mut self, mut sleep: impl FnMut(Duration)) {
+    pub fn keep_time_blocking(mut self, mut sleep: impl FnMut(Duration)) {
         while let Some(step) = blocking::wait(|cx| self.poll_due(cx)) {
             sleep(step);
             self.tick();
@@ -118,7 +119,12 @@ impl Clock {
     /// One call is one step, however late it comes: a process that was stopped for a while does not
     /// blame the time on its clients.
     pub fn tick(&mut self) {
-        self.shared.with_state(|state| state.tick());
+        let mut next = Some(0);
+        while let Some(key) = next {
+            // The lock is held for a few of many.
+            next = self.shared.with_state(|state| state.judge_stalled(key));
+        }
+        self.shared.with_state(State::tick);
     }
 }
 
@@ -140,6 +146,8 @@ pub(crate) struct Ticking {
     waker: Option<Waker>,
     /// Whether somebody keeps the time.
     is_attended: bool,
+    /// Whether a publisher that does not wait was refused since the last tick.
+    pub(crate) is_refusing: bool,
     step: Duration,
     /// How many bytes a stream has to take in a step, and in the grace.
     step_len: u64,
@@ -160,6 +168,7 @@ impl Ticking {
         Self {
             waker: None,
             is_attended: false,
+            is_refusing: false,
             step: Duration::from_nanos(step_nanos),
             step_len,
             grace_len: step_len * u64::from(STEPS_PER_GRACE),
@@ -196,7 +205,9 @@ impl Ticking {
             (self.frozen_pos, self.frozen_count) = (end, 0);
         }
         self.frozen_count += 1;
-        let is_frozen = self.frozen_count > FROZEN_GRACES * STEPS_PER_GRACE;
+        let least = FROZEN_MIN.as_nanos() / self.step.as_nanos().max(1);
+        let is_long = u128::from(self.frozen_count) > least;
+        let is_frozen = is_long && self.frozen_count > FROZEN_GRACES * STEPS_PER_GRACE;
         if is_frozen {
             self.frozen_count = 0;
         }
@@ -212,3 +223,7 @@ const STEPS_PER_GRACE: u32 = 8;
 /// waited for count as not being served. A judgement: so long no executor keeps a task waiting that
 /// was woken, and if one does, it does not run the clock either.
 const FROZEN_GRACES: u32 = 16;
+
+/// For how long that is at least, however short the grace. A judgement: a busy machine may keep a
+/// task waiting for a second.
+const FROZEN_MIN: Duration = Duration::from_secs(1);

@@ -15,9 +15,9 @@
 //!
 //! | You have | Publish | Write to a stream | Keep time |
 //! |---|---|---|---|
-//! | async tasks | [`Publisher::publish`] | [`Writer::write`] | [`Clock::run`] |
-//! | threads | [`Publisher::publish_blocking`] | [`Writer::write_blocking`] | [`Clock::run_blocking`] |
-//! | an event loop | [`Publisher::poll_publish`] | [`Writer::turn`] | [`Clock::poll_due`] |
+//! | async tasks | [`Publisher::publish`] | [`Writer::write`] | [`Clock::keep_time`] |
+//! | threads | [`Publisher::publish_blocking`] | [`Writer::write_blocking`] | [`Clock::keep_time_blocking`] |
+//! | an event loop | [`Publisher::poll_publish`] | [`Writer::advance`] | [`Clock::poll_due`] |
 //!
 //! For an event loop, a waker is anything that makes its wait end and tells whose turn it is:
 //! implement [`Wake`](std::task::Wake) for it, and expect to be told more than once. The directory
@@ -35,7 +35,7 @@
 //! # Fairness
 //!
 //! **A subscriber that keeps up loses nothing.** Publishers wait for it when it is more than an
-//! eighth of the log behind (a quarter of a log below 256 KiB). It keeps up as long as its stream
+//! eighth of the log behind (in a log of less than 512 KiB, a quarter or 64 KiB, whichever is less). It keeps up as long as its stream
 //! takes all there is, or at least the bytes per second of [`Config::with_rate`]. One that takes
 //! less for longer than [`Config::with_grace`] is a laggard: publishers do not wait for it until it
 //! has caught up, which is when it has read everything. The hub learns how time passes from its
@@ -45,7 +45,7 @@
 //! waits for messages or has been woken for some, while somebody holds its batch, and while its
 //! stream is full and it keeps up. It is not served before its first read, after it gave a batch
 //! back, after a wait was dropped, and after its end. A task that was woken and never comes is
-//! given up after 16 graces.
+//! given up by the clock after 16 graces, and a second at least.
 //!
 //! **Publishers take turns**, first come, first served, a part of bounded length each. From when a
 //! publisher asks for its turn until it is polled in it, each other publisher publishes one part
@@ -76,7 +76,8 @@
 //! A publish takes one lock for each 32 KiB, copies the bytes once and wakes the subscribers that
 //! had read everything, after the lock is released. A read takes one lock and shares the bytes; two
 //! kilobytes or less are copied instead. No lock is held for longer than some microseconds,
-//! whatever the messages and however many subscribers there are. Memory stays below
+//! whatever the messages, but for the time to look at each of the subscribers that it is about:
+//! those that are woken, those that are disconnected, and 128 of those that are judged. Memory stays below
 //! [`Config::with_capacity`] and the slack that is stated there; while everybody keeps up, it is a
 //! segment of 64 KiB or two.
 //!
@@ -130,4 +131,4 @@ pub use policy::Policy;
 pub use position::Position;
 pub use publisher::{Closed, Publisher, TryPublishError};
 pub use subscriber::{Ender, Subscriber, TryNextError};
-pub use writer::{Turn, WriteError, Writer, would_block};
+pub use writer::{Progress, WriteError, Writer, would_block};

@@ -22,10 +22,14 @@ use crate::{Position, blocking};
 /// # Turns
 ///
 /// Publishers publish in turns, each a part of bounded length. A part is a 32nd of the log's
-/// capacity at most (a 16th in a log of up to 256 KiB), and less while many publishers wait. Turns
-/// are given in the order in which publishers ask. From the moment a publisher asks until it is
-/// polled in its turn, each other publisher publishes one part at most. Asking and then not coming
-/// back, or dropping the future that asked, frees the place.
+/// capacity at most (in a log of less than 512 KiB, a 16th or 16 KiB, whichever is less), and less
+/// while many publishers wait. Turns are given in the order in which publishers ask. From the moment
+/// a publisher asks until it is polled in its turn, each other publisher publishes one part at most.
+///
+/// Dropping the future that asked, [`pass`](Self::pass), and dropping the publisher free its place.
+/// A publisher that was woken for its turn and never polls again makes the others wait, and so does
+/// one that is [ready](Self::poll_ready) and never publishes. The hub's [`Clock`](crate::Clock)
+/// takes its turn back after 16 graces, and a second at least; without a clock, nobody does.
 pub struct Publisher {
     owner: Arc<Owner>,
     /// This publisher's place among those that ask for a turn.
@@ -90,6 +94,7 @@ impl Publisher {
     }
 
     /// Publishes what can be published without waiting, and takes it off the front of `messages`.
+    /// Gives up a place that this publisher had among those that wait.
     ///
     /// # Errors
     ///

@@ -240,7 +240,14 @@ impl State {
         let is_there = self.slots.slots.get(key).is_some_and(|slot| slot.id == id);
         if is_there {
             self.end_at(key, end);
+            let slot = &self.slots.slots[key];
+            let cursor = slot.cursor;
+            // How far one has got that reads is not known.
+            let is_over = !matches!(slot.serving, Serving::Reading) && end <= cursor.place;
             self.wake(key);
+            if is_over {
+                self.end_subscription(key, cursor);
+            }
         }
     }
 

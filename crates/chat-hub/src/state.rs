@@ -100,7 +100,10 @@ impl State {
         }
         match waker {
             Some(waker) => self.spent.add(self.turns.wait(asked, waker)),
-            None => self.end_turn(ticket),
+            None => {
+                self.end_turn(ticket);
+                self.ticking.is_refusing = true;
+            }
         }
         Poll::Pending
     }
@@ -145,7 +148,7 @@ impl State {
     /// Returns how many bytes may be published before an awaited subscriber is too far behind.
     fn room(&mut self) -> u64 {
         let end = self.log.end().byte_pos;
-        if end >= self.clear_pos {
+        if end + self.turns.reserved() >= self.clear_pos {
             let slack = self.slack();
             let slowest = self.log.slowest_awaited();
             if end - slowest > slack {
@@ -153,7 +156,7 @@ impl State {
             }
             self.clear_pos = (slowest + slack).max(end + slack / LOOKS_PER_SLACK);
         }
-        self.clear_pos - end
+        self.clear_pos.saturating_sub(end)
     }
 
     /// Returns how many bytes the next turn may have.
@@ -193,18 +196,26 @@ impl State {
 
     /// Tells whether anybody is under a time limit.
     pub(crate) fn is_clock_due(&self) -> bool {
-        let is_ending = self.is_closed && self.turns.are_given();
-        self.slots.are_stalled() || self.turns.waiting_count() > 0 || is_ending
+        self.slots.are_stalled() || self.is_anybody_waiting()
     }
 
-    /// Lets one step of the clock go by.
+    /// Tells whether publishers wait for others, or subscribers for the last publishers.
+    fn is_anybody_waiting(&self) -> bool {
+        let is_ending = self.is_closed && self.turns.are_given();
+        self.turns.waiting_count() > 0 || self.ticking.is_refusing || is_ending
+    }
+
+    /// Lets one step of the clock go by, when the stalled subscribers have been judged.
     pub(crate) fn tick(&mut self) {
-        self.judge_stalled();
         let end = self.log.end().byte_pos;
-        let is_waiting = self.turns.waiting_count() > 0;
+        let is_waiting = self.is_anybody_waiting();
+        self.ticking.is_refusing = false;
         if self.ticking.is_frozen(end, is_waiting) {
-            self.turns.take_back();
+            self.turns.take_back(|_| true);
             self.abandon_unserved();
+            if self.is_over() {
+                self.wake_readers();
+            }
         }
         self.give_turns();
     }

@@ -31,8 +31,8 @@ use crate::{Position, Writer};
 /// not served and stop nobody.
 ///
 /// A task that was woken and never polls its subscriber again counts as serving it. A hub with a
-/// [`Clock`](crate::Clock) gives up on such a task after 16 graces; without a clock, say
-/// [`pause`](Self::pause).
+/// [`Clock`](crate::Clock) gives up on such a task after 16 graces, and a second at least; without
+/// a clock, say [`pause`](Self::pause).
 pub struct Subscriber {
     shared: Arc<Shared>,
     reader: Reader,
@@ -111,7 +111,7 @@ impl Subscriber {
         Some(Batch::new(self, stretch))
     }
 
-    /// Takes the next batch if there is one.
+    /// Takes the next batch if there is one. Ends a wait that [`poll_batch`](Self::poll_batch) began.
     ///
     /// # Errors
     ///
@@ -144,8 +144,7 @@ impl Subscriber {
     /// long after it does, and, under [`Policy::Disconnect`](crate::Policy::Disconnect), when the
     /// subscription has ended.
     pub fn stall(&mut self, waker: &Waker) {
-        let Self { shared, reader } = self;
-        shared.with_state(|state| reader.stall(state, waker));
+        self.stall_or_end(waker);
     }
 
     /// Says that nobody serves this subscriber for now: no publisher waits for it, but under
@@ -241,6 +240,13 @@ impl Subscriber {
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Stretch>> {
         let Self { shared, reader } = self;
         shared.with_state(|state| reader.poll_read(state, cx))
+    }
+
+    /// Says that the stream takes nothing, and tells whether the subscription is over: then `waker`
+    /// will not be woken.
+    pub(crate) fn stall_or_end(&mut self, waker: &Waker) -> bool {
+        let Self { shared, reader } = self;
+        shared.with_state(|state| reader.stall(state, waker))
     }
 
     /// Says that the first `len` bytes of a stretch have been written; returns what is still owed.

@@ -31,7 +31,7 @@ struct Waiting {
 }
 
 #[derive(Debug)]
-struct Given {
+pub(crate) struct Given {
     ticket: Ticket,
     len: usize,
     /// Whether the publisher knows that it has its turn.
@@ -39,8 +39,16 @@ struct Given {
 }
 
 /// When a publisher published last: it comes after those that asked before that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seniority(u64);
+
+impl Default for Seniority {
+    /// A publisher that has never published comes after all that asked before. It may be one of
+    /// many, each made for one message.
+    fn default() -> Self {
+        Self(u64::MAX)
+    }
+}
 
 /// A publisher's place among those that ask for a turn. Each is used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,14 +143,14 @@ impl Turns {
     /// Voids the tickets of all publishers that wait; returns who is to be woken. Takes back the
     /// turns that were given and not taken.
     pub(crate) fn clear(&mut self) -> impl Iterator<Item = Waker> {
-        self.take_back();
+        self.take_back(|given| !given.is_taken);
         self.waiting.drain(..).filter_map(|waiting| waiting.waker)
     }
 
-    /// Takes back the turns that were given and not taken: their publishers were woken, and find
-    /// that they have to ask again.
-    pub(crate) fn take_back(&mut self) {
-        self.given.retain(|given| given.is_taken);
+    /// Takes back some of the turns that were given: their publishers find that they have to ask
+    /// again.
+    pub(crate) fn take_back(&mut self, takes: impl Fn(&Given) -> bool) {
+        self.given.retain(|given| !takes(given));
         self.reserved = self.given.iter().map(|given| given.len as u64).sum();
     }
 

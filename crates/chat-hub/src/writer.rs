@@ -16,7 +16,7 @@ use crate::{Ender, Position, Subscriber, blocking};
 ///
 /// | You have | Call |
 /// |---|---|
-/// | a task or an event loop | [`turn`](Self::turn), whenever it may go on |
+/// | a task or an event loop | [`advance`](Self::advance), whenever it may go on |
 /// | a task for the writing alone | [`write`](Self::write) |
 /// | a thread and a blocking stream | [`write_blocking`](Self::write_blocking) |
 #[derive(Debug)]
@@ -29,14 +29,14 @@ pub struct Writer {
     written: u64,
 }
 
-/// What a turn of a [`Writer`] came to.
+/// How far a [`Writer`] came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Progress {
     /// Everything there is has been written. The task is woken when there is more.
     CaughtUp,
     /// The stream takes nothing. The stream wakes the task, or the hub does.
     Stalled,
-    /// So much was written that it is others' turn. The task has been woken.
+    /// So much was written that others have to go on. The task has been woken.
     Yielded,
     /// Everything there will ever be has been written.
     Ended,
@@ -87,7 +87,7 @@ impl Writer {
     /// use std::io::{IoSlice, Write};
     /// use std::task::{Context, Waker};
     ///
-    /// use chat_hub::{Hub, Turn};
+    /// use chat_hub::{Hub, Progress};
     /// use chat_proto::Messages;
     ///
     /// let hub = Hub::default();
@@ -97,22 +97,22 @@ impl Writer {
     ///
     /// let mut stream = Vec::new();
     /// let mut cx = Context::from_waker(Waker::noop());
-    /// let turn = writer.turn(&mut cx, Waker::noop(), |slices| stream.write_vectored(slices))?;
-    /// assert_eq!(turn, Turn::CaughtUp);
+    /// let progress = writer.advance(&mut cx, Waker::noop(), |slices| stream.write_vectored(slices))?;
+    /// assert_eq!(progress, Progress::CaughtUp);
     /// assert_eq!(stream, b"\x05hello\x05world");
     /// # Ok::<(), chat_hub::WriteError>(())
     /// ```
-    pub fn turn(
+    pub fn advance(
         &mut self,
         cx: &mut Context<'_>,
         retry: &Waker,
         write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> Result<Turn, WriteError> {
-        let turn = self.try_turn(cx, retry, write);
-        if turn.is_err() {
+    ) -> Result<Progress, WriteError> {
+        let progress = self.try_advance(cx, retry, write);
+        if progress.is_err() {
             self.end();
         }
-        turn
+        progress
     }
 
     /// Writes until everything there will ever be has been written.
@@ -124,7 +124,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// As [`turn`](Self::turn).
+    /// As [`advance`](Self::advance).
     pub async fn write(
         &mut self,
         mut poll_write: impl FnMut(&mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>,
@@ -133,12 +133,12 @@ impl Writer {
         poll_fn(|cx| {
             let retry = cx.waker().clone();
             let mut stream_cx = Context::from_waker(&retry);
-            let turn = writing.0.turn(cx, &retry, |slices| {
+            let progress = writing.0.advance(cx, &retry, |slices| {
                 would_block(poll_write(&mut stream_cx, slices))
             });
-            match turn {
-                Ok(Turn::Ended) => Poll::Ready(Ok(())),
-                Ok(Turn::CaughtUp | Turn::Stalled | Turn::Yielded) => Poll::Pending,
+            match progress {
+                Ok(Progress::Ended) => Poll::Ready(Ok(())),
+                Ok(Progress::CaughtUp | Progress::Stalled | Progress::Yielded) => Poll::Pending,
                 Err(error) => Poll::Ready(Err(error)),
             }
         })
@@ -148,12 +148,15 @@ impl Writer {
     /// Writes until everything there will ever be has been written; the thread is parked while
     /// there is nothing to write. Not for async tasks.
     ///
+    /// Every write counts as a stall until it returns, since it may block. So the hub needs a
+    /// [`Clock`](crate::Clock): without one, the subscriber is a laggard during every write.
+    ///
     /// The stream blocks the thread while it is full. The hub learns what it takes when a write
     /// returns, so up to 16 KiB at a time are copied and written.
     ///
     /// # Errors
     ///
-    /// As [`turn`](Self::turn).
+    /// As [`advance`](Self::advance).
     pub fn write_blocking(&mut self, stream: &mut impl io::Write) -> Result<(), WriteError> {
         let mut buf = Vec::with_capacity(BLOCKING_WRITE_LEN);
         loop {
@@ -213,18 +216,18 @@ impl Writer {
         &self.subscriber
     }
 
-    fn try_turn(
+    fn try_advance(
         &mut self,
         cx: &mut Context<'_>,
         retry: &Waker,
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> Result<Turn, WriteError> {
+    ) -> Result<Progress, WriteError> {
         self.is_stalled = false;
         let mut budget = STRETCH_LEN;
         while budget > 0 {
             let written = if self.owed.0.is_empty() {
                 let Poll::Ready(stretch) = self.subscriber.poll_read(cx) else {
-                    return Ok(Turn::CaughtUp);
+                    return Ok(Progress::CaughtUp);
                 };
                 let Some(stretch) = stretch else {
                     return self.ended();
@@ -247,7 +250,7 @@ impl Writer {
             }
         }
         cx.waker().wake_by_ref();
-        Ok(Turn::Yielded)
+        Ok(Progress::Yielded)
     }
 
     /// Writes once, of what the log holds.
@@ -295,20 +298,24 @@ impl Writer {
     }
 
     /// Tells the hub that the stream takes nothing.
-    fn stalled(&mut self, retry: &Waker) -> Result<Turn, WriteError> {
+    fn stalled(&mut self, retry: &Waker) -> Result<Progress, WriteError> {
+        let is_over = self.subscriber.stall_or_end(retry);
+        if is_over && self.owed.0.is_empty() {
+            // It was ended during the write, when nobody waited to be woken.
+            return self.ended();
+        }
         self.is_stalled = true;
-        self.subscriber.stall(retry);
         if self.subscriber.is_disconnected() {
             return Err(WriteError::Lagged);
         }
-        Ok(Turn::Stalled)
+        Ok(Progress::Stalled)
     }
 
-    fn ended(&self) -> Result<Turn, WriteError> {
+    fn ended(&self) -> Result<Progress, WriteError> {
         if self.subscriber.is_disconnected() {
             return Err(WriteError::Lagged);
         }
-        Ok(Turn::Ended)
+        Ok(Progress::Ended)
     }
 }
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use chat_hub::{Hub, Publisher, Subscriber, Turn, Writer, would_block};
+use chat_hub::{Hub, Progress, Publisher, Subscriber, Writer, would_block};
 use futures::io::{AsyncRead, AsyncWrite};
 
 use crate::Publish;
@@ -197,13 +197,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes first, so that what this turn reads goes out with what other sessions read in theirs.
+    /// Writes first, so that the messages this poll reads go out with those that other sessions read
+    /// in theirs.
     fn poll_serve(
         &mut self,
         cx: &mut Context<'_>,
         is_woken: bool,
     ) -> Poll<Result<Stage, EndReason>> {
         if self.poll_write(cx, is_woken)?.is_ready() {
+            self.reader.pass();
             return Poll::Ready(Ok(Stage::Closing(ReadEnd::Closed)));
         }
         let waker = self.stream_flag.waker(cx.waker());
@@ -234,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
         Poll::Ready(Ok(Stage::Closing(ReadEnd::EndOfStream)))
     }
 
-    /// Writes for a turn; is ready when everything has been written that there will ever be.
+    /// Writes for a while; is ready when everything has been written that there will ever be.
     fn poll_write(&mut self, cx: &mut Context<'_>, is_woken: bool) -> Poll<Result<(), EndReason>> {
         if self.writer.is_stalled() && !is_woken {
             return Poll::Pending;
@@ -248,7 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
         } = self;
         let waker = stream_flag.waker(cx.waker());
         let mut stream_cx = Context::from_waker(&waker);
-        let turn = writer.turn(cx, &waker, |slices| {
+        let progress = writer.advance(cx, &waker, |slices| {
             let stream = Pin::new(&mut *stream);
             *is_unflushed = true;
             would_block(match slices {
@@ -256,13 +258,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
                 slices => stream.poll_write_vectored(&mut stream_cx, slices),
             })
         });
-        match turn.map_err(EndReason::of_write)? {
-            Turn::CaughtUp => {
+        match progress.map_err(EndReason::of_write)? {
+            Progress::CaughtUp => {
                 ready!(self.poll_flush(cx))?;
                 Poll::Pending
             }
-            Turn::Ended => self.poll_flush(cx),
-            Turn::Stalled | Turn::Yielded => Poll::Pending,
+            Progress::Ended => self.poll_flush(cx),
+            Progress::Stalled | Progress::Yielded => Poll::Pending,
         }
     }
 
@@ -317,5 +319,5 @@ where
     }
 }
 
-/// How many reads a turn throws away at most. A judgement, for fairness to other sessions.
+/// How many reads a poll throws away at most. A judgement, for fairness to other sessions.
 const DISCARDS_MAX: usize = 4;

@@ -15,10 +15,17 @@ impl State {
     ///
     /// A stream may say that it takes more long after it could. So a subscriber is told to try once
     /// more before.
-    pub(crate) fn judge_stalled(&mut self) {
+    ///
+    /// Judges a few, from the key `first` on; returns the key of the next one to be judged.
+    pub(crate) fn judge_stalled(&mut self, first: usize) -> Option<usize> {
         let Slots { slots, stalled, .. } = &mut self.slots;
         let mut laggards = SmallVec::<[usize; 8]>::new();
-        for (_, stalled) in stalled {
+        let next = first + JUDGED_MAX;
+        let has_next = next < stalled.capacity();
+        for key in first..next {
+            let Some(stalled) = stalled.get_mut(key) else {
+                continue;
+            };
             let slot = &mut slots[stalled.key];
             let pos = slot.cursor.place.byte_pos;
             let taken = pos - mem::replace(&mut slot.judged_pos, pos);
@@ -35,6 +42,7 @@ impl State {
         for key in laggards {
             self.call_laggard(key);
         }
+        has_next.then_some(next)
     }
 
     /// Has publishers wait no more for a subscriber whose stream takes nothing.
@@ -57,8 +65,9 @@ impl State {
     /// Has publishers wait no more for any subscriber whose stream takes nothing: nobody keeps
     /// time.
     pub(crate) fn call_stalled_laggards(&mut self) {
-        while let Some((_, stalled)) = self.slots.stalled.iter().next() {
-            self.call_laggard(stalled.key);
+        let stalled: Vec<usize> = self.slots.stalled.iter().map(|(_, s)| s.key).collect();
+        for key in stalled {
+            self.call_laggard(key);
         }
     }
 
@@ -69,7 +78,10 @@ impl State {
             return;
         }
         let (end, slack) = (self.log.end().byte_pos, self.slack());
-        let is_awaited = |slot: &Slot| slot.pace == Pace::Awaited;
+        // A stream that is full is judged by what it takes.
+        let is_awaited = |slot: &Slot| {
+            slot.pace == Pace::Awaited && !matches!(slot.serving, Serving::Stalled(_))
+        };
         let is_behind = |slot: &Slot| end - slot.cursor.place.byte_pos > slack / 2;
         let unserved: Vec<usize> = (self.slots.slots.iter())
             .filter(|(_, slot)| is_awaited(slot) && is_behind(slot))
@@ -82,3 +94,6 @@ impl State {
         }
     }
 }
+
+/// How many stalled subscribers are judged under one lock: so many take a few microseconds.
+const JUDGED_MAX: usize = 128;

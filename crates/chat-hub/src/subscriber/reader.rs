@@ -49,9 +49,10 @@ impl Reader {
         Poll::Pending
     }
 
-    pub(super) fn stall(&mut self, state: &mut State, waker: &Waker) {
+    /// Notes that the stream takes nothing, unless the subscription is over; tells whether it is.
+    pub(super) fn stall(&mut self, state: &mut State, waker: &Waker) -> bool {
         if self.end_if_over(state) {
-            return;
+            return true;
         }
         // Publishers do not wait for what has been let go.
         if !state.is_laggard(self.key) || state.policy.tells_overrun() {
@@ -59,9 +60,10 @@ impl Reader {
             self.resume_if_overrun(state);
         }
         if self.end_if_over(state) {
-            return;
+            return true;
         }
         state.stall(self.key, self.cursor, waker);
+        false
     }
 
     pub(super) fn pause(&mut self, state: &mut State) {

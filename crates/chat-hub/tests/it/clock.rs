@@ -2,7 +2,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use chat_hub::{Clock, Config, Hub, Policy, Subscriber};
+use chat_hub::{Clock, Config, Hub, Policy, Publisher, Subscriber};
 use chat_proto::Messages;
 
 use crate::util::{Read, Woken, drain, message, publish, read, run, stall};
@@ -158,7 +158,7 @@ fn under_block_no_stream_is_a_laggard() {
 }
 
 #[test]
-fn whoever_was_woken_and_never_comes_is_given_up() {
+fn a_woken_subscriber_that_never_comes_is_given_up() {
     let (hub, mut clock) = clocked(Policy::Oldest);
     let mut forgotten = hub.subscribe();
     assert_eq!(read(&mut forgotten), Read::Pending);
@@ -182,8 +182,7 @@ fn a_publisher_that_never_comes_for_its_turn_is_given_up() {
     let (mut forgotten, mut publisher) = (hub.publisher(), hub.publisher());
     while publish(&mut forgotten, &message(7, 99)).is_ready() {}
     drain(&mut reader);
-    // Its turn has come. The other one may overtake it once.
-    assert!(publish(&mut publisher, &message(7, 99)).is_ready());
+    // Its turn has come.
     assert!(publish(&mut publisher, &message(7, 99)).is_pending());
     (0..130).for_each(|_| clock.tick());
     assert!(publish(&mut publisher, &message(7, 99)).is_ready());
@@ -192,6 +191,91 @@ fn a_publisher_that_never_comes_for_its_turn_is_given_up() {
         publish(&mut forgotten, &message(7, 99)).is_ready(),
         "it can come back"
     );
+}
+
+#[test]
+fn turns_that_are_held_for_ever_are_taken_back() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut holders: Vec<Publisher> = (0..4).map(|_| hub.publisher()).collect();
+    let mut cx = Context::from_waker(Waker::noop());
+    for holder in &mut holders {
+        let _ = holder.poll_ready(&mut cx);
+    }
+    let mut publisher = hub.publisher();
+    assert!(
+        publish(&mut publisher, &message(7, 99)).is_pending(),
+        "there is no room"
+    );
+    (0..130).for_each(|_| clock.tick());
+    assert!(publish(&mut publisher, &message(7, 99)).is_ready());
+
+    // And so the hub can end.
+    let mut subscriber = hub.subscribe();
+    assert!(holders[0].poll_ready(&mut cx).is_ready());
+    hub.close();
+    let (woken, waker) = Woken::new();
+    assert!(
+        subscriber
+            .poll_batch(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    (0..130).for_each(|_| clock.tick());
+    assert!(woken.is_set());
+    assert_eq!(read(&mut subscriber), Read::End);
+    assert_eq!(clock.poll_due(&mut cx), Poll::Ready(None));
+}
+
+#[test]
+fn a_refused_publisher_counts_as_waiting() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut forgotten = hub.subscribe();
+    assert_eq!(read(&mut forgotten), Read::Pending);
+    let mut publisher = hub.publisher();
+    let wire = run(0..1000, 99);
+    let mut messages = Messages::split(&wire).0;
+    for _ in 0..200 {
+        let _ = publisher.try_publish(&mut messages);
+        clock.tick();
+    }
+    assert!(messages.is_empty(), "it was given up");
+}
+
+#[test]
+fn a_stream_at_a_low_rate_is_not_given_up() {
+    // It takes 16 graces until a segment of the log has been taken at the rate.
+    let config = config().with_capacity(1 << 20).with_rate(10_000);
+    let (hub, mut clock) = config.build_with_clock().unwrap();
+    assert!(
+        clock
+            .poll_due(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
+    let mut subscriber = stalled(&hub);
+    let mut publisher = hub.publisher();
+    for _ in 0..1000 {
+        let _ = publish(&mut publisher, &message(7, 99));
+        clock.tick();
+        // Twice the rate.
+        take(&mut subscriber, 2);
+        stall(&mut subscriber);
+    }
+    assert!(!subscriber.is_laggard());
+    assert_eq!(subscriber.dropped(), 0);
+}
+
+#[test]
+fn many_stalled_streams_are_all_judged() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let subscribers: Vec<Subscriber> = (0..1000).map(|_| stalled_at_once(&hub)).collect();
+    (0..20).for_each(|_| clock.tick());
+    assert!(subscribers.iter().all(Subscriber::is_laggard));
+}
+
+/// Makes a subscriber whose stream takes nothing.
+fn stalled_at_once(hub: &Hub) -> Subscriber {
+    let mut subscriber = hub.subscribe();
+    stall(&mut subscriber);
+    subscriber
 }
 
 #[test]
@@ -254,14 +338,14 @@ fn a_clock_ends_with_its_hub() {
     );
 
     let (hub, clock) = config().build_with_clock().unwrap();
-    let keeping_time = thread::spawn(move || clock.run_blocking(|_| ()));
+    let keeping_time = thread::spawn(move || clock.keep_time_blocking(|_| ()));
     drop(stalled(&hub));
     drop(hub);
     keeping_time.join().unwrap();
 
     let (hub, clock) = config().build_with_clock().unwrap();
     let keeping_time = thread::spawn(|| {
-        futures::executor::block_on(clock.run(|_| futures::future::ready(())));
+        futures::executor::block_on(clock.keep_time(|_| futures::future::ready(())));
     });
     drop(hub);
     keeping_time.join().unwrap();

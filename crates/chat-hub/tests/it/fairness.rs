@@ -109,7 +109,7 @@ fn nobody_waits_for_a_writer_that_failed() {
     let mut publisher = hub.publisher();
     assert!(publish(&mut publisher, &message(0, 99)).is_ready());
     let mut cx = Context::from_waker(Waker::noop());
-    let failed = writer.turn(&mut cx, Waker::noop(), |_| {
+    let failed = writer.advance(&mut cx, Waker::noop(), |_| {
         Err(std::io::ErrorKind::BrokenPipe.into())
     });
     assert!(failed.is_err());
@@ -130,9 +130,9 @@ fn a_writer_that_yields_is_waited_for() {
     assert!(publish(&mut publisher, &run(0..8000, 99)).is_ready());
     let mut turn = |writer: &mut Writer| {
         let write = |slices: &[std::io::IoSlice<'_>]| Ok(slices.iter().map(|s| s.len()).sum());
-        writer.turn(&mut cx, Waker::noop(), write).unwrap()
+        writer.advance(&mut cx, Waker::noop(), write).unwrap()
     };
-    assert_eq!(turn(&mut writer), chat_hub::Turn::Yielded);
+    assert_eq!(turn(&mut writer), chat_hub::Progress::Yielded);
     let (woken, waker) = Woken::new();
     let (mut messages, wire) = (Messages::default(), run(0..100_000, 99));
     messages.clone_from(&Messages::split(&wire).0);

@@ -154,7 +154,7 @@ fn debug_output_has_no_bodies() {
     let printed = format!("{hub:?} {publisher:?} {batch:?}");
     drop(batch);
     let mut writer = subscriber.into_writer();
-    let cut = writer.turn(
+    let cut = writer.advance(
         &mut Context::from_waker(Waker::noop()),
         Waker::noop(),
         |slices| {
@@ -165,7 +165,7 @@ fn debug_output_has_no_bodies() {
             }
         },
     );
-    assert_eq!(cut.unwrap(), chat_hub::Turn::Stalled);
+    assert_eq!(cut.unwrap(), chat_hub::Progress::Stalled);
     let printed = format!("{printed} {writer:?}");
     for secret in ["SECRET", "RET", "83, 69", "[82, 69, 84]"] {
         assert!(!printed.contains(secret), "{printed}");
@@ -201,4 +201,28 @@ fn a_waker_that_panics_loses_nobody_elses_wake() {
         assert_eq!(drain(subscriber).0, b"\0");
     }
     assert!(publish(&mut publisher, b"\0").is_ready(), "the hub goes on");
+}
+
+#[test]
+fn an_ender_ends_a_subscription_at_once() {
+    let hub = hub(16 * 1024);
+    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
+    let (start, ender) = (subscriber.position(), subscriber.ender());
+    let (woken, waker) = Woken::new();
+    assert!(
+        subscriber
+            .poll_batch(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    assert!(publish(&mut publisher, &run(0..10, 63)).is_ready());
+    ender.end_at(start);
+    assert!(woken.is_set());
+    assert_eq!(hub.stats().lag_max, 0, "it is in nobody's way");
+    assert!(publish(&mut publisher, &run(0..1000, 63)).is_ready());
+    assert_eq!(read(&mut subscriber), Read::End);
+    drop(subscriber);
+    // The next subscriber may have its key, and is not ended.
+    let mut other = hub.subscribe();
+    ender.end_at(hub.end());
+    assert_eq!(read(&mut other), Read::Pending);
 }

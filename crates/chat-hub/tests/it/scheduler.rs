@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::{mem, thread};
 
-use chat_hub::{Clock, Closed, Config, Hub, Policy, Turn, Writer};
+use chat_hub::{Clock, Closed, Config, Hub, Policy, Writer};
 use chat_proto::Messages;
 
 use crate::util::message;
@@ -386,7 +386,7 @@ impl Session {
         let was_laggard = self.writer.subscriber().is_laggard();
         let retry = cx.waker().clone();
         let Self { writer, socket, .. } = self;
-        let turn = writer.turn(cx, &retry, |slices| {
+        let progress = writer.advance(cx, &retry, |slices| {
             socket.borrow_mut().write_some(&retry, slices, random)
         });
         let lost = self.writer.subscriber().dropped() - self.record.dropped;
@@ -395,13 +395,13 @@ impl Session {
             "one that keeps up lost {lost} messages"
         );
         self.record.dropped += lost;
-        match turn {
-            Ok(Turn::CaughtUp | Turn::Yielded) => Poll::Pending,
-            Ok(Turn::Stalled) => {
+        match progress {
+            Ok(chat_hub::Progress::CaughtUp | chat_hub::Progress::Yielded) => Poll::Pending,
+            Ok(chat_hub::Progress::Stalled) => {
                 self.record.stalls += 1;
                 Poll::Pending
             }
-            Ok(Turn::Ended) => Poll::Ready(()),
+            Ok(chat_hub::Progress::Ended) => Poll::Ready(()),
             Err(error) => {
                 let is_disconnected = self.writer.subscriber().is_disconnected();
                 assert!(is_disconnected, "{error}");

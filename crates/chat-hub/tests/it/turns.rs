@@ -118,15 +118,16 @@ fn held() -> (Hub, Subscriber, Publisher) {
     (hub, subscriber, first)
 }
 
-/// Checks that the next in the queue goes on when the first one, whose turn has come, is made to
-/// give way.
+/// Checks that another publisher goes on when the first one, whose turn has come, is made to give
+/// way. The other one has published before the first one asked, and may overtake it once.
 #[track_caller]
 fn check_place_is_freed(give_way: impl FnOnce(Publisher)) {
-    let (hub, mut subscriber, first) = held();
-    // It has published after the first one asked, and so comes after it.
-    let mut second = hub.publisher();
-    assert!(publish(&mut second, &message(1, 99)).is_pending());
-    second.pass();
+    let hub = hub(16 * 1024);
+    let (mut first, mut second) = (hub.publisher(), hub.publisher());
+    assert!(publish(&mut second, &message(1, 99)).is_ready());
+    let mut subscriber = hub.subscribe();
+    assert_eq!(read(&mut subscriber), Read::Pending);
+    while publish(&mut first, &message(0, 99)).is_ready() {}
     drain(&mut subscriber);
     let (woken, waker) = Woken::new();
     let mut cx = Context::from_waker(&waker);
@@ -144,6 +145,38 @@ fn check_place_is_freed(give_way: impl FnOnce(Publisher)) {
     give_way(first);
     assert!(woken.is_set());
     assert!(second.poll_publish(&mut cx, &mut messages).is_ready());
+}
+
+#[test]
+fn publishers_that_never_published_do_not_overtake() {
+    let (hub, mut subscriber, mut first) = held();
+    drain(&mut subscriber);
+    // Its turn has come. One after the other, they might publish any number of messages before it.
+    for _ in 0..3 {
+        assert!(publish(&mut hub.publisher(), &message(1, 99)).is_pending());
+    }
+    assert!(publish(&mut first, &message(0, 99)).is_ready());
+    assert!(publish(&mut hub.publisher(), &message(1, 99)).is_ready());
+}
+
+#[test]
+fn a_turn_that_is_held_leaves_room_for_others() {
+    let hub = hub(64 * 1024);
+    let (mut holder, mut publisher) = (hub.publisher(), hub.publisher());
+    let mut subscriber = hub.subscribe();
+    assert_eq!(read(&mut subscriber), Read::Pending);
+    assert!(
+        holder
+            .poll_ready(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    );
+    for number in 0..10_000 {
+        assert!(
+            publish(&mut publisher, &message(number, 99)).is_ready(),
+            "{number}"
+        );
+        drain(&mut subscriber);
+    }
 }
 
 #[test]
@@ -295,7 +328,6 @@ fn a_clone_is_a_publisher_of_its_own() {
     let (hub, mut subscriber, mut first) = held();
     let mut clone = first.clone();
     drain(&mut subscriber);
-    assert!(publish(&mut clone, &message(1, 99)).is_ready());
     assert!(
         publish(&mut clone, &message(1, 99)).is_pending(),
         "it waits for the first"
