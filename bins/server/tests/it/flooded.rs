@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
@@ -70,6 +71,38 @@ fn beside_a_flood_a_quiet_chat_loses_nothing() {
                 }
             });
         }
+    }
+}
+
+#[test]
+fn a_client_above_the_rate_slows_the_flood_and_loses_nothing() {
+    let args = ["--keep-up-rate", "1000000", "--grace", "5000"];
+    let server = Server::start_with(&args);
+    let mut slow = connect(&server, 256 * 1024);
+    let mut sender = server.join(b"sender");
+    while slow.receive() != b"sender" {}
+    let mut reading = sender.stream.try_clone().unwrap();
+    thread::spawn(move || while matches!(reading.read(&mut [0; 1 << 16]), Ok(1..)) {});
+    // Ten times as much as the log and all the buffers hold.
+    // It ends with the server.
+    thread::spawn(move || {
+        for number in 0..400_000_u32 {
+            let mut message = [255; 256];
+            message[1..5].copy_from_slice(&number.to_le_bytes());
+            if sender.stream.write_all(&message).is_err() {
+                break;
+            }
+        }
+    });
+    let mut expected = 0_u32;
+    let start = Instant::now();
+    while expected < 40_000 {
+        let body = slow.receive();
+        assert_eq!(body[..4], expected.to_le_bytes(), "nothing is lost");
+        expected += 1;
+        // It takes 4 MB per second, far less than the sender could send.
+        let due = start + Duration::from_micros(64) * expected;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
     }
 }
 
