@@ -151,7 +151,8 @@ impl State {
         self.serve(key, cursor, Serving::Reading);
     }
 
-    /// Tells whether a subscriber at `cursor` already waits, by `waker`, and there is nothing new.
+    /// Tells whether a subscriber at `cursor` already waits, by `waker`, and there is nothing new. A
+    /// laggard has something new: it has read everything now, and has caught up.
     pub(crate) fn is_waiting(&self, key: usize, cursor: Cursor, waker: &Waker) -> bool {
         let slot = &self.slots.slots[key];
         let Serving::Waiting(ticket) = &slot.serving else {
@@ -159,6 +160,7 @@ impl State {
         };
         slot.cursor == cursor
             && cursor.place == self.log.end()
+            && !slot.is_laggard
             && self.readers.is_listed(ticket, waker)
     }
 
