@@ -77,6 +77,52 @@ fn what_is_owed_completes_the_message_at_every_cut() {
 }
 
 #[test]
+fn a_batch_is_256_kib_and_a_segment_at_most() {
+    let hub = Hub::default();
+    let mut subscriber = hub.subscribe();
+    assert!(publish(&mut hub.publisher(), &run(0..8000, 99)).is_ready());
+    let mut lens = Vec::new();
+    while let Ok(batch) = subscriber.try_next_batch() {
+        lens.push(batch.len());
+        batch.consume_all();
+    }
+    assert_eq!(lens.iter().sum::<usize>(), 800_000);
+    assert!(lens.iter().all(|len| *len <= 320 * 1024), "{lens:?}");
+    assert!(lens[0] >= 256 * 1024, "and it is no shorter: {lens:?}");
+}
+
+#[test]
+fn a_batch_has_64_chunks_at_most() {
+    let hub = Hub::default();
+    let (mut publisher, mut quick) = (hub.publisher(), hub.subscribe());
+    let mut slow = hub.subscribe();
+    // More than two kilobytes that are read at the end of the log are a chunk from then on.
+    for start in (0..2500).step_by(25) {
+        assert!(publish(&mut publisher, &run(start..start + 25, 99)).is_ready());
+        drain(&mut quick);
+    }
+    let batch = slow.try_next_batch().unwrap();
+    assert_eq!(batch.chunks().len(), 64);
+    let read_count = batch.count();
+    batch.consume_all();
+    assert_eq!(drain(&mut slow), (run(read_count..2500, 99), 0));
+}
+
+#[test]
+fn a_thread_takes_each_batch_from_the_one_before() {
+    let hub = Hub::default();
+    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
+    assert!(publish(&mut publisher, b"\x01a").is_ready());
+    let batch = subscriber.next_batch_blocking().unwrap();
+    assert_eq!(batch.chunks().collect::<Vec<_>>(), [b"\x01a"]);
+    assert!(publish(&mut publisher, b"\x01b").is_ready());
+    let batch = batch.next_blocking().unwrap();
+    assert_eq!(batch.chunks().collect::<Vec<_>>(), [b"\x01b"]);
+    hub.close();
+    assert!(batch.next_blocking().is_none());
+}
+
+#[test]
 #[should_panic(expected = "consumed 3 bytes of a batch of 2")]
 fn more_than_the_batch_cannot_be_consumed() {
     let hub = Hub::default();
