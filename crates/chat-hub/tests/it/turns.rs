@@ -1,7 +1,9 @@
 use std::collections::VecDeque;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
-use chat_hub::{Closed, Hub, Publisher, Subscriber, TryPublishError};
+use chat_hub::{Closed, Config, Hub, Policy, Publisher, Subscriber, TryPublishError};
 use chat_proto::Messages;
 use futures::FutureExt;
 
@@ -336,4 +338,37 @@ fn a_clone_is_a_publisher_of_its_own() {
     assert!(publish(&mut clone, &message(1, 99)).is_ready());
     assert_eq!(clone.position(), hub.end());
     assert!(first.position() < clone.position());
+}
+
+/// A waker that notes where the log ended when it was called.
+struct NotesEnd {
+    hub: Hub,
+    end: AtomicU64,
+}
+
+impl Wake for NotesEnd {
+    fn wake(self: Arc<Self>) {
+        let end = self.hub.end().byte_pos();
+        self.end.store(end, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_publish_appends_32_kib_under_one_lock_at_most() {
+    const CAPACITY: u64 = 2 << 20;
+    let config = Config::default().with_capacity(2 << 20);
+    let hub = config.with_policy(Policy::Disconnect).build().unwrap();
+    let notes = Arc::new(NotesEnd {
+        hub: hub.clone(),
+        end: AtomicU64::new(0),
+    });
+    let mut laggard = hub.subscribe();
+    laggard.stall(&Waker::from(Arc::clone(&notes)));
+    // It is told as soon as the lock is released under which the log overran it. That is the lock
+    // which a part of 64 KiB begins with.
+    assert!(publish(&mut hub.publisher(), &run(0..10_000, 255)).is_ready());
+    let end = notes.end.load(Ordering::Relaxed);
+    assert!(end > CAPACITY, "it is told when it has lost something");
+    let appended = end - CAPACITY;
+    assert!(appended <= 32 * 1024, "{appended} bytes were appended");
 }
