@@ -356,9 +356,23 @@ impl AsyncWrite for Layered {
 
 #[test]
 fn a_flush_that_never_ends_is_a_stall() {
+    // It is taken, but cannot be flushed.
+    check_stalls(|lower| lower.buf_len_max = 1000);
+}
+
+#[test]
+fn a_close_that_never_ends_is_a_stall() {
+    // The echo fits, and what the layer writes to close does not.
+    check_stalls(|lower| (lower.room, lower.close_owes_len) = (100, 1));
+}
+
+/// Checks that a session which has written all it has to write, and still waits for the stream, is
+/// ended by its time limit.
+#[track_caller]
+fn check_stalls(prepare: impl FnOnce(&mut Lower)) {
     let mut server = Server::new(1 << 20);
     let lower = Arc::new(Mutex::new(Lower::default()));
-    lower.lock().unwrap().buf_len_max = 1000;
+    prepare(&mut lower.lock().unwrap());
     let time = Time::default();
     let sleeping = time.clone();
     let session = Session::new(Layered(Arc::clone(&lower)), &server.hub);
@@ -371,7 +385,7 @@ fn a_flush_that_never_ends_is_a_stall() {
     lower.lock().unwrap().is_ended = true;
     lower.lock().unwrap().feed(b"");
     server.run();
-    assert!(client.end().is_none(), "its last bytes are in the stream");
+    assert!(client.end().is_none(), "the stream is not done");
     for _ in 0..9 {
         time.pass(Duration::from_secs(1));
         server.run();
