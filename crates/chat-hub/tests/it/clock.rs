@@ -137,6 +137,38 @@ fn a_laggard_that_has_caught_up_has_the_whole_grace_again() {
 }
 
 #[test]
+fn who_caught_up_with_little_has_the_whole_grace_again() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
+    for _ in 0..5 {
+        assert!(publish(&mut publisher, &message(7, 99)).is_ready());
+        for _ in 0..7 {
+            stall(&mut subscriber);
+            clock.tick();
+            assert!(!subscriber.is_laggard());
+        }
+        // That is much less than it should have taken, and all there is.
+        assert_eq!(drain(&mut subscriber).0.len(), 100);
+    }
+}
+
+#[test]
+fn a_stream_is_tried_once_more_each_time() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut subscriber = stalled(&hub);
+    let (woken, waker) = Woken::new();
+    for time in 1..=3 {
+        subscriber.stall(&waker);
+        while woken.count() < time {
+            clock.tick();
+            assert!(!subscriber.is_laggard(), "it is told before");
+        }
+        // It takes what it should have taken until now.
+        take(&mut subscriber, 7);
+    }
+}
+
+#[test]
 fn what_a_stream_skipped_does_not_count_as_taken() {
     let (hub, mut clock) = clocked(Policy::Oldest);
     let mut subscriber = stalled(&hub);
@@ -212,6 +244,7 @@ fn a_publisher_that_never_comes_for_its_turn_is_given_up() {
     assert!(poll.is_pending());
     (0..130).for_each(|_| clock.tick());
     assert!(woken.is_set(), "the other one goes on");
+    assert!(!reader.is_laggard(), "nobody waits for it");
     assert!(publish(&mut publisher, &message(7, 99)).is_ready());
     drain(&mut reader);
     assert!(
@@ -303,6 +336,39 @@ fn stalled_at_once(hub: &Hub) -> Subscriber {
     let mut subscriber = hub.subscribe();
     stall(&mut subscriber);
     subscriber
+
+fn turns_that_are_given_up_leave_their_room_to_others() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut reader = hub.subscribe();
+    assert_eq!(read(&mut reader), Read::Pending);
+    let mut first = hub.publisher();
+    while publish(&mut first, &message(7, 99)).is_ready() {}
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        let (mut publisher, (woken, waker)) = (hub.publisher(), Woken::new());
+        let poll = publisher.poll_ready(&mut Context::from_waker(&waker));
+        assert!(poll.is_pending());
+        waiting.push((publisher, woken));
+    }
+    let woken_count = || waiting.iter().filter(|(_, woken)| woken.is_set()).count();
+    drain(&mut reader);
+    let before = woken_count();
+    assert!(before < 10, "there is no room for all");
+    (0..130).for_each(|_| clock.tick());
+    assert!(woken_count() > before);
+}
+
+#[test]
+fn an_ender_wakes_who_is_stalled_under_a_clock() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut subscriber = stalled(&hub);
+    let (woken, waker) = Woken::new();
+    subscriber.stall(&waker);
+    subscriber.ender().end_at(subscriber.position());
+    assert!(woken.is_set());
+    assert_eq!(read(&mut subscriber), Read::End);
+    let due = clock.poll_due(&mut Context::from_waker(Waker::noop()));
+    assert!(due.is_pending(), "it is under no limit any more");
 }
 
 #[test]

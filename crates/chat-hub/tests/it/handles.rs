@@ -1,8 +1,9 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
-use chat_hub::{Hub, Publisher, TryNextError};
+use chat_hub::{Config, Hub, Policy, Publisher, TryNextError};
 use chat_proto::Messages;
 
 use crate::util::{Read, Woken, drain, hub, message, publish, read, run};
@@ -34,6 +35,16 @@ fn a_hub_ends_with_its_last_handle_and_its_last_publisher() {
         assert!(woken.is_set());
         assert_eq!(read(&mut subscriber), Read::End);
     }
+}
+
+#[test]
+fn the_defaults_are_the_documented_ones() {
+    let documented = Config::default()
+        .with_capacity(8 * 1024 * 1024)
+        .with_policy(Policy::Oldest)
+        .with_rate(1024 * 1024)
+        .with_grace(Duration::from_millis(100));
+    assert_eq!(Config::default(), documented);
 }
 
 #[test]
@@ -106,6 +117,39 @@ fn a_subscriber_can_join_where_another_one_is() {
     assert!(hub.subscribe_at(start).is_none(), "it has been let go");
     let stats = hub.stats();
     assert_eq!(stats.delivered + stats.dropped, 3000 + 400);
+}
+
+#[test]
+fn an_ender_of_a_subscriber_that_is_gone_ends_nobody_else() {
+    let hub = Hub::default();
+    let gone = hub.subscribe();
+    let (ender, end) = (gone.ender(), gone.position());
+    drop(gone);
+    // It is kept where the other one was.
+    let mut subscriber = hub.subscribe();
+    ender.end_at(end);
+    assert!(publish(&mut hub.publisher(), b"\0").is_ready());
+    assert_eq!(drain(&mut subscriber).0, b"\0");
+}
+
+#[test]
+fn an_ender_wakes_who_waits_and_who_is_stalled() {
+    let hub = Hub::default();
+    let mut subscriber = hub.subscribe();
+    let ender = subscriber.ender();
+    let (woken, waker) = Woken::new();
+    let mut cx = Context::from_waker(&waker);
+    assert!(subscriber.poll_batch(&mut cx).is_pending());
+    ender.end_at(hub.end());
+    assert_eq!(woken.count(), 1);
+    assert_eq!(read(&mut subscriber), Read::End);
+
+    let mut subscriber = hub.subscribe();
+    let ender = subscriber.ender();
+    subscriber.stall(&waker);
+    ender.end_at(hub.end());
+    assert_eq!(woken.count(), 2);
+    assert_eq!(read(&mut subscriber), Read::End);
 }
 
 #[test]

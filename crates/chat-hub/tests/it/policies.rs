@@ -235,6 +235,7 @@ fn a_laggard_is_disconnected_as_soon_as_it_has_lost_something() {
         }
         drain(&mut quick);
     }
+    assert_eq!(hub.stats().laggard_count, 0, "its subscription is over");
     assert!(
         count * 64 > CAPACITY as u64 * 9 / 10,
         "{count} messages fit in the log"
@@ -257,6 +258,25 @@ fn a_laggard_is_disconnected_as_soon_as_it_has_lost_something() {
         (count, 1),
         "what is published later was not for it"
     );
+}
+
+#[test]
+fn only_a_laggard_that_is_disconnected_is_woken_for_its_loss() {
+    for policy in [Policy::Oldest, Policy::Newest, Policy::Disconnect] {
+        let hub = hub(policy);
+        let (mut publisher, mut laggard) = (hub.publisher(), hub.subscribe());
+        let (woken, waker) = Woken::new();
+        laggard.stall(&waker);
+        let is_told = policy == Policy::Disconnect;
+        let mut count = 0;
+        // The message that makes the log overrun it tells it.
+        while hub.stats().lag_max != CAPACITY as u64 && count < 5000 {
+            assert!(!woken.is_set(), "{policy:?}: {count}");
+            assert!(publish(&mut publisher, &message(count, 99)).is_ready());
+            count += 1;
+        }
+        assert_eq!(woken.is_set(), is_told, "{policy:?}");
+    }
 }
 
 #[test]

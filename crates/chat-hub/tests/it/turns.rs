@@ -230,6 +230,24 @@ fn a_ready_publisher_can_publish_so_many_bytes() {
 }
 
 #[test]
+fn as_many_turns_are_given_as_there_is_room_for() {
+    let (hub, mut subscriber, _first) = held();
+    let wire = message(1, 99);
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        let (mut publisher, (woken, waker)) = (hub.publisher(), Woken::new());
+        let mut messages = Messages::split(&wire).0;
+        let poll = publisher.poll_publish(&mut Context::from_waker(&waker), &mut messages);
+        assert!(poll.is_pending());
+        waiting.push((publisher, woken));
+    }
+    drain(&mut subscriber);
+    // There is room for a quarter of the log, and a turn is a 16th. One is the first one's.
+    let given_count = waiting.iter().filter(|(_, woken)| woken.is_set()).count();
+    assert!((1..=3).contains(&given_count), "{given_count} turns");
+}
+
+#[test]
 fn a_turn_that_was_taken_survives_the_close() {
     let hub = hub(16 * 1024);
     let (mut publisher, mut other) = (hub.publisher(), hub.publisher());
@@ -259,6 +277,21 @@ fn a_turn_that_was_taken_survives_the_close() {
     assert_eq!(drain(&mut subscriber), (wire.clone(), 0));
     assert_eq!(read(&mut subscriber), Read::End);
     assert!(woken.is_set());
+}
+
+#[test]
+fn a_turn_that_nobody_came_for_ends_with_the_close() {
+    let (hub, mut subscriber, mut first) = held();
+    drain(&mut subscriber);
+    // Its turn has come, and it does not know.
+    hub.close();
+    assert_eq!(read(&mut subscriber), Read::End);
+    let wire = message(0, 99);
+    let mut messages = Messages::split(&wire).0;
+    assert_eq!(
+        first.try_publish(&mut messages),
+        Err(TryPublishError::Closed)
+    );
 }
 
 #[test]
@@ -299,6 +332,13 @@ fn closing_tells_waiting_publishers_and_what_went_out() {
     );
     assert_eq!(messages.count(), 10);
     assert_eq!(publisher.poll_ready(&mut cx), Poll::Ready(Err(Closed)));
+    let mut empty = Messages::default();
+    let poll = publisher.poll_publish(&mut cx, &mut empty);
+    assert_eq!(
+        poll,
+        Poll::Ready(Err(Closed)),
+        "even with nothing to publish"
+    );
 }
 
 #[test]
