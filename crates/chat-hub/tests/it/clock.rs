@@ -229,6 +229,17 @@ fn a_woken_subscriber_that_never_comes_is_given_up() {
 }
 
 #[test]
+fn nobody_is_given_up_while_nobody_waits() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut woken = hub.subscribe();
+    assert_eq!(read(&mut woken), Read::Pending);
+    assert!(publish(&mut hub.publisher(), &run(0..30, 99)).is_ready());
+    (0..1000).for_each(|_| clock.tick());
+    assert!(!woken.is_laggard());
+    assert_eq!(drain(&mut woken), (run(0..30, 99), 0));
+}
+
+#[test]
 fn a_publisher_that_never_comes_for_its_turn_is_given_up() {
     let (hub, mut clock) = clocked(Policy::Oldest);
     let mut reader = hub.subscribe();
@@ -405,6 +416,10 @@ fn a_clock_sleeps_while_nobody_is_under_a_limit() {
         assert!(publish(&mut publisher, &message(7, 99)).is_ready());
         drain(&mut subscriber);
     }
+    // A turn that is not used yet is nothing to look after.
+    assert!(publisher.poll_ready(&mut cx).is_ready());
+    assert!(clock.poll_due(&mut cx).is_pending());
+    publisher.pass();
     assert!(!woken.is_set());
     stall(&mut subscriber);
     assert!(woken.is_set());

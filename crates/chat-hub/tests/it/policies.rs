@@ -1,6 +1,7 @@
+use std::io;
 use std::task::{Context, Poll, Waker};
 
-use chat_hub::{Config, Hub, Policy, Publisher, Subscriber};
+use chat_hub::{Config, Hub, Policy, Publisher, Subscriber, Turn, WriteError};
 use chat_proto::Messages;
 
 use crate::util::{Read, Woken, drain, message, publish, read, run, stall};
@@ -258,6 +259,29 @@ fn a_laggard_is_disconnected_as_soon_as_it_has_lost_something() {
         (count, 1),
         "what is published later was not for it"
     );
+}
+
+#[test]
+fn what_a_disconnected_stream_took_counts_as_delivered() {
+    let hub = hub(Policy::Disconnect);
+    let (mut publisher, mut writer) = (hub.publisher(), hub.subscribe().into_writer());
+    assert!(publish(&mut publisher, &run(0..2, 63)).is_ready());
+    let full = || Err(io::ErrorKind::WouldBlock.into());
+    let mut cx = Context::from_waker(Waker::noop());
+    let turn = writer.turn(&mut cx, Waker::noop(), |_| full());
+    assert_eq!(turn.unwrap(), Turn::Stalled);
+    // It takes the beginning of a message, and while the rest is tried the log overruns it.
+    let turn = writer.turn(&mut cx, Waker::noop(), |slices| {
+        if slices[0].len() == 128 {
+            return Ok(10);
+        }
+        assert!(publish(&mut publisher, &run(2..5000, 63)).is_ready());
+        full()
+    });
+    assert!(matches!(turn, Err(WriteError::Lagged)));
+    let stats = hub.stats();
+    assert_eq!((stats.delivered, stats.dropped), (1, 4999));
+    assert_eq!(writer.subscriber().dropped(), 4999);
 }
 
 #[test]

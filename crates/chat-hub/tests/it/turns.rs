@@ -230,6 +230,51 @@ fn a_ready_publisher_can_publish_so_many_bytes() {
 }
 
 #[test]
+fn a_turn_is_a_part_of_the_log_and_less_when_many_wait() {
+    for (capacity, expected) in [(8, 512), (64, 4096), (1024, 32 * 1024), (8192, 256 * 1024)] {
+        let mut publisher = hub(capacity * 1024).publisher();
+        let len = publisher.poll_ready(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(len, Poll::Ready(Ok(expected)), "{capacity} KiB");
+    }
+    for (waiting_count, expected) in [(4, 8192), (20, 4096)] {
+        let hub = hub(1 << 20);
+        let mut reader = hub.subscribe();
+        assert_eq!(read(&mut reader), Read::Pending);
+        let mut waiting: Vec<_> = (0..waiting_count).map(|_| hub.publisher()).collect();
+        assert!(publish(&mut waiting[0], &run(0..2000, 99)).is_pending());
+        let mut cx = Context::from_waker(Waker::noop());
+        for publisher in &mut waiting[1..] {
+            assert!(publisher.poll_ready(&mut cx).is_pending());
+        }
+        drain(&mut reader);
+        let len = waiting[0].poll_ready(&mut cx);
+        assert_eq!(len, Poll::Ready(Ok(expected)), "{waiting_count} wait");
+    }
+}
+
+#[test]
+fn a_short_run_may_be_longer_than_a_turn() {
+    let hub = hub(8 * 1024);
+    let (mut first, mut second, mut reader) = (hub.publisher(), hub.publisher(), hub.subscribe());
+    assert_eq!(read(&mut reader), Read::Pending);
+    while publish(&mut first, &message(0, 99)).is_ready() {}
+    let wire = run(0..20, 99);
+    let mut messages = Messages::split(&wire).0;
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(second.poll_publish(&mut cx, &mut messages).is_pending());
+    drain(&mut reader);
+    // It publishes one part, and then waits for the first one.
+    assert!(second.poll_publish(&mut cx, &mut messages).is_pending());
+    assert_eq!(
+        drain(&mut reader).0.len(),
+        700,
+        "512 bytes, and at most 255"
+    );
+    assert!(publish(&mut first, &message(0, 99)).is_ready());
+    assert!(second.poll_publish(&mut cx, &mut messages).is_ready());
+}
+
+#[test]
 fn as_many_turns_are_given_as_there_is_room_for() {
     let (hub, mut subscriber, _first) = held();
     let wire = message(1, 99);
