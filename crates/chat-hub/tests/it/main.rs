@@ -27,3 +27,5 @@ mod scheduler;
 mod turns;
 /// What the tests share.
 mod util;
+/// Writing to a stream, in turns and by a thread that waits.
+mod writer;
