@@ -1,6 +1,6 @@
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat_hub::{Clock, Config, Hub, Policy, Publisher, Subscriber};
 use chat_proto::Messages;
@@ -219,13 +219,27 @@ fn a_woken_subscriber_that_never_comes_is_given_up() {
     let mut publisher = hub.publisher();
     while publish(&mut publisher, &message(7, 99)).is_ready() {}
     // It is a matter of many graces: an executor may be slow.
-    (0..100).for_each(|_| clock.tick());
+    (0..16 * 8).for_each(|_| clock.tick());
     assert!(publish(&mut publisher, &message(7, 99)).is_pending());
-    (0..30).for_each(|_| clock.tick());
+    clock.tick();
     assert!(publish(&mut publisher, &run(0..1000, 99)).is_ready());
     assert!(forgotten.is_laggard());
     drain(&mut forgotten);
     assert!(!forgotten.is_laggard(), "it can come back");
+}
+
+#[test]
+fn nobody_is_given_up_while_messages_are_published() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut subscriber = stalled(&hub);
+    let mut publisher = hub.publisher();
+    for _ in 0..1000 {
+        take(&mut subscriber, 1);
+        stall(&mut subscriber);
+        while publish(&mut publisher, &message(7, 99)).is_ready() {}
+        clock.tick();
+        assert!(!subscriber.is_laggard());
+    }
 }
 
 #[test]
@@ -365,8 +379,11 @@ fn turns_that_are_given_up_leave_their_room_to_others() {
     drain(&mut reader);
     let before = woken_count();
     assert!(before < 10, "there is no room for all");
-    (0..130).for_each(|_| clock.tick());
-    assert!(woken_count() > before);
+    (0..129).for_each(|_| clock.tick());
+    let after = woken_count();
+    assert!(after > before);
+    clock.tick();
+    assert_eq!(woken_count(), after, "these have as long a time");
 }
 
 #[test]
@@ -427,6 +444,52 @@ fn a_clock_sleeps_while_nobody_is_under_a_limit() {
     (0..20).for_each(|_| clock.tick());
     // It is a laggard now, of which nothing more is to be found out.
     assert!(clock.poll_due(&mut cx).is_pending());
+}
+
+/// Checks that somebody who keeps the time sleeps for each step and then ticks.
+#[track_caller]
+fn check_keeps_time(run: impl FnOnce(Clock, &mut dyn FnMut(Duration))) {
+    let (hub, clock) = clocked(Policy::Oldest);
+    let mut subscriber = stalled(&hub);
+    let mut sleeps = Vec::new();
+    run(clock, &mut |step| {
+        sleeps.push(step);
+        stall(&mut subscriber);
+        if sleeps.len() == 8 {
+            hub.close();
+        }
+    });
+    assert_eq!(sleeps, [GRACE / 8; 8]);
+    assert!(subscriber.is_laggard(), "the grace is over");
+}
+
+#[test]
+fn who_keeps_time_sleeps_for_each_step_and_ticks() {
+    check_keeps_time(|clock, sleep| clock.run_blocking(sleep));
+    check_keeps_time(|clock, sleep| {
+        futures::executor::block_on(clock.run(|step| {
+            sleep(step);
+            futures::future::ready(())
+        }));
+    });
+}
+
+#[test]
+fn an_event_loop_is_told_for_how_long_it_may_wait() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut now = Instant::now();
+    assert_eq!(clock.advance(now), None);
+    let mut subscriber = stalled(&hub);
+    for _ in 0..8 {
+        assert!(!subscriber.is_laggard());
+        stall(&mut subscriber);
+        assert_eq!(clock.advance(now), Some(GRACE / 8));
+        assert_eq!(clock.advance(now + GRACE / 16), Some(GRACE / 16));
+        now += GRACE / 8;
+    }
+    stall(&mut subscriber);
+    assert_eq!(clock.advance(now), None);
+    assert!(subscriber.is_laggard());
 }
 
 #[test]

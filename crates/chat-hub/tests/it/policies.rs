@@ -217,6 +217,30 @@ fn a_backlog_that_nobody_reads_goes_to_the_next_laggard_though_others_read() {
 }
 
 #[test]
+fn a_backlog_that_somebody_reads_is_kept() {
+    let hub = hub(Policy::Newest);
+    let (mut publisher, mut slow, mut other) = (hub.publisher(), hub.subscribe(), hub.subscribe());
+    stall(&mut slow);
+    stall(&mut other);
+    assert!(publish(&mut publisher, &run(0..CAPACITY_COUNT * 11 / 10, 63)).is_ready());
+    let mut received = Vec::<u8>::new();
+    for turn in 0..20 {
+        let batch = slow.try_next_batch().unwrap();
+        received.extend(batch.chunks().flatten().take(64 * 20));
+        assert!(batch.consume(64 * 20).is_empty());
+        stall(&mut slow);
+        // The other one has nothing kept, and falls behind again and again.
+        if turn % 3 == 0 {
+            drain(&mut other);
+            stall(&mut other);
+        }
+        assert!(publish(&mut publisher, &run(0..300, 63)).is_ready());
+    }
+    assert_eq!(received, run(0..400, 63));
+    assert!(slow.dropped() == 0 && other.dropped() > 0);
+}
+
+#[test]
 fn a_laggard_is_disconnected_as_soon_as_it_has_lost_something() {
     let hub = hub(Policy::Disconnect);
     let (mut publisher, mut laggard, mut quick) =

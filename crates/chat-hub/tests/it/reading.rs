@@ -92,6 +92,22 @@ fn a_batch_is_256_kib_and_a_segment_at_most() {
 }
 
 #[test]
+fn no_chunk_of_a_batch_is_empty() {
+    let hub = Hub::default();
+    let (mut publisher, mut quick) = (hub.publisher(), hub.subscribe());
+    let mut slow = hub.subscribe();
+    // The quick one is given copies, and the slow one more than that: a chunk ends there.
+    for numbers in [0..10, 10..25] {
+        assert!(publish(&mut publisher, &run(numbers, 99)).is_ready());
+        drain(&mut quick);
+    }
+    drain(&mut slow);
+    assert!(publish(&mut publisher, &message(25, 99)).is_ready());
+    let batch = quick.try_next_batch().unwrap();
+    assert_eq!(batch.chunks().collect::<Vec<_>>(), [message(25, 99)]);
+}
+
+#[test]
 fn a_batch_has_64_chunks_at_most() {
     let hub = Hub::default();
     let (mut publisher, mut quick) = (hub.publisher(), hub.subscribe());
