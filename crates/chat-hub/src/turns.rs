@@ -38,17 +38,10 @@ pub(crate) struct Given {
     is_taken: bool,
 }
 
-/// When a publisher published last: it comes after those that asked before that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When a publisher published last: it comes after those that asked before that. A publisher that
+/// has never published comes after nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seniority(u64);
-
-impl Default for Seniority {
-    /// A publisher that has never published comes after all that asked before. It may be one of
-    /// many, each made for one message.
-    fn default() -> Self {
-        Self(u64::MAX)
-    }
-}
 
 /// A publisher's place among those that ask for a turn. Each is used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 use std::io;
 use std::task::{Context, Poll, Waker};
 
-use chat_hub::{Config, Hub, Policy, Publisher, Subscriber, Turn, WriteError};
+use chat_hub::{Config, Hub, Policy, Progress, Publisher, Subscriber, WriteError};
 use chat_proto::Messages;
 
 use crate::util::{Read, Woken, drain, message, publish, read, run, stall};
@@ -292,10 +292,10 @@ fn what_a_disconnected_stream_took_counts_as_delivered() {
     assert!(publish(&mut publisher, &run(0..2, 63)).is_ready());
     let full = || Err(io::ErrorKind::WouldBlock.into());
     let mut cx = Context::from_waker(Waker::noop());
-    let turn = writer.turn(&mut cx, Waker::noop(), |_| full());
-    assert_eq!(turn.unwrap(), Turn::Stalled);
+    let turn = writer.advance(&mut cx, Waker::noop(), |_| full());
+    assert_eq!(turn.unwrap(), Progress::Stalled);
     // It takes the beginning of a message, and while the rest is tried the log overruns it.
-    let turn = writer.turn(&mut cx, Waker::noop(), |slices| {
+    let turn = writer.advance(&mut cx, Waker::noop(), |slices| {
         if slices[0].len() == 128 {
             return Ok(10);
         }

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::task::{Context, Poll, Waker};
 
-use chat_hub::{Config, Hub, Policy, Turn, WriteError, Writer, would_block};
+use chat_hub::{Config, Hub, Policy, Progress, WriteError, Writer, would_block};
 use chat_proto::Messages;
 
 use crate::util::{Woken, drain, hub, message, publish, run};
@@ -30,9 +30,9 @@ impl Stream {
     }
 
     /// Has a writer write for a turn, of a task that nobody wakes.
-    fn turn(&mut self, writer: &mut Writer) -> Turn {
+    fn turn(&mut self, writer: &mut Writer) -> Progress {
         let mut cx = Context::from_waker(Waker::noop());
-        let turn = writer.turn(&mut cx, Waker::noop(), |slices| self.write(slices));
+        let turn = writer.advance(&mut cx, Waker::noop(), |slices| self.write(slices));
         turn.expect("the stream does not fail")
     }
 }
@@ -70,13 +70,13 @@ fn a_stream_may_take_any_part_and_stall_at_any_time() {
     let interrupt = Err(ErrorKind::Interrupted);
     let mut stream = Stream::default();
     stream.script.extend([interrupt, Ok(150), interrupt, stall]);
-    assert_eq!(stream.turn(&mut writer), Turn::Stalled);
+    assert_eq!(stream.turn(&mut writer), Progress::Stalled);
     assert!(writer.is_stalled());
     assert_eq!((writer.written(), hub.stats().laggard_count), (150, 1));
     stream.script.extend([Ok(1), stall]);
-    assert_eq!(stream.turn(&mut writer), Turn::Stalled);
+    assert_eq!(stream.turn(&mut writer), Progress::Stalled);
     assert_eq!(writer.written(), 151);
-    assert_eq!(stream.turn(&mut writer), Turn::CaughtUp);
+    assert_eq!(stream.turn(&mut writer), Progress::CaughtUp);
     assert!(!writer.is_stalled());
     assert_eq!((writer.written(), hub.stats().laggard_count), (300, 0));
     assert_eq!(stream.received, run(0..3, 99));
@@ -88,7 +88,7 @@ fn one_write_has_all_chunks_of_a_batch() {
     let mut writer = hub.subscribe().into_writer();
     let wire = publish_chunks(&hub);
     let mut stream = Stream::default();
-    assert_eq!(stream.turn(&mut writer), Turn::CaughtUp);
+    assert_eq!(stream.turn(&mut writer), Progress::CaughtUp);
     let [(slice_count, len)] = stream.writes[..] else {
         panic!("{} writes", stream.writes.len())
     };
@@ -103,11 +103,11 @@ fn a_writer_that_yields_has_written_256_kib_and_is_woken() {
     assert!(publish(&mut hub.publisher(), &run(0..8000, 99)).is_ready());
     let (woken, waker) = Woken::new();
     let mut taken = 0;
-    let turn = writer.turn(&mut Context::from_waker(&waker), Waker::noop(), |_| {
+    let turn = writer.advance(&mut Context::from_waker(&waker), Waker::noop(), |_| {
         taken += 1000;
         Ok(1000)
     });
-    assert_eq!(turn.unwrap(), Turn::Yielded);
+    assert_eq!(turn.unwrap(), Progress::Yielded);
     assert_eq!(woken.count(), 1);
     assert!((256 * 1024..=257 * 1024).contains(&taken), "{taken} bytes");
 }
@@ -126,7 +126,7 @@ fn a_writer_ends_where_it_is_told_to() {
             writer.end_at(end);
         }
         let mut stream = Stream::default();
-        assert_eq!(stream.turn(&mut writer), Turn::Ended);
+        assert_eq!(stream.turn(&mut writer), Progress::Ended);
         assert_eq!(stream.received, run(0..3, 99));
     }
 }
@@ -138,10 +138,10 @@ fn a_writer_that_was_ended_owes_nothing() {
     assert!(publish(&mut hub.publisher(), &message(0, 99)).is_ready());
     let mut stream = Stream::default();
     stream.script.extend([Ok(50), Err(ErrorKind::WouldBlock)]);
-    assert_eq!(stream.turn(&mut writer), Turn::Stalled);
+    assert_eq!(stream.turn(&mut writer), Progress::Stalled);
     writer.end();
     assert!(!writer.is_stalled());
-    assert_eq!(stream.turn(&mut writer), Turn::Ended);
+    assert_eq!(stream.turn(&mut writer), Progress::Ended);
     assert_eq!(stream.received.len(), 50);
 }
 
