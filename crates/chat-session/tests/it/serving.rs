@@ -79,12 +79,16 @@ fn interrupted_reads_and_writes_are_tried_again() {
 }
 
 #[test]
-fn what_is_written_is_flushed() {
+fn what_is_written_is_flushed_once() {
     let mut server = Server::new(1 << 20);
     let client = server.connect();
     client.send(b"\x05hello");
     server.run();
     assert!(!client.receive().is_empty() && !client.wire().is_unflushed);
+    let flush_count = client.wire().flush_count;
+    client.send(b"\x05hel");
+    server.run();
+    assert_eq!(client.wire().flush_count, flush_count);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use chat_hub::Config;
+use chat_hub::{Config, TryNextError};
 use chat_proto::BODY_LEN_MAX;
 
 use crate::tasks::Order;
@@ -47,6 +47,29 @@ fn a_session_reads_in_turns() {
         unread_len = len;
     }
     assert_eq!(unread_len, 0);
+}
+
+#[test]
+fn a_session_that_does_not_write_reads_in_turns_too() {
+    let mut server = Server::new(8 << 20);
+    let client = server.connect_with(0);
+    client.send(&messages(0..20_000));
+    server.run();
+    assert_eq!(server.hub.stats().published, 20_000);
+}
+
+#[test]
+fn a_session_that_yields_keeps_no_turn_to_publish() {
+    let mut server = Server::new(8 << 20);
+    let client = server.connect();
+    // The last byte that it reads in its turn is in the middle of a message.
+    client.wire().read_len_max = READ_LEN - 1;
+    client.send(&messages(0..20_000));
+    server.step().unwrap();
+    assert_eq!(server.hub.stats().published, READ_LEN as u64 / 100);
+    server.hub.close();
+    let ended = server.hub.subscribe().try_next_batch().unwrap_err();
+    assert_eq!(ended, TryNextError::Ended, "nothing more can be published");
 }
 
 #[test]

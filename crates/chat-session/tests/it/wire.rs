@@ -31,9 +31,10 @@ pub(crate) struct Wire {
     pub(crate) is_closed: bool,
     /// Whether something was written and not flushed.
     pub(crate) is_unflushed: bool,
-    /// How often the session tried to read and to write.
+    /// How often the session tried to read and to write, and how often it flushed.
     pub(crate) read_count: usize,
     pub(crate) write_count: usize,
+    pub(crate) flush_count: usize,
     /// The hub that another thread closes while the session is in its read of that number.
     pub(crate) closes_hub: Option<(usize, Hub)>,
     /// How many bytes the session read before it closed its sending side.
@@ -143,7 +144,9 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.lock().unwrap().is_unflushed = false;
+        let mut wire = self.0.lock().unwrap();
+        wire.flush_count += 1;
+        wire.is_unflushed = false;
         Poll::Ready(Ok(()))
     }
 
