@@ -177,6 +177,29 @@ fn a_run_longer_than_the_log_goes_through_in_parts() {
 }
 
 #[test]
+fn threads_that_wait_for_each_other_go_on() {
+    let (questions, answers) = (Hub::default(), Hub::default());
+    let (mut asked, mut answered) = (questions.subscribe(), answers.subscribe());
+    let mut answering = answers.publisher();
+    let thread = thread::spawn(move || {
+        while let Some(batch) = asked.next_batch_blocking() {
+            batch.consume_all();
+            let mut answer = Messages::split(b"\0").0;
+            answering.publish_blocking(&mut answer).unwrap();
+        }
+    });
+    // Of the two, one has to wait for the other each time.
+    let mut asking = questions.publisher();
+    for _ in 0..100 {
+        let mut question = Messages::split(b"\0").0;
+        asking.publish_blocking(&mut question).unwrap();
+        answered.next_batch_blocking().unwrap().consume_all();
+    }
+    questions.close();
+    thread.join().unwrap();
+}
+
+#[test]
 fn one_publish_wakes_a_waiting_subscriber_once() {
     #[derive(Default)]
     struct Count(AtomicUsize);
