@@ -1,17 +1,16 @@
 use std::future::ready;
 use std::mem;
 use std::sync::Arc;
-use std::task::{Poll, Wake, Waker};
+use std::task::{Poll, Waker};
 
 use chat_hub::{Clock, Policy};
 use loom::future::block_on;
-use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 
 use crate::explore::{EVERY_ORDER, Moment, explore};
 use crate::socket::{Socket, spawn_serving};
 use crate::steps::{
-    assert_counts, behind, clocked, nearly_lagging, publish_all, receive_from,
+    Told, assert_counts, behind, clocked, nearly_lagging, publish_all, receive_from,
     spawn_publishing_behind, wait,
 };
 use crate::util::{drain, run, stall};
@@ -23,25 +22,20 @@ fn who_is_told_to_try_again_takes_all_or_is_a_laggard() {
     static LOSES: Moment = Moment::new("the subscriber loses messages");
     static TRIES: Moment = Moment::new("the subscriber tries again and loses nothing");
     explore(Some(2), &[&STALLS, &WAITS, &LOSES, &TRIES], || {
-        let (hub, mut clock, subscriber) = nearly_lagging(Policy::Oldest, 28);
-        let socket = loom::sync::Arc::new(Socket::default());
-        let serving = spawn_serving(subscriber, &socket, 34, &STALLS);
+        let (hub, mut clock, subscriber) = nearly_lagging(Policy::Oldest, 31);
+        let socket = Arc::new(Socket::default());
+        let serving = spawn_serving(subscriber, &socket, 33, &STALLS);
         let ticking = thread::spawn({
-            let socket = loom::sync::Arc::clone(&socket);
+            let socket = Arc::clone(&socket);
             move || {
                 let refused_count = socket.refused_count();
-                tick(&mut clock, 3);
+                tick(&mut clock, 2);
+                socket.empty();
                 (refused_count, clock)
             }
         });
-        let emptying = thread::spawn({
-            let socket = loom::sync::Arc::clone(&socket);
-            move || socket.empty()
-        });
-        publish_all(&mut hub.publisher(), &run(28..34, 255), &WAITS).unwrap();
+        publish_all(&mut hub.publisher(), &run(31..33, 255), &WAITS).unwrap();
         let served = serving.join().unwrap();
-        emptying.join().unwrap();
-        hub.close();
         let (refused_count, _clock) = ticking.join().unwrap();
         let has_tried = socket.refused_count() > refused_count;
         let dropped = served.dropped();
@@ -54,9 +48,9 @@ fn who_is_told_to_try_again_takes_all_or_is_a_laggard() {
         } else if has_tried {
             TRIES.comes();
         }
-        let counts = (34, served.delivered(), dropped);
+        let counts = (33, served.delivered(), dropped);
         assert!(
-            served.received.into_iter().eq(dropped..34),
+            served.received.into_iter().eq(dropped..33),
             "the newest are left"
         );
         assert_counts(&hub, [served.writer], counts);
@@ -64,10 +58,31 @@ fn who_is_told_to_try_again_takes_all_or_is_a_laggard() {
 }
 
 #[test]
+fn a_stream_that_is_emptied_in_time_loses_nothing() {
+    static STALLS: Moment = Moment::new("the subscriber stalls");
+    static WAITS: Moment = Moment::new("the publisher waits");
+    explore(Some(2), &[&STALLS, &WAITS], || {
+        let (hub, mut clock, subscriber) = nearly_lagging(Policy::Oldest, 31);
+        let socket = Arc::new(Socket::default());
+        let serving = spawn_serving(subscriber, &socket, 33, &STALLS);
+        let ticking = thread::spawn(move || {
+            tick(&mut clock, 1);
+            socket.empty();
+            clock
+        });
+        publish_all(&mut hub.publisher(), &run(31..33, 255), &WAITS).unwrap();
+        let served = serving.join().unwrap();
+        drop(ticking.join().unwrap());
+        assert!(served.received.into_iter().eq(0..33));
+        assert_counts(&hub, [served.writer], (33, 33, 0));
+    });
+}
+
+#[test]
 fn who_tries_in_time_when_told_to_loses_nothing() {
     static WAITS: Moment = Moment::new("the publisher waits");
-    explore(Some(3), &[&WAITS], || {
-        let (hub, mut clock, mut subscriber) = nearly_lagging(Policy::Oldest, 28);
+    explore(Some(2), &[&WAITS], || {
+        let (hub, mut clock, mut subscriber) = nearly_lagging(Policy::Oldest, 31);
         let told = Arc::new(Told::default());
         subscriber.stall(&Waker::from(Arc::clone(&told)));
         let serving = thread::spawn(move || {
@@ -75,7 +90,7 @@ fn who_tries_in_time_when_told_to_loses_nothing() {
             // again. Nothing else wakes it.
             told.wait();
             let batch = subscriber.try_next_batch().unwrap();
-            let received = receive_from(batch, 34);
+            let received = receive_from(batch, 33);
             (received, subscriber)
         });
         let ticking = thread::spawn(move || {
@@ -83,12 +98,12 @@ fn who_tries_in_time_when_told_to_loses_nothing() {
             tick(&mut clock, 9);
             clock
         });
-        publish_all(&mut hub.publisher(), &run(28..34, 255), &WAITS).unwrap();
+        publish_all(&mut hub.publisher(), &run(31..33, 255), &WAITS).unwrap();
         let (received, subscriber) = serving.join().unwrap();
-        assert!(received.into_iter().eq(0..34));
+        assert!(received.into_iter().eq(0..33));
         hub.close();
         drop(ticking.join().unwrap());
-        assert_counts(&hub, [subscriber], (34, 34, 0));
+        assert_counts(&hub, [subscriber], (33, 33, 0));
     });
 }
 
@@ -209,28 +224,5 @@ pub(crate) fn tick(clock: &mut Clock, count_max: usize) {
 
 /// Starts a clock that keeps time until the end of the hub, as fast as it can.
 fn spawn_keeping_time(clock: Clock) -> JoinHandle<()> {
-    thread::spawn(move || block_on(clock.run(|_| ready(()))))
-}
-
-/// A thread that was told to try its stream again.
-#[derive(Default)]
-struct Told {
-    is_told: Mutex<bool>,
-    changes: Condvar,
-}
-
-impl Told {
-    fn wait(&self) {
-        let mut is_told = self.is_told.lock().unwrap();
-        while !*is_told {
-            is_told = self.changes.wait(is_told).unwrap();
-        }
-    }
-}
-
-impl Wake for Told {
-    fn wake(self: Arc<Self>) {
-        *self.is_told.lock().unwrap() = true;
-        self.changes.notify_one();
-    }
+    thread::spawn(move || block_on(clock.keep_time(|_| ready(()))))
 }

@@ -1,13 +1,15 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chat_hub::{Closed, Policy, Publisher, Subscriber};
-use loom::sync::Arc;
+use loom::sync::Mutex;
 use loom::thread;
 
 use crate::explore::{EVERY_ORDER, Moment, explore};
+use crate::socket::spawn_serving;
 use crate::steps::{
-    assert_counts, behind, hub, next, publish_all, receive, receive_all, spawn_publishing_behind,
-    wait,
+    assert_counts, behind, far_behind, hub, next, publish_all, receive, receive_all,
+    spawn_publishing_behind, wait,
 };
 use crate::util::{message, publish};
 
@@ -38,11 +40,11 @@ fn a_turn_that_was_taken_is_read_before_the_end() {
     explore(Some(4), &[&CLOSED, &LATE, &WAITS, &SECOND], || {
         let hub = hub(Policy::Oldest);
         let (publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
-        let is_closed = Arc::new(AtomicBool::new(false));
+        let is_closed = Arc::new(Mutex::new(false));
         let publishing = spawn_publishing_in_a_turn(publisher, &is_closed, &LATE);
         let reading = thread::spawn(move || (receive_all(&mut subscriber, &WAITS), subscriber));
         hub.close();
-        is_closed.store(true, Ordering::Relaxed);
+        *is_closed.lock().unwrap() = true;
         let published = publishing.join().unwrap();
         let (received, subscriber) = reading.join().unwrap();
         match published {
@@ -60,7 +62,7 @@ fn a_turn_that_comes_at_the_close_is_whole_or_not_at_all() {
     static PUBLISHED: Moment = Moment::new("the publisher has its turn");
     static CLOSED: Moment = Moment::new("the publisher is told that the hub is closed");
     static WAITS: Moment = Moment::new("the publisher waits");
-    explore(Some(3), &[&PUBLISHED, &CLOSED, &WAITS], || {
+    explore(Some(2), &[&PUBLISHED, &CLOSED, &WAITS], || {
         let hub = hub(Policy::Oldest);
         let mut quick = hub.subscribe();
         let (slow, count) = behind(&hub);
@@ -139,19 +141,47 @@ fn a_last_publisher_that_leaves_in_its_turn_ends_the_hub() {
     });
 }
 
-/// Drops a handle; it is the last one when the other is gone before.
-fn leave<T>(handle: T, gone: &AtomicBool, is_last: &Moment) {
-    if gone.swap(true, Ordering::Relaxed) {
+#[test]
+fn an_ender_ends_a_subscriber_that_goes_to_sleep() {
+    static WAITS: Moment = Moment::new("the subscriber waits");
+    explore(EVERY_ORDER, &[&WAITS], || {
+        let hub = hub(Policy::Oldest);
+        let (mut publisher, subscriber) = (hub.publisher(), hub.subscribe());
+        assert!(publish(&mut publisher, &message(0, 8)).is_ready());
+        let (ender, end) = (subscriber.ender(), hub.end());
+        let reading = spawn_reading_to_the_end(subscriber, &WAITS);
+        ender.end_at(end);
+        assert_eq!(reading.join().unwrap(), [0]);
+    });
+}
+
+#[test]
+fn an_ender_ends_a_subscriber_that_is_being_written_to() {
+    static STALLS: Moment = Moment::new("the subscriber stalls");
+    explore(EVERY_ORDER, &[&STALLS], || {
+        let hub = hub(Policy::Oldest);
+        let subscriber = far_behind(&hub, 1);
+        let (ender, end) = (subscriber.ender(), subscriber.position());
+        // Its socket is full for ever: nobody wakes it but the ender.
+        let serving = spawn_serving(subscriber, &Arc::default(), u64::MAX, &STALLS);
+        ender.end_at(end);
+        assert_eq!(serving.join().unwrap().received, []);
+    });
+}
+
+/// Drops a handle; notes when the other one is gone by then.
+fn leave<T>(handle: T, is_other_gone: &AtomicBool, is_last: &Moment) {
+    drop(handle);
+    if is_other_gone.swap(true, Ordering::Relaxed) {
         is_last.comes();
     }
-    drop(handle);
 }
 
 /// Starts a publisher that takes a turn, publishes a message in it, and then takes another; returns
 /// how many messages it has published. A turn that was taken does not fail.
 fn spawn_publishing_in_a_turn(
     mut publisher: Publisher,
-    is_closed: &Arc<AtomicBool>,
+    is_closed: &Arc<Mutex<bool>>,
     late: &'static Moment,
 ) -> thread::JoinHandle<u64> {
     let is_closed = Arc::clone(is_closed);
@@ -161,7 +191,7 @@ fn spawn_publishing_in_a_turn(
             if wait(&waits, |cx| publisher.poll_ready(cx)).is_err() {
                 return number;
             }
-            if is_closed.load(Ordering::Relaxed) {
+            if *is_closed.lock().unwrap() {
                 late.comes();
             }
             publish_all(&mut publisher, &message(number, 8), &waits).unwrap();

@@ -31,5 +31,7 @@ mod turns;
 #[expect(dead_code, reason = "the other test crates use the rest")]
 #[path = "../it/util.rs"]
 mod util;
-/// What wakers may do.
+/// What wakers may do when they are dropped.
 mod wakers;
+/// What wakers may do when they are woken.
+mod waking;

@@ -1,11 +1,12 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Poll, Waker};
 
-use chat_hub::{Subscriber, Turn, WriteError, Writer};
+use chat_hub::{Progress, Subscriber, WriteError, Writer};
 use loom::future::block_on;
-use loom::sync::{Arc, Mutex};
+use loom::sync::Mutex;
 use loom::thread::{self, JoinHandle};
 
 use crate::explore::Moment;
@@ -95,15 +96,15 @@ pub(crate) fn spawn_serving(
         block_on(poll_fn(|cx| {
             let waker = cx.waker().clone();
             let write = |slices: &[IoSlice<'_>]| socket.write(&waker, slices, &mut wire);
-            let turn = writer.turn(cx, &waker, write);
-            let is_over = match turn {
-                Ok(Turn::Ended) | Err(WriteError::Lagged) => true,
-                Ok(Turn::Stalled) => {
+            let progress = writer.advance(cx, &waker, write);
+            let is_over = match progress {
+                Ok(Progress::Ended) | Err(WriteError::Lagged) => true,
+                Ok(Progress::Stalled) => {
                     stalls.comes();
                     false
                 }
-                Ok(Turn::CaughtUp) => false,
-                Ok(Turn::Yielded) => panic!("a log of the least capacity is written in a turn"),
+                Ok(Progress::CaughtUp) => false,
+                Ok(Progress::Yielded) => panic!("a log of the least capacity is written at once"),
                 Err(error) => panic!("the socket does not fail: {error}"),
             };
             // A read that finds nothing may have found the rest lost.

@@ -1,14 +1,39 @@
 use std::future::poll_fn;
 use std::ops::Range;
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use chat_hub::{Batch, Clock, Closed, Config, Hub, Policy, Position, Publisher, Subscriber};
 use chat_proto::Messages;
 use loom::future::block_on;
+use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 
 use crate::explore::{EVERY_ORDER, Moment, explore};
-use crate::util::{Read, message, publish, read, run};
+use crate::util::{Read, message, publish, read, run, stall};
+
+/// A thread that sleeps until it is woken, once.
+#[derive(Default)]
+pub(crate) struct Told {
+    is_told: Mutex<bool>,
+    changes: Condvar,
+}
+
+impl Told {
+    pub(crate) fn wait(&self) {
+        let mut is_told = self.is_told.lock().unwrap();
+        while !*is_told {
+            is_told = self.changes.wait(is_told).unwrap();
+        }
+    }
+}
+
+impl Wake for Told {
+    fn wake(self: Arc<Self>) {
+        *self.is_told.lock().unwrap() = true;
+        self.changes.notify_one();
+    }
+}
 
 /// Makes a hub whose log is as small as it can be.
 pub(crate) fn hub(policy: Policy) -> Hub {
@@ -48,6 +73,17 @@ pub(crate) fn far_behind(hub: &Hub, count: u64) -> Subscriber {
     let subscriber = hub.subscribe();
     assert!(publish(&mut hub.publisher(), &run(0..count, 255)).is_ready());
     subscriber
+}
+
+/// Makes a hub whose clock has kept time while the stream of a subscriber with `count` messages to
+/// read took nothing: at the next tick the subscriber is told to try it once more.
+pub(crate) fn nearly_lagging(policy: Policy, count: u64) -> (Hub, Clock, Subscriber) {
+    let (hub, mut clock) = clocked(policy);
+    let mut subscriber = far_behind(&hub, count);
+    stall(&mut subscriber);
+    // The grace is eight ticks, and it is told a tick before that is over.
+    (0..6).for_each(|_| clock.tick());
+    (hub, clock, subscriber)
 }
 
 /// Starts a publisher of a message for each number, one after the other.

@@ -1,5 +1,7 @@
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use chat_hub::{Clock, Hub, Policy, Publisher, Subscriber, TryPublishError};
 use chat_proto::Messages;
@@ -7,7 +9,7 @@ use loom::thread;
 
 use crate::explore::{EVERY_ORDER, Moment, explore};
 use crate::steps::{
-    assert_counts, behind, clocked, hub, poll_once, publish_all, receive_from,
+    Told, assert_counts, behind, clocked, hub, poll_once, publish_all, receive, receive_from,
     spawn_publishing_run, wait,
 };
 use crate::util::{message, publish, run};
@@ -15,13 +17,13 @@ use crate::util::{message, publish, run};
 #[test]
 fn three_publishers_go_on_after_one_part_of_each_other() {
     static WAITS: Moment = Moment::new("a publisher waits for its second turn");
-    check_parts(Some(1), [100, 200, 300], &WAITS);
+    check_parts(Some(2), [(100, 2), (200, 2), (300, 1)], &WAITS);
 }
 
 #[test]
 fn two_publishers_go_on_after_one_part_of_each_other() {
     static WAITS: Moment = Moment::new("a publisher waits for its second turn");
-    check_parts(Some(3), [100, 200], &WAITS);
+    check_parts(Some(3), [(100, 2), (200, 2)], &WAITS);
 }
 
 #[test]
@@ -30,16 +32,16 @@ fn publishers_that_ask_while_the_reader_reads_all_go_on() {
     explore(Some(2), &[&WAITS], || {
         let hub = hub(Policy::Oldest);
         let (mut subscriber, count) = behind(&hub);
-        let publishing =
-            [100, 200].map(|first| spawn_publishing_run(hub.publisher(), first..first + 4, &WAITS));
+        let publishing = [100..103, 200..202]
+            .map(|numbers| spawn_publishing_run(hub.publisher(), numbers, &WAITS));
         let first = subscriber.try_next_batch().unwrap();
-        let mut received = receive_from(first, count + 8).split_off(count);
+        let mut received = receive_from(first, count + 5).split_off(count);
         publishing
             .into_iter()
             .for_each(|publishing| assert!(publishing.join().unwrap().is_ok()));
         received.sort_by_key(|number| number / 100);
-        assert!(received.into_iter().eq((100..104).chain(200..204)));
-        let total = count as u64 + 8;
+        assert!(received.into_iter().eq((100..103).chain(200..202)));
+        let total = count as u64 + 5;
         assert_counts(&hub, [subscriber], (total, total, 0));
     });
 }
@@ -140,34 +142,32 @@ fn whoever_comes_when_its_turn_is_taken_back_asks_again() {
     });
 }
 
-/// Checks that publishers which ask while nobody may go on all go on when a subscriber reads, the
-/// first of each after one part of each other at most. Each publishes two parts, of two messages.
+/// Checks that publishers which ask while nobody may go on all go on when a subscriber leaves, the
+/// first run of each after one run of each other at most. Each has its numbers and publishes so
+/// many runs, each of which is a part.
 #[track_caller]
 fn check_parts<const N: usize>(
     preemption_bound: Option<usize>,
-    firsts: [u64; N],
+    publishers: [(u64, u64); N],
     waits: &'static Moment,
 ) {
     explore(preemption_bound, &[waits], move || {
         let hub = hub(Policy::Oldest);
-        let (mut subscriber, count) = behind(&hub);
-        let publishing = firsts
-            .map(|first| (first, hub.publisher()))
-            .map(|(first, mut publisher)| {
-                assert!(publish(&mut publisher, &message(first, 255)).is_pending());
-                (first, publisher)
-            })
-            .map(|(first, publisher)| spawn_two_parts(publisher, first, waits));
-        let batch = subscriber.try_next_batch().unwrap();
-        let received = receive_from(batch, count + 4 * N).split_off(count);
-        publishing
-            .into_iter()
-            .for_each(|publishing| publishing.join().unwrap());
-        for first in firsts {
+        let mut reader = hub.subscribe();
+        let (slow, count) = behind(&hub);
+        let publishing = publishers
+            .map(|(first, run_count)| spawn_runs(hub.publisher(), first, run_count, waits));
+        drop(slow);
+        for publishing in publishing {
+            publishing.join().unwrap();
+        }
+        let run_count: u64 = publishers.iter().map(|(_, run_count)| run_count).sum();
+        let total = count as u64 + 2 * run_count;
+        let received = receive(&mut reader, total as usize, waits).split_off(count);
+        for (first, _) in publishers {
             assert_stands_after_one_part_of_each(&received, first);
         }
-        let total = (count + 4 * N) as u64;
-        assert_counts(&hub, [subscriber], (total, total, 0));
+        assert_counts(&hub, [reader], (total, total, 0));
     });
 }
 
@@ -188,6 +188,32 @@ fn spawn_two_parts(
             poll
         })
         .unwrap();
+    })
+}
+
+/// Has a publisher ask, who has to wait, and starts it: it publishes a run when it is woken, and
+/// then the others. Each is a part, and is published at once in the publisher's turn.
+fn spawn_runs(
+    mut publisher: Publisher,
+    first: u64,
+    run_count: u64,
+    waits: &'static Moment,
+) -> thread::JoinHandle<()> {
+    let told = Arc::new(Told::default());
+    let waker = Waker::from(Arc::clone(&told));
+    let poll = publisher.poll_ready(&mut Context::from_waker(&waker));
+    assert!(poll.is_pending());
+    thread::spawn(move || {
+        told.wait();
+        let wire = run(first..first + 2, 255);
+        assert!(
+            publish(&mut publisher, &wire).is_ready(),
+            "it was woken for its turn"
+        );
+        for number in 1..run_count {
+            let start = first + 2 * number;
+            publish_all(&mut publisher, &run(start..start + 2, 255), waits).unwrap();
+        }
     })
 }
 
