@@ -38,7 +38,8 @@
 //! eighth of the log behind (in a log of less than 512 KiB, a quarter or 64 KiB, whichever is less). It keeps up as long as its stream
 //! takes all there is, or at least the bytes per second of [`Config::with_rate`]. One that takes
 //! less for longer than [`Config::with_grace`] is a laggard: publishers do not wait for it until it
-//! has caught up, which is when it has read everything. The hub learns how time passes from its
+//! has caught up: until it has read everything, or has taken half a log, without a loss, at no less than half the
+//! speed at which messages are published. The hub learns how time passes from its
 //! [`Clock`]. Without one, a subscriber is a laggard as soon as its stream is full.
 //!
 //! **Nobody who is not being served is waited for.** A subscriber is being served while its task

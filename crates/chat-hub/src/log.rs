@@ -147,6 +147,11 @@ impl Log {
             || (self.is_frozen(cursor.seq) && cursor.place == self.backlog.end())
     }
 
+    /// Tells whether everything from a cursor on is retained.
+    pub(crate) fn is_retained(&self, cursor: Cursor) -> bool {
+        self.chunk(cursor.seq).is_some() && !self.is_frozen(cursor.seq)
+    }
+
     /// Returns a place on a chunk boundary about halfway between the oldest byte and the end.
     pub(crate) fn middle(&self) -> Cursor {
         let start = self.chunks[0].start.byte_pos;

@@ -8,7 +8,8 @@ use crate::log::{Cursor, Log};
 /// second that [`Config::with_rate`](crate::Config::with_rate) states. Under every policy,
 /// publishers wait for subscribers that keep up, and those lose nothing. One that takes less for
 /// longer than [`Config::with_grace`](crate::Config::with_grace) becomes a laggard. Publishers do
-/// not wait for it again until it has caught up: until it has read everything in the log.
+/// not wait for it again until it has caught up: until it has read everything in the log, or has
+/// taken half of it at no less than half the speed at which messages are published.
 ///
 /// The policy decides what a laggard gets when the log has no more room for what it has not read:
 ///

@@ -42,9 +42,10 @@ struct Slot {
     is_laggard: bool,
     /// Whether it was told to try its stream once more before it is called a laggard.
     is_asked: bool,
-    /// How many bytes it should have taken while its stream was full, and has not yet.
+    /// How many bytes it should have taken while its stream was full, and has not yet; of a laggard,
+    /// how many it has taken since the log ended at `judged_pos`.
     owed: u64,
-    /// Up to which byte position it has been credited with what it took.
+    /// Up to which byte position it has been credited with the bytes it took.
     judged_pos: u64,
 }
 
@@ -168,9 +169,7 @@ impl State {
     /// waits for more.
     pub(crate) fn wait_to_read(&mut self, key: usize, waker: &Waker, has_caught_up: bool) {
         if has_caught_up {
-            let slot = &mut self.slots.slots[key];
-            (slot.owed, slot.is_asked) = (0, false);
-            self.slots.set_laggard(key, false);
+            self.end_lag(key);
         }
         let ticket = self.readers.register(waker);
         let cursor = self.slots.slots[key].cursor;
@@ -188,9 +187,11 @@ impl State {
         if self.is_subscription_over(key) {
             return;
         }
+        // What it took until now may end its lag.
+        self.serve(key, cursor, Serving::Reading);
         let is_judged = self.policy != Policy::Block;
         if is_judged && !self.ticking.is_attended() {
-            self.slots.set_laggard(key, true);
+            self.begin_lag(key);
         }
         let (waker, is_asked) = (waker.clone(), false);
         let stalled = Stalled {
@@ -288,8 +289,12 @@ impl State {
     pub(crate) fn skip(&mut self, key: usize, to: Cursor, end: Place) -> u64 {
         let slot = &mut self.slots.slots[key];
         let (from, pace) = (mem::replace(&mut slot.cursor, to), slot.pace);
+        let is_laggard = slot.is_laggard;
         // It has not taken the messages that it skipped.
         slot.judged_pos += to.place.byte_pos - from.place.byte_pos;
+        if is_laggard {
+            self.restart_credit(key);
+        }
         self.move_cursor((from, pace), (to, pace));
         let dropped = end.message_pos - from.place.message_pos;
         self.counts.dropped += dropped;
@@ -313,6 +318,9 @@ impl State {
         let before = mem::replace(&mut slot.serving, serving);
         let from = mem::replace(&mut slot.cursor, cursor);
         self.counts.delivered += cursor.place.message_pos - from.place.message_pos;
+        if slot.is_laggard {
+            self.credit_laggard(key, cursor.place.byte_pos - from.place.byte_pos);
+        }
         let spent = match before {
             Serving::Waiting(ticket) => self.readers.take(ticket),
             Serving::Stalled(stalled) => Some(self.slots.stalled.remove(stalled).waker),

@@ -45,9 +45,50 @@ impl State {
         has_next.then_some(next)
     }
 
+    /// Makes a subscriber a laggard.
+    pub(super) fn begin_lag(&mut self, key: usize) {
+        if !self.slots.slots[key].is_laggard {
+            self.slots.set_laggard(key, true);
+            self.restart_credit(key);
+        }
+    }
+
+    /// Makes a subscriber one that keeps up.
+    pub(super) fn end_lag(&mut self, key: usize) {
+        self.slots.set_laggard(key, false);
+        let slot = &mut self.slots.slots[key];
+        (slot.owed, slot.is_asked) = (0, false);
+        slot.judged_pos = slot.cursor.place.byte_pos;
+    }
+
+    /// Credits a laggard with `len` bytes that it has taken. It has caught up once it has taken half
+    /// a log without a loss, at half the speed at least at which messages are published, and has no
+    /// more than that to read: publishers will not wait for it for long. In a flood it may never
+    /// read everything, since nobody waits for it.
+    pub(super) fn credit_laggard(&mut self, key: usize, len: u64) {
+        let (end, half) = (self.log.end().byte_pos, self.log.capacity() / 2);
+        let slot = &mut self.slots.slots[key];
+        slot.owed += len;
+        let published = end - slot.judged_pos;
+        let is_quick = slot.owed >= half && slot.owed * 2 >= published;
+        let is_near = end - slot.cursor.place.byte_pos <= half;
+        if is_quick && is_near && self.log.is_retained(slot.cursor) {
+            self.end_lag(key);
+        } else if published > 4 * half {
+            // What it did long ago does not count.
+            self.restart_credit(key);
+        }
+    }
+
+    /// Counts anew what a laggard takes.
+    pub(super) fn restart_credit(&mut self, key: usize) {
+        let slot = &mut self.slots.slots[key];
+        (slot.owed, slot.judged_pos) = (0, self.log.end().byte_pos);
+    }
+
     /// Has publishers wait no more for a subscriber whose stream takes nothing.
     fn call_laggard(&mut self, key: usize) {
-        self.slots.set_laggard(key, true);
+        self.begin_lag(key);
         let Slots {
             slots,
             stalled,
@@ -88,7 +129,7 @@ impl State {
             .map(|(key, _)| key)
             .collect();
         for key in unserved {
-            self.slots.set_laggard(key, true);
+            self.begin_lag(key);
             let cursor = self.slots.slots[key].cursor;
             self.repace(key, cursor);
         }

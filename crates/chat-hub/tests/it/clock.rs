@@ -538,3 +538,25 @@ fn nobody_waits_for_a_stall_of_a_subscription_that_is_over() {
     assert_eq!((subscriber.dropped(), hub.stats().lag_max), (1, 0));
     assert!(publish(&mut publisher, &run(0..1000, 99)).is_ready());
 }
+
+#[test]
+fn a_quick_laggard_is_waited_for_before_it_has_read_everything() {
+    // How many of the messages that are published it takes at a time: a quarter is too slow.
+    for (share, is_quick) in [(4, true), (3, true), (1, false)] {
+        let (hub, mut clock) = clocked(Policy::Oldest);
+        let mut subscriber = stalled(&hub);
+        (0..20).for_each(|_| clock.tick());
+        assert!(subscriber.is_laggard());
+        let mut publisher = hub.publisher();
+        for _ in 0..200 {
+            let _ = publish(&mut publisher, &run(0..4, 99));
+            let batch = subscriber.try_next_batch().unwrap();
+            let len = batch.len().min(100 * share);
+            assert!(batch.consume(len).is_empty());
+            stall(&mut subscriber);
+        }
+        assert_eq!(subscriber.is_laggard(), !is_quick, "{share} of 4");
+        let flood = publish(&mut publisher, &run(0..1000, 99));
+        assert_eq!(flood.is_pending(), is_quick, "{share} of 4");
+    }
+}

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use chat_hub::{Closed, Policy, Publisher, Subscriber};
 use loom::sync::Mutex;
@@ -91,15 +92,44 @@ fn a_turn_that_comes_at_the_close_is_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_turn_that_nobody_came_for_lets_a_closed_hub_end() {
+    static WAITS: Moment = Moment::new("the subscriber waits");
+    static GIVEN: Moment = Moment::new("the turn is given before the close");
+    explore(Some(3), &[&WAITS, &GIVEN], || {
+        let hub = hub(Policy::Oldest);
+        let mut quick = hub.subscribe();
+        let (slow, count) = behind(&hub);
+        let mut publisher = hub.publisher();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(publisher.poll_ready(&mut cx).is_pending());
+        let leaving = thread::spawn(move || drop(slow));
+        let reading = thread::spawn(move || receive_all(&mut quick, &WAITS).len());
+        if hub.stats().waiting_publisher_count == 0 {
+            GIVEN.comes();
+        }
+        hub.close();
+        assert_eq!(reading.join().unwrap(), count);
+        leaving.join().unwrap();
+        assert_eq!(publisher.poll_ready(&mut cx), Poll::Ready(Err(Closed)));
+    });
+}
+
+#[test]
 fn a_turn_that_is_given_up_lets_a_closed_hub_end() {
     static WAITS: Moment = Moment::new("the subscriber waits after the close");
-    check_end_comes(&WAITS, |mut publisher| publisher.pass());
+    check_end_comes(&WAITS, |mut publisher| {
+        publisher.pass();
+        Some(publisher)
+    });
 }
 
 #[test]
 fn a_publisher_that_leaves_in_its_turn_lets_a_closed_hub_end() {
     static WAITS: Moment = Moment::new("the subscriber waits after the close");
-    check_end_comes(&WAITS, drop);
+    check_end_comes(&WAITS, |publisher| {
+        drop(publisher);
+        None
+    });
 }
 
 #[test]
@@ -210,7 +240,7 @@ fn spawn_reading_to_the_end(
 /// Checks that a subscriber ends after the close when a publisher whose turn was taken does not use
 /// it.
 #[track_caller]
-fn check_end_comes(waits: &'static Moment, give_up: fn(Publisher)) {
+fn check_end_comes(waits: &'static Moment, give_up: fn(Publisher) -> Option<Publisher>) {
     explore(Some(4), &[waits], move || {
         let hub = hub(Policy::Oldest);
         let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
@@ -218,7 +248,7 @@ fn check_end_comes(waits: &'static Moment, give_up: fn(Publisher)) {
         let giving_up = thread::spawn(move || give_up(publisher));
         hub.close();
         let received = receive_all(&mut subscriber, waits);
-        giving_up.join().unwrap();
+        drop(giving_up.join().unwrap());
         assert_eq!(received, []);
         assert_counts(&hub, [subscriber], (0, 0, 0));
     });

@@ -164,6 +164,10 @@ fn under_newest_a_laggard_reads_its_window_and_then_jumps() {
         let received = served.received.into_iter();
         let expected = (0..gap_start).chain(gap_start + dropped..36);
         assert!(received.eq(expected), "there is one gap");
+        assert!(
+            dropped == 0 || gap_start + dropped >= 33,
+            "the gap reaches to the end of a log that was full"
+        );
         assert_counts(&hub, [served.writer], (36, delivered, dropped));
     });
 }

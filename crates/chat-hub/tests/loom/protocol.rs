@@ -133,7 +133,7 @@ fn a_publisher_that_gives_up_leaves_the_others_waiting() {
 fn a_waiting_subscriber_that_leaves_leaves_the_others_waiting() {
     static WAITS: Moment = Moment::new("the other subscriber waits");
     static LEAVES: Moment = Moment::new("the subscriber leaves while it waits");
-    explore(Some(3), &[&WAITS, &LEAVES], || {
+    explore(Some(4), &[&WAITS, &LEAVES], || {
         let hub = hub(Policy::Oldest);
         let (mut leaving, mut staying) = (hub.subscribe(), hub.subscribe());
         let publishing = spawn_publishing(hub.publisher(), 0..2);

@@ -29,15 +29,16 @@ fn who_takes_each_batch_from_the_last_loses_nothing() {
 }
 
 #[test]
-fn who_has_a_batch_loses_nothing_to_two_publishers() {
+fn who_takes_a_batch_far_behind_is_waited_for_at_once() {
     static WAITS: Moment = Moment::new("a publisher waits");
     explore(Some(2), &[&WAITS], || {
         let hub = hub(Policy::Oldest);
-        // The log is nearly full.
+        // It is further behind than publishers let anybody be whom they wait for.
         let mut subscriber = far_behind(&hub, 30);
         let first = subscriber.try_next_batch().unwrap();
         let publishing =
             [30..32, 32..34].map(|numbers| spawn_publishing_run(hub.publisher(), numbers, &WAITS));
+        assert_eq!(hub.end().message_pos(), 30, "it is waited for");
         let mut received = receive_from(first, 34);
         for publishing in publishing {
             publishing.join().unwrap().unwrap();

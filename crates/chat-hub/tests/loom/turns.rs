@@ -49,13 +49,19 @@ fn publishers_that_ask_while_the_reader_reads_all_go_on() {
 #[test]
 fn a_publisher_that_passes_frees_its_place() {
     static WAITS: Moment = Moment::new("the next one waits for it");
-    check_place_is_freed(&WAITS, &[], |mut first| first.pass());
+    check_place_is_freed(&WAITS, &[], |mut first| {
+        first.pass();
+        Some(first)
+    });
 }
 
 #[test]
 fn a_publisher_that_is_dropped_frees_its_place() {
     static WAITS: Moment = Moment::new("the next one waits for it");
-    check_place_is_freed(&WAITS, &[], drop);
+    check_place_is_freed(&WAITS, &[], |first| {
+        drop(first);
+        None
+    });
 }
 
 #[test]
@@ -68,6 +74,7 @@ fn a_publisher_that_tries_once_frees_its_place() {
         if tried == Err(TryPublishError::Full) {
             FULL.comes();
         }
+        Some(first)
     });
 }
 
@@ -77,6 +84,7 @@ fn a_publisher_that_publishes_frees_its_place() {
     static FIRST_WAITS: Moment = Moment::new("the first one waits");
     check_place_is_freed(&WAITS, &[&FIRST_WAITS], |mut first| {
         publish_all(&mut first, &message(0, 255), &FIRST_WAITS).unwrap();
+        Some(first)
     });
 }
 
@@ -99,6 +107,7 @@ fn a_publish_that_is_dropped_frees_its_place() {
         }
         let left = &wire[wire.len() - 256 * messages.count()..];
         assert_eq!(messages.as_bytes(), left, "what was not published is left");
+        Some(first)
     });
 }
 
@@ -235,12 +244,13 @@ fn assert_stands_after_one_part_of_each(received: &[u64], first: u64) {
 }
 
 /// Checks that the second publisher goes on when the first one, whose turn comes at the same time,
-/// gives way. The second one may overtake it once, and then waits for it.
+/// gives way. The second one may overtake it once, and then waits for it. `give_way` returns the
+/// first one if it is still there.
 #[track_caller]
 fn check_place_is_freed(
     waits: &'static Moment,
     others: &[&'static Moment],
-    give_way: fn(Publisher),
+    give_way: fn(Publisher) -> Option<Publisher>,
 ) {
     let moments = [&[waits], others].concat();
     explore(Some(3), &moments, move || {
@@ -248,9 +258,10 @@ fn check_place_is_freed(
         let (slow, first) = held(&hub);
         let leaving = thread::spawn(move || drop(slow));
         let second = spawn_two_parts(hub.publisher(), 100, waits);
-        give_way(first);
+        let first = give_way(first);
         leaving.join().unwrap();
         second.join().unwrap();
+        drop(first);
         assert_eq!(hub.stats().waiting_publisher_count, 0);
     });
 }

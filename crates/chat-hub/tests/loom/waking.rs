@@ -3,7 +3,7 @@
 
 use std::task::{Context, Waker};
 
-use chat_hub::{Policy, Publisher, Subscriber};
+use chat_hub::{Policy, Publisher, Subscriber, TryPublishError};
 use chat_proto::Messages;
 
 use crate::explore::{EVERY_ORDER, explore};
@@ -127,6 +127,14 @@ fn the_clock_is_woken_outside_the_lock() {
         let (_slow, _) = behind(&hub);
         sleeping.assert_woken("a publisher waits");
 
+        clock.tick();
+        let sleeping = leave_waker(&hub, |cx| assert!(clock.poll_due(cx).is_pending()));
+        let wire = message(0, 8);
+        let tried = hub.publisher().try_publish(&mut Messages::split(&wire).0);
+        assert_eq!(tried, Err(TryPublishError::Full));
+        sleeping.assert_woken("a publisher is refused");
+
+        clock.tick();
         let sleeping = leave_waker(&hub, |cx| assert!(clock.poll_due(cx).is_pending()));
         hub.close();
         sleeping.assert_woken("the hub is closed");
