@@ -43,12 +43,12 @@ pub(crate) struct Args {
 
     /// How many bytes per second a client must take to keep up, while there are more for it;
     /// senders slow down to clients that take so many
-    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = clap::value_parser!(u64).range(1..))]
     keep_up_rate: u64,
 
     /// How long a client may take less than the rate until it no longer keeps up; all senders may
     /// have to wait for it that long
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     grace: u32,
 
     /// Close a client that takes nothing for so long while there is something for it; 0 is never

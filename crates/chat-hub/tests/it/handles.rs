@@ -42,8 +42,8 @@ fn the_defaults_are_the_documented_ones() {
     let documented = Config::default()
         .with_capacity(8 * 1024 * 1024)
         .with_policy(Policy::Oldest)
-        .with_rate(4 * 1024 * 1024)
-        .with_grace(Duration::from_millis(150));
+        .with_rate(8 * 1024 * 1024)
+        .with_grace(Duration::from_millis(100));
     assert_eq!(Config::default(), documented);
 }
 
