@@ -167,9 +167,9 @@ impl Publisher {
         messages: &mut Messages<'_>,
     ) -> Poll<Result<Position, Closed>> {
         if messages.as_bytes().len() <= CUT_LEN
-            && let Poll::Ready(end) = self.publish_cut(waker, messages)
+            && let Some(published) = self.publish_cut(waker, messages)
         {
-            return Poll::Ready(end);
+            return published;
         }
         loop {
             let len = match self.poll_turn(waker) {
@@ -184,12 +184,13 @@ impl Publisher {
         }
     }
 
-    /// Publishes a short run under one lock, if it is this publisher's turn and that is enough.
+    /// Publishes a short run under one lock, or finds that it has to wait. Returns `None` when it is
+    /// this publisher's turn, and the turn is too short.
     fn publish_cut(
         &mut self,
         waker: Option<&Waker>,
         messages: &mut Messages<'_>,
-    ) -> Poll<Result<Position, Closed>> {
+    ) -> Option<Poll<Result<Position, Closed>>> {
         let Self {
             owner,
             ticket,
@@ -200,20 +201,21 @@ impl Publisher {
         let published = shared.with_state(|state| {
             if messages.is_empty() && !state.is_closed() {
                 state.end_turn(ticket);
-                return Poll::Ready(Ok(state.end()));
+                return Some(Poll::Ready(Ok(state.end())));
             }
             match state.poll_turn(ticket, *seniority, waker) {
                 Poll::Ready(Ok(len)) if len + BODY_LEN_MAX >= messages.as_bytes().len() => {
                     state.append(std::mem::take(messages));
                     *seniority = state.end_part(ticket);
                     *end = state.end();
-                    Poll::Ready(Ok(*end))
+                    Some(Poll::Ready(Ok(*end)))
                 }
-                Poll::Ready(Err(closed)) => Poll::Ready(Err(closed)),
-                Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(_)) => None,
+                Poll::Ready(Err(closed)) => Some(Poll::Ready(Err(closed))),
+                Poll::Pending => Some(Poll::Pending),
             }
         });
-        published.map_ok(|end| shared.position(end))
+        published.map(|published| published.map_ok(|end| shared.position(end)))
     }
 
     fn poll_turn(&mut self, waker: Option<&Waker>) -> Poll<Result<usize, Closed>> {

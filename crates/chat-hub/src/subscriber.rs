@@ -142,9 +142,11 @@ impl Subscriber {
     /// Publishers wait for it for as long as it keeps up; see [`Policy`](crate::Policy). `waker` is
     /// woken when the stream must be tried once more, since a stream may say that it takes bytes
     /// long after it does, and, under [`Policy::Disconnect`](crate::Policy::Disconnect), when the
-    /// subscription has ended.
+    /// subscription has ended. It is woken at once when that is so already.
     pub fn stall(&mut self, waker: &Waker) {
-        self.stall_or_end(waker);
+        if self.stall_or_end(waker) {
+            waker.wake_by_ref();
+        }
     }
 
     /// Says that nobody serves this subscriber for now: no publisher waits for it, but under

@@ -273,3 +273,17 @@ fn an_ender_ends_a_subscription_at_once() {
     ender.end_at(hub.end());
     assert_eq!(read(&mut other), Read::Pending);
 }
+
+#[test]
+fn a_stall_of_a_subscription_that_an_ender_ended_is_woken() {
+    let hub = hub(16 * 1024);
+    let mut subscriber = hub.subscribe();
+    assert!(publish(&mut hub.publisher(), &run(0..10, 63)).is_ready());
+    let (start, ender) = (subscriber.position(), subscriber.ender());
+    // It ends between a read and the stall.
+    ender.end_at(start);
+    let (woken, waker) = Woken::new();
+    subscriber.stall(&waker);
+    assert!(woken.is_set());
+    assert_eq!(read(&mut subscriber), Read::End);
+}

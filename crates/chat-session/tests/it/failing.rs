@@ -51,6 +51,25 @@ fn a_session_that_stalled_is_in_nobodys_way() {
 }
 
 #[test]
+fn a_session_whose_subscription_was_ended_waits_for_no_turn() {
+    let hub = hub(Policy::Oldest);
+    let mut slow = hub.subscribe();
+    assert!(slow.poll_batch(&mut noop()).is_pending());
+    let wire = Wire::with_room(usize::MAX);
+    wire.lock().unwrap().incoming.extend(messages(0..800));
+    let subscriber = hub.subscribe();
+    let (start, ender) = (subscriber.position(), subscriber.ender());
+    let stream = Stream(Arc::clone(&wire));
+    let mut session = Session::with_publisher(stream, subscriber, hub.publisher());
+    assert!(poll(&mut session).is_none());
+    assert_eq!(hub.stats().waiting_publisher_count, 1);
+    ender.end_at(start);
+    assert!(poll(&mut session).is_none(), "the client has yet to close");
+    assert!(wire.lock().unwrap().is_closed);
+    assert_eq!(hub.stats().waiting_publisher_count, 0);
+}
+
+#[test]
 fn a_session_that_failed_waits_for_no_turn() {
     let hub = hub(Policy::Oldest);
     let mut slow = hub.subscribe();
