@@ -186,7 +186,7 @@ fn a_client_that_resets_its_connection_does_not_hurt_the_others() {
 
 /// The server is writing to the client, or waits to, when it vanishes.
 #[test]
-fn a_client_that_resets_while_it_is_written_to_does_not_hurt_the_others() {
+fn a_client_that_resets_while_written_to_hurts_no_others() {
     const COUNT: u32 = 20_000;
     for_each_example(|server| {
         let (mut stalled, mut sender) = (server.join(b"stalled"), server.join(b"sender"));

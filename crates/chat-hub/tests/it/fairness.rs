@@ -56,7 +56,7 @@ fn publishers_wait_for_a_subscriber_that_is_being_served() {
 }
 
 #[test]
-fn publishers_wait_for_a_batch_that_is_taken_until_it_is_given_back() {
+fn publishers_wait_for_a_batch_until_it_is_given_back() {
     for is_consumed in [false, true] {
         let hub = hub(16 * 1024);
         let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());

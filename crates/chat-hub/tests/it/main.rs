@@ -8,6 +8,8 @@ mod corpus;
 mod examples;
 /// The fairness promise: who waits for whom.
 mod fairness;
+/// Handles that nobody serves, and for how long others wait for them.
+mod given_up;
 /// What handles can do, and what they cannot break.
 mod handles;
 /// What laggards lose, and that they learn it exactly.

@@ -73,7 +73,7 @@ fn under_every_policy_who_keeps_up_loses_nothing() {
 }
 
 #[test]
-fn under_every_policy_the_counts_add_up_when_a_laggard_is_at_rest_again() {
+fn under_every_policy_the_counts_of_a_laggard_add_up() {
     for policy in POLICIES {
         let hub = hub(policy);
         let (mut publisher, mut laggard, mut quick) =
@@ -181,7 +181,7 @@ fn a_backlog_that_nobody_reads_goes_to_the_next_laggard() {
 }
 
 #[test]
-fn a_backlog_that_nobody_reads_goes_to_the_next_laggard_though_others_read() {
+fn a_backlog_that_nobody_reads_is_not_kept_by_other_readers() {
     let hub = hub(Policy::Newest);
     let mut publisher = hub.publisher();
     let mut forgotten = hub.subscribe();

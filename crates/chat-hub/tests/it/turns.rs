@@ -177,7 +177,7 @@ fn a_turn_that_is_used_given_up_or_dropped_frees_its_place() {
 }
 
 #[test]
-fn a_publish_that_is_dropped_frees_its_place_and_tells_what_went_out() {
+fn a_dropped_publish_frees_its_place_and_tells_what_went_out() {
     let (hub, mut subscriber, _first) = held();
     let mut second = hub.publisher();
     let wire = run(0..1000, 99);
