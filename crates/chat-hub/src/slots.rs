@@ -12,7 +12,7 @@ use crate::Policy;
 use crate::log::{Cursor, Log, Pace};
 use crate::position::Place;
 use crate::state::State;
-use crate::wait::Ticket;
+use crate::wait::Listing;
 
 /// The subscribers.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ enum Serving {
     /// Nobody.
     Nobody,
     /// A task that waits for messages, or that was woken for some and is on its way.
-    Waiting(Ticket),
+    Waiting(Listing),
     /// A task or a thread that has a batch.
     Reading,
     /// A stream that takes nothing at the moment, under the clock. The key is one of `stalled`.
@@ -156,13 +156,13 @@ impl State {
     /// laggard has something new: it has read everything now, and has caught up.
     pub(crate) fn is_waiting(&self, key: usize, cursor: Cursor, waker: &Waker) -> bool {
         let slot = &self.slots.slots[key];
-        let Serving::Waiting(ticket) = &slot.serving else {
+        let Serving::Waiting(listing) = &slot.serving else {
             return false;
         };
         slot.cursor == cursor
             && cursor.place == self.log.end()
             && !slot.is_laggard
-            && self.readers.is_listed(ticket, waker)
+            && self.readers.is_listed(listing, waker)
     }
 
     /// Notes that a subscriber has read everything, without having lost anything just now, and
@@ -171,9 +171,9 @@ impl State {
         if has_caught_up {
             self.end_lag(key);
         }
-        let ticket = self.readers.register(waker);
+        let listing = self.readers.register(waker);
         let cursor = self.slots.slots[key].cursor;
-        self.serve(key, cursor, Serving::Waiting(ticket));
+        self.serve(key, cursor, Serving::Waiting(listing));
     }
 
     /// Notes that a subscriber has got to `cursor` and that nobody serves it for now.
@@ -265,7 +265,7 @@ impl State {
         let slot = &mut slots[key];
         match mem::replace(&mut slot.serving, Serving::Reading) {
             // From when it has been woken it reads.
-            Serving::Waiting(ticket) => self.woken.extend(self.readers.take(ticket)),
+            Serving::Waiting(listing) => self.woken.extend(self.readers.take(listing)),
             serving => {
                 let waker = match &serving {
                     Serving::Stalled(key) => Some(&stalled[*key].waker),
@@ -322,7 +322,7 @@ impl State {
             self.credit_laggard(key, cursor.place.byte_pos - from.place.byte_pos);
         }
         let spent = match before {
-            Serving::Waiting(ticket) => self.readers.take(ticket),
+            Serving::Waiting(listing) => self.readers.take(listing),
             Serving::Stalled(stalled) => Some(self.slots.stalled.remove(stalled).waker),
             Serving::Parked(parked) => Some(self.slots.parked.remove(parked).waker),
             Serving::Nobody | Serving::Reading | Serving::Ended => None,

@@ -16,14 +16,14 @@ use std::task::Waker;
 pub(crate) struct Turns {
     // Invariant: both queues are sorted by ticket, no ticket is in both, and all are below `next`.
     // Invariant: `reserved` is the sum of the lengths of the given turns.
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Asked>,
     given: VecDeque<Given>,
     next: u64,
     reserved: u64,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Asked {
     ticket: Ticket,
     /// Wakes the publisher when its turn is given; none while it is being polled.
     waker: Option<Waker>,
@@ -62,7 +62,7 @@ impl Turns {
     pub(crate) fn ask(&mut self, seniority: Seniority) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
-        self.waiting.push_back(Waiting {
+        self.waiting.push_back(Asked {
             ticket,
             waker: None,
             seniority,
@@ -106,7 +106,7 @@ impl Turns {
     /// Gives the next turn, to publish at most `len` bytes. Returns the waker of its
     /// publisher.
     pub(crate) fn give(&mut self, len: usize) -> Option<Waker> {
-        let Waiting { ticket, waker, .. } = self.waiting.pop_front()?;
+        let Asked { ticket, waker, .. } = self.waiting.pop_front()?;
         self.given.push_back(Given {
             ticket,
             len,

@@ -11,11 +11,11 @@ use smallvec::SmallVec;
 #[derive(Debug, Default)]
 pub(crate) struct WaitList {
     wakers: Slab<Waker>,
-    /// Counts the times the list was taken: a ticket of an earlier epoch has been woken.
+    /// Counts the times the list was taken: a listing of an earlier epoch has been woken.
     epoch: Epoch,
 }
 
-/// Not zero, so that an `Option<Ticket>` is no larger than a ticket: every subscriber and publisher
+/// Not zero, so that an `Option<Listing>` is no larger than a listing: every subscriber and publisher
 /// has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Epoch(NonZeroU64);
@@ -28,7 +28,7 @@ impl Default for Epoch {
 
 /// A task's place in a [`WaitList`]. It is void once the list has been taken.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct Listing {
     epoch: Epoch,
     key: usize,
 }
@@ -42,16 +42,16 @@ pub(crate) struct Spent {
 
 impl WaitList {
     /// Puts a task on the list.
-    pub(crate) fn register(&mut self, waker: &Waker) -> Ticket {
-        Ticket {
+    pub(crate) fn register(&mut self, waker: &Waker) -> Listing {
+        Listing {
             epoch: self.epoch,
             key: self.wakers.insert(waker.clone()),
         }
     }
 
     /// Tells whether a task is on the list, by this waker.
-    pub(crate) fn is_listed(&self, ticket: &Ticket, waker: &Waker) -> bool {
-        ticket.epoch == self.epoch && self.wakers[ticket.key].will_wake(waker)
+    pub(crate) fn is_listed(&self, listing: &Listing, waker: &Waker) -> bool {
+        listing.epoch == self.epoch && self.wakers[listing.key].will_wake(waker)
     }
 
     /// Takes all tasks off the list and adds them to those that are to be woken.
@@ -64,9 +64,9 @@ impl WaitList {
 
     /// Takes one task off the list, if it is still on it, and returns its waker.
     #[must_use = "a waker is not dropped under the lock"]
-    pub(crate) fn take(&mut self, ticket: Ticket) -> Option<Waker> {
-        let is_listed = ticket.epoch == self.epoch;
-        is_listed.then(|| self.wakers.remove(ticket.key))
+    pub(crate) fn take(&mut self, listing: Listing) -> Option<Waker> {
+        let is_listed = listing.epoch == self.epoch;
+        is_listed.then(|| self.wakers.remove(listing.key))
     }
 }
 
