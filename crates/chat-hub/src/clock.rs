@@ -52,8 +52,8 @@ impl Clock {
     ///
     /// # Examples
     ///
-    /// With async-std, `async_std::task::spawn(clock.keep_time(async_std::task::sleep))`; with tokio,
-    /// `tokio::spawn(clock.keep_time(tokio::time::sleep))`.
+    /// With async-std, `async_std::task::spawn(clock.keep_time(async_std::task::sleep))`; with
+    /// tokio, `tokio::spawn(clock.keep_time(tokio::time::sleep))`.
     pub async fn keep_time<S: Future>(mut self, mut sleep: impl FnMut(Duration) -> S) {
         while let Some(step) = poll_fn(|cx| self.poll_due(cx)).await {
             sleep(step).await;
@@ -61,8 +61,8 @@ impl Clock {
         }
     }
 
-    /// Keeps time as [`keep_time`](Self::keep_time) does; the thread is parked while there is nothing to do.
-    /// Not for async tasks.
+    /// Keeps time as [`keep_time`](Self::keep_time) does; the thread is parked while there is
+    /// nothing to do. Not for async tasks.
     pub fn keep_time_blocking(mut self, mut sleep: impl FnMut(Duration)) {
         while let Some(step) = blocking::wait(|cx| self.poll_due(cx)) {
             sleep(step);

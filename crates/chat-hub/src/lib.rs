@@ -35,12 +35,13 @@
 //! # Fairness
 //!
 //! **A subscriber that keeps up loses nothing.** Publishers wait for it when it is more than an
-//! eighth of the log behind (in a log of less than 512 KiB, a quarter or 64 KiB, whichever is less). It keeps up as long as its stream
-//! takes all there is, or at least the bytes per second of [`Config::with_rate`]. One that takes
-//! less for longer than [`Config::with_grace`] is a laggard: publishers do not wait for it until it
-//! has caught up: until it has read everything, or has taken half a log, without a loss, at no less than half the
-//! speed at which messages are published. The hub learns how time passes from its
-//! [`Clock`]. Without one, a subscriber is a laggard as soon as its stream is full.
+//! eighth of the log behind (in a log of less than 512 KiB, a quarter or 64 KiB, whichever is
+//! less). It keeps up as long as its stream takes all there is, or at least the bytes per second of
+//! [`Config::with_rate`]. One that takes less for longer than [`Config::with_grace`] is a laggard:
+//! publishers do not wait for it until it has caught up: until it has read everything, or has taken
+//! half a log, without a loss, at no less than half the speed at which messages are published. The
+//! hub learns how time passes from its [`Clock`]. Without one, a subscriber is a laggard as soon as
+//! its stream is full.
 //!
 //! **Nobody who is not being served is waited for.** A subscriber is being served while its task
 //! waits for messages or has been woken for some, while somebody holds its batch, and while its
@@ -78,9 +79,9 @@
 //! had read everything, after the lock is released. A read takes one lock and shares the bytes; two
 //! kilobytes or less are copied instead. No lock is held for longer than some microseconds,
 //! whatever the messages, but for the time to look at each of the subscribers that it is about:
-//! those that are woken, those that are disconnected, and 128 of those that are judged. Memory stays below
-//! [`Config::with_capacity`] and the slack that is stated there; while everybody keeps up, it is a
-//! segment of 64 KiB or two.
+//! those that are woken, those that are disconnected, and 128 of those that are judged. Memory
+//! stays below [`Config::with_capacity`] and the slack that is stated there; while everybody keeps
+//! up, it is a segment of 64 KiB or two.
 //!
 //! # Examples
 //!

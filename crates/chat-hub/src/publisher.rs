@@ -23,8 +23,9 @@ use crate::{Position, blocking};
 ///
 /// Publishers publish in turns, each a part of bounded length. A part is a 32nd of the log's
 /// capacity at most (in a log of less than 512 KiB, a 16th or 16 KiB, whichever is less), and less
-/// while many publishers wait. Turns are given in the order in which publishers ask. From the moment
-/// a publisher asks until it is polled in its turn, each other publisher publishes one part at most.
+/// while many publishers wait. Turns are given in the order in which publishers ask. From the
+/// moment a publisher asks until it is polled in its turn, each other publisher publishes one part
+/// at most.
 ///
 /// Dropping the future that asked, [`pass`](Self::pass), and dropping the publisher free its place.
 /// A publisher that was woken for its turn and never polls again makes the others wait, and so does
@@ -184,8 +185,8 @@ impl Publisher {
         }
     }
 
-    /// Publishes a short run under one lock, or finds that it has to wait. Returns `None` when it is
-    /// this publisher's turn, and the turn is too short.
+    /// Publishes a short run under one lock, or finds that it has to wait. Returns `None` when it
+    /// is this publisher's turn, and the turn is too short.
     fn publish_cut(
         &mut self,
         waker: Option<&Waker>,

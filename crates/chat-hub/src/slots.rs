@@ -42,8 +42,8 @@ struct Slot {
     is_laggard: bool,
     /// Whether it was told to try its stream once more before it is called a laggard.
     is_asked: bool,
-    /// How many bytes it should have taken while its stream was full, and has not yet; of a laggard,
-    /// how many it has taken since the log ended at `judged_pos`.
+    /// How many bytes it should have taken while its stream was full, and has not yet; of a
+    /// laggard, how many it has taken since the log ended at `judged_pos`.
     owed: u64,
     /// Up to which byte position it has been credited with the bytes it took.
     judged_pos: u64,
@@ -152,8 +152,8 @@ impl State {
         self.serve(key, cursor, Serving::Reading);
     }
 
-    /// Tells whether a subscriber at `cursor` already waits, by `waker`, and there is nothing new. A
-    /// laggard has something new: it has read everything now, and has caught up.
+    /// Tells whether a subscriber at `cursor` already waits, by `waker`, and there is nothing new.
+    /// A laggard has something new: it has read everything now, and has caught up.
     pub(crate) fn is_waiting(&self, key: usize, cursor: Cursor, waker: &Waker) -> bool {
         let slot = &self.slots.slots[key];
         let Serving::Waiting(listing) = &slot.serving else {
@@ -181,14 +181,9 @@ impl State {
         self.serve(key, cursor, Serving::Nobody);
     }
 
-    /// Notes that a subscriber has got to `cursor` and its stream takes nothing; `waker` tries it
+    /// Notes that the stream of a subscriber that was reading takes nothing; `waker` tries it
     /// again.
     pub(crate) fn stall(&mut self, key: usize, cursor: Cursor, waker: &Waker) {
-        if self.is_subscription_over(key) {
-            return;
-        }
-        // What it took until now may end its lag.
-        self.serve(key, cursor, Serving::Reading);
         let is_judged = self.policy != Policy::Block;
         if is_judged && !self.ticking.is_attended() {
             self.begin_lag(key);
@@ -289,11 +284,11 @@ impl State {
     pub(crate) fn skip(&mut self, key: usize, to: Cursor, end: Place) -> u64 {
         let slot = &mut self.slots.slots[key];
         let (from, pace) = (mem::replace(&mut slot.cursor, to), slot.pace);
-        let is_laggard = slot.is_laggard;
-        // It has not taken the messages that it skipped.
-        slot.judged_pos += to.place.byte_pos - from.place.byte_pos;
-        if is_laggard {
+        if slot.is_laggard {
             self.restart_credit(key);
+        } else {
+            // It has not taken the messages that it skipped.
+            slot.judged_pos += to.place.byte_pos - from.place.byte_pos;
         }
         self.move_cursor((from, pace), (to, pace));
         let dropped = end.message_pos - from.place.message_pos;
@@ -301,7 +296,7 @@ impl State {
         dropped
     }
 
-    pub(crate) fn is_subscription_over(&self, key: usize) -> bool {
+    fn is_subscription_over(&self, key: usize) -> bool {
         matches!(self.slots.slots[key].serving, Serving::Ended)
     }
 

@@ -111,7 +111,8 @@ impl Subscriber {
         Some(Batch::new(self, stretch))
     }
 
-    /// Takes the next batch if there is one. Ends a wait that [`poll_batch`](Self::poll_batch) began.
+    /// Takes the next batch if there is one. Ends a wait that [`poll_batch`](Self::poll_batch)
+    /// began.
     ///
     /// # Errors
     ///

@@ -15,8 +15,8 @@ pub(crate) struct WaitList {
     epoch: Epoch,
 }
 
-/// Not zero, so that an `Option<Listing>` is no larger than a listing: every subscriber and publisher
-/// has one.
+/// Not zero, so that an `Option<Listing>` is no larger than a listing: every subscriber and
+/// publisher has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Epoch(NonZeroU64);
 

@@ -197,8 +197,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes first, so that the messages this poll reads go out with those that other sessions read
-    /// in theirs.
+    /// Writes first, so that the messages this poll reads go out with those that other sessions
+    /// read in theirs.
     fn poll_serve(
         &mut self,
         cx: &mut Context<'_>,

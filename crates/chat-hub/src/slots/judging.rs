@@ -1,4 +1,4 @@
-//! Who keeps up, and who is not being served.
+//! Finds the subscribers that do not keep up, and those that nobody serves.
 
 use std::mem;
 
@@ -61,10 +61,10 @@ impl State {
         slot.judged_pos = slot.cursor.place.byte_pos;
     }
 
-    /// Credits a laggard with `len` bytes that it has taken. It has caught up once it has taken half
-    /// a log without a loss, at half the speed at least at which messages are published, and has no
-    /// more than that to read: publishers will not wait for it for long. In a flood it may never
-    /// read everything, since nobody waits for it.
+    /// Credits a laggard with `len` bytes that it has taken. It has caught up once it has taken
+    /// half a log without a loss, at half the speed at least at which messages are published,
+    /// and has no more than that to read: publishers will not wait for it for long. In a flood
+    /// it may never read everything, since nobody waits for it.
     pub(super) fn credit_laggard(&mut self, key: usize, len: u64) {
         let (end, half) = (self.log.end().byte_pos, self.log.capacity() / 2);
         let slot = &mut self.slots.slots[key];

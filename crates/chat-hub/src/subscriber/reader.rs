@@ -54,9 +54,10 @@ impl Reader {
         if self.end_if_over(state) {
             return true;
         }
-        // Publishers do not wait for what has been let go.
+        // What it took until now may end its lag.
+        state.read(self.key, self.cursor);
+        // Publishers do not wait for messages that have been let go.
         if !state.is_laggard(self.key) || state.policy.tells_overrun() {
-            state.read(self.key, self.cursor);
             self.resume_if_overrun(state);
         }
         if self.end_if_over(state) {

@@ -24,6 +24,17 @@ impl Flood<'_> {
     }
 }
 
+/// Has so many publishers begin to publish `wire`, one after the other.
+fn begin_floods<'a>(hub: &Hub, wire: &'a [u8], count: usize) -> Vec<Flood<'a>> {
+    let flood = || Flood {
+        publisher: hub.publisher(),
+        messages: Messages::split(wire).0,
+    };
+    let mut floods: Vec<Flood<'_>> = (0..count).map(|_| flood()).collect();
+    floods.iter_mut().for_each(Flood::poll);
+    floods
+}
+
 /// Publishes one message while others flood; returns how many bytes of the flood were published
 /// from when it was first polled on. In each round the flooders are polled first, in the order that
 /// `shuffle` makes.
@@ -31,12 +42,7 @@ fn bytes_before(hub: &Hub, flooder_count: usize, shuffle: fn(&mut VecDeque<usize
     let wire = run(0..60_000, 63);
     let mut reader = hub.subscribe();
     assert_eq!(read(&mut reader), Read::Pending);
-    let flood = || Flood {
-        publisher: hub.publisher(),
-        messages: Messages::split(&wire).0,
-    };
-    let mut floods: Vec<Flood<'_>> = (0..flooder_count).map(|_| flood()).collect();
-    floods.iter_mut().for_each(Flood::poll);
+    let mut floods = begin_floods(hub, &wire, flooder_count);
     let asked = hub.end().byte_pos();
     let quiet = message(u64::MAX, 8);
     let (mut messages, mut publisher) = (Messages::split(&quiet).0, hub.publisher());
@@ -86,12 +92,7 @@ fn flooding_publishers_get_equal_shares() {
         let wire = run(0..60_000, 63);
         let mut reader = hub.subscribe();
         assert_eq!(read(&mut reader), Read::Pending);
-        let flood = || Flood {
-            publisher: hub.publisher(),
-            messages: Messages::split(&wire).0,
-        };
-        let mut floods: Vec<Flood<'_>> = (0..7).map(|_| flood()).collect();
-        floods.iter_mut().for_each(Flood::poll);
+        let mut floods = begin_floods(&hub, &wire, 7);
         let counts = |floods: &[Flood<'_>]| -> Vec<usize> {
             floods.iter().map(|flood| flood.messages.count()).collect()
         };
