@@ -5,10 +5,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chat_hub::{Clock, Config, Hub, Policy};
-use clap::Parser;
-use tracing_subscriber::filter::Targets;
+use clap::{Parser, ValueEnum};
+use tracing::info;
 
-use crate::limits::{self, LimitsError};
+use crate::limits::{self, ClientsError};
+use crate::logging::Filter;
 
 /// A broadcast chat server: forwards every message to every client, in one order that all clients
 /// agree on.
@@ -60,15 +61,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain_timeout: u32,
 
-    /// What to log to stderr: off, error, warn, info, debug, trace or a list of TARGET=LEVEL;
-    /// bodies are never logged
-    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "warn")]
-    pub(crate) log: Targets,
+    /// What to log to stderr: a level (off, error, warn, info, debug or trace), and others for parts
+    /// of the server, as in warn,chat_server=debug; bodies are never logged [default: what the
+    /// variable RUST_LOG says, or else warn]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<Filter>,
 }
 
 impl Args {
     /// Raises the process's limit on open files and returns how many clients there may be.
-    pub(crate) fn client_count_max(&self) -> Result<usize, LimitsError> {
+    pub(crate) fn client_count_max(&self) -> Result<usize, ClientsError> {
         limits::client_count_max(self.max_clients.map(|count| count as usize))
     }
 
@@ -94,13 +96,26 @@ impl Args {
         NonZeroU32::new(self.stall_timeout.unwrap_or(default))
     }
 
+    /// Logs what is served where.
+    pub(crate) fn log_start(&self, address: SocketAddr, client_count_max: usize) {
+        let policy = self.drop_policy.to_possible_value();
+        info!(
+            %address,
+            version = env!("CARGO_PKG_VERSION"),
+            policy = policy.as_ref().map(|value| value.get_name()),
+            log_bytes = self.log_bytes,
+            max_clients = client_count_max,
+            "serving"
+        );
+    }
+
     pub(crate) fn drain_timeout(&self) -> Duration {
         Duration::from_secs(self.drain_timeout.into())
     }
 }
 
 /// What happens to a client that does not keep up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum DropPolicy {
     /// It loses the oldest messages that it has not taken
     #[default]

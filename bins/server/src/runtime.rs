@@ -8,7 +8,6 @@
 //! of eight bytes as well.
 
 use std::future::Future;
-use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::thread;
 
@@ -16,13 +15,16 @@ use async_executor::{StaticExecutor, Task};
 use async_io::block_on;
 use async_std::task::yield_now;
 
+use crate::limits::{ThreadsError, session_thread_count};
+
 /// Starts a thread for each processor, to run the tasks that are spawned.
-pub(crate) fn start() -> io::Result<()> {
-    let thread_count = thread::available_parallelism().map_or(1, usize::from);
-    for index in 0..thread_count {
+pub(crate) fn start() -> Result<(), ThreadsError> {
+    let needed = session_thread_count();
+    for index in 0..needed {
         thread::Builder::new()
             .name(format!("session-{index}"))
-            .spawn(run_for_ever)?;
+            .spawn(run_for_ever)
+            .map_err(|source| ThreadsError { needed, source })?;
     }
     Ok(())
 }

@@ -2,12 +2,11 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use async_executor::Task;
-use async_std::channel::{self, Receiver, Sender};
 use async_std::future::timeout;
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
@@ -16,7 +15,9 @@ use futures::executor::block_on;
 use tracing::{debug, info, warn};
 
 use crate::args::Args;
-use crate::limits::LimitsError;
+use crate::clients::Clients;
+use crate::limits::{ClientsError, ThreadsError};
+use crate::listener::listen;
 use crate::runtime;
 use crate::serving::Serving;
 use crate::socket::Socket;
@@ -26,9 +27,8 @@ use crate::socket::Socket;
 pub(crate) struct Server {
     address: SocketAddr,
     hub: Hub,
+    clients: Clients,
     accepting: Task<Infallible>,
-    /// Nothing is ever sent: it ends when the last session has.
-    sessions: Receiver<Infallible>,
 }
 
 /// Why the server could not begin to serve.
@@ -41,10 +41,10 @@ pub(crate) enum StartError {
     },
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
-    #[error("cannot start the threads that serve clients: {0}")]
-    Threads(io::Error),
     #[error(transparent)]
-    Limits(#[from] LimitsError),
+    Threads(#[from] ThreadsError),
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
 }
 
 /// Says what to do about an address that cannot be listened on.
@@ -62,30 +62,32 @@ fn hint(error: &io::Error) -> &'static str {
 impl Server {
     /// Listens, and serves clients as the arguments say.
     pub(crate) fn start(args: &Args) -> Result<Self, StartError> {
-        let (address, client_count_max) = (args.address, args.client_count_max()?);
-        let listen = |source| StartError::Listen { address, source };
-        let listener = StdTcpListener::bind(address).map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        runtime::start().map_err(StartError::Threads)?;
-        let (session, sessions) = channel::bounded(1);
+        let client_count_max = args.client_count_max()?;
+        let failed = |source| StartError::Listen {
+            address: args.address,
+            source,
+        };
+        let listener = listen(args.address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        runtime::start()?;
         let (hub, clock) = args.hub();
         runtime::spawn(clock.keep_time(task::sleep)).detach();
-        let stall_timeout = args.stall_timeout();
+        let clients = Clients::default();
         let acceptor = Acceptor {
             hub: hub.clone(),
-            session,
+            clients: clients.clone(),
             client_count_max,
-            stall_timeout,
+            stall_timeout: args.stall_timeout(),
             is_failing: false,
             is_full: false,
         };
         let accepting = runtime::spawn(acceptor.run(listener.into()));
-        info!("serving at most {client_count_max} clients");
+        args.log_start(address, client_count_max);
         Ok(Self {
             address,
             hub,
+            clients,
             accepting,
-            sessions,
         })
     }
 
@@ -97,19 +99,25 @@ impl Server {
     /// Stops accepting and reading, and gives the clients until `deadline` from now to take what
     /// there is for them.
     pub(crate) fn end(self, deadline: Duration) {
-        block_on(async {
+        self.hub.close();
+        let drained = async {
             self.accepting.cancel().await;
-            self.hub.close();
-            if timeout(deadline, self.sessions.recv()).await.is_err() {
-                info!(
-                    "some clients did not take everything, or did not close, within {deadline:?}"
-                );
-            }
-        });
+            self.clients.gone().await;
+        };
+        if block_on(timeout(deadline, drained)).is_err() {
+            let count = self.clients.count();
+            info!("{count} clients did not take everything, or did not close, in {deadline:?}");
+            self.clients.cut();
+            let _ = block_on(timeout(CUT_TIMEOUT, self.clients.gone()));
+        }
         let stats = self.hub.stats();
+        let disconnected = stats.disconnected + self.clients.stalled_count();
         info!(
-            stats.published,
-            stats.delivered, stats.dropped, stats.disconnected, "ended"
+            published = stats.published,
+            delivered = stats.delivered,
+            dropped = stats.dropped,
+            disconnected,
+            "ended"
         );
     }
 }
@@ -118,8 +126,7 @@ impl Server {
 #[derive(Debug)]
 struct Acceptor {
     hub: Hub,
-    /// Cloned into every session, so that the sessions are counted and their end is seen.
-    session: Sender<Infallible>,
+    clients: Clients,
     client_count_max: usize,
     /// In seconds.
     stall_timeout: Option<NonZeroU32>,
@@ -131,9 +138,15 @@ struct Acceptor {
 
 impl Acceptor {
     async fn run(mut self, listener: TcpListener) -> Infallible {
+        let mut left = ACCEPTS_MAX;
         loop {
-            let accepted = listener.accept().await;
-            match accepted {
+            if left == 0 {
+                // Clients that come in a burst are not to keep those from their turns that are here.
+                task::yield_now().await;
+                left = ACCEPTS_MAX;
+            }
+            left -= 1;
+            match listener.accept().await {
                 Ok((stream, peer)) => {
                     self.is_failing = false;
                     self.admit(stream, peer);
@@ -155,7 +168,7 @@ impl Acceptor {
 
     /// Begins to serve a client, unless there are too many: then its connection is closed at once.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let client_count = self.session.sender_count() - 1;
+        let client_count = self.clients.count();
         if client_count >= self.client_count_max {
             if !std::mem::replace(&mut self.is_full, true) {
                 warn!("{client_count} clients are connected, no more are served until one leaves");
@@ -164,20 +177,15 @@ impl Acceptor {
         }
         // Clients that come and go at the limit are not to fill the log.
         self.is_full &= client_count > self.client_count_max / 2;
-        let socket = match Socket::new(stream) {
-            Ok(socket) => socket,
-            Err(error) => return debug!(%peer, "a client left before it was served: {error}"),
-        };
         debug!(%peer, "connected");
         let serving = Serving::new(
-            socket,
+            Socket::new(stream),
             peer,
             self.hub.clone(),
             self.stall_timeout,
-            self.session.clone(),
+            self.clients.add(),
         );
-        let serving = runtime::spawn(serving);
-        serving.detach();
+        runtime::spawn(serving).detach();
     }
 }
 
@@ -193,3 +201,10 @@ fn is_of_one_client(error: &io::Error) -> bool {
 
 /// How long to wait before accepting again when the system cannot. A judgement.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many clients are accepted before others have their turn. A judgement: a few tens of
+/// microseconds.
+const ACCEPTS_MAX: u32 = 512;
+
+/// How long the clients that are cut off may take to end: it only takes a turn of each.
+const CUT_TIMEOUT: Duration = Duration::from_secs(1);

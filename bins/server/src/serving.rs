@@ -1,23 +1,22 @@
 //! One client being served, under a clock.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use async_std::channel::Sender;
 use async_std::task;
 use chat_hub::{Hub, Publisher};
 use chat_session::{EndReason, Session, SessionError, StallLimit, Summary};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
+use crate::clients::Entry;
 use crate::socket::Socket;
 
-/// A session, its beginning, and the log line of its end.
+/// A session, its beginning, and what is logged of it.
 ///
 /// It is written by hand, since there is one for every client: what is needed at the beginning
 /// takes no room later.
@@ -27,8 +26,9 @@ pub(crate) struct Serving {
     peer: (IpAddr, u16),
     /// How long the client may take nothing, in seconds.
     stall_timeout: Option<NonZeroU32>,
-    /// Tells the server, by going away, that the client is gone.
-    _alive: Sender<Infallible>,
+    /// What was logged of messages that the client lost. Most lose none.
+    losses: Option<Box<Losses>>,
+    entry: Entry,
 }
 
 #[expect(
@@ -38,10 +38,18 @@ pub(crate) struct Serving {
 enum Stage {
     /// The client joins at its first turn: nothing can overrun it before.
     Accepted(Option<(Socket, Hub)>),
-    Joined(StallLimit<Socket, Publisher, fn(Duration) -> Sleep, Sleep>),
+    Joined(Limited),
 }
 
+type Limited = StallLimit<Socket, Publisher, fn(Duration) -> Sleep, Sleep>;
+
 type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+struct Losses {
+    /// How many messages the client had lost when that was logged.
+    logged: u64,
+    logged_at: Instant,
+}
 
 impl Serving {
     pub(crate) fn new(
@@ -49,14 +57,44 @@ impl Serving {
         peer: SocketAddr,
         hub: Hub,
         stall_timeout: Option<NonZeroU32>,
-        alive: Sender<Infallible>,
+        entry: Entry,
     ) -> Self {
         Self {
             stage: Stage::Accepted(Some((socket, hub))),
             peer: (peer.ip(), peer.port()),
             stall_timeout,
-            _alive: alive,
+            losses: None,
+            entry,
         }
+    }
+
+    fn begin(&mut self, socket: Socket, hub: &Hub, cx: &Context<'_>) {
+        self.entry.set_waker(cx.waker());
+        let timeout = self
+            .stall_timeout
+            .map(|seconds| Duration::from_secs(seconds.get().into()));
+        let session = Session::new(socket, hub).with_stall_timeout(timeout, sleep as _);
+        self.stage = Stage::Joined(session);
+    }
+
+    /// Warns when the client loses messages, but not too often.
+    fn log_losses(&mut self, dropped: u64) {
+        let logged = self.losses.as_ref().map_or(0, |losses| losses.logged);
+        if dropped == logged {
+            return;
+        }
+        let now = Instant::now();
+        let is_soon = |losses: &Losses| now < losses.logged_at + LOSSES_LOG_PERIOD;
+        if self.losses.as_deref().is_some_and(is_soon) {
+            return;
+        }
+        let peer = SocketAddr::from(self.peer);
+        let lost = dropped - logged;
+        warn!(%peer, lost, "a client does not keep up and loses messages");
+        self.losses = Some(Box::new(Losses {
+            logged: dropped,
+            logged_at: now,
+        }));
     }
 }
 
@@ -68,18 +106,28 @@ impl Future for Serving {
         if let Stage::Accepted(accepted) = &mut serving.stage
             && let Some((socket, hub)) = accepted.take()
         {
-            let timeout = serving
-                .stall_timeout
-                .map(|s| Duration::from_secs(s.get().into()));
-            let session = Session::new(socket, &hub).with_stall_timeout(timeout, sleep as _);
-            serving.stage = Stage::Joined(session);
+            serving.begin(socket, &hub, cx);
         }
         let Stage::Joined(session) = &mut serving.stage else {
             return Poll::Ready(());
         };
-        let ended = ready!(Pin::new(session).poll(cx));
-        log(serving.peer.into(), ended);
-        Poll::Ready(())
+        let polled = Pin::new(&mut *session).poll(cx);
+        let summary = session.get_ref().summary();
+        let peer = serving.peer.into();
+        if let Poll::Ready(ended) = polled {
+            end(&serving.entry, session.get_ref().get_ref(), peer, ended);
+            return Poll::Ready(());
+        }
+        if serving.entry.is_cut() {
+            log_left(
+                peer,
+                summary,
+                "cut off: the time for taking everything is over",
+            );
+            return Poll::Ready(());
+        }
+        serving.log_losses(summary.dropped);
+        Poll::Pending
     }
 }
 
@@ -87,30 +135,41 @@ fn sleep(duration: Duration) -> Sleep {
     Box::pin(task::sleep(duration))
 }
 
-fn log(peer: SocketAddr, ended: Result<Summary, SessionError>) {
-    let (summary, error) = match ended {
-        Ok(summary) => (summary, None),
-        Err(error) => (error.summary(), Some(error)),
+/// Sees to the end of a session.
+fn end(entry: &Entry, socket: &Socket, peer: SocketAddr, ended: Result<Summary, SessionError>) {
+    let error = match ended {
+        Ok(summary) => return log_left(peer, summary, "left"),
+        Err(error) => error,
     };
+    let is_stalled = matches!(error.reason(), EndReason::Stalled(_));
+    if is_stalled {
+        entry.clients().note_stalled();
+    }
+    let summary = error.summary();
+    if !is_stalled && !matches!(error.reason(), EndReason::Lagged) {
+        let source = error.source().map(|source| format!(": {source}"));
+        let source = source.unwrap_or_default();
+        return log_left(peer, summary, &format!("left: {error}{source}"));
+    }
+    socket.reset_on_drop();
     let Summary {
         published,
         delivered,
         dropped,
         ..
     } = summary;
-    let Some(error) = error else {
-        return debug!(%peer, published, delivered, dropped, "left");
-    };
-    match error.reason() {
-        EndReason::Lagged | EndReason::Stalled(_) => {
-            info!(%peer, published, delivered, dropped, "closed: {error}");
-        }
-        _ => {
-            let source = error
-                .source()
-                .map(|source| format!(": {source}"))
-                .unwrap_or_default();
-            debug!(%peer, published, delivered, dropped, "left: {error}{source}");
-        }
-    }
+    info!(%peer, published, delivered, dropped, "closed: {error}");
 }
+
+fn log_left(peer: SocketAddr, summary: Summary, how: &str) {
+    let Summary {
+        published,
+        delivered,
+        dropped,
+        ..
+    } = summary;
+    debug!(%peer, published, delivered, dropped, "{how}");
+}
+
+/// How long nothing more is logged of a client that goes on losing messages.
+const LOSSES_LOG_PERIOD: Duration = Duration::from_secs(10);

@@ -3,35 +3,136 @@
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use async_io::Timer;
 use async_std::io::{Read, Write};
 use async_std::net::TcpStream;
-use socket2::{SockRef, TcpKeepalive};
+use futures::FutureExt;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::SockRef;
 
-/// The socket of a client, set up for a session.
+/// The socket of a client, as a session needs it.
+///
+/// Closing it sends the end to the client. What is still to be read after that ends when the client
+/// does, or when it has sent nothing for a short while.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
+    sending: Sending,
+    /// Whether the client has ended its sending side.
+    is_read_out: bool,
+    /// How many times in a row the socket took nothing.
+    vain_count: u8,
+    /// The time until the socket is looked at again. Most sockets never need one.
+    pause: Option<Box<Pause>>,
+}
+
+/// The stages of the sending side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    Open,
+    /// Nothing more is written; the system has something that it has not sent.
+    Finishing,
+    /// The client has been told that nothing more comes.
+    Ended,
+}
+
+#[derive(Debug)]
+struct Pause {
+    timer: Timer,
+    duration: Duration,
 }
 
 impl Socket {
-    /// Sets up the socket of a client that has just connected.
-    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
-        let socket = SockRef::from(&stream);
-        // A session writes whole batches, so there is nothing to be gained by waiting for more.
-        socket.set_tcp_nodelay(true)?;
-        // Otherwise the kernel holds megabytes for a client that never reads, and for some hundreds
-        // of them all it has for TCP.
-        socket.set_send_buffer_size(SEND_BUF_LEN)?;
-        // A client that vanished in silence is found out.
-        socket.set_tcp_keepalive(
-            &TcpKeepalive::new()
-                .with_time(KEEPALIVE_TIME)
-                .with_interval(KEEPALIVE_INTERVAL),
-        )?;
-        Ok(Self { stream })
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            sending: Sending::Open,
+            is_read_out: false,
+            vain_count: 0,
+            pause: None,
+        }
+    }
+
+    /// Has the system forget what it holds for the client when the socket is dropped. It would keep
+    /// that for minutes otherwise, for a client that takes nothing.
+    pub(crate) fn reset_on_drop(&self) {
+        // Where it fails, the connection is gone already.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Writes, when the socket is not to be left alone.
+    fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_pause(cx));
+            let taken = write(Pin::new(&mut self.stream), cx);
+            if taken.is_ready() {
+                self.vain_count = 0;
+                self.pause = None;
+                return taken;
+            }
+            self.vain_count = self.vain_count.saturating_add(1);
+            if self.vain_count < VAIN_MAX || !self.is_writable() {
+                self.pause = None;
+                return Poll::Pending;
+            }
+            // The socket has room, and the kernel no memory. It would have us try for ever.
+            self.begin_pause();
+        }
+    }
+
+    /// Begins a pause, twice as long as the one before.
+    fn begin_pause(&mut self) {
+        let before = self.pause.as_ref().map(|pause| pause.duration);
+        let duration = before.map_or(PAUSE_MIN, |before| (2 * before).min(PAUSE_MAX));
+        self.set_pause(duration);
+    }
+
+    fn set_pause(&mut self, duration: Duration) {
+        let timer = Timer::after(duration);
+        self.pause = Some(Box::new(Pause { timer, duration }));
+    }
+
+    /// Waits for the end of the pause, if there is one.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.pause {
+            Some(pause) => pause.timer.poll_unpin(cx).map(drop),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// Tells whether the system says that the socket takes more.
+    fn is_writable(&self) -> bool {
+        let mut polled = [PollFd::new(&self.stream, PollFlags::OUT)];
+        poll(&mut polled, Some(&Timespec::default())) != Ok(0)
+    }
+
+    /// Has the system say that the socket takes more only when it has sent everything.
+    fn begin_to_finish(&mut self) -> io::Result<()> {
+        self.sending = Sending::Finishing;
+        self.pause = None;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        SockRef::from(&self.stream).set_tcp_notsent_lowat(1)?;
+        Ok(())
+    }
+
+    /// Waits until everything has been sent, for a client that may still send: it must have it
+    /// before this end is closed, since what it sends after that makes its system throw away what
+    /// is still on the way.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.poll_pause(cx));
+            if self.is_writable() {
+                return Poll::Ready(());
+            }
+            self.begin_pause();
+        }
     }
 }
 
@@ -41,7 +142,20 @@ impl Read for Socket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        let socket = self.get_mut();
+        let mut read = Pin::new(&mut socket.stream).poll_read(cx, buf);
+        if socket.sending == Sending::Ended {
+            if read.is_ready() {
+                socket.pause = None;
+            } else {
+                if socket.pause.is_none() {
+                    socket.set_pause(LINGER);
+                }
+                read = socket.poll_pause(cx).map(|()| Ok(0));
+            }
+        }
+        socket.is_read_out |= matches!(read, Poll::Ready(Ok(0)));
+        read
     }
 }
 
@@ -51,7 +165,8 @@ impl Write for Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+        self.get_mut()
+            .poll_take(cx, |stream, cx| stream.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -59,7 +174,8 @@ impl Write for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+        self.get_mut()
+            .poll_take(cx, |stream, cx| stream.poll_write_vectored(cx, bufs))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -68,8 +184,17 @@ impl Write for Socket {
 
     /// Ends the sending side, so that the client sees the end. A stream of async-std does that only
     /// when it is dropped.
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.stream.shutdown(Shutdown::Write) {
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = self.get_mut();
+        if !socket.is_read_out {
+            if socket.sending == Sending::Open {
+                socket.begin_to_finish()?;
+            }
+            ready!(socket.poll_finish(cx));
+        }
+        socket.sending = Sending::Ended;
+        socket.pause = None;
+        match socket.stream.shutdown(Shutdown::Write) {
             // The client is gone already; there is nobody to see the end.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
@@ -77,14 +202,80 @@ impl Write for Socket {
     }
 }
 
-/// Length in bytes that is asked for as a socket's send buffer; the kernel takes twice that, for
-/// its bookkeeping. Measured on a client that floods ten others, with reads of 256 KiB: 128 KiB
-/// cost a half more processor time, 512 KiB and 1 MiB gain nothing. It is as much as an
-/// unprivileged program gets where `net.core.wmem_max` is what the kernel sets it to.
-const SEND_BUF_LEN: usize = 208 * 1024;
+/// After how many tries in a row that took nothing a socket is suspected to have room that the
+/// kernel has no memory for. A judgement: a try costs a microsecond.
+const VAIN_MAX: u8 = 8;
 
-/// After what time without traffic a client is asked for a sign of life, and how often. A
-/// judgement: a minute costs nothing, and frees the descriptor of a vanished client within about
-/// twelve.
-const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a socket is left alone at first, and at most. A judgement: at a second, thousands of
+/// sockets cost a few hundredths of a processor.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a client that was told the end may be silent before its connection is closed. A
+/// judgement: it has been sent everything by then, so this is for the way, and for what is lost on
+/// it once.
+const LINGER: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::task::Waker;
+
+    use async_io::block_on;
+
+    use super::*;
+
+    /// Returns the two ends of a connection.
+    fn connect() -> (std::net::TcpStream, Socket) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        (client, Socket::new(accepted.into()))
+    }
+
+    /// Tries to write once, to a kernel that takes nothing; returns whether it was asked.
+    fn try_in_vain(socket: &mut Socket, cx: &mut Context<'_>) -> bool {
+        let mut is_asked = false;
+        let taken = socket.poll_take(cx, |_, _| {
+            is_asked = true;
+            Poll::Pending
+        });
+        assert!(taken.is_pending());
+        is_asked
+    }
+
+    #[test]
+    fn a_socket_that_only_seems_to_have_room_is_left_alone_for_a_while() {
+        let (_client, mut socket) = connect();
+        let cx = &mut Context::from_waker(Waker::noop());
+        let asked_count = (0..1000).filter(|_| try_in_vain(&mut socket, cx)).count();
+        assert!(
+            asked_count < 100,
+            "the kernel was asked {asked_count} times"
+        );
+
+        // It is asked again later, each time after a longer pause.
+        block_on(poll_fn(|cx| socket.poll_pause(cx)));
+        socket.begin_pause();
+        let longer = socket.pause.as_ref().unwrap().duration;
+        assert!(longer > PAUSE_MIN && longer <= PAUSE_MAX, "{longer:?}");
+
+        // It takes something, so everything begins anew.
+        let taken = block_on(poll_fn(|cx| {
+            socket.poll_take(cx, |_, _| Poll::Ready(Ok(1)))
+        }));
+        assert_eq!(taken.unwrap(), 1);
+        assert!(socket.pause.is_none());
+        assert!(try_in_vain(&mut socket, cx));
+    }
+
+    #[test]
+    fn a_socket_that_is_full_is_asked_whenever_it_may_have_room() {
+        let (_client, mut socket) = connect();
+        let cx = &mut Context::from_waker(Waker::noop());
+        while Pin::new(&mut socket).poll_write(cx, &[0; 65536]).is_ready() {}
+        let asked_count = (0..1000).filter(|_| try_in_vain(&mut socket, cx)).count();
+        assert_eq!(asked_count, 1000);
+    }
+}

@@ -1,16 +1,9 @@
 use std::net::TcpListener;
-use std::process::Command;
 use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::util::{Client, Server, run};
-
-fn chat_server() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-server"));
-    command.env_remove("RUST_LOG");
-    command
-}
+use crate::util::{Client, Server, chat_server, run};
 
 /// Resets a client's connection: the server sees an error and not an end.
 fn reset(client: Client) {
@@ -42,7 +35,8 @@ fn an_address_that_is_none_is_a_usage_error() {
         &["127.0.0.1"],
         &["127.0.0.1:99999"],
         &["--max-clients", "0"],
-        &["--log", "a=b=c"],
+        &["[::1]"],
+        &["::1:8080"],
     ] {
         let output = run(chat_server().args(arguments), b"");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -73,13 +67,7 @@ fn more_clients_than_there_may_be_are_closed_and_the_others_served() {
 
 #[test]
 fn more_clients_than_descriptors_are_closed_and_nothing_spins() {
-    let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        "ulimit -n 40 && exec \"$0\" 127.0.0.1:0",
-        env!("CARGO_BIN_EXE_chat-server"),
-    ]);
-    let server = Server::spawn(command);
+    let server = Server::spawn_limited("ulimit -n 40");
     let mut clients: Vec<Client> = (0..8_u8).map(|i| server.join(&[i])).collect();
     let surplus: Vec<Client> = (0..60).map(|_| server.connect()).collect();
     for mut client in surplus {

@@ -2,14 +2,22 @@
 
 /// What goes wrong outside, and what must not go wrong inside.
 mod bad_input;
+/// Clients that connect by the hundred.
+mod connecting;
+/// The end of the server.
+mod ending;
 /// The examples of chat-proto against the server.
 mod examples;
 /// Quiet clients beside some that flood.
 mod flooded;
+/// What is logged, and that nobody waits for it.
+mod logging;
 /// What happens to clients that do not keep up, by policy.
 mod policies;
 /// Each numbered line of the specification.
 mod specification;
+/// The beginning of the server.
+mod starting;
 /// The three binaries together.
 mod together;
 /// Servers and clients for the tests.

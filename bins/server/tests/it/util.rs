@@ -27,19 +27,29 @@ impl Server {
 
     /// Starts a server on a free port with more arguments.
     pub(crate) fn start_with(args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chat-server"));
+        let mut command = chat_server();
         command.arg("127.0.0.1:0").args(args);
+        Self::spawn(command)
+    }
+
+    /// Starts a server on a free port in a shell that has done something before.
+    pub(crate) fn spawn_limited(before: &str) -> Self {
+        let mut command = Command::new("sh");
+        let script = format!("{before} && exec \"$0\" 127.0.0.1:0");
+        let server = env!("CARGO_BIN_EXE_chat-server");
+        command.args(["-c", &script, server]).env_remove("RUST_LOG");
         Self::spawn(command)
     }
 
     /// Starts a server by a command of its own.
     pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command
-            .env_remove("RUST_LOG")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.stderr(Stdio::piped());
+        Self::spawn_as_it_is(command)
+    }
+
+    /// Starts a server by a command that says where its log goes.
+    pub(crate) fn spawn_as_it_is(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -158,7 +168,9 @@ impl Drop for Server {
         let _ = self.child.wait();
         if thread::panicking() {
             let mut log = String::new();
-            let _ = self.child.stderr.take().unwrap().read_to_string(&mut log);
+            if let Some(mut stderr) = self.child.stderr.take() {
+                let _ = stderr.read_to_string(&mut log);
+            }
             eprintln!("the server logged: {log}");
         }
     }
@@ -229,6 +241,21 @@ impl Client {
         }
     }
 
+    /// Returns how many bytes the system holds at the server's end of the connection, or `None`
+    /// when there is no such end any more.
+    pub(crate) fn unsent_len(&self) -> Option<usize> {
+        let port = |address: SocketAddr| format!(":{:04X}", address.port());
+        let server = port(self.stream.peer_addr().ok()?);
+        let client = port(self.stream.local_addr().unwrap());
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let mut rows = table
+            .lines()
+            .map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let row = rows.find(|row| row[1].ends_with(&server) && row[2].ends_with(&client))?;
+        let (unsent, _) = row[4].split_once(':').unwrap();
+        Some(usize::from_str_radix(unsent, 16).unwrap())
+    }
+
     /// Tells whether the server has closed the connection without sending anything.
     pub(crate) fn is_closed(&mut self) -> bool {
         match self.stream.read(&mut [0]) {
@@ -236,6 +263,13 @@ impl Client {
             Err(error) => error.kind() == ErrorKind::ConnectionReset,
         }
     }
+}
+
+/// The server's command, without arguments.
+pub(crate) fn chat_server() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-server"));
+    command.env_remove("RUST_LOG");
+    command
 }
 
 /// Runs a command that should end by itself, with an input; kills it at the deadline.

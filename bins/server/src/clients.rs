@@ -1,0 +1,134 @@
+//! The clients that are connected.
+
+use std::future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use slab::Slab;
+
+/// The clients that are connected. It is shared by its clones.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clients {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    list: Mutex<List>,
+    /// Whether clients are to be left, though they did not take everything.
+    is_cut: AtomicBool,
+    stalled_count: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    /// Wakes the tasks of the clients.
+    wakers: Slab<Waker>,
+    /// Wakes the task that waits until the last client is gone.
+    waiting: Option<Waker>,
+}
+
+/// A client's entry in the list. It is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    clients: Clients,
+    key: u32,
+}
+
+impl Clients {
+    /// Returns how many clients are connected.
+    pub(crate) fn count(&self) -> usize {
+        self.list().wakers.len()
+    }
+
+    /// Adds a client.
+    pub(crate) fn add(&self) -> Entry {
+        // The task has no waker until it runs.
+        let key = self.list().wakers.insert(Waker::noop().clone());
+        Entry {
+            clients: self.clone(),
+            key: key
+                .try_into()
+                .expect("a client has a descriptor, which is an i32"),
+        }
+    }
+
+    /// Waits until no client is connected.
+    pub(crate) async fn gone(&self) {
+        future::poll_fn(|cx| {
+            let mut list = self.list();
+            if list.wakers.is_empty() {
+                return Poll::Ready(());
+            }
+            list.waiting = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Has all clients left that are still connected.
+    pub(crate) fn cut(&self) {
+        self.shared.is_cut.store(true, Ordering::SeqCst);
+        let wakers: Vec<_> = self
+            .list()
+            .wakers
+            .iter()
+            .map(|(_, waker)| waker.clone())
+            .collect();
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    /// Notes that a client was closed because it took nothing for too long.
+    pub(crate) fn note_stalled(&self) {
+        self.shared.stalled_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many clients were closed because they took nothing for too long.
+    pub(crate) fn stalled_count(&self) -> u64 {
+        self.shared.stalled_count.load(Ordering::Relaxed)
+    }
+
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.shared
+            .list
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Returns the list.
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// Sets how the client's task is woken when it is cut.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        self.clients.list().wakers[self.key as usize] = waker.clone();
+    }
+
+    /// Tells whether the client is to be left.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.clients.shared.is_cut.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut list = self.clients.list();
+        let waker = list.wakers.remove(self.key as usize);
+        let waiting = if list.wakers.is_empty() {
+            list.waiting.take()
+        } else {
+            None
+        };
+        drop(list);
+        drop(waker);
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+}

@@ -1,0 +1,95 @@
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
+
+use crate::util::{Client, Server};
+
+/// Longer than any test waits.
+const LONG: [&str; 2] = ["--drain-timeout", "600"];
+
+#[test]
+fn clients_that_have_everything_and_stay_do_not_hold_the_server_up() {
+    let server = Server::start_with(&LONG);
+    let _clients: Vec<_> = (0..20_u8).map(|i| server.join(&[i])).collect();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn clients_that_go_on_sending_hold_the_server_up_only_until_the_deadline() {
+    let server = Server::start_with(&["--drain-timeout", "2"]);
+    let mut client = server.join(b"I go on");
+    let start = Instant::now();
+    server.signal(Signal::TERM);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while start.elapsed() < Duration::from_secs(4) {
+                // From the deadline on nobody is there any more.
+                let _ = client.stream.write(b"\x02on");
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        assert_eq!(server.wait().0.code(), Some(0));
+        assert!(start.elapsed() >= Duration::from_secs(2), "it had its time");
+    });
+}
+
+/// Connects a client whose system takes little for it.
+fn join_with_small_buffer(server: &Server) -> Client {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&server.address.into()).unwrap();
+    let mut client = Client::of(TcpStream::from(socket));
+    client.send(b"small");
+    while client.receive() != b"small" {}
+    client
+}
+
+#[test]
+fn a_client_that_speaks_late_does_not_lose_what_is_on_its_way() {
+    let server = Server::start_with(&LONG);
+    let mut slow = join_with_small_buffer(&server);
+    let mut sender = server.join(b"sender");
+    let count = 300;
+    for _ in 0..count {
+        sender.send(&[b'x'; 255]);
+        while sender.receive() != [b'x'; 255] {}
+    }
+    server.signal(Signal::TERM);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| server.wait());
+        // Far longer than the server waits for a client that has been sent everything.
+        thread::sleep(Duration::from_secs(2));
+        slow.send(b"too late");
+        let received = slow.receive_all();
+        let whole = received.iter().filter(|body| body.len() == 255).count();
+        assert_eq!(whole, count, "it kept up, and loses nothing");
+        assert_eq!(waiting.join().unwrap().0.code(), Some(0));
+    });
+}
+
+#[test]
+fn clients_that_take_nothing_are_left_at_the_deadline_and_that_is_told() {
+    let args = ["--drain-timeout", "1", "--log", "debug"];
+    let server = Server::start_with(&args);
+    let stalled = join_with_small_buffer(&server);
+    let mut sender = server.join(b"sender");
+    for _ in 0..2000 {
+        sender.send(&[b'x'; 255]);
+        while sender.receive() != [b'x'; 255] {}
+    }
+    drop(sender);
+    let log = server.end();
+    let address = stalled.stream.local_addr().unwrap();
+    let told = log.lines().find(|line| line.contains("cut off:"));
+    let told = told.unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        told.contains(&format!("peer={address} published=1 delivered=")),
+        "{told}"
+    );
+    assert!(log.contains("1 clients did not take everything"), "{log}");
+}

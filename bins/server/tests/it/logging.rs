@@ -1,0 +1,182 @@
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use socket2::SockRef;
+
+use crate::util::{Server, chat_server, run};
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    // Its stderr is a pipe, which is not read until the end.
+    let mut server = Server::start_with(&["--log", "debug"]);
+    for _ in 0..1500 {
+        drop(server.connect());
+    }
+    server.assert_serves();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_filter_for_other_programs_is_ignored_with_a_warning() {
+    let values: [&[u8]; 4] = [
+        b"my_app[span{id=1}]=debug",
+        b"warn,my_app=verbose",
+        b"a=b=c",
+        b"\xFF\xFE",
+    ];
+    for value in values {
+        let mut command = chat_server();
+        command
+            .arg("127.0.0.1:0")
+            .env("RUST_LOG", OsStr::from_bytes(value));
+        let log = Server::spawn(command).end();
+        assert_eq!(
+            log.matches("WARN chat_server::logging: the variable RUST_LOG is ignored: ")
+                .count(),
+            1,
+            "{log}"
+        );
+        assert_eq!(log.lines().count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn the_variable_is_heeded_unless_the_option_is_given() {
+    let log = |args: &[&str]| {
+        let mut command = chat_server();
+        command
+            .arg("127.0.0.1:0")
+            .args(args)
+            .env("RUST_LOG", "info");
+        Server::spawn(command).end()
+    };
+    let told = log(&[]);
+    let serving = format!(
+        "version=\"{}\" policy=\"oldest\" log_bytes=8388608",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert!(told.contains(&serving), "{told}");
+    assert_eq!(log(&["--log", "warn"]), "");
+}
+
+#[test]
+fn a_filter_in_the_arguments_is_checked() {
+    for filter in ["foo", "a=b=c", "warn,chat_server=loud", "3"] {
+        let mut command = chat_server();
+        command.args(["--log", filter]).env("RUST_LOG", "a=b=c");
+        let output = run(&mut command, b"");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{filter}");
+        assert!(
+            stderr.contains("the levels are off, error, warn, info, debug and trace"),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn each_end_of_a_client_is_told_in_one_line_with_its_counts() {
+    let server = Server::start_with(&["--log", "debug"]);
+    let mut witness = server.join(b"witness");
+    let polite = server.join(b"polite");
+    polite.end_sending();
+    assert_eq!(witness.receive(), b"polite");
+    let reset = server.join(b"reset");
+    assert_eq!(witness.receive(), b"reset");
+    let addresses = [&polite, &reset, &witness].map(|client| client.stream.local_addr().unwrap());
+    SockRef::from(&reset.stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    let descriptor_count = server.descriptor_count();
+    drop((polite, reset));
+    server.wait_for_descriptors(descriptor_count - 1);
+    let log = server.end();
+    let expected = [
+        "left peer=@ published=1 delivered=1 dropped=0",
+        "left: cannot read from the client: Connection reset by peer (os error 104) peer=@ published=1 delivered=1 dropped=0",
+        "left peer=@ published=1 delivered=3 dropped=0",
+    ];
+    for (address, expected) in addresses.iter().zip(expected) {
+        let peer = format!("peer={address}");
+        let told: Vec<_> = log.lines().filter(|line| line.contains(&peer)).collect();
+        let [connected, left] = told[..] else {
+            panic!("{told:?}");
+        };
+        assert!(connected.contains("connected"), "{connected}");
+        assert!(
+            left.contains(&expected.replace('@', &address.to_string())),
+            "{left}"
+        );
+    }
+}
+
+#[test]
+fn a_client_that_begins_to_lose_messages_is_warned_of_once_in_a_while() {
+    let server = Server::start_with(&["--log-bytes", "100000"]);
+    let stalled = server.join(b"stalled");
+    let mut talker = server.join(b"talker");
+    for _ in 0..200 {
+        talker.send_raw(&[255; 256].repeat(100));
+        for _ in 0..100 {
+            assert_eq!(talker.receive(), [255; 255]);
+        }
+    }
+    let address = stalled.stream.local_addr().unwrap();
+    // It reads, so that it comes to know of its losses.
+    let reading = thread::spawn(move || {
+        let mut stalled = stalled;
+        let _ = stalled.receive_all();
+    });
+    drop(talker);
+    let log = server.end();
+    reading.join().unwrap();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    let expected = format!("a client does not keep up and loses messages peer={address} lost=");
+    assert!(warnings[0].contains(&expected), "{log}");
+}
+
+/// Runs the server on a terminal, in an environment of these variables and no other; returns what
+/// it logs.
+fn log_on_terminal(variables: &[(&str, &str)]) -> String {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let controller = openpt(flags).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let terminal = ioctl_tiocgptpeer(&controller, flags).unwrap();
+    let mut command = chat_server();
+    command
+        .args(["127.0.0.1:0", "--log", "info"])
+        .env_clear()
+        .envs(variables.iter().copied())
+        .stderr(Stdio::from(terminal));
+    let server = Server::spawn_as_it_is(command);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().0.code(), Some(0));
+    let mut shown = Vec::new();
+    // It ends with an error, since nobody has the terminal any more.
+    let _ = File::from(controller).read_to_end(&mut shown);
+    String::from_utf8(shown).unwrap()
+}
+
+#[test]
+fn the_log_has_colours_on_a_terminal_that_wants_them() {
+    let xterm = ("TERM", "xterm-256color");
+    assert!(log_on_terminal(&[xterm]).contains("\x1b["));
+    assert!(log_on_terminal(&[xterm, ("NO_COLOR", "")]).contains("\x1b["));
+    for variables in [&[xterm, ("NO_COLOR", "1")][..], &[("TERM", "dumb")]] {
+        let shown = log_on_terminal(variables);
+        assert!(
+            shown.contains("serving") && !shown.contains("\x1b["),
+            "{shown}"
+        );
+    }
+}

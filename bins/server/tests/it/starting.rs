@@ -1,0 +1,125 @@
+use std::fs;
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+
+use crate::util::{Client, DEADLINE, Server, chat_server, run};
+
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let mut server = Server::spawn_limited("trap '' INT");
+    server.signal(Signal::INT);
+    server.assert_serves();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_signal_ends_the_server_at_any_moment_of_its_start() {
+    for delay in (0..100).map(|step| step * Duration::from_micros(50)) {
+        let mut child = chat_server()
+            .arg("127.0.0.1:0")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(delay);
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if start.elapsed() > DEADLINE {
+                child.kill().unwrap();
+                panic!("it does not end, {delay:?} after its start");
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+#[test]
+fn too_few_threads_are_an_error() {
+    // Root has no such limit, and nobody cannot read where the tests are built.
+    let path = std::env::temp_dir().join(format!("chat-server-{}", std::process::id()));
+    fs::copy(env!("CARGO_BIN_EXE_chat-server"), &path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new("prlimit");
+    command.arg("--nproc=1").arg(&path).arg("127.0.0.1:0");
+    if geteuid().is_root() {
+        command.uid(NOBODY).current_dir("/");
+    }
+    let output = run(&mut command, b"");
+    fs::remove_file(&path).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.starts_with("error: cannot start ") && stderr.contains("ulimit -u"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+/// The user that owns nothing.
+const NOBODY: u32 = 65534;
+
+#[test]
+fn a_server_whose_output_nobody_takes_serves_and_ends() {
+    let (unread, stdout) = io::pipe().unwrap();
+    fill(&stdout);
+    let mut command = chat_server();
+    let address = free_address();
+    command.arg(&address).stdout(stdout).stderr(Stdio::null());
+    assert_serves_and_ends(command, &address);
+    drop(unread);
+}
+
+#[test]
+fn a_server_without_outputs_serves_and_ends() {
+    let address = free_address();
+    let mut command = Command::new("sh");
+    let server = env!("CARGO_BIN_EXE_chat-server");
+    command.args(["-c", "exec \"$0\" \"$1\" <&- >&- 2>&-", server, &address]);
+    assert_serves_and_ends(command, &address);
+}
+
+/// Fills a pipe.
+fn fill(pipe: &io::PipeWriter) {
+    rustix::io::ioctl_fionbio(pipe, true).unwrap();
+    let mut pipe = pipe;
+    while pipe.write(&[b'\n'; 4096]).is_ok() {}
+    while pipe.write(b"\n").is_ok() {}
+    rustix::io::ioctl_fionbio(pipe, false).unwrap();
+}
+
+/// Returns an address that was free a moment ago.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[track_caller]
+fn assert_serves_and_ends(mut command: Command, address: &str) {
+    let mut child = command.spawn().unwrap();
+    let start = Instant::now();
+    let stream = loop {
+        match TcpStream::connect(address) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(start.elapsed() < DEADLINE, "{error}"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    let mut client = Client::of(stream);
+    client.send(b"hello");
+    assert_eq!(client.receive(), b"hello");
+    drop(client);
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    while child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < DEADLINE, "it does not end");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
