@@ -27,6 +27,8 @@ mod reading;
 mod scheduler;
 /// Who publishes when.
 mod turns;
+/// Turns of publishers when the hub is closed.
+mod turns_at_close;
 /// What the tests share.
 mod util;
 /// Writing to a stream, in turns and by a thread that waits.

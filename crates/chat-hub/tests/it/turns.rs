@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use chat_hub::{Closed, Config, Hub, Policy, Publisher, Subscriber, TryPublishError};
+use chat_hub::{Config, Hub, Policy, Publisher, Subscriber, TryPublishError};
 use chat_proto::Messages;
 use futures::FutureExt;
 
@@ -113,7 +113,7 @@ fn flooding_publishers_get_equal_shares() {
 }
 
 /// Makes a hub whose publishers wait for a subscriber, and the first of them, which waits.
-fn held() -> (Hub, Subscriber, Publisher) {
+pub(crate) fn held() -> (Hub, Subscriber, Publisher) {
     let hub = hub(16 * 1024);
     let (mut first, mut subscriber) = (hub.publisher(), hub.subscribe());
     assert_eq!(read(&mut subscriber), Read::Pending);
@@ -279,100 +279,6 @@ fn as_many_turns_are_given_as_there_is_room_for() {
     // There is room for a quarter of the log, and a turn is a 16th. One is the first one's.
     let given_count = waiting.iter().filter(|(_, woken)| woken.is_set()).count();
     assert!((1..=3).contains(&given_count), "{given_count} turns");
-}
-
-#[test]
-fn a_turn_that_was_taken_survives_the_close() {
-    let hub = hub(16 * 1024);
-    let (mut publisher, mut other) = (hub.publisher(), hub.publisher());
-    let mut subscriber = hub.subscribe();
-    let (woken, waker) = Woken::new();
-    let mut cx = Context::from_waker(&waker);
-    assert!(subscriber.poll_batch(&mut cx).is_pending());
-    assert!(
-        publisher
-            .poll_ready(&mut Context::from_waker(Waker::noop()))
-            .is_ready()
-    );
-    hub.close();
-    let wire = run(0..3, 9);
-    let mut messages = Messages::split(&wire).0;
-    assert_eq!(
-        other.try_publish(&mut messages),
-        Err(TryPublishError::Closed)
-    );
-    assert_eq!(read(&mut subscriber), Read::Pending, "there may be more");
-    assert!(publish(&mut publisher, &wire).is_ready());
-    assert_eq!(
-        publisher.try_publish(&mut messages),
-        Err(TryPublishError::Closed),
-        "once"
-    );
-    assert_eq!(drain(&mut subscriber), (wire.clone(), 0));
-    assert_eq!(read(&mut subscriber), Read::End);
-    assert!(woken.is_set());
-}
-
-#[test]
-fn a_turn_that_nobody_came_for_ends_with_the_close() {
-    let (hub, mut subscriber, mut first) = held();
-    drain(&mut subscriber);
-    // Its turn has come, and it does not know.
-    hub.close();
-    assert_eq!(read(&mut subscriber), Read::End);
-    let wire = message(0, 99);
-    let mut messages = Messages::split(&wire).0;
-    assert_eq!(
-        first.try_publish(&mut messages),
-        Err(TryPublishError::Closed)
-    );
-}
-
-#[test]
-fn a_turn_that_is_given_up_after_the_close_lets_subscribers_end() {
-    let hub = hub(16 * 1024);
-    let (mut publisher, mut subscriber) = (hub.publisher(), hub.subscribe());
-    assert!(
-        publisher
-            .poll_ready(&mut Context::from_waker(Waker::noop()))
-            .is_ready()
-    );
-    hub.close();
-    let (woken, waker) = Woken::new();
-    assert!(
-        subscriber
-            .poll_batch(&mut Context::from_waker(&waker))
-            .is_pending()
-    );
-    publisher.pass();
-    assert!(woken.is_set());
-    assert_eq!(read(&mut subscriber), Read::End);
-}
-
-#[test]
-fn closing_tells_waiting_publishers_and_what_went_out() {
-    let (hub, _subscriber, _first) = held();
-    let mut publisher = hub.publisher();
-    let wire = run(0..10, 9);
-    let mut messages = Messages::split(&wire).0;
-    let (woken, waker) = Woken::new();
-    let mut cx = Context::from_waker(&waker);
-    assert!(publisher.poll_publish(&mut cx, &mut messages).is_pending());
-    hub.close();
-    assert!(woken.is_set());
-    assert_eq!(
-        publisher.poll_publish(&mut cx, &mut messages),
-        Poll::Ready(Err(Closed))
-    );
-    assert_eq!(messages.count(), 10);
-    assert_eq!(publisher.poll_ready(&mut cx), Poll::Ready(Err(Closed)));
-    let mut empty = Messages::default();
-    let poll = publisher.poll_publish(&mut cx, &mut empty);
-    assert_eq!(
-        poll,
-        Poll::Ready(Err(Closed)),
-        "even with nothing to publish"
-    );
 }
 
 #[test]
