@@ -1,0 +1,39 @@
+//! A client of a broadcast chat.
+//!
+//! The parts can be used alone:
+//!
+//! * [`Outstanding`] tells which received messages are one's own, how long they were under way, and
+//!   which of one's own never came back.
+//! * [`Lines`] turns input, chunk by chunk, into messages, and [`Form`] turns messages into output.
+//! * [`escape`] shows what anybody sent without letting it control the terminal.
+//! * [`Address`] connects by name, to the first of several addresses that answers; [`Backoff`] says
+//!   how long to wait until the next try.
+//! * [`pipe`] connects an input and an output to a server, and is exact: it says when a message of
+//!   its own did not come back.
+//!
+//! # Examples
+//!
+//! ```
+//! use chat_client::{Batch, Framing, Lines};
+//!
+//! let mut batch = Batch::default();
+//! let mut lines = Lines::new(Framing::Newline);
+//! lines.push(b"hello\nwor", &mut batch);
+//! lines.finish(&mut batch);
+//! assert_eq!(batch.wire, b"\x05hello\x03wor");
+//! ```
+
+mod address;
+mod backoff;
+mod escape;
+mod form;
+mod lines;
+mod outstanding;
+//pub mod pipe;
+
+pub use address::{Address, AddressError, ConnectError};
+pub use backoff::Backoff;
+pub use escape::{append_escaped, escape};
+pub use form::Form;
+pub use lines::{Batch, Framing, LineError, Lines, RefusedLine};
+pub use outstanding::{Echo, Outstanding};

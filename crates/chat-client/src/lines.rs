@@ -1,0 +1,446 @@
+//! Turns input, chunk by chunk, into messages in their wire form.
+
+use chat_proto::{BODY_LEN_MAX, BodyTooLong};
+use memchr::memchr;
+
+/// How input is divided into bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Framing {
+    /// A line is a body, without its newline.
+    #[default]
+    Newline,
+    /// A body ends with a byte of value 0, which does not belong to it.
+    Null,
+    /// A line has the bytes of a body as hexadecimal digits, two for each, with or without spaces
+    /// between the bytes.
+    Hex,
+}
+
+/// Divides input into lines and encodes each as a message, whatever chunks the input comes in.
+///
+/// A line is what ends with the framing's last byte; what follows the last of them is a line too,
+/// unless it is empty. Memory is bounded: of a line that is too long only the beginning is kept.
+#[derive(Debug)]
+pub struct Lines {
+    framing: Framing,
+    is_splitting: bool,
+    /// The beginning of the unfinished line, up to [`Self::kept_max`] bytes.
+    kept: Vec<u8>,
+    /// Length in bytes of the unfinished line.
+    len: usize,
+    /// How many lines have ended.
+    count: u64,
+}
+
+/// What lines came to: messages to send, and lines that are refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The messages in their wire form, in order.
+    pub wire: Vec<u8>,
+    /// How many messages there are.
+    pub count: u64,
+    /// The lines that cannot be sent, in order.
+    pub refused: Vec<RefusedLine>,
+}
+
+/// Says that a line cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {number}: {cause}")]
+pub struct RefusedLine {
+    /// Which line of the input it is, from 1 on.
+    pub number: u64,
+    /// What is wrong with it.
+    pub cause: LineError,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LineError {
+    /// The body would be too long.
+    #[error(transparent)]
+    TooLong(#[from] BodyTooLong),
+    /// The line is not in hexadecimal.
+    #[error("not pairs of hexadecimal digits")]
+    Hex,
+}
+
+impl Lines {
+    /// Starts at the beginning of the input. Lines that are too long are refused.
+    pub fn new(framing: Framing) -> Self {
+        Self {
+            framing,
+            is_splitting: false,
+            kept: Vec::new(),
+            len: 0,
+            count: 0,
+        }
+    }
+
+    /// Sends a line that is too long as several messages. Each ends behind a space, or else between
+    /// two characters, or else wherever it is full. Lines in hexadecimal are refused all the same.
+    pub fn splitting(mut self) -> Self {
+        self.is_splitting = self.framing != Framing::Hex;
+        self
+    }
+
+    /// Takes the next chunk of the input and adds the lines that end in it to `batch`.
+    ///
+    /// The messages are at most 255 bytes longer than the chunk: a header takes the place of each
+    /// end of a line.
+    pub fn push(&mut self, mut chunk: &[u8], batch: &mut Batch) {
+        let end = match self.framing {
+            Framing::Newline | Framing::Hex => b'\n',
+            Framing::Null => 0,
+        };
+        while let Some(line_len) = memchr(end, chunk) {
+            let (line, rest) = chunk.split_at(line_len);
+            if self.len == 0 && line.len() <= BODY_LEN_MAX && self.framing != Framing::Hex {
+                self.count += 1;
+                batch.push(line);
+            } else {
+                self.extend(line, batch);
+                self.end_line(batch);
+            }
+            chunk = &rest[1..];
+        }
+        self.extend(chunk, batch);
+    }
+
+    /// Takes the end of the input and adds the line that nothing ended, if there is one.
+    pub fn finish(mut self, batch: &mut Batch) {
+        if self.len > 0 {
+            self.end_line(batch);
+        }
+    }
+
+    fn extend(&mut self, mut bytes: &[u8], batch: &mut Batch) {
+        self.len = self.len.saturating_add(bytes.len());
+        loop {
+            let free = self.kept_max() - self.kept.len();
+            let (kept, rest) = bytes.split_at(free.min(bytes.len()));
+            self.kept.extend_from_slice(kept);
+            if rest.is_empty() || !self.is_splitting {
+                return;
+            }
+            bytes = rest;
+            self.split_off(batch);
+        }
+    }
+
+    /// Adds the first part of a line that is too long to `batch`, and keeps the rest.
+    fn split_off(&mut self, batch: &mut Batch) {
+        let part = part_len(&self.kept);
+        batch.push(&self.kept[..part]);
+        self.kept.drain(..part);
+    }
+
+    fn end_line(&mut self, batch: &mut Batch) {
+        self.count += 1;
+        while self.is_splitting && self.kept.len() > BODY_LEN_MAX {
+            self.split_off(batch);
+        }
+        match self.body() {
+            Ok(()) => batch.push(&self.kept),
+            Err(cause) => batch.refused.push(RefusedLine {
+                number: self.count,
+                cause,
+            }),
+        }
+        self.kept.clear();
+        self.len = 0;
+    }
+
+    /// Makes a body of the line.
+    fn body(&mut self) -> Result<(), LineError> {
+        if self.framing == Framing::Hex {
+            let len = decode_hex(&mut self.kept, self.len)?;
+            self.kept.truncate(len);
+        } else if !self.is_splitting && self.len > BODY_LEN_MAX {
+            return Err(BodyTooLong { len: self.len }.into());
+        }
+        Ok(())
+    }
+
+    /// How many bytes of a line are kept: one more than are needed to say that it is too long.
+    fn kept_max(&self) -> usize {
+        match self.framing {
+            Framing::Hex => HEX_LEN_MAX,
+            _ => BODY_LEN_MAX + 1,
+        }
+    }
+}
+
+impl Batch {
+    /// Adds a message with a body of up to 255 bytes.
+    fn push(&mut self, body: &[u8]) {
+        let len = u8::try_from(body.len()).expect("the length was looked at before");
+        self.wire.push(len);
+        self.wire.extend_from_slice(body);
+        self.count += 1;
+    }
+}
+
+/// Returns how many bytes of a line that is too long are sent first.
+fn part_len(line: &[u8]) -> usize {
+    let full = &line[..BODY_LEN_MAX];
+    if let Some(space) = full.iter().rposition(|&byte| byte == b' ') {
+        return space + 1;
+    }
+    // A character has at most four bytes, of which all but the first begin with the bits 10.
+    let is_inside = |len: &usize| line[*len] & 0b1100_0000 == 0b1000_0000;
+    let between = (BODY_LEN_MAX - 3..=BODY_LEN_MAX)
+        .rev()
+        .find(|len| !is_inside(len));
+    between.unwrap_or(BODY_LEN_MAX)
+}
+
+/// Decodes hexadecimal digits in place and returns how many bytes they are.
+fn decode_hex(line: &mut [u8], line_len: usize) -> Result<usize, LineError> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let mut len = 0;
+    let mut index = 0;
+    while index < line.len() {
+        if matches!(line[index], b' ' | b'\t' | b'\r') {
+            index += 1;
+            continue;
+        }
+        let high = digit(line[index]).ok_or(LineError::Hex)?;
+        let low = line
+            .get(index + 1)
+            .copied()
+            .and_then(digit)
+            .ok_or(LineError::Hex)?;
+        line[len] = high << 4 | low;
+        len += 1;
+        index += 2;
+    }
+    if len > BODY_LEN_MAX || line_len > line.len() {
+        return Err(BodyTooLong {
+            len: len.max(line_len / 3),
+        }
+        .into());
+    }
+    Ok(len)
+}
+
+/// How many bytes of a line in hexadecimal are kept: three for each byte of the longest body, and
+/// some for more spaces.
+const HEX_LEN_MAX: usize = 4 * BODY_LEN_MAX;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split_chunks<'a>(lines: Lines, chunks: impl IntoIterator<Item = &'a [u8]>) -> Batch {
+        let mut lines = lines;
+        let mut batch = Batch::default();
+        for chunk in chunks {
+            lines.push(chunk, &mut batch);
+        }
+        lines.finish(&mut batch);
+        batch
+    }
+
+    fn newline() -> Lines {
+        Lines::new(Framing::Newline)
+    }
+
+    fn too_long(number: u64, len: usize) -> RefusedLine {
+        let cause = BodyTooLong { len }.into();
+        RefusedLine { number, cause }
+    }
+
+    #[track_caller]
+    fn check(lines: Lines, input: &[u8], wire: &[u8], refused: &[RefusedLine]) {
+        let batch = split_chunks(lines, [input]);
+        assert_eq!((&batch.wire[..], &batch.refused[..]), (wire, refused));
+    }
+
+    /// The same for newlines, in the plainest way.
+    fn split_naively(input: &[u8]) -> Batch {
+        let mut batch = Batch::default();
+        let mut lines: Vec<_> = input.split(|&byte| byte == b'\n').collect();
+        if lines.last().is_some_and(|line| line.is_empty()) {
+            lines.pop();
+        }
+        for (index, line) in lines.into_iter().enumerate() {
+            if line.len() > BODY_LEN_MAX {
+                batch.refused.push(too_long(index as u64 + 1, line.len()));
+            } else {
+                batch.push(line);
+            }
+        }
+        batch
+    }
+
+    #[test]
+    fn each_line_is_a_message() {
+        check(newline(), b"", b"", &[]);
+        check(newline(), b"\n", b"\0", &[]);
+        check(newline(), b"one\ntwo\n", b"\x03one\x03two", &[]);
+        check(newline(), b"one\n\ntwo", b"\x03one\0\x03two", &[]);
+        check(newline(), b"\r\n\xFF\0\n", b"\x01\r\x02\xFF\0", &[]);
+    }
+
+    #[test]
+    fn a_null_may_end_a_message_instead() {
+        check(
+            Lines::new(Framing::Null),
+            b"a\nb\0\0c",
+            b"\x03a\nb\0\x01c",
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_line_may_be_hexadecimal() {
+        let hex = || Lines::new(Framing::Hex);
+        check(hex(), b"00fF 0a\r\n\n41", b"\x03\0\xFF\n\0\x01A", &[]);
+        for line in [&b"0"[..], b"0g", b"0 0", b"\xFF\xFF"] {
+            let cause = LineError::Hex;
+            check(hex(), line, b"", &[RefusedLine { number: 1, cause }]);
+        }
+        let longest = "41 ".repeat(255);
+        check(
+            hex(),
+            longest.as_bytes(),
+            &[&[255], &[b'A'; 255][..]].concat(),
+            &[],
+        );
+        check(hex(), "41".repeat(256).as_bytes(), b"", &[too_long(1, 256)]);
+        let batch = split_chunks(hex(), ["41 ".repeat(10_000).as_bytes()]);
+        assert_eq!(batch.refused, [too_long(1, 10_000)]);
+    }
+
+    #[test]
+    fn a_line_may_have_255_bytes_and_no_more() {
+        let longest = [&[255], &[b'x'; 255][..]].concat();
+        check(newline(), &[b'x'; 255], &longest, &[]);
+        check(newline(), &[b'x'; 256], b"", &[too_long(1, 256)]);
+        let input = [&[b'x'; 300], &b"\nok\n"[..], &[b'x'; 256]].concat();
+        check(
+            newline(),
+            &input,
+            b"\x02ok",
+            &[too_long(1, 300), too_long(3, 256)],
+        );
+    }
+
+    #[test]
+    fn a_refused_line_names_its_length_and_the_limit() {
+        let text = "line 7: a body has at most 255 bytes, not 300";
+        assert_eq!(too_long(7, 300).to_string(), text);
+    }
+
+    /// Returns the bodies of a batch.
+    fn bodies(batch: &Batch) -> Vec<&[u8]> {
+        let (messages, rest) = chat_proto::Messages::split(&batch.wire);
+        assert!(rest.is_empty());
+        messages.into_iter().map(|body| body.as_bytes()).collect()
+    }
+
+    #[test]
+    fn a_long_line_is_split_behind_a_space_or_between_characters() {
+        let split = |line: &str| split_chunks(newline().splitting(), [line.as_bytes()]);
+        let words = format!("{} {} {}", "a".repeat(100), "b".repeat(150), "c".repeat(10));
+        let batch = split(&words);
+        assert_eq!(
+            bodies(&batch)
+                .iter()
+                .map(|body| body.len())
+                .collect::<Vec<_>>(),
+            [252, 10]
+        );
+        let batch = split(&"ü".repeat(200));
+        assert_eq!(
+            bodies(&batch)
+                .iter()
+                .map(|body| body.len())
+                .collect::<Vec<_>>(),
+            [254, 146]
+        );
+        let batch = split(&"x".repeat(255 + 255));
+        assert_eq!(
+            bodies(&batch)
+                .iter()
+                .map(|body| body.len())
+                .collect::<Vec<_>>(),
+            [255, 255]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_input_in_any_chunks_is_divided_as_the_naive_way_says(
+            lens in prop::collection::vec(prop_oneof![0..4_usize, 253..259_usize, 0..2000_usize], 0..12),
+            filler in any::<u8>(),
+            chunk_lens in prop::collection::vec(prop_oneof![0..3_usize, 0..700_usize], 1..8),
+        ) {
+            let input = lens.iter().map(|&len| vec![filler; len]).collect::<Vec<_>>().join(&b'\n');
+            let chunks = chunks(&input, &chunk_lens);
+            prop_assert_eq!(split_chunks(newline(), chunks), split_naively(&input));
+        }
+
+        #[test]
+        fn the_parts_of_split_lines_are_the_lines(
+            text in "([a-zü世👩]{0,400} ?){0,9}",
+            chunk_lens in prop::collection::vec(1..700_usize, 1..8),
+        ) {
+            let batch = split_chunks(newline().splitting(), chunks(text.as_bytes(), &chunk_lens));
+            let bodies = bodies(&batch);
+            prop_assert_eq!(bodies.concat(), text.as_bytes());
+            prop_assert!(bodies.iter().all(|body| std::str::from_utf8(body).is_ok()));
+            prop_assert_eq!(batch.count, bodies.len() as u64);
+            let shortest = text.len().div_ceil(BODY_LEN_MAX);
+            prop_assert!(bodies.len() >= shortest && batch.refused.is_empty());
+        }
+    }
+
+    fn chunks<'a>(input: &'a [u8], lens: &[usize]) -> Vec<&'a [u8]> {
+        let mut rest = input;
+        let mut chunks = Vec::new();
+        for &len in lens.iter().cycle().take(100) {
+            let (chunk, after) = rest.split_at(len.min(rest.len()));
+            chunks.push(chunk);
+            rest = after;
+        }
+        chunks.push(rest);
+        chunks
+    }
+
+    #[test]
+    fn a_cut_at_any_byte_changes_nothing() {
+        let lines = [
+            &b"one"[..],
+            b"",
+            &[b'x'; 255],
+            &[b'y'; 256],
+            b"\r",
+            &[b'z'; 600],
+            b"last",
+        ];
+        let input = lines.join(&b'\n');
+        let expected = split_naively(&input);
+        assert_eq!(
+            (expected.wire.len(), expected.refused.len()),
+            (4 + 1 + 256 + 2 + 5, 2)
+        );
+        for cut in 0..=input.len() {
+            let (first, second) = input.split_at(cut);
+            assert_eq!(
+                split_chunks(newline(), [first, second]),
+                expected,
+                "cut at {cut}"
+            );
+        }
+        assert_eq!(
+            split_chunks(newline(), input.chunks(1)),
+            expected,
+            "byte by byte"
+        );
+    }
+}
