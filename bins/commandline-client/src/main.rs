@@ -1,58 +1,83 @@
-//! A client of a broadcast chat server, for terminals and pipes.
-//!
-//! Each line of standard input is sent as one message, each message received is a line of standard
-//! output. At the end of input the client half-closes: it stops sending and prints what still
-//! comes, until the server closes. It has no line editing.
-//!
-//! Sending and receiving are two threads with blocking sockets, so that no size of input can make
-//! the two sides wait for each other.
+//! `commandline-client`: a client of a broadcast chat server, for terminals and pipes.
 
-mod address;
-mod client;
-mod lines;
-mod print;
-mod receive;
-mod report;
-mod send;
+mod args;
 
-use std::{process::ExitCode, sync::Arc};
+use std::error::Error;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
 
-use clap::Parser;
+use chat_client::{Address, ConnectError, RefusedLine, pipe};
+use clap::{CommandFactory, Parser};
 
-use crate::{address::Address, report::Report};
+use crate::args::Args;
 
 fn main() -> ExitCode {
-    let Args { address } = Args::parse();
-    let report = Arc::new(Report::default());
-    if let Err(error) = client::run(&address, &report) {
-        report.error(&error);
+    match run(&Args::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            tell("error", error);
+            ExitCode::FAILURE
+        }
     }
-    report.exit_code()
 }
 
-/// Sends each line of standard input as a message to a broadcast chat server, and prints each
-/// message received as a line.
-#[derive(Debug, Parser)]
-#[command(version, after_help = HELP)]
-struct Args {
-    /// Where the server listens, as IP:PORT or HOST:PORT
-    #[arg(default_value = "127.0.0.1:8080")]
-    address: Address,
+fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    if args.man || args.completions.is_some() {
+        print_definition(args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let input = input(args)?;
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let options = args.pipe_options(output.is_terminal());
+    let (address, stream) = connect(args)?;
+    let summary = pipe::run(stream, input, output, &options, |line: RefusedLine| {
+        tell("error", line)
+    })
+    .map_err(|error| format!("{address}: {error}"))?;
+    Ok(ExitCode::from(u8::from(summary.refused > 0)))
 }
 
-/// What a user has to know beyond the arguments.
-const HELP: &str = r"A line is up to 255 bytes of any value, without its newline; an empty line is an
-empty message. A longer line is refused, the rest is still sent.
+/// Opens what is sent. It is read without a buffer in between.
+fn input(args: &Args) -> Result<File, Box<dyn Error>> {
+    match &args.send_file {
+        Some(path) => File::open(path)
+            .map_err(|error| format!("cannot open {}: {error}", path.display()).into()),
+        None => Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?)),
+    }
+}
 
-At the end of standard input the client stops sending, prints everything that
-still comes, its own messages included, and ends when the server closes.
+/// Connects to the first address that answers.
+fn connect(args: &Args) -> Result<(&Address, TcpStream), ConnectError> {
+    let (last, others) = args.addresses.split_last().expect("there is a default");
+    for address in others {
+        match address.connect(args.connect_timeout) {
+            Ok(stream) => return Ok((address, stream)),
+            Err(error) => tell("warning", format!("{error}; trying the next address")),
+        }
+    }
+    Ok((last, last.connect(args.connect_timeout)?))
+}
 
-On a terminal, what could control it is printed escaped: ESC as \x1b.
+/// Prints what other programs make of the arguments' definition.
+fn print_definition(args: &Args) -> io::Result<()> {
+    let mut command = Args::command();
+    let mut text = Vec::new();
+    match args.completions {
+        Some(shell) => {
+            let name = command.get_name().to_owned();
+            clap_complete::generate(shell, &mut command, name, &mut text);
+        }
+        None => clap_mangen::Man::new(command).render(&mut text)?,
+    }
+    io::stdout().write_all(&text)
+}
 
-Example:
-  printf 'hello\nworld\n' | commandline-client 127.0.0.1:8080
-
-Exit codes:
-  0  the server closed after the end of input, or standard output was closed
-  1  a line was refused, or the connection, the input or the output failed
-  2  the arguments are wrong";
+/// Tells the user something, in one write, so that the lines of two threads do not mix.
+fn tell(kind: &str, text: impl Display) {
+    // Nobody is left to be told when standard error is closed.
+    let _ = io::stderr().write_all(format!("{kind}: {text}\n").as_bytes());
+}

@@ -29,7 +29,7 @@ mod escape;
 mod form;
 mod lines;
 mod outstanding;
-//pub mod pipe;
+pub mod pipe;
 
 pub use address::{Address, AddressError, ConnectError};
 pub use backoff::Backoff;

@@ -22,12 +22,16 @@ fn check_usage_error<const N: usize>(args: [&str; N], cause: &str) {
 
 #[test]
 fn wrong_arguments_are_usage_errors() {
-    let form = "not of the form IP:PORT or HOST:PORT";
+    let form = "an address is IP:PORT or NAME:PORT";
     check_usage_error(["nonsense"], form);
     check_usage_error(["127.0.0.1"], form);
-    check_usage_error(["127.0.0.1:99999"], form);
-    check_usage_error(["127.0.0.1:1", "127.0.0.1:2"], "unexpected argument");
+    check_usage_error(["127.0.0.1:99999"], "`99999` is no port");
+    check_usage_error(["::1:8080"], "an IPv6 address is in brackets: [::1]:8080");
     check_usage_error(["127.0.0.1:1", "--loud"], "unexpected argument");
+    check_usage_error(["--wait", "5 parsecs"], "is no duration; write it like 5s");
+    check_usage_error(["--count", "0"], "0 is not in 1..");
+    check_usage_error(["--hex", "--null"], "cannot be used with");
+    check_usage_error(["--hex", "--split"], "cannot be used with");
 }
 
 #[test]
@@ -42,10 +46,26 @@ fn help_teaches_the_protocol_of_the_pipe() {
     for part in [
         "[default: 127.0.0.1:8080]",
         "255 bytes",
-        "end of standard input",
+        "end of the input",
         "printf 'hello\\nworld\\n' |",
         "Exit codes:",
     ] {
         assert!(help.contains(part), "{part:?} is missing in:\n{help}");
+    }
+}
+
+#[test]
+fn completions_and_the_man_page_come_from_the_same_definition() {
+    for (args, part) in [
+        (["--completions", "bash"], "--send-only"),
+        (["--completions", "fish"], "-l send-only"),
+        (["--completions", "zsh"], "--send-only"),
+        (["--man", ""], "\\-\\-send\\-only"),
+    ] {
+        let args = args.into_iter().filter(|arg| !arg.is_empty());
+        let ended = Client::start_args(args, Stdio::null(), Stdio::piped()).finish();
+        let printed = String::from_utf8(ended.output).unwrap();
+        assert_eq!((ended.code, &ended.errors[..]), (0, ""));
+        assert!(printed.contains(part), "{printed}");
     }
 }

@@ -32,6 +32,15 @@ impl Client {
 
     /// Starts a client with the given arguments, input and output.
     pub(crate) fn start_with<const N: usize>(args: [&str; N], input: Stdio, output: Stdio) -> Self {
+        Self::start_args(args, input, output)
+    }
+
+    /// Does the same with any number of arguments.
+    pub(crate) fn start_args<'a>(
+        args: impl IntoIterator<Item = &'a str>,
+        input: Stdio,
+        output: Stdio,
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_commandline-client"));
         let mut child = command
             .args(args)

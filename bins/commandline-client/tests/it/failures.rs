@@ -1,7 +1,7 @@
 use std::{
     fs::File,
-    io::Write,
-    net::{TcpListener, TcpStream},
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
     process::Stdio,
     sync::mpsc,
 };
@@ -57,7 +57,10 @@ fn a_server_that_closes_first_is_told() {
     check(
         client.finish(),
         "one\ntwo\n",
-        &format!("the server at {} closed the connection\n", server.address),
+        &format!(
+            "{}: the server closed the connection; no message was sent, and the input was not sent to its end\n",
+            server.address
+        ),
     );
 }
 
@@ -65,7 +68,7 @@ fn a_server_that_closes_first_is_told() {
 fn a_stream_that_ends_inside_a_message_is_told() {
     let sentence = |address: &str| {
         format!(
-            "the server at {address} closed the connection: the stream ended inside a message: 4 of its 6 bytes had arrived\n"
+            "{address}: the server closed the connection: the stream ended inside a message: 4 of its 6 bytes had arrived; "
         )
     };
     let server = Server::start(|mut stream| stream.write_all(b"\x03one\x05wor").unwrap());
@@ -98,7 +101,7 @@ fn a_reset_is_told_after_what_came_before_it() {
     check(
         client.finish(),
         "",
-        &format!("lost the connection to {}: ", server.address),
+        &format!("{}: lost the connection: ", server.address),
     );
 }
 
@@ -111,9 +114,9 @@ fn writes_that_break_are_told_once_and_hide_no_message() {
     let ended = run(&server.address, "a line of a flood\n".repeat(1_000_000));
     // Which of the two sides meets the reset first is chance.
     let sentence = if ended.errors.contains("lost") {
-        format!("lost the connection to {}: ", server.address)
+        format!("{}: lost the connection: ", server.address)
     } else {
-        format!("the server at {} closed the connection\n", server.address)
+        format!("{}: the server closed the connection; ", server.address)
     };
     check(ended, &"pending\n".repeat(1000), &sentence);
 }
@@ -123,7 +126,8 @@ fn an_input_that_cannot_be_read_is_told() {
     let server = Server::start(echo);
     let directory = File::open(env!("CARGO_MANIFEST_DIR")).unwrap();
     let client = Client::start_with([&server.address], directory.into(), Stdio::piped());
-    check(client.finish(), "", "cannot read standard input: ");
+    let sentence = format!("{}: cannot read the input: ", server.address);
+    check(client.finish(), "", &sentence);
     assert_eq!(server.outcome(), b"");
 }
 
@@ -134,5 +138,76 @@ fn an_output_that_cannot_be_written_is_told() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let mut client = Client::start_with([&server.address], Stdio::piped(), full.into());
     client.feed("hello\n");
-    check(client.finish(), "", "cannot write to standard output: ");
+    let sentence = format!("{}: cannot write the output: ", server.address);
+    check(client.finish(), "", &sentence);
+}
+
+/// Checks that a client that sends `input` to such a server fails, and says how much came back.
+#[track_caller]
+fn check_unreturned(
+    serve: impl FnOnce(TcpStream) + Send + 'static,
+    input: &str,
+    output: &str,
+    summary: &str,
+) {
+    let server = Server::start(serve);
+    let sentence = format!(
+        "{}: the server closed the connection; {summary}\n",
+        server.address
+    );
+    check(run(&server.address, input), output, &sentence);
+}
+
+#[test]
+fn a_server_that_closes_at_once_is_told() {
+    let serve = |stream: TcpStream| {
+        // It is full. Whether the client's message is still sent is chance.
+        stream.shutdown(Shutdown::Write).unwrap();
+        let _ = (&stream).read_to_end(&mut Vec::new());
+    };
+    let server = Server::start(serve);
+    let sentence = format!("{}: the server closed the connection; ", server.address);
+    check(run(&server.address, "hi\n"), "", &sentence);
+}
+
+#[test]
+fn a_server_that_swallows_messages_is_told_with_how_many() {
+    let swallow = |mut stream: TcpStream| {
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    };
+    check_unreturned(
+        swallow,
+        "a\nb\nc\n",
+        "",
+        "3 of 3 messages did not come back",
+    );
+    let give_the_last = |mut stream: TcpStream| {
+        stream.read_to_end(&mut Vec::new()).unwrap();
+        stream.write_all(b"\x01x\x01c").unwrap();
+    };
+    check_unreturned(
+        give_the_last,
+        "a\nb\nc\n",
+        "x\nc\n",
+        "2 of 3 messages did not come back",
+    );
+}
+
+#[test]
+fn a_server_that_never_answers_gets_everything_all_the_same() {
+    // More than twice the bytes that may be under way.
+    let count = 700_000 / 100;
+    let input = format!("{:099}\n", 0).repeat(count);
+    let server = Server::start(|mut stream| {
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        received.len()
+    });
+    let ended = run(&server.address, input);
+    let sentence = format!(
+        "{}: the server closed the connection; {count} of {count} messages did not come back\n",
+        server.address
+    );
+    check(ended, "", &sentence);
+    assert_eq!(server.outcome(), 700_000);
 }

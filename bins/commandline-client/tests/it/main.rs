@@ -9,5 +9,7 @@ mod client;
 mod failures;
 /// Lines in, lines out.
 mod messages;
+/// Options for programs.
+mod scripting;
 /// Servers that serve one client and say what came of it.
 mod server;

@@ -126,6 +126,7 @@ fn what_comes_after_the_half_close_is_printed() {
     let server = Server::start(|mut stream| {
         let mut received = Vec::new();
         stream.read_to_end(&mut received).unwrap();
+        stream.write_all(&received).unwrap();
         stream.write_all(b"\x04late\0").unwrap();
         received
     });
@@ -134,7 +135,7 @@ fn what_comes_after_the_half_close_is_printed() {
         ended,
         Ended {
             code: 0,
-            output: b"late\n\n".to_vec(),
+            output: b"early\nlate\n\n".to_vec(),
             errors: String::new()
         }
     );

@@ -1,5 +1,8 @@
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use crate::util::{Server, run};
 
@@ -37,6 +40,39 @@ fn what_is_piped_into_the_client_comes_back() {
         (output.status.code(), &output.stderr[..]),
         (Some(0), &b""[..])
     );
+}
+
+#[test]
+fn a_slow_reader_of_the_client_gets_every_line() {
+    // Far more than the server keeps.
+    let server = Server::start_with(&["--log-bytes", "1048576"]);
+    let mut client = Command::new(binary("commandline-client"))
+        .arg(server.address.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines: String = (0..200_000)
+        .map(|number| format!("{number:039}\n"))
+        .collect();
+    let mut stdin = client.stdin.take().unwrap();
+    let mut stdout = client.stdout.take().unwrap();
+    let mut received = Vec::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // It may take as long as it likes to write, but not to end.
+            stdin.write_all(lines.as_bytes()).unwrap();
+            drop(stdin);
+        });
+        let mut buf = [0; 65536];
+        while let Ok(len @ 1..) = stdout.read(&mut buf) {
+            received.extend_from_slice(&buf[..len]);
+            // Far less than the rate at which a client keeps up, so that it is a laggard.
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    assert!(received == lines.as_bytes(), "{} bytes", received.len());
+    assert!(client.wait().unwrap().success());
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chat_client::{Address, Form, Framing, pipe};
+use chat_units::parse_duration;
+use clap::Parser;
+use clap_complete::Shell;
+
+/// Sends each line of standard input as a message to a broadcast chat server, and prints each
+/// message received as a line.
+///
+/// It never sends faster than it receives its own messages back, and ends with exit code 0 only if
+/// all of them came back.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// Where the server listens, as IP:PORT or NAME:PORT; several are tried in turn
+    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) addresses: Vec<Address>,
+
+    /// How long to try to connect to each address
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    pub(crate) connect_timeout: Duration,
+
+    /// End after so many received messages
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// End when nothing was sent or received for so long
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    wait: Option<Duration>,
+
+    /// Stay connected when the input has ended, until the server closes
+    #[arg(long)]
+    listen: bool,
+
+    /// Print no messages
+    #[arg(long, conflicts_with_all = ["json", "timestamps"])]
+    send_only: bool,
+
+    /// Print each message as an object of JSON on a line: time, length, and text or base64
+    #[arg(long, conflicts_with_all = ["hex", "null"])]
+    json: bool,
+
+    /// Read and print messages as lines of hexadecimal digits
+    #[arg(long, conflicts_with_all = ["null", "split"])]
+    hex: bool,
+
+    /// A byte of value 0 ends a message, in the input and in the output, instead of a newline
+    #[arg(long)]
+    null: bool,
+
+    /// Print the time of arrival before each message
+    #[arg(long, conflicts_with = "json")]
+    timestamps: bool,
+
+    /// Send this file instead of standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) send_file: Option<PathBuf>,
+
+    /// Send a line of more than 255 bytes as several messages, cut at a space or a character
+    #[arg(long)]
+    split: bool,
+
+    /// Print a script that completes these arguments in a shell, and end
+    #[arg(long, value_name = "SHELL", exclusive = true)]
+    pub(crate) completions: Option<Shell>,
+
+    /// Print the man page, and end
+    #[arg(long, exclusive = true)]
+    pub(crate) man: bool,
+}
+
+impl Args {
+    /// Returns how a pipe is to be connected. On a terminal nothing is printed that could control
+    /// it.
+    pub(crate) fn pipe_options(&self, is_output_terminal: bool) -> pipe::Options {
+        let form = if self.json {
+            Form::Json
+        } else if self.hex {
+            Form::Hex
+        } else if self.null {
+            Form::Null
+        } else if is_output_terminal {
+            Form::Escaped
+        } else {
+            Form::Raw
+        };
+        pipe::Options {
+            framing: if self.hex {
+                Framing::Hex
+            } else if self.null {
+                Framing::Null
+            } else {
+                Framing::Newline
+            },
+            is_splitting: self.split,
+            form: (!self.send_only).then_some(form),
+            is_timed: self.timestamps,
+            count: self.count,
+            wait: self.wait,
+            is_listening: self.listen,
+        }
+    }
+}
+
+const AFTER_HELP: &str = "\
+A line is up to 255 bytes of any value, without its newline; an empty line is an empty message. A
+longer line is refused, unless --split is given, and the rest is still sent.
+
+At the end of the input the client stops sending, prints what still comes, its own messages
+included, and ends when the server closes. --listen, --count and --wait end it otherwise.
+
+On a terminal, what could control it is printed as escapes: ESC as \\x1b.
+
+Try it:
+  printf 'hello\\nworld\\n' | commandline-client 127.0.0.1:8080
+  commandline-client --listen --json < /dev/null          what is said, for programs
+  commandline-client --send-only --send-file notes.txt    say what is in a file
+
+Exit codes:
+  0  every line was sent and came back; or --count was reached, or nobody reads the output any more
+  1  not every line came back, a line was refused, or the connection, the input or the output failed
+  2  the arguments are wrong";
