@@ -1,10 +1,10 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chat_hub::{Clock, Config, Hub, Policy};
+use chat_units::{parse_duration, parse_size};
 use clap::{Parser, ValueEnum};
 use tracing::info;
 
@@ -39,27 +39,27 @@ pub(crate) struct Args {
     drop_policy: DropPolicy,
 
     /// How many bytes of messages are kept for clients that are behind; all clients share them
-    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = parse_log_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = parse_log_bytes)]
     log_bytes: usize,
 
     /// How many bytes per second a client must take to keep up, while there are more for it;
     /// senders slow down to clients that take so many
-    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = parse_rate)]
     keep_up_rate: u64,
 
     /// How long a client may take less than the rate until it no longer keeps up; all senders may
     /// have to wait for it that long
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    grace: u32,
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_grace)]
+    grace: Duration,
 
     /// Close a client that takes nothing for so long while there is something for it; 0 is never
-    /// [default: 10 with the policy block, 0 with others]
-    #[arg(long, value_name = "SECONDS")]
-    stall_timeout: Option<u32>,
+    /// [default: 10s with the policy block, 0 with others]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    stall_timeout: Option<Duration>,
 
     /// On SIGINT or SIGTERM, how long clients have to take what the server still holds for them
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
-    drain_timeout: u32,
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    pub(crate) drain_timeout: Duration,
 
     /// What to log to stderr: a level (off, error, warn, info, debug or trace), and others for parts
     /// of the server, as in warn,chat_server=debug; bodies are never logged [default: what the
@@ -80,20 +80,20 @@ impl Args {
             .with_capacity(self.log_bytes)
             .with_policy(self.drop_policy.policy())
             .with_rate(self.keep_up_rate)
-            .with_grace(Duration::from_millis(self.grace.into()));
+            .with_grace(self.grace);
         config
             .build_with_clock()
             .expect("the capacity was checked when it was parsed")
     }
 
-    /// Returns how long a client may take nothing, in seconds, if there is a limit.
-    pub(crate) fn stall_timeout(&self) -> Option<NonZeroU32> {
+    /// Returns how long a client may take nothing, if there is a limit.
+    pub(crate) fn stall_timeout(&self) -> Option<Duration> {
         let default = if self.drop_policy == DropPolicy::Block {
             STALL_TIMEOUT_BLOCK
         } else {
-            0
+            Duration::ZERO
         };
-        NonZeroU32::new(self.stall_timeout.unwrap_or(default))
+        Some(self.stall_timeout.unwrap_or(default)).filter(|timeout| !timeout.is_zero())
     }
 
     /// Logs what is served where.
@@ -107,10 +107,6 @@ impl Args {
             max_clients = client_count_max,
             "serving"
         );
-    }
-
-    pub(crate) fn drain_timeout(&self) -> Duration {
-        Duration::from_secs(self.drain_timeout.into())
     }
 }
 
@@ -140,9 +136,8 @@ impl DropPolicy {
 }
 
 fn parse_log_bytes(text: &str) -> Result<usize, String> {
-    let bytes = text
-        .parse()
-        .map_err(|_| "a number of bytes is needed, like 8388608".to_owned())?;
+    let bytes = parse_size(text).map_err(|error| error.to_string())?;
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     Config::default()
         .with_capacity(bytes)
         .build()
@@ -150,14 +145,30 @@ fn parse_log_bytes(text: &str) -> Result<usize, String> {
     Ok(bytes)
 }
 
+fn parse_rate(text: &str) -> Result<u64, String> {
+    let bytes = parse_size(text).map_err(|error| error.to_string())?;
+    if bytes == 0 {
+        return Err("it is at least 1".to_owned());
+    }
+    Ok(bytes)
+}
+
+fn parse_grace(text: &str) -> Result<Duration, String> {
+    let grace = parse_duration(text).map_err(|error| error.to_string())?;
+    if grace < Duration::from_millis(1) {
+        return Err("it is at least 1ms".to_owned());
+    }
+    Ok(grace)
+}
+
 fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:8080")
 }
 
-/// After how many seconds a client that takes nothing is closed when everybody waits for it. Short
-/// enough that the others do not leave; a judgement.
-const STALL_TIMEOUT_BLOCK: u32 = 10;
+/// After what time a client that takes nothing is closed when everybody waits for it. Short enough
+/// that the others do not leave; a judgement.
+const STALL_TIMEOUT_BLOCK: Duration = Duration::from_secs(10);
 
 const AFTER_HELP: &str = "\
 Try it:

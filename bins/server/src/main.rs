@@ -40,7 +40,7 @@ fn run(args: &Args) -> Result<(), StartError> {
     print_ready_line(server.address());
     signals.forever().next();
     tracing::info!("ending");
-    server.end(args.drain_timeout());
+    server.end(args.drain_timeout);
     Ok(())
 }
 

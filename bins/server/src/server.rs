@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use async_executor::Task;
@@ -128,8 +127,7 @@ struct Acceptor {
     hub: Hub,
     clients: Clients,
     client_count_max: usize,
-    /// In seconds.
-    stall_timeout: Option<NonZeroU32>,
+    stall_timeout: Option<Duration>,
     /// Whether accepting fails, and whether there are too many clients; each is logged when it
     /// begins, not with every client.
     is_failing: bool,

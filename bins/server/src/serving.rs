@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -24,8 +23,6 @@ pub(crate) struct Serving {
     stage: Stage,
     /// A socket address without what only the system can make use of.
     peer: (IpAddr, u16),
-    /// How long the client may take nothing, in seconds.
-    stall_timeout: Option<NonZeroU32>,
     /// What was logged of messages that the client lost. Most lose none.
     losses: Option<Box<Losses>>,
     entry: Entry,
@@ -37,8 +34,15 @@ pub(crate) struct Serving {
 )]
 enum Stage {
     /// The client joins at its first turn: nothing can overrun it before.
-    Accepted(Option<(Socket, Hub)>),
+    Accepted(Option<Accepted>),
     Joined(Limited),
+}
+
+struct Accepted {
+    socket: Socket,
+    hub: Hub,
+    /// How long the client may take nothing.
+    stall_timeout: Option<Duration>,
 }
 
 type Limited = StallLimit<Socket, Publisher, fn(Duration) -> Sleep, Sleep>;
@@ -56,24 +60,26 @@ impl Serving {
         socket: Socket,
         peer: SocketAddr,
         hub: Hub,
-        stall_timeout: Option<NonZeroU32>,
+        stall_timeout: Option<Duration>,
         entry: Entry,
     ) -> Self {
-        Self {
-            stage: Stage::Accepted(Some((socket, hub))),
-            peer: (peer.ip(), peer.port()),
+        let accepted = Accepted {
+            socket,
+            hub,
             stall_timeout,
+        };
+        Self {
+            stage: Stage::Accepted(Some(accepted)),
+            peer: (peer.ip(), peer.port()),
             losses: None,
             entry,
         }
     }
 
-    fn begin(&mut self, socket: Socket, hub: &Hub, cx: &Context<'_>) {
+    fn begin(&mut self, accepted: Accepted, cx: &Context<'_>) {
         self.entry.set_waker(cx.waker());
-        let timeout = self
-            .stall_timeout
-            .map(|seconds| Duration::from_secs(seconds.get().into()));
-        let session = Session::new(socket, hub).with_stall_timeout(timeout, sleep as _);
+        let session = Session::new(accepted.socket, &accepted.hub)
+            .with_stall_timeout(accepted.stall_timeout, sleep as _);
         self.stage = Stage::Joined(session);
     }
 
@@ -104,9 +110,9 @@ impl Future for Serving {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let serving = self.get_mut();
         if let Stage::Accepted(accepted) = &mut serving.stage
-            && let Some((socket, hub)) = accepted.take()
+            && let Some(accepted) = accepted.take()
         {
-            serving.begin(socket, &hub, cx);
+            serving.begin(accepted, cx);
         }
         let Stage::Joined(session) = &mut serving.stage else {
             return Poll::Ready(());
