@@ -58,7 +58,7 @@ fn receive_within(client: &mut Client, body: &[u8], count_max: usize) {
 fn beside_a_flood_a_quiet_chat_loses_nothing() {
     for recv_buf_len in [16 * 1024, 64 * 1024, 256 * 1024] {
         // A busy machine may give a client no time for long; that is not tested here.
-        let server = Server::start_with(&["--grace", "5000"]);
+        let server = Server::start_with(&["--grace", "5s"]);
         let mut clients = [0, 1].map(|_| connect(&server, recv_buf_len));
         let _flooder = Flooder::start(&server);
         for turn in 0..20 {
@@ -76,7 +76,7 @@ fn beside_a_flood_a_quiet_chat_loses_nothing() {
 
 #[test]
 fn a_client_above_the_rate_slows_the_flood_and_loses_nothing() {
-    let args = ["--keep-up-rate", "1000000", "--grace", "5000"];
+    let args = ["--keep-up-rate", "1000000", "--grace", "5s"];
     let server = Server::start_with(&args);
     let mut slow = connect(&server, 256 * 1024);
     let mut sender = server.join(b"sender");
