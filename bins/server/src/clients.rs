@@ -25,7 +25,9 @@ struct Shared {
 struct List {
     /// Wakes the tasks of the clients.
     wakers: Slab<Waker>,
-    /// Wakes the task that waits until the last client is gone.
+    /// How many clients have left.
+    left_count: u64,
+    /// Wakes the task that waits until a client leaves.
     waiting: Option<Waker>,
 }
 
@@ -54,14 +56,26 @@ impl Clients {
         }
     }
 
-    /// Waits until no client is connected.
+    /// Waits until no client is connected. One task may wait at a time.
     pub(crate) async fn gone(&self) {
+        self.wait_until(|list| list.wakers.is_empty()).await;
+    }
+
+    /// Waits until one more client has left. One task may wait at a time.
+    pub(crate) async fn left(&self) {
+        let left_count = self.list().left_count;
+        self.wait_until(|list| list.left_count > left_count).await;
+    }
+
+    async fn wait_until(&self, is_so: impl Fn(&List) -> bool) {
         future::poll_fn(|cx| {
             let mut list = self.list();
-            if list.wakers.is_empty() {
+            if is_so(&list) {
                 return Poll::Ready(());
             }
-            list.waiting = Some(cx.waker().clone());
+            let before = list.waiting.replace(cx.waker().clone());
+            drop(list);
+            drop(before);
             Poll::Pending
         })
         .await;
@@ -107,7 +121,9 @@ impl Entry {
 
     /// Sets how the client's task is woken when it is cut.
     pub(crate) fn set_waker(&self, waker: &Waker) {
-        self.clients.list().wakers[self.key as usize] = waker.clone();
+        let waker = waker.clone();
+        let before = std::mem::replace(&mut self.clients.list().wakers[self.key as usize], waker);
+        drop(before);
     }
 
     /// Tells whether the client is to be left.
@@ -120,11 +136,8 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut list = self.clients.list();
         let waker = list.wakers.remove(self.key as usize);
-        let waiting = if list.wakers.is_empty() {
-            list.waiting.take()
-        } else {
-            None
-        };
+        list.left_count += 1;
+        let waiting = list.waiting.take();
         drop(list);
         drop(waker);
         if let Some(waiting) = waiting {

@@ -2,16 +2,17 @@
 //! counted.
 
 use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::panic;
 use std::str::FromStr;
 use std::sync::Mutex;
 
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::log_writer::{self, LogEnd};
 
 /// Which lines are logged: a level for all parts of the server, and others for some.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,18 +83,19 @@ fn parse_target(text: &str) -> Result<&str, FilterError> {
 }
 
 /// Logs to stderr from now on, what `asked` says, or else what the environment does. The lines that
-/// wait are written when the guard is dropped, if that does not take long.
-pub(crate) fn start(asked: Option<Filter>) -> WorkerGuard {
+/// wait are written when the result is dropped, if that does not take long.
+///
+/// # Errors
+///
+/// When there is no thread to write from.
+pub(crate) fn start(asked: Option<Filter>) -> io::Result<LogEnd> {
     let (filter, error) = match asked.map_or_else(Filter::from_env, Ok) {
         Ok(filter) => (filter, None),
         Err(error) => (Filter::default(), Some(error)),
     };
-    let (out, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(LINES_MAX)
-        .thread_name("log")
-        .finish(io::stderr());
+    let (writer, end) = log_writer::start(io::stderr(), LINES_MAX)?;
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(Mutex::new(LossyWriter::new(out)))
+        .with_writer(Mutex::new(writer))
         .with_ansi(is_stderr_coloured());
     let Filter(targets) = filter;
     tracing_subscriber::registry()
@@ -105,7 +107,7 @@ pub(crate) fn start(asked: Option<Filter>) -> WorkerGuard {
     if let Some(error) = error {
         tracing::warn!("the variable {VARIABLE} is ignored: {error}");
     }
-    guard
+    Ok(end)
 }
 
 /// Tells whether colours are wanted: see <https://no-color.org>.
@@ -113,51 +115,6 @@ fn is_stderr_coloured() -> bool {
     io::stderr().is_terminal()
         && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
-}
-
-/// Writes lines as far as there is room for them, and then says how many were dropped.
-struct LossyWriter {
-    out: NonBlocking,
-    counter: ErrorCounter,
-    /// How many lines were dropped that nothing was said of.
-    dropped: usize,
-}
-
-impl LossyWriter {
-    fn new(out: NonBlocking) -> Self {
-        Self {
-            counter: out.error_counter(),
-            out,
-            dropped: 0,
-        }
-    }
-
-    /// Writes a line, or returns `false` when there is no room for it.
-    fn put(&mut self, line: &[u8]) -> io::Result<bool> {
-        let dropped = self.counter.dropped_lines();
-        self.out.write_all(line)?;
-        Ok(self.counter.dropped_lines() == dropped)
-    }
-}
-
-impl Write for LossyWriter {
-    /// Writes one line.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.dropped > 0 {
-            let notice = format!("{} lines of the log were dropped here\n", self.dropped);
-            if self.put(notice.as_bytes())? {
-                self.dropped = 0;
-            }
-        }
-        if !self.put(line)? {
-            self.dropped += 1;
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
 }
 
 /// The environment variable with a filter.
@@ -169,8 +126,6 @@ const LINES_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn parse(text: &str) -> Result<Filter, FilterError> {
@@ -207,59 +162,5 @@ mod tests {
             Err(FilterError::Target("my_app[span]".to_owned()))
         );
         assert!(parse("=debug").is_err());
-    }
-
-    #[test]
-    fn dropped_lines_are_counted_and_told_when_there_is_room_again() {
-        let (opened, gate) = io::pipe().unwrap();
-        let shown = Arc::new(Mutex::new(Vec::new()));
-        let stuck = Stuck {
-            shown: Arc::clone(&shown),
-            opened,
-        };
-        let (out, guard) = NonBlockingBuilder::default()
-            .buffered_lines_limit(2)
-            .finish(stuck);
-        let mut writer = LossyWriter::new(out);
-        let mut written = 0;
-        let mut write_line = |writer: &mut LossyWriter| {
-            writer.write_all(b"line\n").unwrap();
-            written += 1;
-        };
-        for _ in 0..10 {
-            write_line(&mut writer);
-        }
-        // The thread that writes holds one line, and two wait.
-        assert!((7..=8).contains(&writer.dropped), "{}", writer.dropped);
-        drop(gate);
-        while writer.dropped > 0 {
-            write_line(&mut writer);
-        }
-        drop(guard);
-        let shown = String::from_utf8(shown.lock().unwrap().clone()).unwrap();
-        let (lines, notices): (Vec<_>, Vec<_>) = shown.lines().partition(|line| *line == "line");
-        let told = notices
-            .iter()
-            .map(|notice| notice.split(' ').next().unwrap().parse::<usize>().unwrap());
-        assert!(!notices.is_empty());
-        assert_eq!(lines.len() + told.sum::<usize>(), written, "{shown}");
-    }
-
-    /// Takes nothing until a pipe is closed.
-    struct Stuck {
-        shown: Arc<Mutex<Vec<u8>>>,
-        opened: io::PipeReader,
-    }
-
-    impl Write for Stuck {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            io::copy(&mut self.opened, &mut io::sink())?;
-            self.shown.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
     }
 }

@@ -4,6 +4,7 @@ mod args;
 mod clients;
 mod limits;
 mod listener;
+mod log_writer;
 mod logging;
 mod runtime;
 mod server;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            tell(&error);
             ExitCode::FAILURE
         }
     }
@@ -35,13 +36,24 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), StartError> {
     let mut signals = signals::terminating().map_err(StartError::Signals)?;
     limits::check_threads()?;
-    let _log = logging::start(args.log.clone());
+    let _log = logging::start(args.log.clone()).map_err(StartError::Log)?;
     let server = Server::start(args)?;
     print_ready_line(server.address());
     signals.forever().next();
     tracing::info!("ending");
     server.end(args.drain_timeout);
     Ok(())
+}
+
+/// Prints why the server did not start, but does not wait for ever until somebody reads it.
+fn tell(error: &StartError) {
+    let line = format!("error: {error}\n");
+    match log_writer::start(io::stderr(), 1) {
+        Ok((mut writer, _end)) => writer.write_all(line.as_bytes()),
+        Err(_) => io::stderr().write_all(line.as_bytes()),
+    }
+    // Nobody is left to be told.
+    .unwrap_or_default();
 }
 
 /// Prints the only line that ever goes to stdout. It may have to wait until somebody reads there;

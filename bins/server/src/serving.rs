@@ -5,11 +5,13 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use async_io::Timer;
 use async_std::task;
 use chat_hub::{Hub, Publisher};
 use chat_session::{EndReason, Session, SessionError, StallLimit, Summary};
+use futures::FutureExt;
 use tracing::{debug, info, warn};
 
 use crate::clients::Entry;
@@ -23,8 +25,10 @@ pub(crate) struct Serving {
     stage: Stage,
     /// A socket address without what only the system can make use of.
     peer: (IpAddr, u16),
-    /// What was logged of messages that the client lost. Most lose none.
-    losses: Option<Box<Losses>>,
+    /// How many messages the client had lost when that was logged last.
+    lost: u64,
+    /// The time in which nothing more is logged of that. Most clients never need one.
+    pause: Option<Box<Timer>>,
     entry: Entry,
 }
 
@@ -49,12 +53,6 @@ type Limited = StallLimit<Socket, Publisher, fn(Duration) -> Sleep, Sleep>;
 
 type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-struct Losses {
-    /// How many messages the client had lost when that was logged.
-    logged: u64,
-    logged_at: Instant,
-}
-
 impl Serving {
     pub(crate) fn new(
         socket: Socket,
@@ -71,7 +69,8 @@ impl Serving {
         Self {
             stage: Stage::Accepted(Some(accepted)),
             peer: (peer.ip(), peer.port()),
-            losses: None,
+            lost: 0,
+            pause: None,
             entry,
         }
     }
@@ -83,24 +82,40 @@ impl Serving {
         self.stage = Stage::Joined(session);
     }
 
-    /// Warns when the client loses messages, but not too often.
-    fn log_losses(&mut self, dropped: u64) {
-        let logged = self.losses.as_ref().map_or(0, |losses| losses.logged);
-        if dropped == logged {
+    /// Warns when the client loses messages, but not too often. One that takes nothing does not find
+    /// out about its losses, so it is asked after when a pause is over.
+    fn log_losses(&mut self, cx: &mut Context<'_>) {
+        let Stage::Joined(session) = &self.stage else {
+            return;
+        };
+        let session = session.get_ref();
+        let is_paused = match &mut self.pause {
+            Some(pause) => pause.poll_unpin(cx).is_pending(),
+            None => false,
+        };
+        let is_due = self.pause.is_some() && !is_paused;
+        let lost = if is_due {
+            session.lost()
+        } else {
+            session.summary().dropped
+        };
+        let is_first = self.lost == 0;
+        if lost > self.lost && (is_first || !is_paused) {
+            let peer = SocketAddr::from(self.peer);
+            let lost_now = lost - self.lost;
+            warn!(%peer, lost = lost_now, "a client does not keep up and loses messages");
+            self.lost = lost;
+        } else if is_paused {
+            return;
+        } else if !session.is_stalled() {
+            self.pause = None;
             return;
         }
-        let now = Instant::now();
-        let is_soon = |losses: &Losses| now < losses.logged_at + LOSSES_LOG_PERIOD;
-        if self.losses.as_deref().is_some_and(is_soon) {
-            return;
-        }
-        let peer = SocketAddr::from(self.peer);
-        let lost = dropped - logged;
-        warn!(%peer, lost, "a client does not keep up and loses messages");
-        self.losses = Some(Box::new(Losses {
-            logged: dropped,
-            logged_at: now,
-        }));
+        let mut pause = Box::new(Timer::after(LOSSES_LOG_PERIOD));
+        // It wakes the task, so that a client that takes nothing is asked after.
+        let polled = pause.poll_unpin(cx);
+        debug_assert!(polled.is_pending());
+        self.pause = Some(pause);
     }
 }
 
@@ -118,13 +133,18 @@ impl Future for Serving {
             return Poll::Ready(());
         };
         let polled = Pin::new(&mut *session).poll(cx);
-        let summary = session.get_ref().summary();
+        let session = session.get_ref();
         let peer = serving.peer.into();
         if let Poll::Ready(ended) = polled {
-            end(&serving.entry, session.get_ref().get_ref(), peer, ended);
+            end(&serving.entry, session.get_ref(), peer, ended);
             return Poll::Ready(());
         }
         if serving.entry.is_cut() {
+            let mut summary = session.summary();
+            summary.dropped = session.lost();
+            if session.is_stalled() {
+                session.get_ref().reset_on_drop();
+            }
             log_left(
                 peer,
                 summary,
@@ -132,7 +152,7 @@ impl Future for Serving {
             );
             return Poll::Ready(());
         }
-        serving.log_losses(summary.dropped);
+        serving.log_losses(cx);
         Poll::Pending
     }
 }
@@ -177,5 +197,6 @@ fn log_left(peer: SocketAddr, summary: Summary, how: &str) {
     debug!(%peer, published, delivered, dropped, "{how}");
 }
 
-/// How long nothing more is logged of a client that goes on losing messages.
+/// How long nothing more is logged of a client that goes on losing messages, and how long after one
+/// began to take nothing it is asked after.
 const LOSSES_LOG_PERIOD: Duration = Duration::from_secs(10);

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use nix::sys::signal::{SigSet, Signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
@@ -17,25 +18,34 @@ pub(crate) fn terminating() -> io::Result<Signals> {
     catch(|| ())
 }
 
-/// Does as [`terminating`] says, and calls `when_caught` as soon as a signal no longer ends the
-/// process by itself.
-fn catch(when_caught: impl FnOnce()) -> io::Result<Signals> {
+/// Does as [`terminating`] says, and calls `when_begun` as soon as no signal is lost any more.
+///
+/// The signals are kept back until everything is set up: the library installs its handler before it
+/// knows what the handler is to do, and a signal in between would have no effect at all.
+fn catch(when_begun: impl FnOnce()) -> io::Result<Signals> {
     let mut caught = vec![SIGTERM];
     if !is_ignored(SIGINT) {
         caught.push(SIGINT);
     }
-    // This comes first: from here on every signal is handed out. One that only found the flag
-    // below would be lost.
-    let signals = Signals::new(&caught)?;
-    when_caught();
+    let kept_back: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+    // There are no other threads yet that they could come to.
+    kept_back.thread_block()?;
+    when_begun();
+    let signals = register(&caught);
+    kept_back.thread_unblock()?;
+    signals
+}
+
+/// Has signals handed out, and from the second one on end the process.
+fn register(caught: &[i32]) -> io::Result<Signals> {
     let is_ending = Arc::new(AtomicBool::new(false));
-    for signal in caught {
+    for &signal in caught {
         // In this order: a signal that finds the flag set ends the process, one that does not sets
         // it.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&is_ending))?;
         flag::register(signal, Arc::clone(&is_ending))?;
     }
-    Ok(signals)
+    Signals::new(caught)
 }
 
 /// Tells whether this process ignores a signal, on systems that say so in `/proc`.
@@ -55,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signal_that_comes_before_everything_is_set_up_is_handed_out() {
+    fn a_signal_that_comes_while_they_are_set_up_is_handed_out() {
         let mut signals = catch(|| raise(SIGTERM).unwrap()).unwrap();
         assert_eq!(signals.pending().collect::<Vec<_>>(), [SIGTERM]);
     }

@@ -83,14 +83,14 @@ impl Socket {
                 return Poll::Pending;
             }
             // The socket has room, and the kernel no memory. It would have us try for ever.
-            self.begin_pause();
+            self.begin_pause(VAIN_PAUSE_MAX);
         }
     }
 
-    /// Begins a pause, twice as long as the one before.
-    fn begin_pause(&mut self) {
+    /// Begins a pause, twice as long as the one before, but no longer than `max`.
+    fn begin_pause(&mut self, max: Duration) {
         let before = self.pause.as_ref().map(|pause| pause.duration);
-        let duration = before.map_or(PAUSE_MIN, |before| (2 * before).min(PAUSE_MAX));
+        let duration = before.map_or(PAUSE_MIN, |before| (2 * before).min(max));
         self.set_pause(duration);
     }
 
@@ -131,7 +131,7 @@ impl Socket {
             if self.is_writable() {
                 return Poll::Ready(());
             }
-            self.begin_pause();
+            self.begin_pause(FINISH_PAUSE_MAX);
         }
     }
 }
@@ -206,10 +206,15 @@ impl Write for Socket {
 /// kernel has no memory for. A judgement: a try costs a microsecond.
 const VAIN_MAX: u8 = 8;
 
-/// How long a socket is left alone at first, and at most. A judgement: at a second, thousands of
-/// sockets cost a few hundredths of a processor.
+/// How long a socket is left alone at first.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a socket that the kernel has no memory for is left alone at most. A judgement: at a
+/// second, thousands of them cost a few hundredths of a processor.
+const VAIN_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long it takes at most to see that everything has been sent. A judgement: nobody minds.
+const FINISH_PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// How long a client that was told the end may be silent before its connection is closed. A
 /// judgement: it has been sent everything by then, so this is for the way, and for what is lost on
@@ -257,9 +262,8 @@ mod tests {
 
         // It is asked again later, each time after a longer pause.
         block_on(poll_fn(|cx| socket.poll_pause(cx)));
-        socket.begin_pause();
-        let longer = socket.pause.as_ref().unwrap().duration;
-        assert!(longer > PAUSE_MIN && longer <= PAUSE_MAX, "{longer:?}");
+        socket.begin_pause(VAIN_PAUSE_MAX);
+        assert_eq!(socket.pause.as_ref().unwrap().duration, 2 * PAUSE_MIN);
 
         // It takes something, so everything begins anew.
         let taken = block_on(poll_fn(|cx| {

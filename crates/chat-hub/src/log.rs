@@ -166,6 +166,27 @@ impl Log {
         }
     }
 
+    /// Returns the oldest place from which on everything is retained, as a cursor.
+    pub(crate) fn oldest(&self) -> Cursor {
+        Cursor {
+            place: self.chunks[0].start,
+            seq: self.front_seq,
+        }
+    }
+
+    /// Returns the ends of what has been let go after a cursor; they are equal when nothing has.
+    pub(crate) fn let_go_after(&self, cursor: Cursor) -> (Place, Place) {
+        if self.is_retained(cursor) {
+            return (cursor.place, cursor.place);
+        }
+        let from = if self.is_frozen(cursor.seq) && self.chunk(cursor.seq).is_some() {
+            self.backlog.end()
+        } else {
+            cursor.place
+        };
+        (from, self.chunks[0].start)
+    }
+
     /// Returns the end of the log, as a cursor.
     pub(crate) fn tail(&self) -> Cursor {
         Cursor {

@@ -184,7 +184,8 @@ impl Subscriber {
         }
     }
 
-    /// Ends the subscription here: the next read finds the end.
+    /// Ends the subscription here: the next read finds the end. What the log has let go, and the
+    /// subscriber has not read, counts as dropped.
     pub fn end(&mut self) {
         let Self { shared, reader } = self;
         shared.with_state(|state| reader.end(state));
@@ -206,9 +207,17 @@ impl Subscriber {
             .saturating_sub(self.reader.cursor.place.byte_pos)
     }
 
-    /// Returns how many messages this subscriber has lost. The count is exact.
+    /// Returns how many messages this subscriber has lost, as far as it has found out by reading.
+    /// The count is exact.
     pub fn dropped(&self) -> u64 {
         self.reader.dropped
+    }
+
+    /// Returns how many messages this subscriber has lost, those included that its next read will
+    /// find out about. That read may skip more of them; see [`Policy`](crate::Policy). Takes a
+    /// short lock.
+    pub fn lost(&self) -> u64 {
+        self.shared.with_state(|state| self.reader.lost(state))
     }
 
     /// Tells whether this subscriber did not keep up and has not caught up since. Takes a short
@@ -276,8 +285,11 @@ impl fmt::Debug for Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        let Reader { key, cursor, .. } = self.reader;
-        self.shared.with_state(|state| state.leave(key, cursor));
+        let Self { shared, reader } = self;
+        shared.with_state(|state| {
+            reader.end(state);
+            state.leave(reader.key, reader.cursor);
+        });
     }
 }
 

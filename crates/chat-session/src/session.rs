@@ -143,6 +143,12 @@ impl<S, P: Publish> Session<S, P> {
         }
     }
 
+    /// Returns how many messages the client has lost by now. A client whose stream takes nothing
+    /// finds out about its losses later, so [`summary`](Self::summary) may not have all of them.
+    pub fn lost(&self) -> u64 {
+        self.writer.subscriber().lost()
+    }
+
     /// Tells whether the client's stream took nothing when it was last tried.
     pub fn is_stalled(&self) -> bool {
         self.writer.is_stalled() || self.is_holding_back
@@ -161,11 +167,10 @@ impl<S, P: Publish> Session<S, P> {
 
     /// Ends the session for a reason. From then on it is in nobody's way.
     pub(crate) fn fail(&mut self, reason: EndReason) -> SessionError {
-        let summary = self.summary();
         self.stage = Stage::Closed;
         self.writer.end();
         self.reader.pass();
-        SessionError::new(reason, summary)
+        SessionError::new(reason, self.summary())
     }
 }
 
@@ -181,7 +186,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
             }
             Stage::Closing(end) => {
                 let closed = Pin::new(&mut self.stream).poll_close(cx);
-                self.is_holding_back = closed.is_pending();
+                // While the hub is ending, whoever ends it has a deadline for all clients.
+                self.is_holding_back = closed.is_pending() && end == ReadEnd::EndOfStream;
                 ready!(closed).map_err(EndReason::Write)?;
                 match end {
                     ReadEnd::EndOfStream => Stage::Closed,

@@ -54,7 +54,8 @@ fn a_client_that_speaks_late_does_not_lose_what_is_on_its_way() {
     let server = Server::start_with(&LONG);
     let mut slow = join_with_small_buffer(&server);
     let mut sender = server.join(b"sender");
-    let count = 300;
+    // What a socket takes, so that the server has nothing more to write.
+    let count = 100;
     for _ in 0..count {
         sender.send(&[b'x'; 255]);
         while sender.receive() != [b'x'; 255] {}
@@ -70,6 +71,29 @@ fn a_client_that_speaks_late_does_not_lose_what_is_on_its_way() {
         assert_eq!(whole, count, "it kept up, and loses nothing");
         assert_eq!(waiting.join().unwrap().0.code(), Some(0));
     });
+}
+
+#[test]
+fn the_stall_timeout_does_not_cut_a_client_that_still_takes_what_was_sent() {
+    let args = [&LONG[..], &["--stall-timeout", "1"]].concat();
+    let server = Server::start_with(&args);
+    let mut slow = join_with_small_buffer(&server);
+    let mut sender = server.join(b"sender");
+    let count = 100;
+    for _ in 0..count {
+        sender.send(&[b'x'; 255]);
+        while sender.receive() != [b'x'; 255] {}
+    }
+    server.signal(Signal::TERM);
+    // Longer than the timeout, a little at a time.
+    let mut whole = 0;
+    while let Some(body) = slow.try_receive() {
+        whole += usize::from(body.len() == 255);
+        thread::sleep(Duration::from_millis(30));
+    }
+    assert_eq!(whole, count);
+    drop((slow, sender));
+    assert_eq!(server.wait().0.code(), Some(0));
 }
 
 #[test]

@@ -1,16 +1,16 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
-use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use socket2::SockRef;
 
-use crate::util::{Server, chat_server, run};
+use crate::util::{Client, Server, chat_server, full_pipe, run};
 
 #[test]
 fn a_log_that_nobody_reads_stops_nothing() {
@@ -21,7 +21,20 @@ fn a_log_that_nobody_reads_stops_nothing() {
     }
     server.assert_serves();
     server.signal(Signal::TERM);
-    assert_eq!(server.wait().0.code(), Some(0));
+    let (status, printed) = server.wait();
+    assert_eq!((status.code(), &printed[..]), (Some(0), ""));
+}
+
+#[test]
+fn an_error_that_nobody_reads_ends_the_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (_unread, stderr) = full_pipe();
+    let mut command = chat_server();
+    command
+        .arg(taken.local_addr().unwrap().to_string())
+        .stderr(stderr);
+    let output = run(&mut command, b"");
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
@@ -86,6 +99,7 @@ fn a_filter_in_the_arguments_is_checked() {
 fn each_end_of_a_client_is_told_in_one_line_with_its_counts() {
     let server = Server::start_with(&["--log", "debug"]);
     let mut witness = server.join(b"witness");
+    let descriptor_count = server.descriptor_count();
     let polite = server.join(b"polite");
     polite.end_sending();
     assert_eq!(witness.receive(), b"polite");
@@ -95,9 +109,8 @@ fn each_end_of_a_client_is_told_in_one_line_with_its_counts() {
     SockRef::from(&reset.stream)
         .set_linger(Some(Duration::ZERO))
         .unwrap();
-    let descriptor_count = server.descriptor_count();
     drop((polite, reset));
-    server.wait_for_descriptors(descriptor_count - 1);
+    server.wait_for_descriptors(descriptor_count);
     let log = server.end();
     let expected = [
         "left peer=@ published=1 delivered=1 dropped=0",
@@ -118,30 +131,56 @@ fn each_end_of_a_client_is_told_in_one_line_with_its_counts() {
     }
 }
 
-#[test]
-fn a_client_that_begins_to_lose_messages_is_warned_of_once_in_a_while() {
-    let server = Server::start_with(&["--log-bytes", "100000"]);
-    let stalled = server.join(b"stalled");
-    let mut talker = server.join(b"talker");
+/// Says enough that a client that does not read loses some of it.
+fn talk(talker: &mut Client) {
     for _ in 0..200 {
         talker.send_raw(&[255; 256].repeat(100));
         for _ in 0..100 {
             assert_eq!(talker.receive(), [255; 255]);
         }
     }
-    let address = stalled.stream.local_addr().unwrap();
-    // It reads, so that it comes to know of its losses.
-    let reading = thread::spawn(move || {
-        let mut stalled = stalled;
-        let _ = stalled.receive_all();
-    });
-    drop(talker);
+}
+
+#[test]
+fn a_client_that_begins_to_lose_messages_is_warned_of_once_in_a_while() {
+    let server = Server::start_with(&["--log-bytes", "100000", "--log", "debug"]);
+    let mut slow = server.join(b"slow");
+    let mut talker = server.join(b"talker");
+    let address = slow.stream.local_addr().unwrap();
+    for round in [&b"first"[..], b"second"] {
+        talk(&mut talker);
+        talker.send(round);
+        assert_eq!(talker.receive(), round);
+        // It finds out about its losses.
+        while slow.receive() != round {}
+    }
+    drop(slow);
     let log = server.end();
-    reading.join().unwrap();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{log}");
     let expected = format!("a client does not keep up and loses messages peer={address} lost=");
-    assert!(warnings[0].contains(&expected), "{log}");
+    let (_, lost) = warnings[0].split_once(&expected).unwrap();
+    let left = log.lines().find(|line| line.contains("left peer="));
+    let (_, dropped) = left.unwrap().split_once("dropped=").unwrap();
+    let [lost, dropped] = [lost, dropped].map(|count| count.parse::<u64>().unwrap());
+    assert!(lost > 0 && dropped > lost, "it lost more later: {log}");
+}
+
+#[test]
+fn the_losses_of_a_client_that_never_reads_are_told() {
+    let mut server = Server::start_with(&["--log-bytes", "100000", "--log", "debug"]);
+    let stalled = server.join(b"stalled");
+    let address = stalled.stream.local_addr().unwrap();
+    let mut talker = server.join(b"talker");
+    let mut log = server.log_lines();
+    talk(&mut talker);
+    let warning = format!("a client does not keep up and loses messages peer={address} lost=");
+    log.find(|line| line.contains(&warning)).expect("a warning");
+    drop(stalled);
+    let left = format!("peer={address} published=1 delivered=");
+    let left = log.find(|line| line.contains(&left)).unwrap();
+    let (_, dropped) = left.split_once("dropped=").unwrap();
+    assert!(dropped.parse::<u64>().unwrap() > 10_000, "{left}");
 }
 
 /// Runs the server on a terminal, in an environment of these variables and no other; returns what

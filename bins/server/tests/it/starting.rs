@@ -1,5 +1,4 @@
 use std::fs;
-use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use crate::util::{Client, DEADLINE, Server, chat_server, run};
+use crate::util::{Client, DEADLINE, Server, chat_server, full_pipe, run};
 
 #[test]
 fn a_signal_that_was_ignored_stays_ignored() {
@@ -68,8 +67,7 @@ const NOBODY: u32 = 65534;
 
 #[test]
 fn a_server_whose_output_nobody_takes_serves_and_ends() {
-    let (unread, stdout) = io::pipe().unwrap();
-    fill(&stdout);
+    let (unread, stdout) = full_pipe();
     let mut command = chat_server();
     let address = free_address();
     command.arg(&address).stdout(stdout).stderr(Stdio::null());
@@ -86,16 +84,8 @@ fn a_server_without_outputs_serves_and_ends() {
     assert_serves_and_ends(command, &address);
 }
 
-/// Fills a pipe.
-fn fill(pipe: &io::PipeWriter) {
-    rustix::io::ioctl_fionbio(pipe, true).unwrap();
-    let mut pipe = pipe;
-    while pipe.write(&[b'\n'; 4096]).is_ok() {}
-    while pipe.write(b"\n").is_ok() {}
-    rustix::io::ioctl_fionbio(pipe, false).unwrap();
-}
-
-/// Returns an address that was free a moment ago.
+/// Returns an address that was free a moment ago. Another program may take it, which has not been
+/// seen.
 fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()

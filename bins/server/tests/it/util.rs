@@ -1,4 +1,4 @@
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chat_proto::{Body, MESSAGE_LEN_MAX, ReadError, blocking::Reader};
+use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take. Nothing here comes near it unless it hangs.
@@ -112,6 +113,18 @@ impl Server {
             .unwrap();
         assert!(self.child.wait().unwrap().success());
         log
+    }
+
+    /// Returns the lines of the log as they come, for as long as each comes in time.
+    pub(crate) fn log_lines(&mut self) -> impl Iterator<Item = String> + use<> {
+        let stderr = BufReader::new(self.child.stderr.take().unwrap());
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            for line in stderr.lines() {
+                let _ = sender.send(line.unwrap());
+            }
+        });
+        std::iter::from_fn(move || receiver.recv_timeout(DEADLINE).ok())
     }
 
     /// Asserts that the server still runs and serves.
@@ -263,6 +276,16 @@ impl Client {
             Err(error) => error.kind() == ErrorKind::ConnectionReset,
         }
     }
+}
+
+/// Returns a pipe that takes no more, as long as nobody reads it.
+pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = pipe().unwrap();
+    ioctl_fionbio(&writer, true).unwrap();
+    while writer.write(&[b'\n'; 4096]).is_ok() {}
+    while writer.write(b"\n").is_ok() {}
+    ioctl_fionbio(&writer, false).unwrap();
+    (reader, writer)
 }
 
 /// The server's command, without arguments.

@@ -91,10 +91,32 @@ impl Reader {
         }
     }
 
-    /// Ends the subscription here.
-    pub(super) fn end(&self, state: &mut State) {
+    /// Ends the subscription here. What has been let go unread is lost.
+    pub(super) fn end(&mut self, state: &mut State) {
+        if self.end_if_over(state) {
+            return;
+        }
+        if !state.log.is_retained(self.cursor) {
+            state.read(self.key, self.cursor);
+            let oldest = state.log.oldest();
+            let end = state.end_of(self.key).min(oldest.place);
+            self.dropped += state.skip(self.key, oldest, end);
+            self.cursor = oldest;
+        }
         state.end_at(self.key, self.cursor.place);
         self.end_if_over(state);
+    }
+
+    /// Returns how many messages have been lost, those included that the next read will find out
+    /// about.
+    pub(super) fn lost(&self, state: &State) -> u64 {
+        let end = state.end_of(self.key);
+        if end <= self.cursor.place {
+            return self.dropped;
+        }
+        let (from, to) = state.log.let_go_after(self.cursor);
+        let lost = to.min(end).message_pos.saturating_sub(from.message_pos);
+        self.dropped + lost
     }
 
     /// Leaves the log if there is nothing more to be read, ever; tells whether that is so.

@@ -204,9 +204,25 @@ impl Model {
     }
 
     pub(super) fn leave(&mut self, index: usize) {
-        let subscriber = self.subscribers.swap_remove(index);
+        let mut subscriber = self.subscribers.swap_remove(index);
+        let lost = subscriber.real.lost() - subscriber.dropped;
+        let unread_len = self.byte_len - subscriber.byte_pos;
+        assert!(
+            lost == 0 || unread_len > self.capacity - self.segment_len,
+            "what the log retains is not lost"
+        );
+        let is_let_go = unread_len > self.capacity + self.segment_len && !subscriber.ended;
+        // A backlog may have it still.
+        assert!(
+            lost > 0 || !is_let_go || self.policy == Policy::Newest,
+            "what the log has let go is lost"
+        );
+        subscriber.real.end();
+        let skipped = subscriber.real.dropped() - subscriber.dropped;
+        assert!(skipped >= lost && skipped <= (self.log.len() - subscriber.next) as u64);
+        assert!(skipped == lost || self.policy == Policy::Newest);
         self.gone.0 += subscriber.delivered;
-        self.gone.1 += subscriber.dropped;
+        self.gone.1 += subscriber.dropped + skipped;
     }
 
     pub(super) fn end_at(&mut self, index: usize, time: u8) {

@@ -52,7 +52,10 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let mut record = mem::take(&mut self.record);
+        // What has been let go unread is lost when it leaves.
+        self.writer.end();
         let subscriber = self.writer.subscriber();
+        record.dropped = subscriber.dropped();
         record.end = subscriber.position().message_pos();
         record.is_disconnected = subscriber.is_disconnected();
         record.socket = Rc::clone(&self.socket);
