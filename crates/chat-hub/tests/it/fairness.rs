@@ -1,6 +1,6 @@
 use std::task::{Context, Poll, Waker};
 
-use chat_hub::{Publisher, Subscriber, Writer};
+use chat_hub::{Config, Policy, Publisher, Subscriber, Writer};
 use chat_proto::Messages;
 use futures::FutureExt;
 
@@ -241,6 +241,28 @@ fn a_subscriber_that_reads_again_is_waited_for_where_it_is() {
     batch.consume_all();
     assert_eq!(drain(&mut subscriber), (Vec::new(), 0));
     assert!(woken.is_set());
+}
+
+#[test]
+fn a_subscriber_that_joins_in_the_past_is_waited_for_there() {
+    let config = Config::default().with_policy(Policy::Block);
+    let hub = config.with_capacity(352 * 1024).build().unwrap();
+    let mut publisher = hub.publisher();
+    // 450 messages fill two segments: the third one retains the place after them. The others bring
+    // the log past 64 KiB, and publishers look again for somebody to wait for.
+    assert!(publish(&mut publisher, &run(0..450, 99)).is_ready());
+    let place = hub.end();
+    for number in 450..660 {
+        assert!(publish(&mut publisher, &message(number, 99)).is_ready());
+    }
+    // Publishers were cleared to go on while there was nobody to wait for. That no longer holds.
+    let subscriber = hub.subscribe_at(place).unwrap();
+    publish_until_pending(&mut publisher, Waker::noop());
+    let lag = subscriber.lag();
+    assert!(
+        (64 * 1024..=72 * 1024).contains(&lag),
+        "64 KiB and an eighth at most, not {lag} bytes"
+    );
 }
 
 #[test]

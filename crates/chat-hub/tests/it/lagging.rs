@@ -1,3 +1,5 @@
+use chat_hub::{Config, Policy};
+
 use crate::util::{Read, drain, hub, message, publish, publish_past, read, run, stall};
 
 #[test]
@@ -142,4 +144,31 @@ fn a_subscription_that_has_ended_does_not_go_on() {
     subscriber.end_at(hub.subscribe().position());
     assert_eq!(read(&mut subscriber), Read::End);
     assert_eq!(subscriber.dropped(), 10);
+}
+
+#[test]
+fn a_laggard_that_takes_nothing_does_not_hold_the_backlog() {
+    let config = Config::default().with_policy(Policy::Newest);
+    let hub = config.with_capacity(64 * 1024).build().unwrap();
+    let (mut publisher, mut idle, mut laggard) =
+        (hub.publisher(), hub.subscribe(), hub.subscribe());
+    assert_eq!(read(&mut laggard), Read::Pending);
+    // The idle one has the backlog, and tries its stream again and again.
+    for start in (0..2000).step_by(50) {
+        stall(&mut idle);
+        assert!(publish(&mut publisher, &run(start..start + 50, 63)).is_ready());
+        assert_eq!(drain(&mut laggard), (run(start..start + 50, 63), 0));
+    }
+    stall(&mut laggard);
+    for start in (2000..4000).step_by(50) {
+        stall(&mut idle);
+        assert!(publish(&mut publisher, &run(start..start + 50, 63)).is_ready());
+    }
+    let (wire, dropped) = drain(&mut laggard);
+    let kept = wire.len() as u64 / 64;
+    assert!(
+        kept > 450,
+        "nearly half of the log is a backlog, not {kept} messages"
+    );
+    assert_eq!((wire, dropped), (run(2000..2000 + kept, 63), 0));
 }

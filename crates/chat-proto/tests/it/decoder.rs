@@ -103,6 +103,16 @@ fn received_bytes_are_moved_only_to_make_room() {
 }
 
 #[test]
+fn nothing_is_moved_when_the_longest_message_just_fits() {
+    let mut decoder = Decoder::new();
+    let wire = [&b"\x01a"[..], &[255; 254]].concat();
+    decoder.spare()[..wire.len()].copy_from_slice(&wire);
+    decoder.advance(wire.len());
+    assert_eq!(decoder.next_body().unwrap().as_bytes(), b"a");
+    assert_eq!(decoder.spare().len(), MESSAGE_LEN_MAX);
+}
+
+#[test]
 fn finishing_discards_the_unfinished_message_alone() {
     let mut decoder = Decoder::new();
     let wire = b"\x01a\x05unf";

@@ -312,6 +312,44 @@ fn a_stream_reads_nothing_after_an_unfinished_message() {
     assert!(block_on(reader.next_messages()).unwrap().is_empty());
 }
 
+#[cfg(feature = "futures")]
+#[test]
+fn a_stream_reads_into_the_block_that_was_asked_for() {
+    use futures::{TryStreamExt, executor::block_on};
+
+    // The longest messages. The first read cuts the last one of them.
+    let stream = &[255; 512];
+    for (block_len, cut, room_lens) in [(300, 250_usize, [300, 50]), (766, 510, [766, 256])] {
+        let noting = Noting {
+            room_lens: Vec::new(),
+            then: Ending {
+                pieces: vec![&stream[cut..cut.next_multiple_of(256)], &stream[..cut]],
+            },
+        };
+        let mut reader = chat_proto::futures_io::Reader::with_buf_len(
+            futures::io::AllowStdIo::new(noting),
+            block_len,
+        );
+        while block_on(reader.try_next()).unwrap().is_some() {}
+        assert_eq!(reader.stream().get_ref().room_lens[..2], room_lens);
+    }
+}
+
+/// A reader that notes how many bytes it may read each time.
+#[cfg(feature = "futures")]
+struct Noting<R> {
+    room_lens: Vec<usize>,
+    then: R,
+}
+
+#[cfg(feature = "futures")]
+impl<R: io::Read> io::Read for Noting<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.room_lens.push(buf.len());
+        self.then.read(buf)
+    }
+}
+
 /// A reader that fails with each of `kinds`, and then reads.
 struct Failing<R> {
     kinds: Vec<io::ErrorKind>,
