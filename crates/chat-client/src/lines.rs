@@ -131,7 +131,7 @@ impl Lines {
 
     /// Adds the first part of a line that is too long to `batch`, and keeps the rest.
     fn split_off(&mut self, batch: &mut Batch) {
-        let part = part_len(&self.kept);
+        let part = part_len(&self.kept, BODY_LEN_MAX);
         batch.push(&self.kept[..part]);
         self.kept.drain(..part);
     }
@@ -182,18 +182,16 @@ impl Batch {
     }
 }
 
-/// Returns how many bytes of a line that is too long are sent first.
-fn part_len(line: &[u8]) -> usize {
-    let full = &line[..BODY_LEN_MAX];
+/// Returns how many bytes of a line that is longer than `len_max` are sent first.
+pub(crate) fn part_len(line: &[u8], len_max: usize) -> usize {
+    let full = &line[..len_max];
     if let Some(space) = full.iter().rposition(|&byte| byte == b' ') {
         return space + 1;
     }
     // A character has at most four bytes, of which all but the first begin with the bits 10.
     let is_inside = |len: &usize| line[*len] & 0b1100_0000 == 0b1000_0000;
-    let between = (BODY_LEN_MAX - 3..=BODY_LEN_MAX)
-        .rev()
-        .find(|len| !is_inside(len));
-    between.unwrap_or(BODY_LEN_MAX)
+    let between = (len_max - 3..=len_max).rev().find(|len| !is_inside(len));
+    between.unwrap_or(len_max)
 }
 
 /// Decodes hexadecimal digits in place and returns how many bytes they are.
