@@ -15,16 +15,23 @@ mod receive;
 mod report;
 mod send;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 
+use chat_client::Reconnect;
+use chat_client::terminal::{self, Display, LongLines, Nick};
 use clap::Parser;
 
 use crate::{address::Address, report::Report};
 
 fn main() -> ExitCode {
-    let Args { address } = Args::parse();
+    let args = Args::parse();
+    let address = args.address.clone();
     let report = Arc::new(Report::default());
-    if let Err(error) = client::run(&address, &report) {
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        if let Err(error) = terminal::run(&args.address_of_link(), &args.terminal_options()) {
+            report.error(&error);
+        }
+    } else if let Err(error) = client::run(&address, &report) {
         report.error(&error);
     }
     report.exit_code()
@@ -38,6 +45,40 @@ struct Args {
     /// Where the server listens, as IP:PORT or HOST:PORT
     #[arg(default_value = "127.0.0.1:8080")]
     address: Address,
+    /// The name before your messages on a terminal: NAME: text
+    #[arg(long, value_name = "NAME")]
+    nick: Option<Nick>,
+    /// Cut long lines between words or characters, on a terminal
+    #[arg(long)]
+    split: bool,
+    /// Draw nothing again on a terminal, for screen readers
+    #[arg(long)]
+    plain: bool,
+    /// End when the connection is lost, on a terminal
+    #[arg(long)]
+    no_reconnect: bool,
+}
+
+impl Args {
+    fn address_of_link(&self) -> chat_client::Address {
+        let address = self.address.to_string();
+        address.parse().expect("both have one form")
+    }
+
+    fn terminal_options(&self) -> terminal::Options {
+        let mut options = terminal::Options::from_env();
+        options.nick.clone_from(&self.nick);
+        if self.split {
+            options.long_lines = LongLines::Split;
+        }
+        if self.plain {
+            options.display = Display::Lines;
+        }
+        if self.no_reconnect {
+            options.link.reconnect = Reconnect::Never;
+        }
+        options
+    }
 }
 
 /// What a user has to know beyond the arguments.
