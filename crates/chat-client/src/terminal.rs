@@ -148,14 +148,10 @@ pub fn run(address: &Address, options: &Options) -> Result<(), TerminalError> {
     };
     match options.display {
         Display::Screen => {
-            let view = View::new(options.colours, TimeZone::system());
+            let view = View::on_screen(options.colours, TimeZone::system());
             screen::run(chat, view, options)
         }
-        Display::Lines => {
-            // There are neither colours nor ways to draw.
-            let view = View::new(Colours::Off, TimeZone::system());
-            plain::run(chat, view)
-        }
+        Display::Lines => plain::run(chat, View::in_lines(TimeZone::system())),
     }
 }
 

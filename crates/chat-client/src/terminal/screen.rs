@@ -143,12 +143,8 @@ impl Screen {
                 .editor
                 .readline_with_initial(prompt, (&initial.0, &initial.1));
             self.chat.desk.turn.end_editing();
-            // After an error the line is not at hand any more.
             let halves = self.typing.halves();
-            let line = result
-                .as_ref()
-                .map_or_else(|_| halves.0.clone() + &halves.1, String::clone);
-            let rows = 1 + rows_below(prompt, &line, tty::columns());
+            let rows = rows_used(prompt, &halves, &result);
             tty::erase_rows(rows).map_err(TerminalError::Terminal)?;
             match result {
                 Ok(line) => {
@@ -201,6 +197,22 @@ impl Screen {
         {
             self.chat.desk.say(Level::Warning, warning);
         }
+    }
+}
+
+/// Returns how many rows above the cursor the line begins, after the line editor has ended.
+fn rows_used(
+    prompt: &str,
+    (left, right): &(String, String),
+    result: &rustyline::Result<String>,
+) -> usize {
+    let columns = tty::columns();
+    // After each end there is a new row.
+    1 + match result {
+        Ok(line) => rows_below(prompt, line, columns),
+        // The line is gone from the editor, and the cursor behind all of it and the row below.
+        Err(ReadlineError::Interrupted) => rows_below(prompt, &format!("{left}{right}\n"), columns),
+        Err(_) => rows_below(prompt, left, columns),
     }
 }
 

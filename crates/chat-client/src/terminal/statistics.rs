@@ -96,7 +96,9 @@ impl Statistics {
         let mut lines = vec![
             format!("received {}", self.received.in_words()),
             format!(
-                "         {rate:.1} a second lately, {mean:.1} in the {} since the start",
+                "         {} a second lately, {} in the {} since the start",
+                rate_in_words(rate),
+                rate_in_words(mean),
                 in_words(elapsed)
             ),
             format!(
@@ -115,6 +117,13 @@ impl Statistics {
             ));
         }
         lines
+    }
+}
+
+fn rate_in_words(rate: f64) -> String {
+    match rate < 10.0 {
+        true => format!("{rate:.1}"),
+        false => group_digits(rate as u64),
     }
 }
 
@@ -138,7 +147,7 @@ mod tests {
         let now = start + Duration::from_secs(99);
         let expected = [
             "received 95 050 messages, 950 500 bytes",
-            "         505.0 a second lately, 960.1 in the 2 min since the start",
+            "         505 a second lately, 960 in the 2 min since the start",
             "sent     1 message, 6 bytes, 2 lost",
         ];
         assert_eq!(statistics.lines(now), expected);

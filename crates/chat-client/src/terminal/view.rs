@@ -17,6 +17,8 @@ use crate::escape::append_escaped;
 #[derive(Debug)]
 pub(super) struct View {
     colours: Colours,
+    /// The margin of one's own messages.
+    own: &'static str,
     zone: TimeZone,
     /// The minute that was told last, since 1970.
     minute: Option<i64>,
@@ -71,30 +73,29 @@ impl Colours {
 }
 
 impl View {
-    pub(super) fn new(colours: Colours, zone: TimeZone) -> Self {
+    /// Shows entries on a terminal with these colours, and the time in this zone.
+    pub(super) fn on_screen(colours: Colours, zone: TimeZone) -> Self {
         Self {
             colours,
+            own: "» ",
             zone,
             minute: None,
+        }
+    }
+
+    /// Shows entries in words only, which can be read out.
+    pub(super) fn in_lines(zone: TimeZone) -> Self {
+        Self {
+            own: "sent: ",
+            ..Self::on_screen(Colours::Off, zone)
         }
     }
 
     /// Returns the lines that show something, on so many columns.
     pub(super) fn render(&mut self, showing: Showing, form: BodyForm, columns: usize) -> String {
         let mut lines = String::new();
-        if let Some((count, period)) = showing.flood {
-            let text = format!(
-                "… {} messages in {}, last {} shown",
-                group_digits(count),
-                in_words(period),
-                showing
-                    .entries
-                    .iter()
-                    .filter(|entry| matches!(entry, Entry::Other { .. }))
-                    .count(),
-            );
-            self.append_notice(Level::Info, &text, columns, &mut lines);
-        }
+        let others = |entry: &&Entry| matches!(entry, Entry::Other { .. });
+        let other_count = showing.entries.iter().filter(others).count();
         for entry in showing.entries {
             match entry {
                 Entry::Other { body, at } => {
@@ -107,7 +108,7 @@ impl View {
                     round_trip,
                 } => {
                     self.append_time(at, &mut lines);
-                    self.append_message(OWN, &show_body(&body, form), columns, &mut lines);
+                    self.append_message(self.own, &show_body(&body, form), columns, &mut lines);
                     self.append_round_trip(round_trip, &mut lines);
                 }
                 Entry::Notice { level, text } => {
@@ -115,6 +116,13 @@ impl View {
                     self.append_notice(level, &text, columns, &mut lines);
                 }
             }
+        }
+        // Below them, where it is seen.
+        if let Some((count, period)) = showing.flood {
+            let count = group_digits(count);
+            let period = in_words(period);
+            let text = format!("… {count} messages in {period}, last {other_count} shown");
+            self.append_notice(Level::Info, &text, columns, &mut lines);
         }
         lines
     }
@@ -226,9 +234,8 @@ pub(super) fn in_words(time: Duration) -> String {
     }
 }
 
-/// The margins of messages; the client's words begin with `-- `.
+/// The margin of the messages of others; the client's words begin with `-- `.
 const OTHER: &str = "  ";
-const OWN: &str = "» ";
 
 /// The colours for names: those of the sixteen that can be read on light and on dark. A judgement.
 const NAME_COLOURS: [u8; 6] = [31, 32, 34, 35, 36, 91];
@@ -244,7 +251,7 @@ mod tests {
     use super::*;
 
     fn view(colours: Colours) -> View {
-        let mut view = View::new(colours, TimeZone::UTC);
+        let mut view = View::on_screen(colours, TimeZone::UTC);
         view.minute = Some(0);
         view
     }
@@ -338,7 +345,7 @@ mod tests {
             entries: vec![other(b"x")],
         };
         let lines = view(Colours::Off).render(showing, BodyForm::Hex, 80);
-        assert_eq!(lines, "-- … 12 304 messages in 1 s, last 1 shown\n  78\n");
+        assert_eq!(lines, "  78\n-- … 12 304 messages in 1 s, last 1 shown\n");
     }
 
     #[test]
