@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use chat_proto::blocking::Reader;
 use chat_proto::{Messages, ReadError};
 
-use super::{Event, LinkError, Phase, Received, Shared, State};
+use super::shared::{Phase, Shared, State};
+use super::{Event, LinkError, Received};
 use crate::Echo;
 
 /// The socket of a connection.
