@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,9 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 /// How long anything may take. A loaded machine is patient.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What stands below the prompt until something is typed.
+pub(crate) const HINT: &str = "/help lists the commands";
 
 /// How a client is started on a terminal.
 #[derive(Clone, Debug)]
@@ -86,6 +89,8 @@ pub(crate) struct Terminal {
     /// The client's end, which is kept so that it can be looked at after the client.
     peer: OwnedFd,
     shown: Arc<Mutex<Shown>>,
+    /// Locked while nobody takes what the client writes.
+    taking: Arc<Mutex<()>>,
 }
 
 /// What the client wrote, and the screen that came of it.
@@ -136,10 +141,13 @@ impl Terminal {
             parser: vt100::Parser::new(size(setup.rows), size(setup.columns), 1000),
         };
         let shown = Arc::new(Mutex::new(shown));
+        let taking = Arc::new(Mutex::new(()));
+        let may_take = Arc::clone(&taking);
         let (mut reading, showing) = (controller.try_clone().unwrap(), Arc::clone(&shown));
         thread::spawn(move || {
             let mut buf = [0; 4096];
             while let Ok(len @ 1..) = reading.read(&mut buf) {
+                drop(may_take.lock().unwrap());
                 let mut shown = showing.lock().unwrap();
                 shown.bytes.extend_from_slice(&buf[..len]);
                 shown.parser.process(&buf[..len]);
@@ -150,7 +158,13 @@ impl Terminal {
             controller,
             peer,
             shown,
+            taking,
         }
+    }
+
+    /// Takes nothing that the client writes, until what is returned is dropped.
+    pub(crate) fn stall(&self) -> MutexGuard<'_, ()> {
+        self.taking.lock().unwrap()
     }
 
     pub(crate) fn type_in(&mut self, keys: impl AsRef<[u8]>) {

@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::broadcast::Broadcast;
-use crate::terminal::{Setup, Terminal};
+use crate::terminal::{HINT, Setup, Terminal};
 
 fn start(setup: &Setup) -> Terminal {
     let terminal = setup.start();
-    terminal.wait_until(|rows| rows.last().is_some_and(|row| row.trim_end() == ">"));
+    terminal.wait_until(|rows| rows.last().is_some_and(|row| row == HINT));
     terminal
 }
 
@@ -73,7 +73,7 @@ fn no_row_of_a_message_begins_where_the_prompt_does() {
     server.say("end");
     terminal.wait_for("end");
     let rows = terminal.rows();
-    let messages = &rows[1..rows.len() - 1];
+    let messages = &rows[1..rows.len() - 2];
     assert!(messages.len() > 10, "{messages:?}");
     assert!(
         messages.iter().all(|row| row.starts_with("  ")),
@@ -150,6 +150,20 @@ fn a_flood_is_summed_up_while_one_types() {
 }
 
 #[test]
+fn a_terminal_that_takes_nothing_does_not_make_the_client_slow() {
+    let server = Broadcast::start();
+    let terminal = start(&Setup::new(&server.address));
+    let stalled = terminal.stall();
+    // More than sockets hold; it returns when the client has taken nearly all of it.
+    let wire = b"\x0ahello, all".repeat(5 << 20);
+    server.write(&wire);
+    drop(stalled);
+    server.say("the end");
+    terminal.wait_for("  the end");
+    assert!(terminal.memory_max() < 64 << 20);
+}
+
+#[test]
 fn a_resized_terminal_goes_on() {
     let server = Broadcast::start();
     let mut terminal = start(&Setup::new(&server.address));
@@ -170,9 +184,9 @@ fn a_resized_terminal_goes_on() {
 
 #[test]
 fn the_smallest_terminals_do() {
-    for columns in [1, 2, 3, 9] {
+    for (rows, columns) in [(24, 1), (24, 2), (24, 3), (24, 9), (1, 80), (1, 1), (2, 5)] {
         let server = Broadcast::start();
-        let mut terminal = Setup::new(&server.address).size(24, columns).start();
+        let mut terminal = Setup::new(&server.address).size(rows, columns).start();
         server.wait_for_clients(1);
         server.say("hello, world");
         server.say("世界");
@@ -181,7 +195,7 @@ fn the_smallest_terminals_do() {
         server.wait_for_received(&[&"hi there 世界".repeat(3)]);
         terminal.type_in("\x12the\x07");
         terminal.type_in("\x04");
-        assert_eq!(terminal.wait().code(), Some(0), "{columns}");
+        assert_eq!(terminal.wait().code(), Some(0), "{rows} {columns}");
     }
 }
 
@@ -191,7 +205,7 @@ fn without_colours_there_are_none() {
         let server = Broadcast::start();
         let terminal = start(&Setup::new(&server.address).variable(name, value));
         server.say("ann: hi");
-        terminal.wait_for_last(&["  ann: hi", ">"]);
+        terminal.wait_for_last(&["  ann: hi", ">", HINT]);
         let bytes = String::from_utf8(terminal.bytes()).unwrap();
         let is_style = |rest: &str| {
             rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')

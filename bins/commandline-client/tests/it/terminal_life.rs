@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use rustix::process::Signal;
 
 use crate::broadcast::Broadcast;
-use crate::terminal::{Setup, Terminal, state_directory};
+use crate::terminal::{HINT, Setup, Terminal, state_directory};
 
 fn start(setup: &Setup) -> Terminal {
     let terminal = setup.start();
-    terminal.wait_until(|rows| rows.last().is_some_and(|row| row.trim_end() == ">"));
+    terminal.wait_until(|rows| rows.last().is_some_and(|row| row == HINT));
     terminal
 }
 
@@ -58,7 +58,8 @@ fn an_interrupted_line_is_not_sent_and_can_be_brought_back() {
     let server = Broadcast::start();
     let mut terminal = start(&Setup::new(&server.address));
     terminal.type_in("wrong\x03");
-    terminal.wait_for_last(&[">"]);
+    terminal.wait_for_last(&[">", HINT]);
+    terminal.type_in("\x19\x03");
     terminal.type_in("right\r");
     terminal.wait_for_last(&["» right", ">"]);
     server.wait_for_received(&["right"]);
@@ -93,6 +94,22 @@ fn a_signal_leaves_the_terminal_in_order() {
         assert_eq!(code, Some(i32::from(signal != Signal::INT)));
         assert!(terminal.is_in_order());
         assert!(!terminal.rows().iter().any(|row| row.starts_with('>')));
+    }
+}
+
+#[test]
+fn a_signal_ends_a_search_and_a_question_too() {
+    for keys in ["line\r\x12li", "\x1b[200~a\rb\x1b[201~\r"] {
+        let server = Broadcast::start();
+        let mut terminal = start(&Setup::new(&server.address));
+        terminal.type_in(keys);
+        terminal.wait_until(|rows| {
+            rows.iter()
+                .any(|row| row.contains("`li'") || row.contains("[y/N]"))
+        });
+        terminal.signal(Signal::TERM);
+        assert_eq!(terminal.wait().code(), Some(1));
+        assert!(terminal.is_in_order());
     }
 }
 

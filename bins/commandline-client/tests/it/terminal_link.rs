@@ -1,11 +1,11 @@
 //! Connections that end and come back.
 
 use crate::broadcast::Broadcast;
-use crate::terminal::{Setup, Terminal};
+use crate::terminal::{HINT, Setup, Terminal};
 
 fn start(server: &Broadcast) -> Terminal {
     let terminal = Setup::new(&server.address).start();
-    terminal.wait_for_last(&[&format!("-- connected to {}", server.address), ">"]);
+    terminal.wait_for_last(&[&format!("-- connected to {}", server.address), ">", HINT]);
     terminal
 }
 
@@ -77,7 +77,7 @@ fn another_connection_can_be_asked_for() {
 fn without_reconnecting_the_client_ends_with_the_connection() {
     let server = Broadcast::start();
     let mut terminal = Setup::new(&server.address).arg("--no-reconnect").start();
-    terminal.wait_for_last(&[&format!("-- connected to {}", server.address), ">"]);
+    terminal.wait_for_last(&[&format!("-- connected to {}", server.address), ">", HINT]);
     terminal.type_in("rm -rf half");
     terminal.wait_for_last(&["> rm -rf half"]);
     server.close_clients();

@@ -1,11 +1,11 @@
 //! Typing, sending, and what the client says to it.
 
 use crate::broadcast::Broadcast;
-use crate::terminal::{Setup, Terminal};
+use crate::terminal::{HINT, Setup, Terminal};
 
 fn start(server: &Broadcast) -> Terminal {
     let terminal = Setup::new(&server.address).start();
-    terminal.wait_for_last(&[&format!("-- connected to {}", server.address), ">"]);
+    terminal.wait_for_last(&[&format!("-- connected to {}", server.address), ">", HINT]);
     terminal
 }
 

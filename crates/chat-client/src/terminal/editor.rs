@@ -33,6 +33,8 @@ pub(super) struct Assistant {
     pub(super) colours: Colours,
     /// How many bytes are put before the line; `None` while the line is an answer.
     pub(super) prefix_len: Option<usize>,
+    /// Whether no line has been typed yet.
+    pub(super) is_new: bool,
 }
 
 /// The line that is being typed, and what its keys asked for.
@@ -235,6 +237,9 @@ impl Assistant {
         if !self.link.is_connected() {
             parts.push("not connected".to_owned());
             style = Style::Warning;
+        }
+        if self.is_new && self.typing.lock().line.is_empty() && parts.is_empty() {
+            parts.push("/help lists the commands".to_owned());
         }
         let (count, bodies) = self.link.under_way(1);
         if let Some(body) = bodies.first() {

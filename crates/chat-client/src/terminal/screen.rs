@@ -34,6 +34,7 @@ pub(super) fn run(chat: Chat, view: View, options: &Options) -> Result<(), Termi
         typing: Arc::clone(&typing),
         colours: options.colours,
         prefix_len: Some(0),
+        is_new: true,
     };
     let mut editor = line_editor(assistant)?;
     let (history, warning) = HistoryFile::load(options.history.as_deref(), &mut editor);
@@ -191,6 +192,9 @@ impl Screen {
     }
 
     fn remember(&mut self, line: &str) {
+        if let Some(assistant) = self.editor.helper_mut() {
+            assistant.is_new &= line.is_empty();
+        }
         // It fails only for histories of another kind.
         if let Ok(true) = self.editor.add_history_entry(line)
             && let Some(warning) = self.history.append(&mut self.editor)
