@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chat_proto::BODY_LEN_MAX;
 use rustyline::completion::Completer;
 use rustyline::config::BellStyle;
-use rustyline::highlight::Highlighter;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hint, Hinter};
 use rustyline::history::DefaultHistory;
 use rustyline::validate::Validator;
@@ -17,7 +17,7 @@ use rustyline::{
 
 use super::chat::COMMANDS;
 use super::desk::Desk;
-use super::rows::{TAB_STOP, shorten};
+use super::rows::{TAB_STOP, rows_below, shorten};
 use super::tty;
 use super::view::{Colours, Style};
 use crate::{Link, escape};
@@ -31,6 +31,7 @@ pub(super) struct Assistant {
     pub(super) desk: Arc<Desk>,
     pub(super) typing: Arc<Typing>,
     pub(super) colours: Colours,
+    pub(super) prompt: String,
     /// How many bytes are put before the line; `None` while the line is an answer.
     pub(super) prefix_len: Option<usize>,
     /// Whether no line has been typed yet.
@@ -47,6 +48,8 @@ pub(super) struct Typing {
 struct TypingState {
     line: String,
     pos: usize,
+    /// For how many columns the line was drawn; `None` before it was.
+    columns: Option<usize>,
     detour: Option<Detour>,
 }
 
@@ -67,6 +70,11 @@ impl Typing {
 
     pub(super) fn take_detour(&self) -> Option<Detour> {
         self.lock().detour.take()
+    }
+
+    /// Notes that the next line is not drawn yet.
+    pub(super) fn begin(&self) {
+        self.lock().columns = None;
     }
 
     fn update(&self, line: &str, pos: usize) {
@@ -171,6 +179,7 @@ impl Hinter for Assistant {
 
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<RowBelow> {
         // It is asked for with each change, before the line is drawn.
+        self.make_room();
         self.typing.update(line, pos);
         self.desk.turn.begin_editing();
         Some(RowBelow)
@@ -196,6 +205,12 @@ impl Highlighter for Assistant {
             Some(name) if default && !self.link.is_connected() => Cow::Owned(format!("{name}! ")),
             _ => Cow::Borrowed(prompt),
         }
+    }
+
+    fn highlight_char(&self, line: &str, pos: usize, _: CmdKind) -> bool {
+        // It is asked for when the cursor moves, too.
+        self.typing.update(line, pos);
+        false
     }
 
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
@@ -225,6 +240,36 @@ impl Validator for Assistant {}
 impl Helper for Assistant {}
 
 impl Assistant {
+    /// Sees to it that the line editor erases what it has drawn and no more, when the terminal has
+    /// put that on other rows because its width has changed. The line editor counts on the rows that
+    /// it has drawn.
+    ///
+    /// Terminals that leave rows as they are keep some of the line above it, and those that do not
+    /// keep some when they become narrower: nobody can tell them apart, and nothing of others is to
+    /// be erased.
+    fn make_room(&self) {
+        let columns = tty::columns();
+        let mut state = self.typing.lock();
+        let Some(drawn) = state
+            .columns
+            .replace(columns)
+            .filter(|&drawn| drawn != columns)
+        else {
+            return;
+        };
+        let left = &state.line[..state.pos];
+        let rows = |text: &str, columns| rows_below(&self.prompt, text, columns);
+        let (above, drawn_above) = (rows(left, columns), rows(left, drawn));
+        let drawn_below = 1 + rows(&state.line, drawn) - drawn_above;
+        // When it fails, drawing fails too, and says so.
+        let _ = if above < drawn_above {
+            tty::erase_rows(above)
+                .and_then(|()| tty::add_rows(drawn_above + drawn_below, drawn_below))
+        } else {
+            tty::erase_below()
+        };
+    }
+
     /// Says how long the line is when that matters, whether there is a connection, and what is under
     /// way.
     fn row_below(&self) -> String {

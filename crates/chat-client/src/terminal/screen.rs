@@ -33,6 +33,7 @@ pub(super) fn run(chat: Chat, view: View, options: &Options) -> Result<(), Termi
         desk: Arc::clone(&desk),
         typing: Arc::clone(&typing),
         colours: options.colours,
+        prompt: String::new(),
         prefix_len: Some(0),
         is_new: true,
     };
@@ -137,9 +138,11 @@ impl Screen {
     ) -> Result<Reading, TerminalError> {
         if let Some(assistant) = self.editor.helper_mut() {
             assistant.prefix_len = prefix_len;
+            prompt.clone_into(&mut assistant.prompt);
         }
         let mut initial = (left.clone(), right.clone());
         loop {
+            self.typing.begin();
             let result = self
                 .editor
                 .readline_with_initial(prompt, (&initial.0, &initial.1));

@@ -71,6 +71,17 @@ pub(super) fn erase_rows(rows: usize) -> io::Result<()> {
     write(&format!("{up}\r\x1b[J"))
 }
 
+/// Erases everything from the cursor on.
+pub(super) fn erase_below() -> io::Result<()> {
+    write("\x1b[J")
+}
+
+/// Makes empty rows below the cursor, and moves it down so that `below` of them are below it.
+pub(super) fn add_rows(count: usize, below: usize) -> io::Result<()> {
+    write(&"\n".repeat(count))?;
+    erase_rows(below)
+}
+
 pub(super) fn clear_screen() -> io::Result<()> {
     write("\x1b[H\x1b[2J")
 }
