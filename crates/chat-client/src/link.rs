@@ -113,8 +113,8 @@ pub enum SendError {
 
 impl Link {
     /// How many bytes of one's own may be under way, waiting for the socket included. A judgement:
-    /// more than anybody types, and what a pipe holds.
-    pub const UNDER_WAY_LEN_MAX: usize = 64 * 1024;
+    /// more than anybody pastes.
+    pub const UNDER_WAY_LEN_MAX: usize = 1024 * 1024;
 
     /// Connects, and hands everything that happens to `on_event`, which is called in a thread of the
     /// link and delays reading for as long as it takes.

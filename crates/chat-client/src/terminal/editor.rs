@@ -79,8 +79,11 @@ impl Typing {
 
     fn update(&self, line: &str, pos: usize) {
         let mut state = self.lock();
-        line.clone_into(&mut state.line);
-        state.pos = pos;
+        // In the end, the line editor moves the cursor behind the line.
+        if state.detour.is_none() {
+            line.clone_into(&mut state.line);
+            state.pos = pos;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, TypingState> {
