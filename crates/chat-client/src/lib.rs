@@ -11,6 +11,7 @@
 //! * [`Link`] is a connection that comes back, with everything that happens on it as [`Event`]s.
 //! * [`pipe`] connects an input and an output to a server, and is exact: it says when a message of
 //!   its own did not come back.
+//! * `terminal`, with the feature of that name, is a client for people.
 //!
 //! # Examples
 //!

@@ -32,6 +32,7 @@ use std::env;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -130,6 +131,9 @@ impl Options {
 /// Connects the terminal, which has to be standard input and standard output, to the server at
 /// `address` until the user has enough.
 ///
+/// It is made for a process that has nothing else to do: it takes the signals SIGHUP, SIGINT and
+/// SIGTERM, and the process is not to go on long after it, since threads may still wait for keys.
+///
 /// # Errors
 ///
 /// [`TerminalError`] when there is no connection to begin with, when it was lost and another is not
@@ -172,7 +176,13 @@ fn leave(chat: &Chat, view: &mut View, is_connected: bool) {
     }
     // The terminal may be gone.
     let _ = tty::write(&chat.desk.rest(view, tty::columns()));
+    if !is_connected {
+        thread::sleep(TYPING_TIME);
+    }
 }
 
 /// How long to wait for what is under way in the end. A judgement: as long as people do.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long somebody types on when it is suddenly over. A judgement: between two keys.
+const TYPING_TIME: Duration = Duration::from_millis(300);

@@ -81,10 +81,35 @@ fn without_reconnecting_the_client_ends_with_the_connection() {
     terminal.type_in("rm -rf half");
     terminal.wait_for_last(&["> rm -rf half"]);
     server.close_clients();
+    // What is typed when it is over already.
+    terminal.type_in(" now\r");
     assert_eq!(terminal.wait().code(), Some(1));
     terminal.wait_for_last(&["error: the server closed the connection"]);
     assert!(terminal.is_in_order());
     assert_eq!(terminal.typed_len(), 0);
+}
+
+#[test]
+fn what_did_not_come_back_is_named_when_it_is_over() {
+    let server = Broadcast::start();
+    let mut terminal = Setup::new(&server.address).arg("--no-reconnect").start();
+    terminal.wait_for(HINT);
+    server.hold();
+    terminal.type_in("one\r");
+    server.wait_for_received(&["one"]);
+    server.close_clients();
+    assert_eq!(terminal.wait().code(), Some(1));
+    let error = "error: the server closed the connection";
+    terminal.wait_for_last(&["-- did not come back: one", error]);
+}
+
+#[test]
+fn a_server_that_gives_nothing_back_is_asked_about() {
+    let server = Broadcast::start();
+    let mut terminal = start(&server);
+    server.hold();
+    terminal.type_in("anybody?\r");
+    terminal.wait_for("; is it a chat server?");
 }
 
 #[test]

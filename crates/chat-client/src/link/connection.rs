@@ -79,7 +79,15 @@ impl Shared {
                     lost_count
                 }
                 Err(ReadError::Io(error)) if is_passing(&error) => {
-                    self.lock().lost_count(Instant::now())
+                    let now = Instant::now();
+                    let (age, lost_count) = {
+                        let mut state = self.lock();
+                        (state.overdue_age(now), state.lost_count(now))
+                    };
+                    if let Some(age) = age {
+                        on_event(Event::Overdue { age });
+                    }
+                    lost_count
                 }
                 Err(ReadError::Io(error)) => return LinkError::Io(error),
                 Err(ReadError::Unfinished(cause)) => return LinkError::Unfinished(cause),
@@ -111,6 +119,7 @@ impl Shared {
         if !echoes.is_empty() {
             // Who waits for the last of them.
             self.changed.notify_all();
+            state.is_overdue = false;
         }
         state.lost_count(now)
     }
@@ -143,6 +152,14 @@ impl Shared {
 }
 
 impl State {
+    /// Returns for how long the oldest message has been under way, if that is long and news.
+    fn overdue_age(&mut self, now: Instant) -> Option<Duration> {
+        let age = now.duration_since(self.outstanding.oldest_sent_at()?);
+        let is_news = age >= OVERDUE && !self.is_overdue;
+        self.is_overdue |= is_news;
+        is_news.then_some(age)
+    }
+
     /// Returns how many more messages are lost for certain. Others may have sent equal ones, so
     /// those that are missing get some time to come.
     fn lost_count(&mut self, now: Instant) -> Option<u64> {
@@ -174,6 +191,10 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// How long a message that was passed over may still come. A judgement.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// From when on a message is overdue. A judgement: servers answer in milliseconds, networks in less
+/// than a second.
+const OVERDUE: Duration = Duration::from_secs(5);
 
 /// How long a silent connection is believed to be alive before it is tried. A judgement.
 const KEEPALIVE: Duration = Duration::from_secs(30);

@@ -23,6 +23,12 @@ pub enum Event<'a> {
         /// How many.
         count: u64,
     },
+    /// One's own messages have been under way for long: the server is stuck, or it is no chat server.
+    /// It is said once, until one comes back.
+    Overdue {
+        /// For how long the oldest has been under way.
+        age: Duration,
+    },
     /// The connection ended.
     Disconnected {
         /// Why.

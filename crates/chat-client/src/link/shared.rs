@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) told_count: u64,
     /// Since when more than that are missing.
     pub(super) missing_since: Option<Instant>,
+    /// Whether it was said that messages have been under way for long.
+    pub(super) is_overdue: bool,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,7 @@ impl Shared {
             is_asked: false,
             told_count: 0,
             missing_since: None,
+            is_overdue: false,
         };
         Self {
             address,

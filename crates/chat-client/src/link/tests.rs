@@ -73,6 +73,7 @@ fn in_words(event: &Event<'_>) -> Vec<String> {
             })
             .collect(),
         Event::Lost { count } => vec![format!("lost {count}")],
+        Event::Overdue { .. } => vec!["overdue".to_owned()],
         Event::Disconnected {
             error,
             unreturned,
@@ -163,6 +164,16 @@ fn messages_that_were_passed_over_are_lost_after_a_while() {
     pair.stream.write_all(b"\x01a").unwrap();
     pair.expect("own a");
     pair.expect("lost 1");
+}
+
+#[test]
+fn a_message_that_does_not_come_back_is_overdue_once() {
+    let mut pair = Pair::new(Reconnect::Always);
+    pair.send(b"a").unwrap();
+    pair.expect("overdue");
+    pair.stream.write_all(b"\x01b\x01a").unwrap();
+    pair.expect("other b");
+    pair.expect("own a");
 }
 
 #[test]

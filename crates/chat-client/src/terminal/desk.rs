@@ -90,16 +90,16 @@ impl Desk {
                 let messages = messages_in_words(count);
                 self.say(Level::Warning, format!("{messages} of yours got lost"));
             }
+            Event::Overdue { age } => {
+                let text = format!("nothing of yours came back for {}", in_words(age));
+                self.say(Level::Warning, text + "; is it a chat server?");
+            }
             Event::Disconnected {
                 error,
                 unreturned,
                 retry_in,
             } => {
-                self.say(Level::Warning, with_retry(&ending(error), retry_in));
-                self.keep(unreturned);
-                if retry_in.is_none() {
-                    self.end(End::Lost(ending(error)));
-                }
+                self.disconnect(&ending(error), unreturned, retry_in);
             }
             Event::Failed { error, .. } => {
                 let cause = error.to_string();
@@ -145,11 +145,25 @@ impl Desk {
         }
     }
 
-    /// Names own messages that did not come back, and keeps them for sending them again.
-    fn keep(&self, mut unreturned: Vec<Vec<u8>>) {
-        if unreturned.is_empty() {
-            return;
+    /// Says that the connection is gone and what did not come back, or that it is over.
+    fn disconnect(&self, cause: &str, unreturned: Vec<Vec<u8>>, retry_in: Option<Duration>) {
+        let Some(wait) = retry_in else {
+            self.name(&unreturned);
+            // It is the error that the client ends with.
+            return self.end(End::Lost(cause.to_owned()));
+        };
+        self.say(Level::Warning, with_retry(cause, wait));
+        self.name(&unreturned);
+        if !unreturned.is_empty() {
+            let them = if unreturned.len() == 1 { "it" } else { "them" };
+            let text = format!("Alt-R or /resend sends {them} again");
+            self.say(Level::Info, text);
+            self.keep(unreturned);
         }
+    }
+
+    /// Names own messages that did not come back.
+    fn name(&self, unreturned: &[Vec<u8>]) {
         let count = unreturned.len();
         for body in unreturned.iter().take(NAMED_MAX) {
             self.say(
@@ -160,8 +174,10 @@ impl Desk {
         if let Some(more @ 1..) = count.checked_sub(NAMED_MAX) {
             self.say(Level::Warning, format!("and {more} more"));
         }
-        let them = if count == 1 { "it" } else { "them" };
-        self.say(Level::Info, format!("Alt-R or /resend sends {them} again"));
+    }
+
+    /// Keeps messages for sending them again.
+    fn keep(&self, mut unreturned: Vec<Vec<u8>>) {
         let mut board = self.lock();
         board.unreturned.append(&mut unreturned);
         let too_many = board.unreturned.len().saturating_sub(UNRETURNED_MAX);
@@ -302,11 +318,11 @@ fn ending(error: &LinkError) -> String {
     }
 }
 
-fn with_retry(cause: &str, retry_in: Option<Duration>) -> String {
-    match retry_in {
-        Some(wait) if wait < WAIT_TOLD => format!("{cause}; connecting again"),
-        Some(wait) => format!("{cause}; connecting again in {}", in_words(wait)),
-        None => cause.to_owned(),
+fn with_retry(cause: &str, wait: Duration) -> String {
+    if wait < WAIT_TOLD {
+        format!("{cause}; connecting again")
+    } else {
+        format!("{cause}; connecting again in {}", in_words(wait))
     }
 }
 
