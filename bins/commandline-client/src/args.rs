@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chat_client::{Address, Form, Framing, pipe};
+use chat_client::terminal::{self, Display, LongLines, Nick};
+use chat_client::{Address, Form, Framing, Reconnect, pipe};
 use chat_units::parse_duration;
 use clap::Parser;
 use clap_complete::Shell;
@@ -64,6 +65,18 @@ pub(crate) struct Args {
     #[arg(long)]
     split: bool,
 
+    /// The name before your messages on a terminal: NAME: text
+    #[arg(long, value_name = "NAME")]
+    nick: Option<Nick>,
+
+    /// Draw nothing again on a terminal, for screen readers
+    #[arg(long)]
+    plain: bool,
+
+    /// End when the connection is lost, on a terminal, instead of connecting again
+    #[arg(long)]
+    no_reconnect: bool,
+
     /// Print a script that completes these arguments in a shell, and end
     #[arg(long, value_name = "SHELL", exclusive = true)]
     pub(crate) completions: Option<Shell>,
@@ -74,6 +87,30 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Tells whether people chat on a terminal. The options of pipes make it a pipe all the same.
+    pub(crate) fn is_for_terminal(&self, is_terminal: bool) -> bool {
+        let is_pipe = self.json || self.hex || self.null || self.send_only || self.timestamps;
+        let is_limited = self.count.is_some() || self.wait.is_some() || self.listen;
+        is_terminal && !is_pipe && !is_limited && self.send_file.is_none()
+    }
+
+    /// Returns how a terminal is to be connected.
+    pub(crate) fn terminal_options(&self) -> terminal::Options {
+        let mut options = terminal::Options::from_env();
+        options.nick.clone_from(&self.nick);
+        options.link.connect_timeout = self.connect_timeout;
+        if self.split {
+            options.long_lines = LongLines::Split;
+        }
+        if self.plain {
+            options.display = Display::Lines;
+        }
+        if self.no_reconnect {
+            options.link.reconnect = Reconnect::Never;
+        }
+        options
+    }
+
     /// Returns how a pipe is to be connected. On a terminal nothing is printed that could control
     /// it.
     pub(crate) fn pipe_options(&self, is_output_terminal: bool) -> pipe::Options {

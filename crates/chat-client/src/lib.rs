@@ -8,8 +8,10 @@
 //! * [`escape`] shows what anybody sent without letting it control the terminal.
 //! * [`Address`] connects by name, to the first of several addresses that answers; [`Backoff`] says
 //!   how long to wait until the next try.
+//! * [`Link`] is a connection that comes back, with everything that happens on it as [`Event`]s.
 //! * [`pipe`] connects an input and an output to a server, and is exact: it says when a message of
 //!   its own did not come back.
+//! * `terminal`, with the feature of that name, is a client for people.
 //!
 //! # Examples
 //!
@@ -28,12 +30,16 @@ mod backoff;
 mod escape;
 mod form;
 mod lines;
+mod link;
 mod outstanding;
 pub mod pipe;
+#[cfg(feature = "terminal")]
+pub mod terminal;
 
 pub use address::{Address, AddressError, ConnectError};
 pub use backoff::Backoff;
 pub use escape::{append_escaped, escape};
 pub use form::Form;
 pub use lines::{Batch, Framing, LineError, Lines, RefusedLine};
+pub use link::{Event, Link, LinkError, LinkOptions, Received, Reconnect, SendError, StartError};
 pub use outstanding::{Echo, Outstanding};

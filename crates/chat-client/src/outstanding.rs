@@ -111,6 +111,11 @@ impl Outstanding {
         self.count
     }
 
+    /// Returns when the oldest message that is under way was sent.
+    pub fn oldest_sent_at(&self) -> Option<Instant> {
+        self.sent.front().map(|&(_, at)| at)
+    }
+
     /// Returns how many bytes are under way, headers included.
     pub fn wire_len(&self) -> usize {
         self.wire.len() - self.front

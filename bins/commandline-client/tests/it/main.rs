@@ -3,6 +3,8 @@
 
 /// What the command line takes.
 mod arguments;
+/// A server for several clients, which can hold back messages and begin again.
+mod broadcast;
 /// Runs the binary, with a deadline.
 mod client;
 /// Everything that goes wrong, and what the user is told.
@@ -13,3 +15,13 @@ mod messages;
 mod scripting;
 /// Servers that serve one client and say what came of it.
 mod server;
+/// Runs the binary on a terminal, and looks at the screen.
+mod terminal;
+/// What is shown on a terminal.
+mod terminal_display;
+/// Beginnings and ends on a terminal.
+mod terminal_life;
+/// Connections that come back, on a terminal.
+mod terminal_link;
+/// Typing and sending on a terminal.
+mod terminal_typing;

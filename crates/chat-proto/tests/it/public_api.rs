@@ -162,6 +162,7 @@ fn content(dir: &Path, module: ItemMod) -> Vec<Item> {
 /// Returns the names in `module::{name, name as public}`, and what they are called in public.
 fn reexported(tree: &UseTree) -> Vec<(&Ident, &Ident)> {
     match tree {
+        UseTree::Path(path) if path.ident == "self" => reexported(&path.tree),
         UseTree::Path(path) if !matches!(*path.tree, UseTree::Path(_)) => reexported(&path.tree),
         UseTree::Group(group) => group.items.iter().flat_map(reexported).collect(),
         UseTree::Name(name) => vec![(&name.ident, &name.ident)],
