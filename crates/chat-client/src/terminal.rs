@@ -109,7 +109,7 @@ impl Options {
     /// Returns what the environment says: `TERM=dumb` stands for plain lines, `NO_COLOR` for no
     /// colours (<https://no-color.org>), and `XDG_STATE_HOME` or `HOME` for the place of the history.
     pub fn from_env() -> Self {
-        let is_dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let is_dumb = env::var_os("TERM").is_none_or(|term| DUMB.iter().any(|dumb| term == *dumb));
         let is_colourless = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             display: if is_dumb {
@@ -138,6 +138,21 @@ impl Options {
 ///
 /// [`TerminalError`] when there is no connection to begin with, when it was lost and another is not
 /// wanted, or when the terminal fails. The terminal is in order again then, too.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::io::{IsTerminal, stdin, stdout};
+/// use chat_client::terminal::{self, LongLines, Options};
+///
+/// let mut options = Options::from_env();
+/// options.nick = Some("ann".parse()?);
+/// options.long_lines = LongLines::Split;
+/// if stdin().is_terminal() && stdout().is_terminal() {
+///     terminal::run(&"127.0.0.1:8080".parse()?, &options)?;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn run(address: &Address, options: &Options) -> Result<(), TerminalError> {
     let desk = Arc::new(Desk::new());
     let noting = Arc::clone(&desk);
@@ -180,6 +195,9 @@ fn leave(chat: &Chat, view: &mut View, is_connected: bool) {
         thread::sleep(TYPING_TIME);
     }
 }
+
+/// The values of `TERM` for terminals that can do nothing; the line editor knows the last three.
+const DUMB: [&str; 4] = ["", "dumb", "cons25", "emacs"];
 
 /// How long to wait for what is under way in the end. A judgement: as long as people do.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);

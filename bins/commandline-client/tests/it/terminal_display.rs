@@ -150,6 +150,61 @@ fn a_flood_is_summed_up_while_one_types() {
 }
 
 #[test]
+fn what_comes_while_one_sends_is_shown_once_and_whole() {
+    let server = Arc::new(Broadcast::start());
+    // All of it is on the screen in the end.
+    let mut terminal = start(&Setup::new(&server.address).size(600, 60));
+    let others: Vec<_> = (0..300).map(|index| format!("other {index}")).collect();
+    let (saying, bodies) = (Arc::clone(&server), others.clone());
+    let talker = thread::spawn(move || {
+        for body in bodies {
+            saying.say(body);
+            thread::sleep(Duration::from_millis(3));
+        }
+    });
+    let mine: Vec<_> = (0..60)
+        .map(|index| format!("mine {index} {}", "x".repeat(index)))
+        .collect();
+    for line in &mine {
+        terminal.type_in(format!("{line}\r"));
+        thread::sleep(Duration::from_millis(10));
+    }
+    talker.join().unwrap();
+    let mine: Vec<_> = mine.iter().map(|line| line.as_str()).collect();
+    server.wait_for_received(&mine);
+    server.say("the end");
+    terminal.wait_for_last(&["  the end", ">"]);
+    let rows = terminal.rows();
+    let shown = |margin: &str, word: &str| -> Vec<String> {
+        let bodies = rows.iter().filter_map(|row| row.strip_prefix(margin));
+        bodies
+            .filter(|body| body.starts_with(word))
+            .map(str::to_owned)
+            .collect()
+    };
+    let missing: Vec<_> = others
+        .iter()
+        .filter(|&other| !shown("  ", "other ").contains(other))
+        .collect();
+    assert!(
+        missing.is_empty() && shown("  ", "other ").len() == others.len(),
+        "{missing:?}"
+    );
+    let own = shown("» ", "mine ");
+    assert_eq!(own.len(), mine.len(), "{own:#?}");
+    for (row, line) in own.iter().zip(mine) {
+        // A long one takes a row more, or has its round trip behind it.
+        assert!(
+            row.starts_with(line) || line.starts_with(row),
+            "{row} {line}"
+        );
+    }
+    // Nothing is left of prompts and lines.
+    let prompts = rows.iter().filter(|row| row.starts_with('>')).count();
+    assert_eq!(prompts, 1, "{rows:#?}");
+}
+
+#[test]
 fn a_terminal_that_takes_nothing_does_not_make_the_client_slow() {
     let server = Broadcast::start();
     let terminal = start(&Setup::new(&server.address));

@@ -124,6 +124,8 @@ fn typed_lines_are_found_in_the_next_run() {
         fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o600
     );
+    let directory = fs::metadata(path.parent().unwrap()).unwrap();
+    assert_eq!(directory.permissions().mode() & 0o777, 0o700);
     let text = fs::read_to_string(&path).unwrap();
     assert!(
         text.contains("second line") && !text.contains("secret"),

@@ -47,6 +47,35 @@ fn messages_appear_above_the_line_and_leave_the_cursor() {
 }
 
 #[test]
+fn a_line_that_fills_its_row_leaves_the_rows_above() {
+    let server = Broadcast::start();
+    let mut terminal = Setup::new(&server.address).size(24, 20).start();
+    terminal.wait_for("/help");
+    server.say("above");
+    terminal.wait_for("  above");
+    for len in 1..=60_u16 {
+        terminal.type_in("x");
+        let (rows, column) = ((2 + len) / 20, (2 + len) % 20);
+        terminal.wait_until(|screen| {
+            let prompt = screen.iter().position(|row| row.starts_with('>'));
+            // Above it is a time, too, which is not among the rows.
+            let first = prompt.map(|index| 1 + u16::try_from(index).unwrap());
+            first.is_some_and(|first| terminal.cursor() == (first + rows, column))
+        });
+        terminal.wait_for("  above");
+        if len % 20 == 18 {
+            server.say(format!("at {len}"));
+            terminal.wait_for(&format!("  at {len}"));
+        }
+    }
+    terminal.type_in("\x7f\x7f\x03");
+    terminal.wait_until(|rows| rows.len() < 9 && rows.iter().any(|row| row == "> "));
+    for text in ["  above", "  at 18", "  at 38", "  at 58"] {
+        terminal.wait_for(text);
+    }
+}
+
+#[test]
 fn words_are_killed_and_brought_back() {
     let server = Broadcast::start();
     let mut terminal = start(&server);

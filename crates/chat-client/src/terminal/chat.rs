@@ -214,6 +214,6 @@ const HELP: [&str; 10] = [
     "/resend     sends again what did not come back (Alt-R)",
     "/quit       ends (Ctrl-D or Ctrl-C on an empty line)",
     "//x         sends /x",
-    "Ctrl-R searches the lines that you have typed, Ctrl-W kills a word and Ctrl-Y brings it",
-    "back, Ctrl-C clears the line, Ctrl-Z suspends",
+    "Ctrl-R      searches the lines that you have typed",
+    "Ctrl-C      clears the line, Ctrl-Y brings it back; Ctrl-Z suspends",
 ];

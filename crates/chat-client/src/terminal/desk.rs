@@ -270,7 +270,7 @@ impl Desk {
 
     /// Returns the lines that have not been shown.
     pub(super) fn rest(&self, view: &mut View, columns: usize) -> String {
-        let showing: Showing = self.lock().feed.take_rest();
+        let showing: Showing = self.lock().feed.take_rest(Instant::now());
         view.render(showing, self.form(), columns)
     }
 

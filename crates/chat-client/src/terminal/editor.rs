@@ -17,7 +17,7 @@ use rustyline::{
 
 use super::chat::COMMANDS;
 use super::desk::Desk;
-use super::rows::{TAB_STOP, rows_below, shorten};
+use super::rows::{TAB_STOP, fills_row, rows_below, shorten};
 use super::tty;
 use super::view::{Colours, Style};
 use crate::{Link, escape};
@@ -31,7 +31,6 @@ pub(super) struct Assistant {
     pub(super) desk: Arc<Desk>,
     pub(super) typing: Arc<Typing>,
     pub(super) colours: Colours,
-    pub(super) prompt: String,
     /// How many bytes are put before the line; `None` while the line is an answer.
     pub(super) prefix_len: Option<usize>,
     /// Whether no line has been typed yet.
@@ -46,10 +45,15 @@ pub(super) struct Typing {
 
 #[derive(Debug, Default)]
 struct TypingState {
+    /// The prompt that was drawn last.
+    prompt: String,
     line: String,
     pos: usize,
     /// For how many columns the line was drawn; `None` before it was.
     columns: Option<usize>,
+    /// Whether the line editor is about to draw because the line changed. If it draws without that,
+    /// it has printed something.
+    is_changing: bool,
     detour: Option<Detour>,
 }
 
@@ -74,7 +78,16 @@ impl Typing {
 
     /// Notes that the next line is not drawn yet.
     pub(super) fn begin(&self) {
-        self.lock().columns = None;
+        let mut state = self.lock();
+        (state.columns, state.is_changing) = (None, false);
+    }
+
+    /// Notes that the line is being drawn behind this prompt. Returns whether it is because the line
+    /// changed.
+    fn begin_drawing(&self, prompt: &str) -> bool {
+        let mut state = self.lock();
+        prompt.clone_into(&mut state.prompt);
+        std::mem::take(&mut state.is_changing)
     }
 
     fn update(&self, line: &str, pos: usize) {
@@ -204,20 +217,30 @@ impl Highlighter for Assistant {
         prompt: &'p str,
         default: bool,
     ) -> Cow<'b, str> {
+        if !self.typing.begin_drawing(prompt) {
+            self.desk.turn.show();
+        }
         match prompt.strip_suffix("> ") {
             Some(name) if default && !self.link.is_connected() => Cow::Owned(format!("{name}! ")),
             _ => Cow::Borrowed(prompt),
         }
     }
 
-    fn highlight_char(&self, line: &str, pos: usize, _: CmdKind) -> bool {
+    fn highlight_char(&self, line: &str, pos: usize, kind: CmdKind) -> bool {
         // It is asked for when the cursor moves, too.
         self.typing.update(line, pos);
+        self.typing.lock().is_changing |= kind != CmdKind::MoveCursor;
         false
     }
 
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
-        Cow::Owned(format!("{hint}{}", self.row_below()))
+        let is_full = {
+            let state = self.typing.lock();
+            fills_row(&state.prompt, &state.line, tty::columns())
+        };
+        // The line editor adds a newline behind a full row, but not before a newline.
+        let newline = if is_full { "\n" } else { "" };
+        Cow::Owned(format!("{newline}{hint}{}", self.row_below()))
     }
 }
 
@@ -261,7 +284,7 @@ impl Assistant {
             return;
         };
         let left = &state.line[..state.pos];
-        let rows = |text: &str, columns| rows_below(&self.prompt, text, columns);
+        let rows = |text: &str, columns| rows_below(&state.prompt, text, columns);
         let (above, drawn_above) = (rows(left, columns), rows(left, drawn));
         let drawn_below = 1 + rows(&state.line, drawn) - drawn_above;
         // When it fails, drawing fails too, and says so.

@@ -128,16 +128,27 @@ impl Feed {
         if count <= FLOOD_SHOWN as u64 {
             return self.drain(None);
         }
+        self.sum_up(count, period)
+    }
+
+    /// Takes everything, whenever that is.
+    pub(super) fn take_rest(&mut self, now: Instant) -> Showing {
+        let count = self.passed_count + self.others.len() as u64;
+        match self.flood_since {
+            None if self.passed_count == 0 => self.drain(None),
+            Some(_) if count <= FLOOD_SHOWN as u64 => self.drain(None),
+            since => self.sum_up(
+                count,
+                since.map_or(FLOOD_PERIOD, |since| now.duration_since(since)),
+            ),
+        }
+    }
+
+    /// Takes the last messages of so many.
+    fn sum_up(&mut self, count: u64, period: Duration) -> Showing {
         let too_many = self.others.len().saturating_sub(FLOOD_SHOWN);
         self.others.drain(..too_many);
         self.drain(Some((count, period)))
-    }
-
-    /// Takes everything, whatever rate that is.
-    pub(super) fn take_rest(&mut self) -> Showing {
-        let count = self.passed_count + self.others.len() as u64;
-        let flood = (self.passed_count > 0).then_some((count, FLOOD_PERIOD));
-        self.drain(flood)
     }
 
     /// Takes all entries in the order in which they arrived.
@@ -253,8 +264,8 @@ mod tests {
             feed.push(own("x"));
         }
         assert_eq!((feed.others.len(), feed.kept.len()), (OTHERS_MAX, KEPT_MAX));
-        let rest = feed.take_rest();
-        assert_eq!(rest.entries.len(), OTHERS_MAX + KEPT_MAX);
+        let rest = feed.take_rest(now);
+        assert_eq!(rest.entries.len(), FLOOD_SHOWN + KEPT_MAX);
         assert_eq!(rest.flood.unwrap().0, 100_000);
     }
 }

@@ -1,8 +1,9 @@
 //! The history of typed lines, in a file.
 
 use std::env;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustyline::error::ReadlineError;
@@ -64,7 +65,11 @@ fn prepare<H: Helper>(
     editor: &mut Editor<H, DefaultHistory>,
 ) -> Result<(), ReadlineError> {
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
+        // As the specification wants it.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
     }
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is not a file").into()),

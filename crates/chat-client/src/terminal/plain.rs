@@ -18,7 +18,10 @@ pub(super) fn run(mut chat: Chat, mut view: View) -> Result<(), TerminalError> {
     let printing = thread::Builder::new()
         .name("print".to_owned())
         .spawn(move || {
-            let print = |lines: String| tty::write(&lines).is_ok();
+            let print = |lines: String| {
+                printing_desk.turn.show();
+                tty::write(&lines).is_ok()
+            };
             // Rows are for those who see them.
             printing_desk.show_all(&mut view, || 0, print);
             view

@@ -71,6 +71,18 @@ pub(super) fn shorten(text: &str, width: usize) -> String {
 /// Returns how many rows further down the cursor is behind a prompt and a line, in the way in which
 /// the line editor counts.
 pub(super) fn rows_below(prompt: &str, line: &str, columns: usize) -> usize {
+    end(prompt, line, columns).0
+}
+
+/// Tells whether a prompt and a line end with a full row: the cursor is believed to be on the next
+/// one then, and terminals leave it behind the last column.
+pub(super) fn fills_row(prompt: &str, line: &str, columns: usize) -> bool {
+    let (row, column) = end(prompt, line, columns);
+    row > 0 && column == 0 && !line.ends_with('\n')
+}
+
+/// Returns the row and the column behind a prompt and a line.
+fn end(prompt: &str, line: &str, columns: usize) -> (usize, usize) {
     let (mut row, mut column) = (0, 0);
     for part in [prompt, line] {
         for cluster in part.graphemes(true) {
@@ -91,7 +103,7 @@ pub(super) fn rows_below(prompt: &str, line: &str, columns: usize) -> usize {
             (row, column) = (row + 1, 0);
         }
     }
-    row
+    (row, column)
 }
 
 /// How far apart tab stops are.
@@ -130,6 +142,14 @@ mod tests {
         assert_eq!(rows_below("> ", &"x".repeat(78), 80), 1);
         assert_eq!(rows_below("> ", "a\nb\n", 80), 2);
         assert_eq!(rows_below("> ", "世世", 5), 1);
+        for (line, is_full) in [
+            ("xxx", true),
+            ("xx", false),
+            ("xxxx", false),
+            ("xxx\n", false),
+        ] {
+            assert_eq!(fills_row("> ", line, 5), is_full, "{line}");
+        }
     }
 
     proptest! {

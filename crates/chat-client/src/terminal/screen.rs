@@ -33,7 +33,6 @@ pub(super) fn run(chat: Chat, view: View, options: &Options) -> Result<(), Termi
         desk: Arc::clone(&desk),
         typing: Arc::clone(&typing),
         colours: options.colours,
-        prompt: String::new(),
         prefix_len: Some(0),
         is_new: true,
     };
@@ -138,7 +137,6 @@ impl Screen {
     ) -> Result<Reading, TerminalError> {
         if let Some(assistant) = self.editor.helper_mut() {
             assistant.prefix_len = prefix_len;
-            prompt.clone_into(&mut assistant.prompt);
         }
         let mut initial = (left.clone(), right.clone());
         loop {
@@ -217,8 +215,10 @@ fn rows_used(
     // After each end there is a new row.
     1 + match result {
         Ok(line) => rows_below(prompt, line, columns),
-        // The line is gone from the editor, and the cursor behind all of it and the row below.
-        Err(ReadlineError::Interrupted) => rows_below(prompt, &format!("{left}{right}\n"), columns),
+        // The line is gone from the editor, and the cursor is below it.
+        Err(ReadlineError::Interrupted) => {
+            1 + rows_below(prompt, &format!("{left}{right}"), columns)
+        }
         Err(_) => rows_below(prompt, left, columns),
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 ///
 /// The line editor prints what other threads hand to it, above the line. While it is not reading,
 /// its printer would write directly: into what is being erased, or behind a prompt that is just
-/// being drawn.
+/// being drawn. And it takes one thing at a time: who hands over another one waits for as long as it
+/// does not read.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     state: Mutex<State>,
@@ -17,26 +18,42 @@ pub(super) struct Turn {
 #[derive(Debug, Default)]
 struct State {
     is_editing: bool,
+    /// Whether something is being handed over.
     is_printing: bool,
+    /// Whether what was handed over last has not been seen on the screen.
+    is_pending: bool,
     is_closed: bool,
 }
 
 impl Turn {
-    /// Waits until the line editor reads. Returns whether to print: not after the end.
+    /// Waits until the line editor reads and has shown what was printed before. Returns whether to
+    /// print: not after the end.
     pub(super) fn begin_printing(&self) -> bool {
         let mut state = self.lock();
-        while !state.is_editing && !state.is_closed {
-            state = self
+        while !state.is_closed && (!state.is_editing || state.is_pending) {
+            let (next, timeout) = self
                 .changed
-                .wait(state)
+                .wait_timeout(state, PENDING_TIME)
                 .unwrap_or_else(PoisonError::into_inner);
+            state = next;
+            // It is searching in its history, or was not seen when it showed it.
+            if timeout.timed_out() && state.is_editing {
+                break;
+            }
         }
         state.is_printing = !state.is_closed;
+        state.is_pending = state.is_printing;
         state.is_printing
     }
 
     pub(super) fn end_printing(&self) {
         self.lock().is_printing = false;
+        self.changed.notify_all();
+    }
+
+    /// Notes that what was printed is on the screen.
+    pub(super) fn show(&self) {
+        self.lock().is_pending = false;
         self.changed.notify_all();
     }
 
@@ -50,9 +67,6 @@ impl Turn {
     }
 
     /// Notes that the line editor will not read any more, and waits until nobody prints.
-    ///
-    /// A thread that still prints after some time waits for the line editor to read again: it has
-    /// handed over what it prints, and does no harm.
     pub(super) fn end_editing(&self) {
         let mut state = self.lock();
         state.is_editing = false;
@@ -75,6 +89,10 @@ impl Turn {
     }
 }
 
-/// How long handing something over to the line editor takes at most. A judgement: it is less than a
-/// millisecond, and nobody notices this.
-const HAND_OVER: Duration = Duration::from_millis(20);
+/// How long the line editor may take to show something, before something else is handed over to it.
+/// A judgement.
+const PENDING_TIME: Duration = Duration::from_secs(5);
+
+/// How long handing something over takes at most, unless it waits for the line editor, which does no
+/// harm. A judgement: it is less than a millisecond.
+const HAND_OVER: Duration = Duration::from_millis(300);

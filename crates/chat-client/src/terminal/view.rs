@@ -53,7 +53,7 @@ pub(super) enum Style {
 impl Colours {
     /// Adds text that looks like `style` to `line`.
     pub(super) fn append(self, style: Style, text: &str, line: &mut String) {
-        if self == Self::Off || text.is_empty() {
+        if self == Self::Off || text.trim().is_empty() {
             line.push_str(text);
             return;
         }
@@ -100,7 +100,7 @@ impl View {
             match entry {
                 Entry::Other { body, at } => {
                     self.append_time(at, &mut lines);
-                    self.append_message(OTHER, &show_body(&body, form), columns, &mut lines);
+                    self.append_message(OTHER, &body, form, columns, &mut lines);
                 }
                 Entry::Own {
                     body,
@@ -108,7 +108,7 @@ impl View {
                     round_trip,
                 } => {
                     self.append_time(at, &mut lines);
-                    self.append_message(self.own, &show_body(&body, form), columns, &mut lines);
+                    self.append_message(self.own, &body, form, columns, &mut lines);
                     self.append_round_trip(round_trip, &mut lines);
                 }
                 Entry::Notice { level, text } => {
@@ -155,8 +155,22 @@ impl View {
         }
     }
 
-    fn append_message(&self, margin: &str, text: &str, columns: usize, lines: &mut String) {
-        for (index, row) in rows_of(text, margin, columns).into_iter().enumerate() {
+    fn append_message(
+        &self,
+        margin: &str,
+        body: &[u8],
+        form: BodyForm,
+        columns: usize,
+        lines: &mut String,
+    ) {
+        if body.is_empty() {
+            self.colours
+                .append(Style::Dim, &format!("{margin}(empty)"), lines);
+            lines.push('\n');
+            return;
+        }
+        let text = show_body(body, form);
+        for (index, row) in rows_of(&text, margin, columns).into_iter().enumerate() {
             if index > 0 {
                 lines.push_str("  ");
                 lines.push_str(row);
@@ -188,7 +202,6 @@ impl View {
 fn show_body(body: &[u8], form: BodyForm) -> String {
     let mut text = String::new();
     match form {
-        BodyForm::Text if body.is_empty() => text.push_str("(empty)"),
         BodyForm::Text => append_escaped(body, &mut text),
         BodyForm::Hex => {
             let bytes: Vec<_> = body.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -238,7 +251,7 @@ pub(super) fn in_words(time: Duration) -> String {
 const OTHER: &str = "  ";
 
 /// The colours for names: those of the sixteen that can be read on light and on dark. A judgement.
-const NAME_COLOURS: [u8; 6] = [31, 32, 34, 35, 36, 91];
+const NAME_COLOURS: [u8; 6] = [31, 32, 35, 36, 91, 94];
 
 /// How long a round trip has to be to be told of.
 const ROUND_TRIP_SHOWN: Duration = Duration::from_millis(100);
@@ -319,7 +332,7 @@ mod tests {
         let lines = view(Colours::On).render(showing, BodyForm::Text, 80);
         let colours: Vec<_> = lines.matches("mann:").collect();
         assert_eq!(colours.len(), 2, "{lines:?}");
-        assert!(lines.ends_with("\x1b[2m  \x1b[0mno name\n"), "{lines:?}");
+        assert!(lines.ends_with("\n  no name\n"), "{lines:?}");
     }
 
     #[test]
