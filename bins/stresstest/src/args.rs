@@ -10,6 +10,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chat_results as results;
+use chat_results::judge::{Thresholds, noise_from_percent};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum, value_parser};
 
@@ -17,15 +19,12 @@ use crate::args::value::{
     Slow, parse_addr, parse_lens, parse_output, parse_per_second, parse_rate, parse_slow,
     parse_some_time, parse_time, random_seed,
 };
-use crate::judge::baseline::{Baseline, BaselineError, BaselineName};
-use crate::judge::regression::noise_from_percent;
-use crate::judge::threshold::Thresholds;
 use crate::load::Load;
 use crate::load::pace::Pacing;
 use crate::load::roles::Roles;
 use crate::proof::payload::{BodyLens, Payloads};
 use crate::proof::{Check, Strangers};
-use crate::results;
+use crate::report::baseline::{Baseline, BaselineError, BaselineName};
 use crate::server::Launch;
 
 /// Proves the order promise of a broadcast chat server while it measures it

@@ -6,14 +6,15 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use chat_results::judge::{bound_by, nothing_measured, outweigh, verdict};
+use chat_results::{Isolation, Results, Verdict};
+
 use crate::args::{Args, Target};
-use crate::judge::baseline::{Baseline, BaselineName};
-use crate::judge::verdict::{bound_by, nothing_measured, outweigh, verdict};
 use crate::load::Load;
 use crate::load::pace::Pacing;
+use crate::report::baseline::{Baseline, BaselineName};
 use crate::report::screen::Screen;
 use crate::report::{Report, WhileRead, csv, hdr, json, table, tell};
-use crate::results::{Isolation, Results, Verdict};
 use crate::run::{self, Failure, Measured, Plan};
 use crate::watch::Watch;
 use crate::{

@@ -11,15 +11,12 @@
 mod args;
 mod command;
 mod file;
-mod judge;
 mod load;
 mod monitor;
 mod null;
 mod proof;
-mod quantity;
 mod recheck;
 mod report;
-mod results;
 mod run;
 mod server;
 mod tally;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::load::{Phase, Tick};
+use chat_results::{Phase, ServerSeen, Tick};
+
 use crate::report::screen::Screen;
-use crate::results::ServerSeen;
 use crate::server::observe::{Observer, own_cpu};
 
 /// Looks at everything when a repetition says so.

@@ -5,23 +5,23 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chat_results::{Count, Health, Order, Phase, Results, Tick, VERSION, Verdict};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Args, Target};
 use crate::file::Draft;
-use crate::judge::baseline::BaselineError;
 use crate::load::client::SCRATCH_LEN;
 use crate::load::latency::Latencies;
 use crate::load::leaving::{LEAVE_WAIT, LeftOpen};
 use crate::load::roles::Roles;
 use crate::load::stop::Stop;
-use crate::load::{self, Bench, Clock, Count, Ended, Load, Phase, Tick};
+use crate::load::{self, Bench, Clock, Ended, Load};
 use crate::monitor::Monitor;
 use crate::proof::story::{Conviction, Kept};
 use crate::proof::{Proof, recording};
+use crate::report::baseline::BaselineError;
 use crate::report::screen::Screen;
 use crate::report::{Report, is_closed_pipe, tell};
-use crate::results::{Health, Order, Results, VERSION, Verdict};
 use crate::server::{Server, ServerError};
 use crate::tally::Tally;
 use crate::watch::Watch;

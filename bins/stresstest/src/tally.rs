@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use chat_results::{Count, Counts, Drops, Order};
+
+use crate::load::Load;
 use crate::load::roles::Roles;
-use crate::load::{Count, Load};
 use crate::proof::Proof;
 use crate::proof::story::Kept;
-use crate::results::{Counts, Drops, Order};
 
 /// The sum of repetitions.
 #[derive(Debug, Default)]

@@ -1,12 +1,13 @@
 //! What is wrong with options that are each right.
 
+use chat_results::Quantity;
+
 use crate::args::{Args, MESSAGES};
 use crate::file;
-use crate::judge::baseline::Baseline;
 use crate::proof::Check;
 use crate::proof::memory::{LOAD_MAX, MEMORY_MAX, memory_len};
 use crate::proof::payload::CLIENTS_MAX;
-use crate::quantity::Quantity;
+use crate::report::baseline::Baseline;
 
 impl Args {
     /// Tells what is wrong with options that are each right.

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use chat_proto::Messages;
+use chat_results::Count;
 
-use crate::load::Count;
 use crate::load::latency::Latencies;
 use crate::load::progress::{Progress, Step};
 use crate::load::roles::Roles;

@@ -2,9 +2,9 @@
 
 use std::io;
 
+use chat_results::Phase;
 use mio::{Registry, Token};
 
-use crate::load::Phase;
 use crate::load::client::Client;
 use crate::load::guests::STAY;
 use crate::load::repetition::Repetition;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use chat_results::{Latency, Summary};
 use hdrhistogram::Histogram;
 
 use crate::load::roles::Roles;
 use crate::proof::arrival::Run;
 use crate::proof::sends::{Burst, Nanos};
-use crate::results::{Latency, Summary};
 
 /// Distributions of times, in nanoseconds, over all repetitions of a run. Their memory does not
 /// grow with what they record.

@@ -21,6 +21,8 @@ pub(crate) mod stop;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use chat_results::{Count, Tick};
+
 use crate::load::client::SCRATCH_LEN;
 use crate::load::latency::Latencies;
 use crate::load::leaving::LeftOpen;
@@ -119,69 +121,6 @@ pub(crate) struct Bench<'a> {
     pub(crate) watch: &'a mut Watch,
     /// The server, if it is a child of this process.
     pub(crate) server: Option<Server>,
-}
-
-/// How far a repetition is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tick {
-    pub(crate) phase: Phase,
-    /// How long the phase has lasted.
-    pub(crate) elapsed: Duration,
-    /// How many have not completed it.
-    pub(crate) open: usize,
-    pub(crate) count: Count,
-    /// How many deliveries are known to be lost.
-    pub(crate) lost: u64,
-    /// The 99th percentile of the latency of deliveries, so far.
-    pub(crate) p99: Duration,
-}
-
-/// The part of a repetition that is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Clients connect and say hello; each is registered when its own hello message comes back.
-    Join,
-    /// Publishers send, as the pacing has it.
-    Load,
-    /// Publishers send a closing message each, and everybody waits for all of them.
-    Close,
-    /// Everybody has ended its sending side, and reads to the end of the stream.
-    Leave,
-    /// All is over, and it is looked for one order.
-    Verdict,
-}
-
-/// What was counted in a repetition, to its end or as far as it came. Only load messages count.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Count {
-    /// How many were sent.
-    pub(crate) sent: u64,
-    /// How many were due by the schedule and could not be sent.
-    pub(crate) unsent: u64,
-    /// How many of these for no other reason than that the load tester came too late.
-    pub(crate) missed: u64,
-    /// How many deliveries were due to publishers' own subscribers.
-    pub(crate) own_sent: u64,
-    /// How many of them there were.
-    pub(crate) own_delivered: u64,
-    /// How many deliveries there were to all receivers.
-    pub(crate) delivered: u64,
-    /// How many bytes these had.
-    pub(crate) delivered_bytes: u64,
-    /// How many deliveries there were to all clients that read, slow ones and visitors too.
-    pub(crate) read: u64,
-    /// How many of the deliveries were no warm-up.
-    pub(crate) measured: u64,
-    /// How long the load took, when it was completed.
-    pub(crate) took: Duration,
-    /// How much of that was no warm-up.
-    pub(crate) measured_time: Duration,
-    /// Whether the load ended early because no more messages can be recorded.
-    pub(crate) is_cut: bool,
-    /// How many visitors came and left.
-    pub(crate) visited: u64,
-    /// How many connections of stalled and slow clients the server closed.
-    pub(crate) closed: u64,
 }
 
 /// How a repetition ended.

@@ -1,12 +1,14 @@
 //! Waiting: how long nothing may go on, and what is told then.
 
+use chat_results::Phase;
+
 use crate::load::client::Client;
 use crate::load::joining::STALLING;
+use crate::load::nanos;
 use crate::load::pace::Pacing;
 use crate::load::progress::Open;
 use crate::load::repetition::Repetition;
 use crate::load::stop::{Stop, Unresolved};
-use crate::load::{Phase, nanos};
 
 impl Repetition<'_> {
     /// Gives up when nothing has gone on for too long.

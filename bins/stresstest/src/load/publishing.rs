@@ -1,9 +1,11 @@
 //! Sending: the load as the pacing has it, and all other messages.
 
+use chat_results::Phase;
+
+use crate::load::nanos;
 use crate::load::pace::{CATCH_UP, FLOOD_BURST, Pacing, Schedule};
 use crate::load::repetition::Repetition;
 use crate::load::stop::Stop;
-use crate::load::{Phase, nanos};
 use crate::proof::payload::Kind;
 use crate::proof::sends::{Nanos, Times};
 

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chat_results::{Count, Phase, Tick};
 use mio::Registry;
 use mio::event::Event;
 
@@ -15,7 +16,7 @@ use crate::load::pace::{CATCH_UP, Pacing};
 use crate::load::progress::Audience;
 use crate::load::publishing::Publisher;
 use crate::load::stop::Stop;
-use crate::load::{Bench, Clock, Count, Load, Phase, Tick, nanos};
+use crate::load::{Bench, Clock, Load, nanos};
 use crate::proof::payload::Kind;
 use crate::proof::sends::Nanos;
 use crate::server::Server;
@@ -393,7 +394,7 @@ impl<'a> Repetition<'a> {
                     .progress
                     .is_nudge_due(sender, self.now, patience);
             if is_due && !self.client(sender).has_unsent() {
-                self.send(sender, self.phase.nudge())?;
+                self.send(sender, nudge(self.phase))?;
                 self.intake.progress.nudged(sender, self.now);
             }
         }
@@ -460,15 +461,13 @@ impl<'a> Repetition<'a> {
     }
 }
 
-impl Phase {
-    /// Returns what a sender that waits in vain sends, to find out what became of the message it
-    /// waits for.
-    fn nudge(self) -> Kind {
-        match self {
-            Self::Join => Kind::Hello,
-            Self::Load => Kind::Probe,
-            Self::Close | Self::Leave | Self::Verdict => Kind::Closing,
-        }
+/// Returns what a sender that waits in vain sends in a phase, to find out what became of the
+/// message it waits for.
+fn nudge(phase: Phase) -> Kind {
+    match phase {
+        Phase::Join => Kind::Hello,
+        Phase::Load => Kind::Probe,
+        Phase::Close | Phase::Leave | Phase::Verdict => Kind::Closing,
     }
 }
 

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
+use chat_results::{Results, Summary};
+
 use crate::file::Draft;
-use crate::results::{Results, Summary};
 
 /// Writes a line with the names of the columns, and one for each run, which has a name.
 pub(crate) fn write<'a>(
@@ -144,8 +145,9 @@ fn push_line<'a>(text: &mut String, values: impl Iterator<Item = &'a str>) {
 
 #[cfg(test)]
 mod tests {
+    use chat_results::sample::results;
+
     use super::*;
-    use crate::results::sample::results;
 
     #[test]
     fn a_run_is_a_line_with_a_value_for_each_name() {

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::Path;
 
+use chat_results::Results;
+
 use crate::file::Draft;
-use crate::results::Results;
 
 /// Writes the results to a file. `schema.json`, beside this package's manifest, describes it.
 pub(crate) fn write(path: &Path, results: &Results) -> io::Result<()> {
@@ -17,11 +18,11 @@ pub(crate) fn write(path: &Path, results: &Results) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use chat_results::sample::results;
+    use chat_results::{Isolation, Order, Verdict};
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::results::sample::results;
-    use crate::results::{Isolation, Order, Verdict};
 
     const SCHEMA: &str = include_str!("../../schema.json");
 

@@ -1,5 +1,6 @@
 //! What is printed: result lines on standard output, everything else on standard error.
 
+pub(crate) mod baseline;
 pub(crate) mod csv;
 pub(crate) mod hdr;
 pub(crate) mod json;
@@ -9,7 +10,8 @@ pub(crate) mod table;
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::load::Count;
+use chat_results::Count;
+
 use crate::load::roles::Roles;
 
 /// Prints the result lines, each at once.

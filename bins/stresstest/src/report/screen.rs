@@ -3,10 +3,9 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
+use chat_results::{Phase, Quantity, Tick};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::load::{Phase, Tick};
-use crate::quantity::Quantity;
 use crate::report::tell;
 
 /// What is shown on standard error during a run: on a terminal lines that are redrawn in place,
@@ -202,8 +201,9 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
+    use chat_results::Count;
+
     use super::*;
-    use crate::load::Count;
 
     #[test]
     fn what_is_shown_tells_how_far_it_is() {

@@ -2,12 +2,10 @@
 
 use std::io::{self, Write};
 
-use console::Style;
-
-use crate::quantity::Quantity;
-use crate::results::{
-    Health, Isolation, Latency, Load, Order, Results, ServerSeen, Summary, Verdict,
+use chat_results::{
+    Health, Isolation, Latency, Load, Order, Quantity, Results, ServerSeen, Summary, Verdict,
 };
+use console::Style;
 
 /// Prints the results, with colours if `is_coloured`.
 pub(crate) fn print(results: &Results, is_coloured: bool, out: &mut impl Write) -> io::Result<()> {
@@ -358,8 +356,9 @@ const COLUMN_WIDTH: usize = 11;
 
 #[cfg(test)]
 mod tests {
+    use chat_results::sample::results;
+
     use super::*;
-    use crate::results::sample::results;
 
     fn printed(results: &Results) -> String {
         let mut out = Vec::new();
@@ -419,7 +418,7 @@ mod tests {
         let mut results = results();
         results.server = None;
         results.latency = Latency::default();
-        results.drops = crate::results::Drops::default();
+        results.drops = chat_results::Drops::default();
         let text = printed(&results);
         for name in [
             "latency",

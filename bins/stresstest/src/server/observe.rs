@@ -3,11 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use chat_results::ServerSeen;
 use procfs::process::{Process, all_processes};
 use procfs::ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
-
-use crate::results::ServerSeen;
 
 /// Watches the process group that a process leads.
 ///

@@ -2,7 +2,7 @@
 
 /// What a figure measures. It decides in which units people write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Quantity {
+pub enum Quantity {
     /// A part of a whole, from 0 to 1.
     Ratio,
     /// A number of things.
@@ -20,7 +20,7 @@ pub(crate) enum Quantity {
 impl Quantity {
     /// Reads a value in one of the units. Returns `None` when there is no unit of that name; case
     /// does not matter.
-    pub(crate) fn read(self, number: f64, unit: &str) -> Option<f64> {
+    pub fn read(self, number: f64, unit: &str) -> Option<f64> {
         // There are two letters that look like this, and keyboards have either.
         let unit = unit.replace('\u{3bc}', "\u{b5}");
         let unit = self.units().iter().find(|known| {
@@ -34,7 +34,7 @@ impl Quantity {
 
     /// Shows a value in the largest unit of which there is one, or the smallest. A little less than
     /// all is not shown as all.
-    pub(crate) fn show(self, value: f64) -> String {
+    pub fn show(self, value: f64) -> String {
         if self == Self::Ratio {
             let percent = significant(100.0 * value);
             return if percent == "100" && value < 1.0 {
@@ -60,7 +60,7 @@ impl Quantity {
     }
 
     /// Names the units that there are.
-    pub(crate) fn unit_names(self) -> String {
+    pub fn unit_names(self) -> String {
         let names = self
             .units()
             .iter()

@@ -1,21 +1,21 @@
 //! Conditions on the results under which a run has failed.
 
-use std::fmt;
 use std::str::FromStr;
 
-use crate::quantity::Quantity;
-use crate::results::{Latency, Results, ServerSeen, Summary};
+use crate::judge::metric::{Metric, metric_names};
+use crate::results::Results;
+use crate::units::Quantity;
 
 /// Conditions under which a run has failed, as in `drop>1%,p99>5ms`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Thresholds {
+pub struct Thresholds {
     conditions: Vec<Condition>,
 }
 
 impl Thresholds {
     /// Tells of each condition that holds, in a sentence. One on something that was not measured is
     /// told of, too: nobody knows whether it holds.
-    pub(crate) fn crossed(&self, results: &Results) -> Vec<String> {
+    pub fn crossed(&self, results: &Results) -> Vec<String> {
         self.conditions
             .iter()
             .filter_map(|condition| condition.crossed(results))
@@ -34,7 +34,7 @@ impl FromStr for Thresholds {
 
 /// Why there are no [`Thresholds`] in a text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ThresholdError {
+pub enum ThresholdError {
     /// There is nothing before or after a comma.
     #[error("a condition is missing: each is METRIC OPERATOR VALUE, as in `drop>1%,p99>5ms`")]
     Missing,
@@ -140,62 +140,6 @@ impl FromStr for Condition {
     }
 }
 
-/// A figure in the results.
-#[derive(Clone, Copy, Debug)]
-enum Metric {
-    /// One that stands alone.
-    Plain(&'static Plain),
-    /// A quantile of a distribution of times.
-    Quantile(&'static Distribution, &'static Quantile),
-}
-
-impl Metric {
-    fn named(name: &str) -> Option<Self> {
-        if let Some(plain) = PLAIN.iter().find(|plain| plain.name == name) {
-            return Some(Self::Plain(plain));
-        }
-        let quantile = |name: &str| QUANTILES.iter().find(|quantile| quantile.name == name);
-        if let Some(quantile) = quantile(name) {
-            return Some(Self::Quantile(&DISTRIBUTIONS[0], quantile));
-        }
-        let (of, name) = name.split_once('.')?;
-        let distribution = DISTRIBUTIONS
-            .iter()
-            .find(|distribution| distribution.name == of)?;
-        Some(Self::Quantile(distribution, quantile(name)?))
-    }
-
-    fn quantity(self) -> Quantity {
-        match self {
-            Self::Plain(plain) => plain.quantity,
-            Self::Quantile(..) => Quantity::Time,
-        }
-    }
-
-    /// Returns the value, if there is one.
-    fn find(self, results: &Results) -> Option<f64> {
-        match self {
-            Self::Plain(plain) => (plain.find)(results),
-            Self::Quantile(distribution, quantile) => {
-                let summary =
-                    (distribution.find)(&results.latency).filter(|summary| summary.count > 0)?;
-                Some((quantile.find)(&summary))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plain(plain) => f.write_str(plain.name),
-            Self::Quantile(distribution, quantile) => {
-                write!(f, "{}.{}", distribution.name, quantile.name)
-            }
-        }
-    }
-}
-
 /// How a figure is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operator {
@@ -226,179 +170,16 @@ impl Operator {
     }
 }
 
-/// A metric that stands alone.
-#[derive(Debug)]
-struct Plain {
-    name: &'static str,
-    quantity: Quantity,
-    find: fn(&Results) -> Option<f64>,
-}
-
-/// A distribution of times.
-#[derive(Debug)]
-struct Distribution {
-    name: &'static str,
-    find: fn(&Latency) -> Option<Summary>,
-}
-
-/// A point of a distribution.
-#[derive(Debug)]
-struct Quantile {
-    name: &'static str,
-    find: fn(&Summary) -> f64,
-}
-
 /// Splits a text before the first character that `ends`.
 fn split_where(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(ends).unwrap_or(text.len()))
 }
 
-/// Names all metrics.
-fn metric_names() -> String {
-    let plain = PLAIN.each_ref().map(|metric| metric.name).join(", ");
-    let quantiles = QUANTILES
-        .each_ref()
-        .map(|quantile| quantile.name)
-        .join(", ");
-    let distributions = DISTRIBUTIONS
-        .each_ref()
-        .map(|distribution| distribution.name)
-        .join(", ");
-    format!(
-        "{plain}; {quantiles}, which are of delivery latency; and these of any of {distributions}, as in echo.p99"
-    )
-}
-
-/// Returns what was seen of the server. Nothing in a process is zero, so a zero is what could not
-/// be seen.
-fn seen(results: &Results, find: impl Fn(&ServerSeen) -> u64) -> Option<f64> {
-    results
-        .server
-        .as_ref()
-        .map(find)
-        .filter(|&value| value > 0)
-        .map(|value| value as f64)
-}
-
-/// Returns what became of deliveries, if there were to be any.
-fn due(results: &Results, value: f64) -> Option<f64> {
-    (results.counts.sent > 0).then_some(value)
-}
-
-const PLAIN: [Plain; 10] = [
-    Plain {
-        name: "drop",
-        quantity: Quantity::Ratio,
-        find: |results| due(results, results.drops.rate),
-    },
-    Plain {
-        name: "unresolved",
-        quantity: Quantity::Count,
-        find: |results| due(results, results.drops.unresolved as f64),
-    },
-    // Without a schedule nothing can be behind it.
-    Plain {
-        name: "unsent",
-        quantity: Quantity::Count,
-        find: |results| results.load.rate.map(|_| results.counts.unsent as f64),
-    },
-    Plain {
-        name: "closed",
-        quantity: Quantity::Count,
-        find: |results| due(results, results.counts.closed as f64),
-    },
-    Plain {
-        name: "rate",
-        quantity: Quantity::Rate,
-        find: |results| Some(results.counts.deliveries_per_s),
-    },
-    Plain {
-        name: "cpu",
-        quantity: Quantity::Effort,
-        find: |results| results.server?.cpu_us_per_delivery,
-    },
-    Plain {
-        name: "rss",
-        quantity: Quantity::Memory,
-        find: |results| seen(results, |server| server.rss_peak_kib),
-    },
-    Plain {
-        name: "rss-growth",
-        quantity: Quantity::Memory,
-        find: |results| {
-            Some(
-                seen(results, |server| server.rss_after_kib)?
-                    - seen(results, |server| server.rss_before_kib)?,
-            )
-        },
-    },
-    Plain {
-        name: "threads",
-        quantity: Quantity::Count,
-        find: |results| seen(results, |server| server.threads),
-    },
-    Plain {
-        name: "descriptors",
-        quantity: Quantity::Count,
-        find: |results| seen(results, |server| server.descriptors),
-    },
-];
-
-/// The first is the one that is meant when none is named.
-const DISTRIBUTIONS: [Distribution; 6] = [
-    Distribution {
-        name: "delivery",
-        find: |latency| latency.delivery,
-    },
-    Distribution {
-        name: "raw",
-        find: |latency| latency.delivery_raw,
-    },
-    Distribution {
-        name: "echo",
-        find: |latency| latency.echo,
-    },
-    Distribution {
-        name: "last",
-        find: |latency| latency.last,
-    },
-    Distribution {
-        name: "spread",
-        find: |latency| latency.spread,
-    },
-    Distribution {
-        name: "join",
-        find: |latency| latency.join,
-    },
-];
-
-const QUANTILES: [Quantile; 5] = [
-    Quantile {
-        name: "p50",
-        find: |summary| summary.p50,
-    },
-    Quantile {
-        name: "p90",
-        find: |summary| summary.p90,
-    },
-    Quantile {
-        name: "p99",
-        find: |summary| summary.p99,
-    },
-    Quantile {
-        name: "p99.9",
-        find: |summary| summary.p99_9,
-    },
-    Quantile {
-        name: "max",
-        find: |summary| summary.max,
-    },
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::sample::results;
+    use crate::results::{Latency, Summary};
+    use crate::sample::results;
 
     /// Each condition by itself is crossed with the sentence, or not crossed where that is empty.
     #[track_caller]

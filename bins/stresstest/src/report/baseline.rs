@@ -1,17 +1,15 @@
 //! Results kept in a file, to compare later runs with.
 
-use std::fs;
-use std::io;
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::{fs, io, iter};
 
+use chat_results::judge::{difference, regressions};
+use chat_results::{Results, VERSION};
 use serde::Deserialize;
 
 use crate::file::{self, directory_of};
-use crate::judge::regression::{difference, regressions};
 use crate::report::json;
-use crate::results::{Results, VERSION};
 
 /// The results of an earlier run.
 #[derive(Clone, Debug)]
@@ -199,9 +197,10 @@ const NAME_LEN_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {
+    use chat_results::sample::results;
+
     use super::*;
     use crate::file::fresh_dir;
-    use crate::results::sample::results;
 
     fn name(name: &str) -> BaselineName {
         name.parse().unwrap()

@@ -1,152 +1,155 @@
 //! What a run found. Everything that is printed, stored, judged and compared afterwards is derived
 //! from this, and from nothing else.
 
-/// Results to test with.
-#[cfg(test)]
-pub(crate) mod sample;
-
 use serde::{Deserialize, Serialize};
 
 /// What a run found, over all its repetitions.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub(crate) struct Results {
+pub struct Results {
     /// Version of this structure; see [`VERSION`].
-    pub(crate) version: u32,
+    pub version: u32,
     /// What was asked for.
-    pub(crate) load: Load,
+    pub load: Load,
     /// What happened, in numbers.
-    pub(crate) counts: Counts,
+    pub counts: Counts,
     /// What did not arrive.
-    pub(crate) drops: Drops,
+    pub drops: Drops,
     /// How long things took.
-    pub(crate) latency: Latency,
+    pub latency: Latency,
     /// Whether there is one order of all messages.
-    pub(crate) order: Order,
+    pub order: Order,
     /// The server, seen from outside; `None` when it runs elsewhere.
-    pub(crate) server: Option<ServerSeen>,
+    pub server: Option<ServerSeen>,
     /// How well the load tester itself did.
-    pub(crate) health: Health,
+    pub health: Health,
     /// How much publishers and subscribers suffer from the other clients, by `--isolation`.
-    pub(crate) isolation: Option<Isolation>,
+    pub isolation: Option<Isolation>,
     /// What it comes to.
-    pub(crate) verdict: Verdict,
+    pub verdict: Verdict,
 }
 
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub(crate) struct Load {
+pub struct Load {
     /// The executable with its arguments, or the address that was connected to.
-    pub(crate) server: String,
+    pub server: String,
     /// The number of publishers.
-    pub(crate) publishers: u32,
+    pub publishers: u32,
     /// The number of subscribers of each publisher.
-    pub(crate) subscribers: u32,
+    pub subscribers: u32,
     /// Whether publishers read what they are sent.
-    pub(crate) publishers_read: bool,
+    pub publishers_read: bool,
     /// How many repetitions were asked for.
-    pub(crate) repetitions: u32,
+    pub repetitions: u32,
     /// Messages a publisher and repetition, if that was what ended a repetition.
-    pub(crate) messages: Option<u32>,
+    pub messages: Option<u32>,
     /// How long a repetition lasted at most, in seconds, if that was set.
-    pub(crate) duration_s: Option<f64>,
+    pub duration_s: Option<f64>,
     /// How long publishers send in each repetition before anything is measured, in seconds.
-    pub(crate) warmup_s: f64,
+    pub warmup_s: f64,
     /// Messages in flight a publisher; 0 is any number. `None` when a rate was asked for.
-    pub(crate) window: Option<u32>,
+    pub window: Option<u32>,
     /// Messages a second of all publishers, in an open schedule.
-    pub(crate) rate: Option<f64>,
+    pub rate: Option<f64>,
     /// The shortest and the longest body, in bytes.
-    pub(crate) size: [u8; 2],
+    pub size: [u8; 2],
     /// Clients that never read.
-    pub(crate) stalled: u32,
+    pub stalled: u32,
     /// Clients that read slowly.
-    pub(crate) slow: u32,
+    pub slow: u32,
     /// How many bytes a second each of these reads; `None` without them.
-    pub(crate) slow_bytes_per_s: Option<u32>,
+    pub slow_bytes_per_s: Option<u32>,
     /// Clients that join and leave, a second.
-    pub(crate) churn: f64,
+    pub churn: f64,
     /// How many clients connect a second, if that was limited.
-    pub(crate) connect_rate: Option<f64>,
+    pub connect_rate: Option<f64>,
     /// What was checked: `off`, `basic` or `full`.
-    pub(crate) check: String,
+    pub check: String,
     /// The seed of all bodies.
-    pub(crate) seed: u64,
+    pub seed: u64,
 }
 
 /// What happened, in numbers. Deliveries are those of load messages to publishers and subscribers.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub(crate) struct Counts {
+pub struct Counts {
     /// How many repetitions were completed.
-    pub(crate) repetitions: u32,
+    pub repetitions: u32,
     /// How many load messages were sent.
-    pub(crate) sent: u64,
+    pub sent: u64,
     /// How many load messages the schedule had and nobody could send.
-    pub(crate) unsent: u64,
+    pub unsent: u64,
     /// How many deliveries there were.
-    pub(crate) delivered: u64,
+    pub delivered: u64,
     /// How many bytes these had, headers included.
-    pub(crate) delivered_bytes: u64,
+    pub delivered_bytes: u64,
     /// How long the load took, in seconds.
-    pub(crate) load_s: f64,
+    pub load_s: f64,
     /// Deliveries a second, over that time.
-    pub(crate) deliveries_per_s: f64,
+    pub deliveries_per_s: f64,
     /// How many clients joined and left meanwhile.
-    pub(crate) churned: u64,
+    pub churned: u64,
     /// How many connections of stalled and slow clients the server closed.
-    pub(crate) closed: u64,
+    pub closed: u64,
 }
 
 /// What did not arrive, of `sent` times the number of clients that are to receive it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub(crate) struct Drops {
+pub struct Drops {
     /// How many deliveries are proved not to come, by later messages of the same sender.
-    pub(crate) dropped: u64,
+    pub dropped: u64,
     /// `dropped` as a part of all deliveries that were due, from 0 to 1.
-    pub(crate) rate: f64,
+    pub rate: f64,
     /// How many messages of one publisher in a row a client lost at most.
-    pub(crate) longest_run: u64,
+    pub longest_run: u64,
     /// The client that lost most, in words, and how many it lost.
-    pub(crate) worst: Option<(String, u64)>,
+    pub worst: Option<(String, u64)>,
     /// How many deliveries neither came nor are proved not to come.
-    pub(crate) unresolved: u64,
+    pub unresolved: u64,
 }
 
 /// How long things took. Each is `None` where it does not apply or nothing was measured.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub(crate) struct Latency {
+pub struct Latency {
     /// From when a message was to be sent, by the schedule, to each delivery.
-    pub(crate) delivery: Option<Summary>,
+    pub delivery: Option<Summary>,
     /// From when it was really sent; `None` without a schedule, since then both are the same.
-    pub(crate) delivery_raw: Option<Summary>,
+    pub delivery_raw: Option<Summary>,
     /// To the delivery to the sender itself.
-    pub(crate) echo: Option<Summary>,
+    pub echo: Option<Summary>,
     /// To the delivery to the last client. Messages that some client lost have none.
-    pub(crate) last: Option<Summary>,
+    pub last: Option<Summary>,
     /// From the first to the last delivery of a message.
-    pub(crate) spread: Option<Summary>,
+    pub spread: Option<Summary>,
     /// From connecting to the echo of the hello message, of every client.
-    pub(crate) join: Option<Summary>,
+    pub join: Option<Summary>,
 }
 
 /// A distribution of times, in microseconds. Values have three significant digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub(crate) struct Summary {
+pub struct Summary {
     /// How many values there are.
-    pub(crate) count: u64,
-    pub(crate) min: f64,
-    pub(crate) mean: f64,
-    pub(crate) p50: f64,
-    pub(crate) p90: f64,
-    pub(crate) p99: f64,
+    pub count: u64,
+    /// The shortest.
+    pub min: f64,
+    /// The mean.
+    pub mean: f64,
+    /// The median.
+    pub p50: f64,
+    /// Nine of ten are no longer than this.
+    pub p90: f64,
+    /// 99 of 100 are no longer than this.
+    pub p99: f64,
+    /// 999 of 1000 are no longer than this.
     #[serde(rename = "p99.9")]
-    pub(crate) p99_9: f64,
-    pub(crate) max: f64,
+    pub p99_9: f64,
+    /// The longest.
+    pub max: f64,
 }
 
 /// Whether there is one order of all messages.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
-pub(crate) enum Order {
+pub enum Order {
     /// One order explains what every client saw; so it was proved.
     Proved {
         /// How many messages were received behind one that was sent only after they had arrived
@@ -172,7 +175,7 @@ pub(crate) enum Order {
 
 impl Order {
     /// Returns which of these it is, as in JSON.
-    pub(crate) fn word(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Proved { .. } => "proved",
             Self::PartlyChecked => "partly-checked",
@@ -184,64 +187,64 @@ impl Order {
 
 /// The server, seen from outside. Memory is in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub(crate) struct ServerSeen {
+pub struct ServerSeen {
     /// Processor time a delivery to any client that reads, in the load and its warm-up, in
     /// microseconds; `None` without a delivery, or when it died.
-    pub(crate) cpu_us_per_delivery: Option<f64>,
+    pub cpu_us_per_delivery: Option<f64>,
     /// How many processors it kept busy in the load, on average; `None` when it died, so that
     /// nobody knows.
-    pub(crate) cpus: Option<f64>,
+    pub cpus: Option<f64>,
     /// Resident memory before the first client joined.
-    pub(crate) rss_before_kib: u64,
+    pub rss_before_kib: u64,
     /// The most resident memory there was.
-    pub(crate) rss_peak_kib: u64,
+    pub rss_peak_kib: u64,
     /// Resident memory after the last client had left.
-    pub(crate) rss_after_kib: u64,
+    pub rss_after_kib: u64,
     /// The most threads that were seen.
-    pub(crate) threads: u64,
+    pub threads: u64,
     /// The most open files that were seen.
-    pub(crate) descriptors: u64,
+    pub descriptors: u64,
 }
 
 /// How well the load tester itself did.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub(crate) struct Health {
+pub struct Health {
     /// Sent messages as a part of what the schedule had, from 0 to 1; `None` without a schedule.
-    pub(crate) achieved: Option<f64>,
+    pub achieved: Option<f64>,
     /// How many of the messages that could not be sent in time there was room for: the load tester
     /// itself came too late.
-    pub(crate) missed: u64,
+    pub missed: u64,
     /// How late messages were sent, but for the time in which the server took none; `None` without
     /// a schedule.
-    pub(crate) lateness: Option<Summary>,
+    pub lateness: Option<Summary>,
     /// How much of one processor the load tester's one thread took in the load, from 0 to 1.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
     /// Processor time of the load tester a delivery, in microseconds; `None` without a delivery.
-    pub(crate) cpu_us_per_delivery: Option<f64>,
+    pub cpu_us_per_delivery: Option<f64>,
     /// Deliveries a second that the load tester has processor time for, by a run on the null
     /// broadcaster: what it can do at most here. By `--calibrate`.
-    pub(crate) ceiling: Option<f64>,
+    pub ceiling: Option<f64>,
     /// Why the figures tell of the load tester rather than of the server, in words, if they do.
-    pub(crate) bound_by: Option<String>,
+    pub bound_by: Option<String>,
 }
 
 /// A run with stalled, slow and visiting clients as a multiple of the same run without. 1 is
 /// perfect isolation.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
-pub(crate) struct Isolation {
+pub struct Isolation {
     /// Deliveries a second to publishers and subscribers.
-    pub(crate) deliveries: Option<f64>,
+    pub deliveries: Option<f64>,
     /// The 99th percentile of the latency of their deliveries.
-    pub(crate) p99: Option<f64>,
+    pub p99: Option<f64>,
     /// Processor time of the server a delivery.
-    pub(crate) cpu: Option<f64>,
+    pub cpu: Option<f64>,
     /// The most resident memory of the server.
-    pub(crate) rss: Option<f64>,
+    pub rss: Option<f64>,
 }
 
 impl Isolation {
     /// Compares two runs.
-    pub(crate) fn new(without: &Results, with: &Results) -> Self {
+    pub fn new(without: &Results, with: &Results) -> Self {
         let ratio = |of: fn(&Results) -> Option<f64>| {
             let (without, with) = (of(without)?, of(with)?);
             (without > 0.0).then(|| with / without)
@@ -258,24 +261,36 @@ impl Isolation {
 /// What a run comes to; the worst that applies.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// The server kept the specification, and all thresholds.
     Passed,
     /// What the figures tell is uncertain.
-    Inconclusive { why: String },
+    Inconclusive {
+        /// Why it is.
+        why: String,
+    },
     /// Thresholds were crossed, or it is worse than the baseline.
-    Failed { why: Vec<String> },
+    Failed {
+        /// Why, a sentence for each reason.
+        why: Vec<String>,
+    },
     /// The server broke the specification.
-    Broken { why: String },
+    Broken {
+        /// How.
+        why: String,
+    },
     /// The run could not be completed.
-    Stopped { why: String },
+    Stopped {
+        /// Why not.
+        why: String,
+    },
     /// A signal ended the run; what there is, is true.
     Interrupted,
 }
 
 impl Verdict {
     /// Returns which of these it is, as in JSON.
-    pub(crate) fn word(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Inconclusive { .. } => "inconclusive",
@@ -289,4 +304,4 @@ impl Verdict {
 
 /// The version of [`Results`] that this program writes. It grows when a field goes away or changes
 /// its meaning, not for a new one.
-pub(crate) const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;

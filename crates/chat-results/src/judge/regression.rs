@@ -1,14 +1,14 @@
 //! What is worse than it was, and what cannot be compared.
 
-use crate::quantity::Quantity;
 use crate::results::{Load, Results, Summary};
+use crate::units::Quantity;
 
 /// Tells of each figure that is worse than it was by more than `noise`, a part of what it was, in a
 /// sentence.
 ///
 /// Drop rates are compared by their difference, which may be [`DROP_RATE_NOISE`]: what they were is
 /// often zero.
-pub(crate) fn regressions(then: &Results, now: &Results, noise: f64) -> Vec<String> {
+pub fn regressions(then: &Results, now: &Results, noise: f64) -> Vec<String> {
     let relative = FIGURES
         .iter()
         .filter_map(|figure| figure.regression(then, now, noise));
@@ -25,7 +25,7 @@ pub(crate) fn regressions(then: &Results, now: &Results, noise: f64) -> Vec<Stri
 /// other, if they do.
 ///
 /// Another server is no difference, for comparing servers is what this is for, nor is another seed.
-pub(crate) fn difference(then: &Load, now: &Load) -> Option<String> {
+pub fn difference(then: &Load, now: &Load) -> Option<String> {
     let [then, now] = [then, now].map(differing_parts);
     let differences: Vec<_> = then
         .iter()
@@ -37,7 +37,7 @@ pub(crate) fn difference(then: &Load, now: &Load) -> Option<String> {
 }
 
 /// Reads a noise margin in percent and returns it as a part, for [`regressions`].
-pub(crate) fn noise_from_percent(text: &str) -> Result<f64, NoiseError> {
+pub fn noise_from_percent(text: &str) -> Result<f64, NoiseError> {
     let percent: f64 = text
         .strip_suffix('%')
         .unwrap_or(text)
@@ -54,7 +54,7 @@ pub(crate) fn noise_from_percent(text: &str) -> Result<f64, NoiseError> {
 /// A text is no noise margin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a noise margin is a number of percent from 0 to {NOISE_PERCENT_MAX}")]
-pub(crate) struct NoiseError;
+pub struct NoiseError;
 
 /// A figure that is compared.
 struct Figure {
@@ -200,7 +200,7 @@ const NOISE_PERCENT_MAX: f64 = 1000.0;
 mod tests {
     use super::*;
     use crate::results::ServerSeen;
-    use crate::results::sample::results;
+    use crate::sample::results;
 
     #[track_caller]
     fn check_regressions(change: impl FnOnce(&mut Results), expected: &[&str]) {

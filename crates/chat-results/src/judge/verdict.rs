@@ -5,7 +5,7 @@ use crate::results::{Health, Results, Verdict};
 /// Decides what a run comes to: of all that applies, the worst. `ended` is why it ended early, if
 /// it did, `complaints` are thresholds that were crossed and regressions, and `incomparable` tells
 /// why there can be none of these.
-pub(crate) fn verdict(
+pub fn verdict(
     results: &Results,
     ended: Option<Verdict>,
     complaints: Vec<String>,
@@ -28,14 +28,14 @@ pub(crate) fn verdict(
 }
 
 /// Makes a verdict worse by what went wrong after it, unless it is worse already.
-pub(crate) fn outweigh(verdict: &mut Verdict, later: Verdict) {
+pub fn outweigh(verdict: &mut Verdict, later: Verdict) {
     if !matches!(verdict, Verdict::Broken { .. } | Verdict::Stopped { .. }) {
         *verdict = later;
     }
 }
 
 /// Tells why there are no figures, if there are none.
-pub(crate) fn nothing_measured(results: &Results) -> Option<String> {
+pub fn nothing_measured(results: &Results) -> Option<String> {
     let counts = &results.counts;
     if counts.sent == 0 {
         return Some("nothing was measured: no message was sent".to_owned());
@@ -45,7 +45,7 @@ pub(crate) fn nothing_measured(results: &Results) -> Option<String> {
 }
 
 /// Tells why the figures tell of the load tester rather than of the server, if they do.
-pub(crate) fn bound_by(results: &Results) -> Option<String> {
+pub fn bound_by(results: &Results) -> Option<String> {
     let (health, counts) = (&results.health, &results.counts);
     if let (Some(lateness), Some(delivery)) = (health.lateness, results.latency.delivery)
         && lateness.p90 > LATENESS_PART * delivery.p90
@@ -118,8 +118,8 @@ const MISSED_PART: f64 = 0.01;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::sample::results;
     use crate::results::{Drops, ServerSeen, Summary};
+    use crate::sample::results;
 
     /// Returns results of ten seconds without a schedule, in which the load tester took this much
     /// of a processor, and the server that much.

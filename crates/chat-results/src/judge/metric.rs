@@ -1,0 +1,226 @@
+//! The figures that conditions can be about.
+
+use std::fmt;
+
+use crate::results::{Latency, Results, ServerSeen, Summary};
+use crate::units::Quantity;
+
+/// A figure in the results.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Metric {
+    /// One that stands alone.
+    Plain(&'static Plain),
+    /// A quantile of a distribution of times.
+    Quantile(&'static Distribution, &'static Quantile),
+}
+
+impl Metric {
+    pub(super) fn named(name: &str) -> Option<Self> {
+        if let Some(plain) = PLAIN.iter().find(|plain| plain.name == name) {
+            return Some(Self::Plain(plain));
+        }
+        let quantile = |name: &str| QUANTILES.iter().find(|quantile| quantile.name == name);
+        if let Some(quantile) = quantile(name) {
+            return Some(Self::Quantile(&DISTRIBUTIONS[0], quantile));
+        }
+        let (of, name) = name.split_once('.')?;
+        let distribution = DISTRIBUTIONS
+            .iter()
+            .find(|distribution| distribution.name == of)?;
+        Some(Self::Quantile(distribution, quantile(name)?))
+    }
+
+    pub(super) fn quantity(self) -> Quantity {
+        match self {
+            Self::Plain(plain) => plain.quantity,
+            Self::Quantile(..) => Quantity::Time,
+        }
+    }
+
+    /// Returns the value, if there is one.
+    pub(super) fn find(self, results: &Results) -> Option<f64> {
+        match self {
+            Self::Plain(plain) => (plain.find)(results),
+            Self::Quantile(distribution, quantile) => {
+                let summary =
+                    (distribution.find)(&results.latency).filter(|summary| summary.count > 0)?;
+                Some((quantile.find)(&summary))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(plain) => f.write_str(plain.name),
+            Self::Quantile(distribution, quantile) => {
+                write!(f, "{}.{}", distribution.name, quantile.name)
+            }
+        }
+    }
+}
+
+/// A metric that stands alone.
+#[derive(Debug)]
+pub(super) struct Plain {
+    name: &'static str,
+    quantity: Quantity,
+    find: fn(&Results) -> Option<f64>,
+}
+
+/// A distribution of times.
+#[derive(Debug)]
+pub(super) struct Distribution {
+    name: &'static str,
+    find: fn(&Latency) -> Option<Summary>,
+}
+
+/// A point of a distribution.
+#[derive(Debug)]
+pub(super) struct Quantile {
+    name: &'static str,
+    find: fn(&Summary) -> f64,
+}
+
+/// Names all metrics.
+pub(super) fn metric_names() -> String {
+    let plain = PLAIN.each_ref().map(|metric| metric.name).join(", ");
+    let quantiles = QUANTILES
+        .each_ref()
+        .map(|quantile| quantile.name)
+        .join(", ");
+    let distributions = DISTRIBUTIONS
+        .each_ref()
+        .map(|distribution| distribution.name)
+        .join(", ");
+    format!(
+        "{plain}; {quantiles}, which are of delivery latency; and these of any of {distributions}, as in echo.p99"
+    )
+}
+
+/// Returns what was seen of the server. Nothing in a process is zero, so a zero is what could not
+/// be seen.
+fn seen(results: &Results, find: impl Fn(&ServerSeen) -> u64) -> Option<f64> {
+    results
+        .server
+        .as_ref()
+        .map(find)
+        .filter(|&value| value > 0)
+        .map(|value| value as f64)
+}
+
+/// Returns what became of deliveries, if there were to be any.
+fn due(results: &Results, value: f64) -> Option<f64> {
+    (results.counts.sent > 0).then_some(value)
+}
+
+const PLAIN: [Plain; 10] = [
+    Plain {
+        name: "drop",
+        quantity: Quantity::Ratio,
+        find: |results| due(results, results.drops.rate),
+    },
+    Plain {
+        name: "unresolved",
+        quantity: Quantity::Count,
+        find: |results| due(results, results.drops.unresolved as f64),
+    },
+    // Without a schedule nothing can be behind it.
+    Plain {
+        name: "unsent",
+        quantity: Quantity::Count,
+        find: |results| results.load.rate.map(|_| results.counts.unsent as f64),
+    },
+    Plain {
+        name: "closed",
+        quantity: Quantity::Count,
+        find: |results| due(results, results.counts.closed as f64),
+    },
+    Plain {
+        name: "rate",
+        quantity: Quantity::Rate,
+        find: |results| Some(results.counts.deliveries_per_s),
+    },
+    Plain {
+        name: "cpu",
+        quantity: Quantity::Effort,
+        find: |results| results.server?.cpu_us_per_delivery,
+    },
+    Plain {
+        name: "rss",
+        quantity: Quantity::Memory,
+        find: |results| seen(results, |server| server.rss_peak_kib),
+    },
+    Plain {
+        name: "rss-growth",
+        quantity: Quantity::Memory,
+        find: |results| {
+            Some(
+                seen(results, |server| server.rss_after_kib)?
+                    - seen(results, |server| server.rss_before_kib)?,
+            )
+        },
+    },
+    Plain {
+        name: "threads",
+        quantity: Quantity::Count,
+        find: |results| seen(results, |server| server.threads),
+    },
+    Plain {
+        name: "descriptors",
+        quantity: Quantity::Count,
+        find: |results| seen(results, |server| server.descriptors),
+    },
+];
+
+/// The first is the one that is meant when none is named.
+const DISTRIBUTIONS: [Distribution; 6] = [
+    Distribution {
+        name: "delivery",
+        find: |latency| latency.delivery,
+    },
+    Distribution {
+        name: "raw",
+        find: |latency| latency.delivery_raw,
+    },
+    Distribution {
+        name: "echo",
+        find: |latency| latency.echo,
+    },
+    Distribution {
+        name: "last",
+        find: |latency| latency.last,
+    },
+    Distribution {
+        name: "spread",
+        find: |latency| latency.spread,
+    },
+    Distribution {
+        name: "join",
+        find: |latency| latency.join,
+    },
+];
+
+const QUANTILES: [Quantile; 5] = [
+    Quantile {
+        name: "p50",
+        find: |summary| summary.p50,
+    },
+    Quantile {
+        name: "p90",
+        find: |summary| summary.p90,
+    },
+    Quantile {
+        name: "p99",
+        find: |summary| summary.p99,
+    },
+    Quantile {
+        name: "p99.9",
+        find: |summary| summary.p99_9,
+    },
+    Quantile {
+        name: "max",
+        find: |summary| summary.max,
+    },
+];
