@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chat_report::{Baseline, BaselineError, BaselineName};
 use chat_results as results;
 use chat_results::judge::{Thresholds, noise_from_percent};
 use clap::error::ErrorKind;
@@ -24,7 +25,6 @@ use crate::load::pace::Pacing;
 use crate::load::roles::Roles;
 use crate::proof::payload::{BodyLens, Payloads};
 use crate::proof::{Check, Strangers};
-use crate::report::baseline::{Baseline, BaselineError, BaselineName};
 use crate::server::Launch;
 
 /// Proves the order promise of a broadcast chat server while it measures it

@@ -6,15 +6,13 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use chat_report::{Baseline, BaselineName, Lines, Screen, WhileRead, csv, hdr, json, table, tell};
 use chat_results::judge::{bound_by, nothing_measured, outweigh, verdict};
 use chat_results::{Isolation, Results, Verdict};
 
 use crate::args::{Args, Target};
 use crate::load::Load;
 use crate::load::pace::Pacing;
-use crate::report::baseline::{Baseline, BaselineName};
-use crate::report::screen::Screen;
-use crate::report::{Report, WhileRead, csv, hdr, json, table, tell};
 use crate::run::{self, Failure, Measured, Plan};
 use crate::watch::Watch;
 use crate::{
@@ -106,7 +104,7 @@ fn measure(
     };
     run::run(
         plan,
-        &mut Report::new(out, args.repetitions()),
+        &mut Lines::new(out, args.repetitions()),
         &mut screen(args, title),
         watch,
     )
@@ -137,7 +135,7 @@ fn ceiling(args: &Args, watch: &mut Watch) -> Result<f64, Failure> {
     };
     let measured = run::run(
         plan,
-        &mut Report::new(io::sink(), 1),
+        &mut Lines::new(io::sink(), 1),
         &mut screen(args, "calibration"),
         watch,
     );

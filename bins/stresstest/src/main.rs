@@ -10,13 +10,11 @@
 
 mod args;
 mod command;
-mod file;
 mod load;
 mod monitor;
 mod null;
 mod proof;
 mod recheck;
-mod report;
 mod run;
 mod server;
 mod tally;

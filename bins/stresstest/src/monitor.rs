@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use chat_report::Screen;
 use chat_results::{Phase, ServerSeen, Tick};
 
-use crate::report::screen::Screen;
 use crate::server::observe::{Observer, own_cpu};
 
 /// Looks at everything when a repetition says so.

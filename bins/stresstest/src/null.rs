@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chat_proto::Messages;
+use chat_report::tell;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -21,7 +22,6 @@ use rustix::process::{
 };
 use slab::Slab;
 
-use crate::report::tell;
 use crate::server::Launch;
 use crate::{EXIT_STOPPED, EXIT_USAGE};
 

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 
+use chat_report::{is_closed_pipe, tell};
 use clap::Parser;
 
 use crate::proof::recording::{Reader, RecordingError};
 use crate::proof::story::Conviction;
-use crate::report::{is_closed_pipe, tell};
 use crate::{EXIT_BROKEN, EXIT_INCONCLUSIVE, EXIT_PASSED, EXIT_STOPPED};
 
 /// Repeats the verdict on what --record has recorded, without the server

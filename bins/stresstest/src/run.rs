@@ -5,11 +5,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chat_report::atomic_file::Draft;
+use chat_report::{BaselineError, Lines, Screen, is_closed_pipe, tell};
 use chat_results::{Count, Health, Order, Phase, Results, Tick, VERSION, Verdict};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Args, Target};
-use crate::file::Draft;
 use crate::load::client::SCRATCH_LEN;
 use crate::load::latency::Latencies;
 use crate::load::leaving::{LEAVE_WAIT, LeftOpen};
@@ -19,9 +20,6 @@ use crate::load::{self, Bench, Clock, Ended, Load};
 use crate::monitor::Monitor;
 use crate::proof::story::{Conviction, Kept};
 use crate::proof::{Proof, recording};
-use crate::report::baseline::BaselineError;
-use crate::report::screen::Screen;
-use crate::report::{Report, is_closed_pipe, tell};
 use crate::server::{Server, ServerError};
 use crate::tally::Tally;
 use crate::watch::Watch;
@@ -68,7 +66,7 @@ pub(crate) struct Plan<'a> {
 /// When there is nothing to measure.
 pub(crate) fn run(
     plan: Plan<'_>,
-    report: &mut Report<impl Write>,
+    report: &mut Lines<impl Write>,
     screen: &mut Screen,
     watch: &mut Watch,
 ) -> Result<Measured, Failure> {
@@ -217,14 +215,20 @@ fn start(
 /// Runs all repetitions.
 fn repeat(
     load: &Load,
-    report: &mut Report<impl Write>,
+    report: &mut Lines<impl Write>,
     bench: &mut Bench<'_>,
     monitor: &mut Monitor<'_>,
     tally: &mut Tally,
     mut recorder: Option<&mut Recorder>,
 ) -> Result<(), Failure> {
     for iteration in 0..report.repetitions() {
-        monitor.aside(|| report.launching(iteration, load.roles, load.sends()))?;
+        monitor.aside(|| {
+            report.launching(
+                iteration,
+                [load.roles.publishers, load.roles.subscribers],
+                load.sends(),
+            )
+        })?;
         monitor.begin(iteration);
         bench
             .proof

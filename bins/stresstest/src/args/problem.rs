@@ -1,13 +1,12 @@
 //! What is wrong with options that are each right.
 
+use chat_report::{Baseline, atomic_file};
 use chat_results::Quantity;
 
 use crate::args::{Args, MESSAGES};
-use crate::file;
 use crate::proof::Check;
 use crate::proof::memory::{LOAD_MAX, MEMORY_MAX, memory_len};
 use crate::proof::payload::CLIENTS_MAX;
-use crate::report::baseline::Baseline;
 
 impl Args {
     /// Tells what is wrong with options that are each right.
@@ -55,7 +54,7 @@ impl Args {
             .find_map(|(place, (option, path))| {
                 let (other, _) = files[..place]
                     .iter()
-                    .find(|(_, other)| file::is_same_file(path, other))?;
+                    .find(|(_, other)| atomic_file::is_same_file(path, other))?;
                 Some(format!(
                     "{other} and {option} write to one file, {}: one of them would be lost",
                     path.display()

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::file;
+use chat_report::atomic_file;
+
 use crate::proof::payload::BodyLens;
 
 /// Finds out, before anything is started, whether a file can be written.
 pub(super) fn parse_output(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    file::try_write(&path).map_err(|error| format!("it cannot be written: {error}"))?;
+    atomic_file::try_write(&path).map_err(|error| format!("it cannot be written: {error}"))?;
     Ok(path)
 }
 

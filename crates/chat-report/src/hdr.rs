@@ -9,11 +9,11 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
-use crate::file::Draft;
+use crate::atomic_file::Draft;
 
 /// Writes a line for each histogram, tagged with its name. Values are in nanoseconds; the largest
 /// of each is also told in milliseconds. All were recorded in the `time` until now.
-pub(crate) fn write<'a>(
+pub fn write<'a>(
     path: &Path,
     time: Duration,
     histograms: impl Iterator<Item = (&'static str, &'a Histogram<u64>)>,

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use chat_results::Results;
 
-use crate::file::Draft;
+use crate::atomic_file::Draft;
 
 /// Writes the results to a file. `schema.json`, beside this package's manifest, describes it.
-pub(crate) fn write(path: &Path, results: &Results) -> io::Result<()> {
+pub fn write(path: &Path, results: &Results) -> io::Result<()> {
     let mut text = serde_json::to_string_pretty(results)?;
     // A figure that is no number can be written and not read, and this is the time to tell.
     serde_json::from_str::<Results>(&text)?;
@@ -24,7 +24,7 @@ mod tests {
 
     use super::*;
 
-    const SCHEMA: &str = include_str!("../../schema.json");
+    const SCHEMA: &str = include_str!("../schema.json");
 
     /// Tells whether a value is as the schema says.
     fn is_valid(value: &Value) -> Result<(), String> {

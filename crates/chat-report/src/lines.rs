@@ -1,49 +1,36 @@
 //! What is printed: result lines on standard output, everything else on standard error.
 
-pub(crate) mod baseline;
-pub(crate) mod csv;
-pub(crate) mod hdr;
-pub(crate) mod json;
-pub(crate) mod screen;
-pub(crate) mod table;
-
 use std::fmt;
 use std::io::{self, Write};
 
 use chat_results::Count;
 
-use crate::load::roles::Roles;
-
 /// Prints the result lines, each at once.
 #[derive(Debug)]
-pub(crate) struct Report<W> {
+pub struct Lines<W> {
     out: W,
     repetitions: u32,
 }
 
-impl<W: Write> Report<W> {
+impl<W: Write> Lines<W> {
     /// Makes the report of a run of `repetitions`, on `out`.
-    pub(crate) fn new(out: W, repetitions: u32) -> Self {
+    pub fn new(out: W, repetitions: u32) -> Self {
         Self { out, repetitions }
     }
 
     /// Returns how many repetitions there are.
-    pub(crate) fn repetitions(&self) -> u32 {
+    pub fn repetitions(&self) -> u32 {
         self.repetitions
     }
 
-    /// Prints that a repetition begins, in which each publisher sends `what`.
-    pub(crate) fn launching(
+    /// Prints that a repetition begins, in which this many publishers send `what` to
+    /// this many subscribers each.
+    pub fn launching(
         &mut self,
         iteration: u32,
-        roles: Roles,
+        [publishers, subscribers]: [usize; 2],
         what: impl fmt::Display,
     ) -> io::Result<()> {
-        let Roles {
-            publishers,
-            subscribers,
-            ..
-        } = roles;
         writeln!(
             self.out,
             "iteration {iteration} out of {}: launching {publishers} publishers, each sending {what} to {subscribers} \
@@ -54,7 +41,7 @@ impl<W: Write> Report<W> {
     }
 
     /// Prints what a repetition counted. It has been proved: what was not received was dropped.
-    pub(crate) fn completed(&mut self, count: Count) -> io::Result<()> {
+    pub fn completed(&mut self, count: Count) -> io::Result<()> {
         let Count {
             own_sent: sent,
             own_delivered: delivered,
@@ -76,7 +63,10 @@ impl<W: Write> Report<W> {
 /// Standard output of a run that is more than its lines: it goes on when nobody reads them any
 /// more.
 #[derive(Debug)]
-pub(crate) struct WhileRead<W>(pub(crate) W);
+pub struct WhileRead<W>(
+    /// Where it goes.
+    pub W,
+);
 
 impl<W: Write> Write for WhileRead<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -95,12 +85,12 @@ impl<W: Write> Write for WhileRead<W> {
 }
 
 /// Tells whether whoever read an output has had enough.
-pub(crate) fn is_closed_pipe(error: &io::Error) -> bool {
+pub fn is_closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
 /// Prints a line for people on standard error.
-pub(crate) fn tell(line: impl fmt::Display) {
+pub fn tell(line: impl fmt::Display) {
     // When nobody listens there, nothing is lost that anybody could be told.
     let _ = writeln!(io::stderr(), "{line}");
 }
@@ -114,19 +104,8 @@ mod tests {
     #[track_caller]
     fn check(count: Count, expected: &str) {
         let mut out = Vec::new();
-        let mut report = Report::new(&mut out, 100);
-        report
-            .launching(
-                7,
-                Roles {
-                    publishers: 2,
-                    subscribers: 3,
-                    slow: 0,
-                    publishers_read: true,
-                },
-                "1000 messages",
-            )
-            .unwrap();
+        let mut report = Lines::new(&mut out, 100);
+        report.launching(7, [2, 3], "1000 messages").unwrap();
         report.completed(count).unwrap();
         let launching = "iteration 7 out of 100: launching 2 publishers, each sending 1000 messages to 3 subscribers...";
         assert_eq!(

@@ -8,19 +8,19 @@ use chat_results::judge::{difference, regressions};
 use chat_results::{Results, VERSION};
 use serde::Deserialize;
 
-use crate::file::{self, directory_of};
-use crate::report::json;
+use crate::atomic_file::{self, directory_of};
+use crate::json;
 
 /// The results of an earlier run.
 #[derive(Clone, Debug)]
-pub(crate) struct Baseline {
+pub struct Baseline {
     name: BaselineName,
     results: Results,
 }
 
 impl Baseline {
     /// Reads the baseline of this name in `dir`.
-    pub(crate) fn load(dir: &Path, name: &BaselineName) -> Result<Self, BaselineError> {
+    pub fn load(dir: &Path, name: &BaselineName) -> Result<Self, BaselineError> {
         let path = Self::path(dir, name);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -53,7 +53,7 @@ impl Baseline {
 
     /// Keeps results as the baseline of this name in `dir`, which is made if need be, and returns
     /// the path of the file. A baseline that was there is replaced as a whole or not at all.
-    pub(crate) fn save(
+    pub fn save(
         dir: &Path,
         name: &BaselineName,
         results: &Results,
@@ -67,31 +67,31 @@ impl Baseline {
 
     /// Finds out whether the baseline of this name can be kept in `dir`, and leaves everything as
     /// it is.
-    pub(crate) fn try_save(dir: &Path, name: &BaselineName) -> Result<(), BaselineError> {
+    pub fn try_save(dir: &Path, name: &BaselineName) -> Result<(), BaselineError> {
         let path = Self::path(dir, name);
         // The nearest directory that is there decides whether those below it can be made.
         let is_there = |dir: &&Path| dir.symlink_metadata().is_ok();
         let nearest = iter::successors(Some(dir), |&dir| Some(directory_of(dir)))
             .find(is_there)
             .unwrap_or(dir);
-        file::try_write(&nearest.join(path.file_name().unwrap_or_default()))
+        atomic_file::try_write(&nearest.join(path.file_name().unwrap_or_default()))
             .map_err(|source| BaselineError::Write { path, source })
     }
 
     /// Returns the file that the baseline of this name is in.
-    pub(crate) fn path(dir: &Path, name: &BaselineName) -> PathBuf {
+    pub fn path(dir: &Path, name: &BaselineName) -> PathBuf {
         dir.join(format!("{name}.json"))
     }
 
     /// Tells of each figure that is worse now by more than `noise`, a part of what it was, in a
     /// sentence.
-    pub(crate) fn regressions(&self, now: &Results, noise: f64) -> Vec<String> {
+    pub fn regressions(&self, now: &Results, noise: f64) -> Vec<String> {
         regressions(&self.results, now, noise)
     }
 
     /// Tells what makes the results of another load, so that neither can be worse than the other,
     /// if anything does.
-    pub(crate) fn incomparable(&self, now: &Results) -> Option<String> {
+    pub fn incomparable(&self, now: &Results) -> Option<String> {
         let difference = difference(&self.results.load, &now.load)?;
         Some(format!(
             "the baseline `{}` is of another load: {difference}",
@@ -102,7 +102,7 @@ impl Baseline {
 
 /// The name of a baseline. It names one file of a directory, and none outside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BaselineName(
+pub struct BaselineName(
     // Invariant: 1 to NAME_LEN_MAX letters, digits, `-`, `_` and `.`, the first of which is no
     // dot.
     String,
@@ -136,11 +136,11 @@ impl std::fmt::Display for BaselineName {
 #[error(
     "a name has 1 to {NAME_LEN_MAX} letters, digits, `-`, `_` and `.`, and does not begin with a dot"
 )]
-pub(crate) struct NameError;
+pub struct NameError;
 
 /// Why a baseline cannot be had or kept.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BaselineError {
+pub enum BaselineError {
     /// Nobody made it.
     #[error("there is no baseline {}: make it with --save-baseline {name}", path.display())]
     Missing {
@@ -200,7 +200,7 @@ mod tests {
     use chat_results::sample::results;
 
     use super::*;
-    use crate::file::fresh_dir;
+    use crate::atomic_file::fresh_dir;
 
     fn name(name: &str) -> BaselineName {
         name.parse().unwrap()

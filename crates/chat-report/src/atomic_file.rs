@@ -15,7 +15,7 @@ use rustix::fs::{OFlags, fcntl_setfl};
 /// What is no file, as a terminal or a pipe, is written to as it is, and so is what this process
 /// has open, as `/dev/stdout`.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub struct Draft {
     /// Where it is now, and where it is to be. `None` for what is written to in its place.
     temporary: Option<(PathBuf, PathBuf)>,
     out: Option<BufWriter<File>>,
@@ -23,7 +23,7 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// Begins a file that is to be at `path`, in place of what may be there.
-    pub(crate) fn begin(path: &Path) -> io::Result<Self> {
+    pub fn begin(path: &Path) -> io::Result<Self> {
         // A link stays one, and what it leads to is replaced.
         let path = match Place::of(path) {
             Place::File(path) => path,
@@ -41,7 +41,7 @@ impl Draft {
     }
 
     /// Puts the file in its place.
-    pub(crate) fn keep(mut self) -> io::Result<()> {
+    pub fn keep(mut self) -> io::Result<()> {
         if let Some(out) = self.out.take() {
             let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
             if self.temporary.is_some() {
@@ -54,7 +54,7 @@ impl Draft {
     }
 
     /// Writes a whole file.
-    pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         let mut draft = Self::begin(path)?;
         draft.write_all(content)?;
         draft.keep()
@@ -91,7 +91,7 @@ impl Drop for Draft {
 ///
 /// A named pipe is not tried: to open it would wait for a reader, and to close it again would end
 /// what that reads.
-pub(crate) fn try_write(path: &Path) -> io::Result<()> {
+pub fn try_write(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.file_type().is_fifo() => return Ok(()),
         // What may not be written to is not to be replaced either.
@@ -155,7 +155,7 @@ fn open_in_place(path: &Path) -> io::Result<File> {
 
 /// Tells whether two paths lead to one file, which may not be there yet. Whatever is no file has
 /// room for all.
-pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
     let file = |path: &Path| match Place::of(path) {
         Place::File(path) => Some(
             fs::canonicalize(directory_of(&path))
@@ -168,7 +168,7 @@ pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
 }
 
 /// Returns the directory that a file is in.
-pub(crate) fn directory_of(path: &Path) -> &Path {
+pub fn directory_of(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use chat_results::{Results, Summary};
 
-use crate::file::Draft;
+use crate::atomic_file::Draft;
 
 /// Writes a line with the names of the columns, and one for each run, which has a name.
-pub(crate) fn write<'a>(
+pub fn write<'a>(
     path: &Path,
     runs: impl IntoIterator<Item = (&'a str, &'a Results)>,
 ) -> io::Result<()> {

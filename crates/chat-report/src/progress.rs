@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use chat_results::{Phase, Quantity, Tick};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::report::tell;
+use crate::lines::tell;
 
 /// What is shown on standard error during a run: on a terminal lines that are redrawn in place,
 /// elsewhere a line now and then.
 #[derive(Debug)]
-pub(crate) struct Screen {
+pub struct Screen {
     /// What run it is, if there is more than one: it stands before everything.
     title: &'static str,
     kind: Kind,
@@ -38,7 +38,7 @@ enum Kind {
 
 impl Screen {
     /// Makes the screen of a run, on which nothing is ever shown.
-    pub(crate) fn quiet() -> Self {
+    pub fn quiet() -> Self {
         Self {
             title: "",
             kind: Kind::Quiet,
@@ -46,7 +46,7 @@ impl Screen {
     }
 
     /// Makes the screen of a run, which has a title if there are others.
-    pub(crate) fn new(title: &'static str) -> Self {
+    pub fn new(title: &'static str) -> Self {
         let lines = Kind::Lines {
             told_at: Instant::now(),
         };
@@ -68,7 +68,7 @@ impl Screen {
     }
 
     /// Shows what is waited for, where lines are redrawn.
-    pub(crate) fn wait(&mut self, what: &'static str) {
+    pub fn wait(&mut self, what: &'static str) {
         if let Kind::Terminal { bar, is_shown, .. } = &mut self.kind {
             bar.set_message(titled(self.title, what));
             *is_shown = true;
@@ -76,7 +76,7 @@ impl Screen {
     }
 
     /// Shows how far it is.
-    pub(crate) fn update(&mut self, iteration: u32, iterations: u32, tick: &Tick) {
+    pub fn update(&mut self, iteration: u32, iterations: u32, tick: &Tick) {
         match &mut self.kind {
             Kind::Quiet => {}
             Kind::Terminal {
@@ -106,7 +106,7 @@ impl Screen {
 
     /// Takes away what is redrawn, so that something is printed in its place. The next update but
     /// for a moment draws it again.
-    pub(crate) fn aside<T>(&mut self, print: impl FnOnce() -> T) -> T {
+    pub fn aside<T>(&mut self, print: impl FnOnce() -> T) -> T {
         if let Kind::Terminal {
             bar: drawn,
             is_shown,
