@@ -13,6 +13,7 @@ use std::time::Duration;
 use chat_report::{Baseline, BaselineError, BaselineName};
 use chat_results as results;
 use chat_results::judge::{Thresholds, noise_from_percent};
+use chat_trace::{BodyLens, Check, Payloads, Roles, Strangers};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum, value_parser};
 
@@ -22,9 +23,6 @@ use crate::args::value::{
 };
 use crate::load::Load;
 use crate::load::pace::Pacing;
-use crate::load::roles::Roles;
-use crate::proof::payload::{BodyLens, Payloads};
-use crate::proof::{Check, Strangers};
 use crate::server::Launch;
 
 /// Proves the order promise of a broadcast chat server while it measures it
@@ -123,8 +121,8 @@ pub(crate) struct Args {
     pub(crate) calibrate: bool,
 
     /// How much is checked
-    #[arg(long, value_enum, default_value_t = Check::Full)]
-    pub(crate) check: Check,
+    #[arg(long, value_enum, default_value_t = Checked::Full)]
+    check: Checked,
 
     /// Conditions on the results under which the run fails, like 'drop>1%,p99>5ms'; an unknown one
     /// lists what there is
@@ -185,6 +183,17 @@ pub(crate) struct Args {
     args: Vec<OsString>,
 }
 
+/// How much is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Checked {
+    /// Nothing but the first eight bytes of each message, which the load needs to go on
+    Off,
+    /// Every byte, and the order of each publisher's messages; needs no memory for deliveries
+    Basic,
+    /// All that, and that one order explains what everybody saw
+    Full,
+}
+
 /// What is tested.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
@@ -232,7 +241,7 @@ impl Args {
             && load.roles.publishers_read
             && load.connect_rate.is_none()
             && !load.has_guests();
-        has_default_load && !self.is_judged() && self.check == Check::Full && !self.calibrate
+        has_default_load && !self.is_judged() && self.check() == Check::Full && !self.calibrate
     }
 
     /// Tells whether the results are compared with anything, or kept for that.
@@ -274,10 +283,7 @@ impl Args {
             slow_bytes_per_s: (load.roles.slow > 0).then_some(load.slow_rate),
             churn: load.churn,
             connect_rate: load.connect_rate,
-            check: self
-                .check
-                .to_possible_value()
-                .map_or_else(String::new, |value| value.get_name().to_owned()),
+            check: self.check().word().to_owned(),
             seed: self.seed,
         }
     }
@@ -359,6 +365,15 @@ impl Args {
             subscribers: count(self.subscribers),
             slow: count(self.slow.count),
             publishers_read: !self.classic,
+        }
+    }
+
+    /// Returns how much is checked.
+    pub(crate) fn check(&self) -> Check {
+        match self.check {
+            Checked::Off => Check::Off,
+            Checked::Basic => Check::Basic,
+            Checked::Full => Check::Full,
         }
     }
 

@@ -13,7 +13,6 @@ mod command;
 mod load;
 mod monitor;
 mod null;
-mod proof;
 mod recheck;
 mod run;
 mod server;

@@ -6,10 +6,10 @@ use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 
 use chat_report::{is_closed_pipe, tell};
+use chat_trace::Conviction;
+use chat_trace::recording::{Reader, RecordingError};
 use clap::Parser;
 
-use crate::proof::recording::{Reader, RecordingError};
-use crate::proof::story::Conviction;
 use crate::{EXIT_BROKEN, EXIT_INCONCLUSIVE, EXIT_PASSED, EXIT_STOPPED};
 
 /// Repeats the verdict on what --record has recorded, without the server
@@ -56,7 +56,7 @@ fn recheck(file: &PathBuf, out: &mut impl Write) -> Result<(), Failure> {
     let file = File::open(file).map_err(RecordingError::Read)?;
     let mut recording = Reader::begin(BufReader::with_capacity(BUF_LEN, file))?;
     let mut is_complete = true;
-    while let Some(proof) = recording.next()? {
+    while let Some(proof) = recording.next_repetition()? {
         let iteration = proof.iteration();
         proof.verdict().map_err(|conviction| Failure::Broken {
             iteration,

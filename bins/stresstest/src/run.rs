@@ -8,18 +8,16 @@ use std::time::Duration;
 use chat_report::atomic_file::Draft;
 use chat_report::{BaselineError, Lines, Screen, is_closed_pipe, tell};
 use chat_results::{Count, Health, Order, Phase, Results, Tick, VERSION, Verdict};
+use chat_trace::{Conviction, Kept, Proof, Roles, recording};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Args, Target};
 use crate::load::client::SCRATCH_LEN;
 use crate::load::latency::Latencies;
 use crate::load::leaving::{LEAVE_WAIT, LeftOpen};
-use crate::load::roles::Roles;
 use crate::load::stop::Stop;
 use crate::load::{self, Bench, Clock, Ended, Load};
 use crate::monitor::Monitor;
-use crate::proof::story::{Conviction, Kept};
-use crate::proof::{Proof, recording};
 use crate::server::{Server, ServerError};
 use crate::tally::Tally;
 use crate::watch::Watch;
@@ -94,7 +92,7 @@ pub(crate) fn run(
         proof: Proof::new(
             args.payloads(),
             load.roles,
-            args.check,
+            args.check(),
             args.strangers(target),
         ),
         latencies: Latencies::new(),

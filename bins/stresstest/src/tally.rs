@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use chat_results::{Count, Counts, Drops, Order};
+use chat_trace::{Kept, Proof, Roles};
 
 use crate::load::Load;
-use crate::load::roles::Roles;
-use crate::proof::Proof;
-use crate::proof::story::Kept;
 
 /// The sum of repetitions.
 #[derive(Debug, Default)]

@@ -2,11 +2,9 @@
 
 use chat_report::{Baseline, atomic_file};
 use chat_results::Quantity;
+use chat_trace::{CLIENTS_MAX, Check, LOAD_MAX, MEMORY_MAX, memory_len};
 
 use crate::args::{Args, MESSAGES};
-use crate::proof::Check;
-use crate::proof::memory::{LOAD_MAX, MEMORY_MAX, memory_len};
-use crate::proof::payload::CLIENTS_MAX;
 
 impl Args {
     /// Tells what is wrong with options that are each right.
@@ -16,7 +14,7 @@ impl Args {
                 "--isolation needs --stalled, --slow or --churn: it tells how much the others suffer from those".to_owned(),
             );
         }
-        if self.record.is_some() && self.check != Check::Full {
+        if self.record.is_some() && self.check() != Check::Full {
             return Some(
                 "--record needs --check full, since only then there is something to record"
                     .to_owned(),
@@ -87,12 +85,12 @@ impl Args {
         let load = self.load();
         let memory_len = memory_len(
             load.roles,
-            self.check,
+            self.check(),
             messages,
             messages.div_ceil(load.pacing.burst_len_min().into()),
         );
         if load.messages.is_some() && memory_len > MEMORY_MAX {
-            let instead = if self.check == Check::Full {
+            let instead = if self.check() == Check::Full {
                 "--check basic, or "
             } else {
                 ""

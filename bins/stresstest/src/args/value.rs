@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chat_report::atomic_file;
-
-use crate::proof::payload::BodyLens;
+use chat_trace::BodyLens;
 
 /// Finds out, before anything is started, whether a file can be written.
 pub(super) fn parse_output(text: &str) -> Result<PathBuf, String> {

@@ -5,11 +5,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chat_trace::Nanos;
 use mio::{Registry, Token};
 
 use crate::load::client::Client;
 use crate::load::nanos;
-use crate::proof::sends::Nanos;
 
 /// Clients that connect and never read.
 #[derive(Debug, Default)]

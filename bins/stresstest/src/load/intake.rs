@@ -4,14 +4,10 @@ use std::ops::ControlFlow;
 
 use chat_proto::Messages;
 use chat_results::Count;
+use chat_trace::{Arrival, Kind, Nanos, Proof, Roles, Run};
 
 use crate::load::latency::Latencies;
 use crate::load::progress::{Progress, Step};
-use crate::load::roles::Roles;
-use crate::proof::Proof;
-use crate::proof::arrival::{Arrival, Run};
-use crate::proof::payload::Kind;
-use crate::proof::sends::Nanos;
 
 /// What deliveries go through: they are proved, counted, timed, and let senders go on.
 pub(crate) struct Intake<'a> {
@@ -135,14 +131,12 @@ const STEP_LEN: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
+    use chat_trace::recording::Writer;
+    use chat_trace::{BodyLens, Check, Payloads, Strangers, Times};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::proof::payload::{BodyLens, Payloads};
-    use crate::proof::recording::Writer;
-    use crate::proof::sends::Times;
-    use crate::proof::{Check, Strangers};
 
     const ROLES: Roles = Roles {
         publishers: 2,

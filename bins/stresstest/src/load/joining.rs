@@ -3,13 +3,13 @@
 use std::io;
 
 use chat_results::Phase;
+use chat_trace::{CLIENTS_MAX, Kind};
 use mio::{Registry, Token};
 
 use crate::load::client::Client;
 use crate::load::guests::STAY;
 use crate::load::repetition::Repetition;
 use crate::load::stop::Stop;
-use crate::proof::payload::{CLIENTS_MAX, Kind};
 
 impl Repetition<'_> {
     /// Begins to connect the residents that it is time for, and behind them connects the stalled

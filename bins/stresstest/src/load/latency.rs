@@ -3,11 +3,8 @@
 use std::time::Duration;
 
 use chat_results::{Latency, Summary};
+use chat_trace::{Burst, Nanos, Roles, Run};
 use hdrhistogram::Histogram;
-
-use crate::load::roles::Roles;
-use crate::proof::arrival::Run;
-use crate::proof::sends::{Burst, Nanos};
 
 /// Distributions of times, in nanoseconds, over all repetitions of a run. Their memory does not
 /// grow with what they record.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use chat_results::Phase;
+use chat_trace::Arrival;
 use mio::Registry;
 
 use crate::load::client::Client;
 use crate::load::nanos;
 use crate::load::repetition::Repetition;
 use crate::load::stop::Stop;
-use crate::proof::arrival::Arrival;
 use crate::server::Server;
 use crate::watch::Watch;
 

@@ -15,23 +15,20 @@ mod patience;
 mod progress;
 mod publishing;
 mod repetition;
-pub(crate) mod roles;
 pub(crate) mod stop;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chat_results::{Count, Tick};
+use chat_trace::{Nanos, Proof, Roles};
 
 use crate::load::client::SCRATCH_LEN;
 use crate::load::latency::Latencies;
 use crate::load::leaving::LeftOpen;
 use crate::load::pace::Pacing;
 use crate::load::repetition::Repetition;
-use crate::load::roles::Roles;
 use crate::load::stop::Stop;
-use crate::proof::Proof;
-use crate::proof::sends::Nanos;
 use crate::server::Server;
 use crate::watch::Watch;
 

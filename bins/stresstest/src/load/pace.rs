@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::proof::sends::Nanos;
+use chat_trace::Nanos;
 
 /// What decides when a publisher sends.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,10 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::load::roles::Roles;
-use crate::proof::Proof;
-use crate::proof::arrival::Run;
-use crate::proof::sends::Nanos;
+use chat_trace::{Nanos, Proof, Roles, Run};
 
 /// What is awaited of every sender.
 ///
@@ -332,13 +329,10 @@ const FORGOTTEN_FACTOR: u32 = 10;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::load::roles::Role;
-    use crate::proof::arrival::Arrival;
-    use crate::proof::payload::{BodyLens, Kind, Payloads};
-    use crate::proof::sends::Times;
-    use crate::proof::{Check, Strangers};
     use chat_proto::Messages;
+    use chat_trace::{Arrival, BodyLens, Check, Kind, Payloads, Role, Strangers, Times};
+
+    use super::*;
 
     const ROLES: Roles = Roles {
         publishers: 2,

@@ -1,13 +1,12 @@
 //! Sending: the load as the pacing has it, and all other messages.
 
 use chat_results::Phase;
+use chat_trace::{Kind, Nanos, Times};
 
 use crate::load::nanos;
 use crate::load::pace::{CATCH_UP, FLOOD_BURST, Pacing, Schedule};
 use crate::load::repetition::Repetition;
 use crate::load::stop::Stop;
-use crate::proof::payload::Kind;
-use crate::proof::sends::{Nanos, Times};
 
 /// How far a publisher is with its load.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chat_results::{Count, Phase, Tick};
+use chat_trace::{Kind, Nanos};
 use mio::Registry;
 use mio::event::Event;
 
@@ -17,8 +18,6 @@ use crate::load::progress::Audience;
 use crate::load::publishing::Publisher;
 use crate::load::stop::Stop;
 use crate::load::{Bench, Clock, Load, nanos};
-use crate::proof::payload::Kind;
-use crate::proof::sends::Nanos;
 use crate::server::Server;
 use crate::watch::Watch;
 

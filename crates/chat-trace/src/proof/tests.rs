@@ -1,8 +1,8 @@
 use chat_proto::Messages;
 
 use super::*;
-use crate::proof::payload::BodyLens;
-use crate::proof::sends::{BURST_LEN, Nanos};
+use crate::payload::BodyLens;
+use crate::sends::{BURST_LEN, Nanos};
 
 const ROLES: Roles = Roles {
     publishers: 2,

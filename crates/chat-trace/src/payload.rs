@@ -14,15 +14,15 @@ use chat_proto::{BODY_LEN_MAX, Body};
 
 /// Which message a body belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tag {
+pub struct Tag {
     /// The repetition it was sent in.
-    pub(crate) run: u16,
+    pub run: u16,
     /// The client that sent it.
-    pub(crate) client: u16,
+    pub client: u16,
     /// What it was sent for.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// How many messages that client had sent before it in this repetition, below [`NUMBER_END`].
-    pub(crate) number: u32,
+    pub number: u32,
 }
 
 impl Tag {
@@ -47,7 +47,7 @@ impl Tag {
 
 /// What a message is sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Proves by its echo that its sender is registered.
     Hello,
     /// Is counted.
@@ -60,12 +60,12 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Reads the kind out of the field that a tag packs it in.
-    pub(crate) fn from_field(field: u32) -> Self {
+    pub fn from_field(field: u32) -> Self {
         Self::from_number(field >> NUMBER_BITS).expect("there is a kind for each value of two bits")
     }
 
     /// Returns the kind with a number, if there is one.
-    pub(crate) fn from_number(number: u32) -> Option<Self> {
+    pub fn from_number(number: u32) -> Option<Self> {
         Some(match number {
             0 => Self::Hello,
             1 => Self::Load,
@@ -78,7 +78,7 @@ impl Kind {
 
 /// Lengths that bodies have, in bytes: from [`TAG_LEN`] to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BodyLens {
+pub struct BodyLens {
     // Invariant: TAG_LEN <= min <= max.
     min: u8,
     max: u8,
@@ -86,18 +86,18 @@ pub(crate) struct BodyLens {
 
 impl BodyLens {
     /// All lengths that a body with a tag can have.
-    pub(crate) const ALL: Self = Self {
+    pub const ALL: Self = Self {
         min: TAG_LEN as u8,
         max: BODY_LEN_MAX as u8,
     };
 
     /// Takes the lengths from `min` to `max`, unless they are out of order or too short for a tag.
-    pub(crate) fn new(min: u8, max: u8) -> Option<Self> {
+    pub fn new(min: u8, max: u8) -> Option<Self> {
         (usize::from(min) >= TAG_LEN && min <= max).then_some(Self { min, max })
     }
 
     /// Returns the shortest and the longest length.
-    pub(crate) fn bounds(self) -> [u8; 2] {
+    pub fn bounds(self) -> [u8; 2] {
         [self.min, self.max]
     }
 
@@ -111,14 +111,14 @@ impl BodyLens {
 
 /// Makes and checks bodies.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Payloads {
+pub struct Payloads {
     key: u64,
     lens: BodyLens,
 }
 
 impl Payloads {
     /// Makes the payloads of a seed, with bodies of the lengths `lens`.
-    pub(crate) fn new(seed: u64, lens: BodyLens) -> Self {
+    pub fn new(seed: u64, lens: BodyLens) -> Self {
         Self {
             key: mixed(seed.wrapping_add(GOLDEN_GAMMA)),
             lens,
@@ -126,7 +126,7 @@ impl Payloads {
     }
 
     /// Writes the body of the message with this tag into `buf`.
-    pub(crate) fn body(self, tag: Tag, buf: &mut [u8; BODY_LEN_MAX]) -> Body<'_> {
+    pub fn body(self, tag: Tag, buf: &mut [u8; BODY_LEN_MAX]) -> Body<'_> {
         let tag = tag.to_bytes();
         let filler = self.filler(tag);
         let body = &mut buf[..self.lens.draw(filler.start)];
@@ -136,7 +136,7 @@ impl Payloads {
     }
 
     /// Tells what arrived.
-    pub(crate) fn read(self, body: &[u8]) -> Reading {
+    pub fn read(self, body: &[u8]) -> Reading {
         let Some((&tag, rest)) = body.split_first_chunk() else {
             return Reading::Untagged;
         };
@@ -150,14 +150,14 @@ impl Payloads {
     }
 
     /// Reads the tag of a body and checks nothing else.
-    pub(crate) fn tag(body: &[u8]) -> Reading {
+    pub fn tag(body: &[u8]) -> Reading {
         body.first_chunk().map_or(Reading::Untagged, |&tag| {
             Reading::Intact(Tag::from_bytes(tag))
         })
     }
 
     /// Tells whether `body` is exactly the one that belongs to `tag`.
-    pub(crate) fn is_body_of(self, tag: Tag, body: &[u8]) -> bool {
+    pub fn is_body_of(self, tag: Tag, body: &[u8]) -> bool {
         let expected = tag.to_bytes();
         body.split_first_chunk()
             .is_some_and(|(&tag, rest)| tag == expected && self.is_intact(tag, rest))
@@ -178,7 +178,7 @@ impl Payloads {
 
 /// What a body turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
+pub enum Reading {
     /// It is exactly the body that belongs to its tag. Whether that message was ever sent, the tag
     /// alone cannot tell.
     Intact(Tag),
@@ -243,7 +243,7 @@ fn mixed(mut word: u64) -> u64 {
 }
 
 /// How many clients a tag can tell apart.
-pub(crate) const CLIENTS_MAX: u32 = 1 << 16;
+pub const CLIENTS_MAX: u32 = 1 << 16;
 
 /// Length of a tag in bytes, and so of the shortest body.
 const TAG_LEN: usize = 8;

@@ -2,15 +2,15 @@
 
 use std::num::NonZero;
 
-use crate::proof::payload::Kind;
+use crate::payload::Kind;
 
 /// Nanoseconds since the run began.
-pub(crate) type Nanos = u64;
+pub type Nanos = u64;
 
 /// The messages that one client has sent in a repetition. A message's number is how many the client
 /// had sent before it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sends {
+pub struct Sends {
     // Invariant: each burst begins, in numbers, where the one before it ends, the first at 0; and
     // their ids ascend.
     bursts: Vec<Burst>,
@@ -20,24 +20,25 @@ pub(crate) struct Sends {
 ///
 /// There may be as many as messages, so it is [`BURST_LEN`] bytes and no more.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Burst {
+pub struct Burst {
     /// Number of the first message.
-    pub(crate) first: u32,
+    pub first: u32,
     /// How many messages there are.
-    pub(crate) count: u32,
+    pub count: u32,
     /// The id of the first message. Those of the others follow.
-    pub(crate) first_id: u32,
+    pub first_id: u32,
     /// How many load messages the client had sent before.
     load_before: u32,
     /// How many receivers the last message of the burst has reached.
     arrival_count: u32,
-    pub(crate) kind: Kind,
+    /// What they were sent for.
+    pub kind: Kind,
     /// Whether they count in what is measured, or are there to warm up.
-    pub(crate) is_measured: bool,
+    pub is_measured: bool,
     /// When they were to be sent.
-    pub(crate) intended: Nanos,
+    pub intended: Nanos,
     /// When they were sent.
-    pub(crate) sent: Nanos,
+    pub sent: Nanos,
     /// When the last message of the burst first reached a receiver. Nothing arrives in the
     /// nanosecond in which the run begins.
     first_arrival: Option<NonZero<Nanos>>,
@@ -45,18 +46,18 @@ pub(crate) struct Burst {
 
 /// When messages are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Times {
+pub struct Times {
     /// When they were to be sent.
-    pub(crate) intended: Nanos,
+    pub intended: Nanos,
     /// When they were sent.
-    pub(crate) sent: Nanos,
+    pub sent: Nanos,
     /// Whether they count in what is measured, or are there to warm up.
-    pub(crate) is_measured: bool,
+    pub is_measured: bool,
 }
 
 impl Sends {
     /// Adds a burst of `count` messages, whose ids begin at `first_id`, and returns its place.
-    pub(crate) fn push(&mut self, kind: Kind, count: u32, first_id: u32, times: Times) -> usize {
+    pub fn push(&mut self, kind: Kind, count: u32, first_id: u32, times: Times) -> usize {
         let load_before = self.load_before(self.count(), self.bursts.len().saturating_sub(1));
         let Times {
             intended,
@@ -79,12 +80,12 @@ impl Sends {
     }
 
     /// Forgets everything and keeps the allocation.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.bursts.clear();
     }
 
     /// Returns the burst of a message. `hint` is a place near which it may be.
-    pub(crate) fn find(&self, number: u32, hint: usize) -> Option<usize> {
+    pub fn find(&self, number: u32, hint: usize) -> Option<usize> {
         for place in [hint, hint + 1] {
             if self
                 .bursts
@@ -99,7 +100,7 @@ impl Sends {
     }
 
     /// Returns the burst and the number of the message with this id.
-    pub(crate) fn find_id(&self, id: u32) -> Option<(&Burst, u32)> {
+    pub fn find_id(&self, id: u32) -> Option<(&Burst, u32)> {
         let burst =
             &self.bursts[..self.bursts.partition_point(|burst| burst.first_id <= id)].last()?;
         (id - burst.first_id < burst.count).then(|| (*burst, burst.first + (id - burst.first_id)))
@@ -107,7 +108,7 @@ impl Sends {
 
     /// Returns how many load messages were sent before message `number`, which is in the burst at
     /// `place` or right behind it.
-    pub(crate) fn load_before(&self, number: u32, place: usize) -> u32 {
+    pub fn load_before(&self, number: u32, place: usize) -> u32 {
         self.bursts.get(place).map_or(0, |burst| {
             burst.load_before
                 + if burst.kind == Kind::Load {
@@ -119,20 +120,22 @@ impl Sends {
     }
 
     /// Returns how many load messages were sent.
-    pub(crate) fn load_count(&self) -> u32 {
+    pub fn load_count(&self) -> u32 {
         self.load_before(self.count(), self.bursts.len().saturating_sub(1))
     }
 
     /// Returns how many messages were sent.
-    pub(crate) fn count(&self) -> u32 {
+    pub fn count(&self) -> u32 {
         self.bursts.last().map_or(0, Burst::end)
     }
 
-    pub(crate) fn bursts(&self) -> &[Burst] {
+    /// Returns all bursts, in the order in which they were sent.
+    pub fn bursts(&self) -> &[Burst] {
         &self.bursts
     }
 
-    pub(crate) fn burst_mut(&mut self, place: usize) -> &mut Burst {
+    /// Returns the burst at a place.
+    pub fn burst_mut(&mut self, place: usize) -> &mut Burst {
         &mut self.bursts[place]
     }
 }
@@ -140,24 +143,24 @@ impl Sends {
 impl Burst {
     /// Notes that the last message of the burst has reached a receiver. Returns when it reached the
     /// first, and how many it has reached.
-    pub(crate) fn arrived(&mut self, now: Nanos) -> (Nanos, u32) {
+    pub fn arrived(&mut self, now: Nanos) -> (Nanos, u32) {
         self.first_arrival = self.first_arrival.or(NonZero::new(now));
         self.arrival_count += 1;
         (self.first_arrival().unwrap_or(now), self.arrival_count)
     }
 
     /// Returns when the last message of the burst first reached a receiver, if it has.
-    pub(crate) fn first_arrival(&self) -> Option<Nanos> {
+    pub fn first_arrival(&self) -> Option<Nanos> {
         self.first_arrival.map(NonZero::get)
     }
 
     /// Returns the number behind the last message.
-    pub(crate) fn end(&self) -> u32 {
+    pub fn end(&self) -> u32 {
         self.first + self.count
     }
 
     /// Returns the id behind that of the last message.
-    pub(crate) fn end_id(&self) -> u32 {
+    pub fn end_id(&self) -> u32 {
         self.first_id + self.count
     }
 

@@ -2,13 +2,13 @@
 
 use chat_check::MESSAGE_COUNT_MAX;
 
-use crate::load::roles::Roles;
 use crate::proof::Check;
-use crate::proof::sends::BURST_LEN;
+use crate::sends::BURST_LEN;
+use crate::topology::Roles;
 
 /// Returns how many bytes messages take that are sent in so many bursts, once every client that
 /// stays has received them.
-pub(crate) fn memory_len(roles: Roles, check: Check, message_count: u64, burst_count: u64) -> u64 {
+pub fn memory_len(roles: Roles, check: Check, message_count: u64, burst_count: u64) -> u64 {
     let event_count = if check == Check::Full {
         1 + roles.readers().len() as u64
     } else {
@@ -23,11 +23,11 @@ pub(crate) fn memory_len(roles: Roles, check: Check, message_count: u64, burst_c
 ///
 /// It decides when the load ends. What is sent after that, to find out what became of it, comes on
 /// top.
-pub(crate) const MEMORY_MAX: u64 = 2 << 30;
+pub const MEMORY_MAX: u64 = 2 << 30;
 
 /// How many load messages a repetition can have: half of what records can number, the rest being
 /// for hello, probe and closing messages.
-pub(crate) const LOAD_MAX: u32 = MESSAGE_COUNT_MAX / 2;
+pub const LOAD_MAX: u32 = MESSAGE_COUNT_MAX / 2;
 
 /// Length in bytes of a send or a delivery.
 ///

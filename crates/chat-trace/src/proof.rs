@@ -19,79 +19,69 @@
 //! A server that was not started for the run may have other clients. What none of ours sent may be
 //! theirs, so it is passed over, counted and told. What is ours is judged as always.
 
-pub(crate) mod arrival;
-pub(crate) mod forgotten;
-mod fresh;
-pub(crate) mod memory;
-mod overtaken;
-pub(crate) mod payload;
-pub(crate) mod recording;
-pub(crate) mod sends;
-pub(crate) mod story;
-
 use chat_check::{MessageId, Record, check};
 use chat_proto::{BODY_LEN_MAX, HEADER_LEN, MESSAGE_LEN_MAX, Messages};
 
-use crate::load::roles::{Role, Roles};
-use crate::proof::arrival::{Arrival, Run, Strange};
-use crate::proof::forgotten::Forgotten;
-use crate::proof::fresh::{FRESH_LEN_MAX, Fresh};
-use crate::proof::memory::{EVENT_LEN, LOAD_MAX, MEMORY_MAX, memory_len};
-use crate::proof::payload::{Kind, NUMBER_END, Payloads, Reading, Tag};
-use crate::proof::sends::{Sends, Times};
-use crate::proof::story::{Conviction, Kept};
+use crate::arrival::{Arrival, Run, Strange};
+use crate::budget::{EVENT_LEN, LOAD_MAX, MEMORY_MAX, memory_len};
+use crate::missing_echo::Forgotten;
+use crate::payload::{Kind, NUMBER_END, Payloads, Reading, Tag};
+use crate::recent::{FRESH_LEN_MAX, Fresh};
+use crate::sends::{Sends, Times};
+use crate::story::{Conviction, Kept};
+use crate::topology::{Role, Roles};
 
 /// What happened in a repetition. Its memory serves the next one too.
 #[derive(Debug)]
-pub(crate) struct Proof {
-    payloads: Payloads,
-    roles: Roles,
-    check: Check,
-    strangers: Strangers,
+pub struct Proof {
+    pub(crate) payloads: Payloads,
+    pub(crate) roles: Roles,
+    pub(crate) check: Check,
+    pub(crate) strangers: Strangers,
     /// The repetition's number in tags.
-    run: u16,
+    pub(crate) run: u16,
     /// The repetition's number for people.
-    iteration: u16,
+    pub(crate) iteration: u16,
     /// How many messages of strangers were passed over, in all repetitions.
-    passed_over: u64,
+    pub(crate) passed_over: u64,
     /// What each client sent.
-    sent: Vec<Sends>,
+    pub(crate) sent: Vec<Sends>,
     /// What each publisher sent last.
-    fresh: Vec<Fresh>,
+    pub(crate) fresh: Vec<Fresh>,
     /// Where each message ends of the burst that is being made.
-    ends: Vec<u32>,
+    pub(crate) ends: Vec<u32>,
     /// The id of the next message that anybody sends.
-    next_id: u32,
+    pub(crate) next_id: u32,
     /// How many bytes all that takes, once everybody has received what was sent.
-    memory_len: u64,
+    pub(crate) memory_len: u64,
     /// What each client did. Empty unless everything is checked.
-    records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     /// Which clients have had a message of their own back.
-    joined: Vec<bool>,
+    pub(crate) joined: Vec<bool>,
     /// How far each client is with the messages of each publisher, and with its own: a row a
     /// client, a column a publisher, one more for the client's own.
-    cells: Vec<Cell>,
+    pub(crate) cells: Vec<Cell>,
     /// How many load messages each receiver has lost.
-    lost: Vec<u64>,
+    pub(crate) lost: Vec<u64>,
     /// How many deliveries of each publisher's load messages receivers have lost: all of them, and
     /// the publisher itself.
-    lost_of: Vec<u64>,
-    own_lost: Vec<u64>,
-    longest_loss: u64,
+    pub(crate) lost_of: Vec<u64>,
+    pub(crate) own_lost: Vec<u64>,
+    pub(crate) longest_loss: u64,
     /// How many messages in a row, of any kind, a client has missed at most between two of one
     /// sender, in all repetitions.
-    longest_gap: u32,
+    pub(crate) longest_gap: u32,
     /// The first thing that is no delivery of a message in its place. The repetition ends with it.
-    strange: Option<(usize, Strange)>,
+    pub(crate) strange: Option<(usize, Strange)>,
     /// A sender that the server leaves out.
-    forgotten: Option<Forgotten>,
+    pub(crate) forgotten: Option<Forgotten>,
     /// Whether the repetition came to its end.
-    is_complete: bool,
+    pub(crate) is_complete: bool,
 }
 
 /// How much is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Check {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
     /// Nothing but the first eight bytes of each message, which the load needs to go on
     Off,
     /// Every byte, and the order of each publisher's messages; needs no memory for deliveries
@@ -100,31 +90,40 @@ pub(crate) enum Check {
     Full,
 }
 
+impl Check {
+    /// Returns which of these it is, in one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Basic => "basic",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// Whether anybody else sends messages to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strangers {
+pub enum Strangers {
     /// Nobody: what nobody sent, the server made up.
     None,
     /// Others may, before and during the run. What none of the clients sent is passed over and
     /// counted. Tags begin at `first_run`, which should differ from what others have.
-    Possible { first_run: u16 },
+    Possible {
+        /// The repetition number in the tags of the first repetition.
+        first_run: u16,
+    },
 }
 
 impl Proof {
     /// Makes room for the clients of a repetition.
-    pub(crate) fn new(
-        payloads: Payloads,
-        roles: Roles,
-        check: Check,
-        strangers: Strangers,
-    ) -> Self {
+    pub fn new(payloads: Payloads, roles: Roles, check: Check, strangers: Strangers) -> Self {
         let mut proof = Self::without_clients(payloads, roles, check, strangers);
         proof.make_room(roles.resident_count());
         proof.fresh.resize_with(roles.publishers, Fresh::default);
         proof
     }
 
-    fn without_clients(
+    pub(crate) fn without_clients(
         payloads: Payloads,
         roles: Roles,
         check: Check,
@@ -158,7 +157,7 @@ impl Proof {
     }
 
     /// Forgets the repetition before and begins repetition `iteration`.
-    pub(crate) fn begin(&mut self, iteration: u16) {
+    pub fn begin(&mut self, iteration: u16) {
         self.iteration = iteration;
         self.run = match self.strangers {
             Strangers::None => iteration,
@@ -179,7 +178,7 @@ impl Proof {
     }
 
     /// Makes room for `client_count` clients, if there is less.
-    pub(crate) fn make_room(&mut self, client_count: usize) {
+    pub fn make_room(&mut self, client_count: usize) {
         if client_count > self.sent.len() {
             self.sent.resize_with(client_count, Sends::default);
             self.records.resize_with(client_count, Record::new);
@@ -202,14 +201,13 @@ impl Proof {
     }
 
     /// Forgets what was sent lately, which only makes it slower.
-    #[cfg(test)]
-    pub(crate) fn forget_fresh(&mut self) {
+    pub fn forget_fresh(&mut self) {
         self.fresh.clear();
     }
 
     /// Makes and records the next `count` messages that `client` sends, and adds them to `wire`.
     /// Returns the number behind the last.
-    pub(crate) fn send(
+    pub fn send(
         &mut self,
         client: usize,
         kind: Kind,
@@ -260,7 +258,7 @@ impl Proof {
 
     /// Records that the stream to `client` ended after `len` bytes of a message, when nothing was
     /// under way to it any more.
-    pub(crate) fn receive_unfinished(&mut self, client: usize, len: usize) -> Arrival {
+    pub fn receive_unfinished(&mut self, client: usize, len: usize) -> Arrival {
         self.strange(client, Strange::Unfinished { len })
     }
 
@@ -269,18 +267,14 @@ impl Proof {
     /// gap.
     ///
     /// All of this [`receive`](Self::receive) does too, but slower.
-    pub(crate) fn receive_fresh(&mut self, client: usize, bytes: &mut &[u8]) -> Option<Arrival> {
+    pub fn receive_fresh(&mut self, client: usize, bytes: &mut &[u8]) -> Option<Arrival> {
         let run = self.take_fresh(client, bytes)?;
         Some(self.receive_run(client, run))
     }
 
     /// Checks and records the next of what arrived at `client`, and as many after it as belong to
     /// the same burst, without a gap.
-    pub(crate) fn receive(
-        &mut self,
-        client: usize,
-        messages: &mut Messages<'_>,
-    ) -> Option<Arrival> {
+    pub fn receive(&mut self, client: usize, messages: &mut Messages<'_>) -> Option<Arrival> {
         let mut bodies = messages.iter();
         let body = bodies.next()?;
         *messages = bodies.remaining();
@@ -326,13 +320,13 @@ impl Proof {
     }
 
     /// Notes that the repetition came to its end.
-    pub(crate) fn complete(&mut self) {
+    pub fn complete(&mut self) {
         self.is_complete = true;
         self.seek_forgotten();
     }
 
     /// Decides whether what happened so far keeps the promise.
-    pub(crate) fn verdict(&self) -> Result<Kept, Conviction> {
+    pub fn verdict(&self) -> Result<Kept, Conviction> {
         let kept = match (self.check, self.strange) {
             (Check::Off, None) => Kept::Unchecked,
             (Check::Basic, None) => Kept::Partly,
@@ -358,23 +352,23 @@ impl Proof {
     }
 
     /// Tells whether the repetition came to its end.
-    pub(crate) fn is_complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.is_complete
     }
 
     /// Returns the repetition's number.
-    pub(crate) fn iteration(&self) -> u16 {
+    pub fn iteration(&self) -> u16 {
         self.iteration
     }
 
     /// Returns how many messages were passed over in all repetitions, since strangers may have sent
     /// them.
-    pub(crate) fn passed_over(&self) -> u64 {
+    pub fn passed_over(&self) -> u64 {
         self.passed_over
     }
 
     /// Returns how many deliveries are recorded.
-    pub(crate) fn recorded_count(&self) -> u64 {
+    pub fn recorded_count(&self) -> u64 {
         self.records
             .iter()
             .map(|record| record.delivery_count() as u64)
@@ -383,23 +377,23 @@ impl Proof {
 
     /// Returns how many load messages receivers are known to have lost, by later messages of the
     /// same senders.
-    pub(crate) fn lost(&self) -> u64 {
+    pub fn lost(&self) -> u64 {
         self.lost.iter().sum()
     }
 
     /// Returns how many messages of one publisher in a row a receiver lost at most.
-    pub(crate) fn longest_loss(&self) -> u64 {
+    pub fn longest_loss(&self) -> u64 {
         self.longest_loss
     }
 
     /// Returns how many messages in a row, of any kind, a client has missed at most between two of
     /// one sender, in all repetitions so far.
-    pub(crate) fn longest_gap(&self) -> u32 {
+    pub fn longest_gap(&self) -> u32 {
         self.longest_gap
     }
 
     /// Returns the receiver that lost most, if any did, and how many it lost.
-    pub(crate) fn worst_loss(&self) -> Option<(Role, u64)> {
+    pub fn worst_loss(&self) -> Option<(Role, u64)> {
         let client = (0..self.lost.len())
             .rev()
             .max_by_key(|&client| self.lost[client])?;
@@ -407,14 +401,14 @@ impl Proof {
     }
 
     /// Returns how many deliveries of load messages neither came nor are known to be lost.
-    pub(crate) fn unresolved(&self) -> u64 {
+    pub fn unresolved(&self) -> u64 {
         (0..self.roles.publishers)
             .map(|publisher| self.unresolved_of(publisher))
             .sum()
     }
 
     /// Returns how many of these are of messages of `publisher`.
-    pub(crate) fn unresolved_of(&self, publisher: usize) -> u64 {
+    pub fn unresolved_of(&self, publisher: usize) -> u64 {
         self.roles
             .receivers()
             .map(|client| u64::from(self.unresolved_at(client, publisher)))
@@ -422,7 +416,7 @@ impl Proof {
     }
 
     /// Returns how many of these are due to `client`.
-    pub(crate) fn unresolved_at(&self, client: usize, publisher: usize) -> u32 {
+    pub fn unresolved_at(&self, client: usize, publisher: usize) -> u32 {
         let (sends, cell) = (
             &self.sent[publisher],
             self.cell(client, publisher).unwrap_or_default(),
@@ -435,26 +429,27 @@ impl Proof {
     ///
     /// Other clients' hello messages are not followed: what subscribers send is awaited by nobody
     /// but themselves.
-    pub(crate) fn settled(&self, client: usize, sender: usize) -> Option<u32> {
+    pub fn settled(&self, client: usize, sender: usize) -> Option<u32> {
         self.cell(client, sender).map(|cell| cell.next)
     }
 
     /// Returns what a client has sent.
-    pub(crate) fn sends(&self, client: usize) -> &Sends {
+    pub fn sends(&self, client: usize) -> &Sends {
         &self.sent[client]
     }
 
-    pub(crate) fn sends_mut(&mut self, client: usize) -> &mut Sends {
+    /// Returns what a client has sent, to note what becomes of it.
+    pub fn sends_mut(&mut self, client: usize) -> &mut Sends {
         &mut self.sent[client]
     }
 
     /// Returns how many messages all clients have sent.
-    pub(crate) fn message_count(&self) -> u32 {
+    pub fn message_count(&self) -> u32 {
         self.next_id
     }
 
     /// Returns how many more load messages there is room for, when they are sent in one burst.
-    pub(crate) fn room(&self) -> u32 {
+    pub fn room(&self) -> u32 {
         let memory =
             MEMORY_MAX.saturating_sub(self.memory_len + memory_len(self.roles, self.check, 0, 1));
         let by_memory = memory
@@ -604,14 +599,14 @@ impl Proof {
 
 /// How far a client is with the messages of one sender.
 #[derive(Clone, Copy, Debug, Default)]
-struct Cell {
+pub(crate) struct Cell {
     /// How many messages it is settled on.
     next: u32,
     /// The place of the burst that the last of them is in.
     place: u32,
 }
 
-fn u16_of(client: usize) -> u16 {
+pub(crate) fn u16_of(client: usize) -> u16 {
     u16::try_from(client).expect("the arguments bound the clients")
 }
 

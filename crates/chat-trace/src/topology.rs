@@ -9,52 +9,52 @@ use std::ops::Range;
 /// those of publisher 1 and so on, then the slow ones. These are there from the beginning to the
 /// end. Visitors come after them, as they join.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Roles {
+pub struct Roles {
     /// The number of publishers.
-    pub(crate) publishers: usize,
+    pub publishers: usize,
     /// The number of subscribers of each publisher.
-    pub(crate) subscribers: usize,
+    pub subscribers: usize,
     /// The number of clients that read slowly.
-    pub(crate) slow: usize,
+    pub slow: usize,
     /// Whether publishers read what they are sent.
-    pub(crate) publishers_read: bool,
+    pub publishers_read: bool,
 }
 
 impl Roles {
     /// Returns how many publishers and subscribers there are.
-    pub(crate) fn member_count(self) -> usize {
+    pub fn member_count(self) -> usize {
         self.publishers * (1 + self.subscribers)
     }
 
     /// Returns how many clients there are from the beginning to the end.
-    pub(crate) fn resident_count(self) -> usize {
+    pub fn resident_count(self) -> usize {
         self.member_count() + self.slow
     }
 
     /// Returns the publishers and subscribers that read: all that is published is due to each of
     /// them.
-    pub(crate) fn receivers(self) -> Range<usize> {
+    pub fn receivers(self) -> Range<usize> {
         self.first_receiver()..self.member_count()
     }
 
     /// Returns the clients that read and stay to the end.
-    pub(crate) fn readers(self) -> Range<usize> {
+    pub fn readers(self) -> Range<usize> {
         self.first_receiver()..self.resident_count()
     }
 
     /// Returns the clients that read slowly.
-    pub(crate) fn slow_clients(self) -> Range<usize> {
+    pub fn slow_clients(self) -> Range<usize> {
         self.member_count()..self.resident_count()
     }
 
     /// Returns the subscribers of a publisher.
-    pub(crate) fn own_subscribers(self, publisher: usize) -> Range<usize> {
+    pub fn own_subscribers(self, publisher: usize) -> Range<usize> {
         let first = self.publishers + publisher * self.subscribers;
         first..first + self.subscribers
     }
 
     /// Returns what `client` is.
-    pub(crate) fn role(self, client: usize) -> Role {
+    pub fn role(self, client: usize) -> Role {
         if let Some(number) = client.checked_sub(self.resident_count()) {
             return Role::Visitor(number);
         }
@@ -81,7 +81,7 @@ impl Roles {
 
 /// What a client is. Displayed, it is a name for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
     /// A client that sends the load. It receives everything too, unless publishers do not read.
     Publisher(usize),
     /// A client that a publisher waits for.

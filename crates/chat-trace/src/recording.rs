@@ -16,21 +16,21 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use chat_check::Record;
 
-use crate::load::roles::Roles;
-use crate::proof::forgotten::Forgotten;
-use crate::proof::payload::{BodyLens, CLIENTS_MAX, Kind, Payloads};
-use crate::proof::sends::{Sends, Times};
+use crate::missing_echo::Forgotten;
+use crate::payload::{BodyLens, CLIENTS_MAX, Kind, Payloads};
 use crate::proof::{Check, Proof, Strangers};
+use crate::sends::{Sends, Times};
+use crate::topology::Roles;
 
 /// Writes a recording.
 #[derive(Debug)]
-pub(crate) struct Writer<W> {
+pub struct Writer<W> {
     out: W,
 }
 
 impl<W: Write> Writer<W> {
     /// Begins a recording of clients with these roles.
-    pub(crate) fn begin(mut out: W, roles: Roles) -> io::Result<Self> {
+    pub fn begin(mut out: W, roles: Roles) -> io::Result<Self> {
         out.write_all(MAGIC)?;
         let mut writer = Self { out };
         for count in [
@@ -45,7 +45,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Adds a repetition.
-    pub(crate) fn add(&mut self, proof: &Proof) -> io::Result<()> {
+    pub fn add(&mut self, proof: &Proof) -> io::Result<()> {
         self.write(1)?;
         self.write(proof.iteration.into())?;
         self.write(proof.is_complete.into())?;
@@ -70,7 +70,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Ends the recording.
-    pub(crate) fn end(mut self) -> io::Result<W> {
+    pub fn end(mut self) -> io::Result<W> {
         self.write(0)?;
         self.out.flush()?;
         Ok(self.out)
@@ -90,14 +90,14 @@ impl<W: Write> Writer<W> {
 
 /// Reads a recording.
 #[derive(Debug)]
-pub(crate) struct Reader<R> {
+pub struct Reader<R> {
     input: R,
     roles: Roles,
 }
 
 impl<R: Read> Reader<R> {
     /// Begins to read a recording.
-    pub(crate) fn begin(mut input: R) -> Result<Self, RecordingError> {
+    pub fn begin(mut input: R) -> Result<Self, RecordingError> {
         let mut magic = [0; MAGIC.len()];
         match input.read_exact(&mut magic) {
             Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(error.into()),
@@ -124,7 +124,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Reads the next repetition; `None` is the end.
-    pub(crate) fn next(&mut self) -> Result<Option<Proof>, RecordingError> {
+    pub fn next_repetition(&mut self) -> Result<Option<Proof>, RecordingError> {
         match read_words(&mut self.input)? {
             [0] if self.input.read(&mut [0])? == 0 => return Ok(None),
             [1] => {}
@@ -221,7 +221,7 @@ impl<R: Read> Reader<R> {
 
 /// Why a recording cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RecordingError {
+pub enum RecordingError {
     /// It is something else.
     #[error("it is no recording of this program")]
     Foreign,
@@ -355,7 +355,7 @@ mod tests {
     /// Reads all repetitions, and returns for each whether the promise was kept.
     fn recheck(recording: &[u8]) -> Result<Vec<bool>, RecordingError> {
         let mut reader = Reader::begin(recording)?;
-        std::iter::from_fn(|| reader.next().transpose())
+        std::iter::from_fn(|| reader.next_repetition().transpose())
             .map(|proof| proof.map(|proof| proof.verdict().is_ok()))
             .collect()
     }
@@ -396,7 +396,7 @@ mod tests {
     fn copy(recording: &[u8]) -> Result<Vec<u8>, RecordingError> {
         let mut reader = Reader::begin(recording)?;
         let mut writer = Writer::begin(Vec::new(), reader.roles)?;
-        while let Some(proof) = reader.next()? {
+        while let Some(proof) = reader.next_repetition()? {
             let _ = proof.verdict();
             writer.add(&proof)?;
         }

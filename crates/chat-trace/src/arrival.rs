@@ -1,10 +1,10 @@
 //! What arrived.
 
-use crate::proof::payload::{Kind, Tag};
+use crate::payload::{Kind, Tag};
 
 /// What arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrival {
+pub enum Arrival {
     /// Messages of this repetition, as they were sent.
     Run(Run),
     /// A message of an earlier repetition or of strangers, where that is no violation.
@@ -15,27 +15,27 @@ pub(crate) enum Arrival {
 
 /// Messages of one burst that arrived at a client one after the other, without a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
+pub struct Run {
     /// The client that sent them.
-    pub(crate) sender: usize,
+    pub sender: usize,
     /// What they were sent for.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     /// The place of the burst among all of the sender's.
-    pub(crate) place: usize,
+    pub place: usize,
     /// How many messages of the sender the receiver was settled on before.
-    pub(crate) before: u32,
+    pub before: u32,
     /// The number of the first.
-    pub(crate) first: u32,
+    pub first: u32,
     /// How many there are.
-    pub(crate) count: u32,
+    pub count: u32,
     /// How many bytes they have on the wire.
-    pub(crate) byte_len: u64,
+    pub byte_len: u64,
 }
 
 impl Run {
     /// Makes a run of `count` messages, the first of which has this tag. How far its receiver was,
     /// is not known yet.
-    pub(super) fn new(tag: Tag, place: usize, count: u32, byte_len: usize) -> Self {
+    pub(crate) fn new(tag: Tag, place: usize, count: u32, byte_len: usize) -> Self {
         Self {
             sender: tag.client.into(),
             kind: tag.kind,
@@ -48,14 +48,14 @@ impl Run {
     }
 
     /// Returns the number behind the last message.
-    pub(crate) fn end(self) -> u32 {
+    pub fn end(self) -> u32 {
         self.first + self.count
     }
 }
 
 /// Something that no server may send.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Strange {
+pub(crate) enum Strange {
     /// It is too short for a tag.
     Untagged { len: usize },
     /// It is the beginning of a message, and then the stream ends.
@@ -77,7 +77,7 @@ pub(super) enum Strange {
 
 impl Strange {
     /// Tells whether somebody else may have sent it.
-    pub(super) fn may_be_of_strangers(self) -> bool {
+    pub(crate) fn may_be_of_strangers(self) -> bool {
         matches!(
             self,
             Self::Untagged { .. } | Self::Unfinished { .. } | Self::Unsent(_) | Self::Damaged
@@ -85,7 +85,7 @@ impl Strange {
     }
 
     /// Returns the class of the violation, where there are no records to tell it from.
-    pub(super) fn class(self) -> &'static str {
+    pub(crate) fn class(self) -> &'static str {
         match self {
             Self::Untagged { .. } | Self::Unfinished { .. } | Self::Unsent(_) | Self::Damaged => {
                 "phantom"

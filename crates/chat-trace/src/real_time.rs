@@ -6,7 +6,7 @@ impl Proof {
     /// Counts the messages that the client with the most deliveries received behind one that was
     /// sent only after they had arrived somewhere. Where it lost nothing, its list is the order
     /// of all messages.
-    pub(super) fn overtaken(&self) -> u64 {
+    pub(crate) fn overtaken(&self) -> u64 {
         let Some(record) = self
             .records
             .iter()

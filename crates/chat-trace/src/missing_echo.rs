@@ -2,26 +2,26 @@
 //! dropped; what was not dropped does.
 
 use crate::proof::Proof;
-use crate::proof::story::Conviction;
+use crate::story::Conviction;
 
 /// A client that got none of some messages which it had sent, though it kept up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Forgotten {
-    pub(super) client: usize,
+    pub(crate) client: usize,
     /// How many messages.
-    pub(super) count: u32,
+    pub(crate) count: u32,
 }
 
 impl Proof {
     /// Notes that others received the last `count` messages that `client` sent, and it none of them
     /// up to the end of its stream.
-    pub(crate) fn note_forgotten(&mut self, client: usize, count: u32) {
+    pub fn note_forgotten(&mut self, client: usize, count: u32) {
         self.forgotten.get_or_insert(Forgotten { client, count });
     }
 
     /// Looks for a publisher that got none of its own load messages, which everybody else did, and
     /// every one of the other publishers'.
-    pub(super) fn seek_forgotten(&mut self) {
+    pub(crate) fn seek_forgotten(&mut self) {
         let forgotten = self
             .roles
             .receivers()
@@ -45,7 +45,7 @@ impl Proof {
         self.forgotten = self.forgotten.or(forgotten);
     }
 
-    pub(super) fn forgotten_conviction(&self) -> Option<Conviction> {
+    pub(crate) fn forgotten_conviction(&self) -> Option<Conviction> {
         let Forgotten { client, count } = self.forgotten?;
         let who = self.roles.role(client);
         let story = format!(

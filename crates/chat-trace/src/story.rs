@@ -4,27 +4,30 @@ use std::fmt;
 
 use chat_check::{MessageId, Step, StepKind, Violation};
 
-use crate::load::roles::Role;
+use crate::arrival::Strange;
+use crate::payload::Kind;
 use crate::proof::Proof;
-use crate::proof::arrival::Strange;
-use crate::proof::payload::Kind;
+use crate::topology::Role;
 
 /// A broken promise, told for people.
 #[derive(Debug, thiserror::Error)]
 #[error("the promise is broken ({class}): {story}")]
-pub(crate) struct Conviction {
+pub struct Conviction {
     /// The class of the violation, in one word.
-    pub(crate) class: &'static str,
+    pub class: &'static str,
     /// Who received what.
-    pub(crate) story: String,
+    pub story: String,
 }
 
 /// How far the promise was found to be kept. Displayed, it follows a sentence about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub enum Kept {
     /// One order explains everything. So many messages were received behind one that was sent after
     /// they had arrived somewhere.
-    Proved { overtaken: u64 },
+    Proved {
+        /// How many.
+        overtaken: u64,
+    },
     /// All that was checked.
     Partly,
     /// Nothing was checked.
@@ -43,7 +46,7 @@ impl fmt::Display for Kept {
 
 /// The name of a message, for people. Messages of each kind are counted from 0.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct MessageName {
+pub struct MessageName {
     sender: Role,
     kind: Kind,
     number: u32,
@@ -70,7 +73,7 @@ impl fmt::Display for MessageName {
 
 impl Proof {
     /// Names message `number` of `client`.
-    pub(crate) fn name(&self, client: usize, number: u32) -> MessageName {
+    pub fn name(&self, client: usize, number: u32) -> MessageName {
         let sends = &self.sent[client];
         let place = sends.find(number, 0).unwrap_or_default();
         let kind = sends
@@ -94,7 +97,7 @@ impl Proof {
     }
 
     /// Tells a violation that `chat_check` found.
-    pub(super) fn conviction(&self, violation: Violation) -> Conviction {
+    pub(crate) fn conviction(&self, violation: Violation) -> Conviction {
         let class = match &violation {
             Violation::Corrupt { .. } => "corrupt",
             Violation::Phantom { .. } => "phantom",
@@ -178,7 +181,7 @@ impl Proof {
     }
 
     /// Tells what arrived that is no delivery of a message in its place.
-    pub(super) fn strange_story(&self, strange: Strange) -> String {
+    pub(crate) fn strange_story(&self, strange: Strange) -> String {
         match strange {
             Strange::Untagged { len } => {
                 format!("a message of {len} bytes, shorter than any that was sent")
