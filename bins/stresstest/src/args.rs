@@ -13,6 +13,7 @@ use std::time::Duration;
 use chat_report::{Baseline, BaselineError, BaselineName};
 use chat_results as results;
 use chat_results::judge::{Thresholds, noise_from_percent};
+use chat_target::Launch;
 use chat_trace::{BodyLens, Check, Payloads, Roles, Strangers};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum, value_parser};
@@ -23,7 +24,6 @@ use crate::args::value::{
 };
 use crate::load::Load;
 use crate::load::pace::Pacing;
-use crate::server::Launch;
 
 /// Proves the order promise of a broadcast chat server while it measures it
 ///

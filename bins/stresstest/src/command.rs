@@ -9,15 +9,13 @@ use std::time::Duration;
 use chat_report::{Baseline, BaselineName, Lines, Screen, WhileRead, csv, hdr, json, table, tell};
 use chat_results::judge::{bound_by, nothing_measured, outweigh, verdict};
 use chat_results::{Isolation, Results, Verdict};
+use chat_target::{EXIT_INTERRUPTED, Interrupt, null};
 
 use crate::args::{Args, Target};
 use crate::load::Load;
 use crate::load::pace::Pacing;
 use crate::run::{self, Failure, Measured, Plan};
-use crate::watch::Watch;
-use crate::{
-    EXIT_BROKEN, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_STOPPED, null,
-};
+use crate::{EXIT_BROKEN, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED, EXIT_STOPPED};
 
 /// Does what the command line asks for, and returns the exit code.
 pub(crate) fn execute(args: &Args) -> u8 {
@@ -32,9 +30,9 @@ pub(crate) fn execute(args: &Args) -> u8 {
 
 fn measure_and_judge(args: &Args) -> Result<Verdict, Failure> {
     let baseline = args.load_baseline()?;
-    let mut watch = Watch::new().map_err(Failure::Watch)?;
+    let interrupt = Interrupt::on_signals().map_err(Failure::Watch)?;
     let ceiling = if args.calibrate {
-        Some(ceiling(args, &mut watch)?)
+        Some(ceiling(args, &interrupt)?)
     } else {
         None
     };
@@ -43,7 +41,7 @@ fn measure_and_judge(args: &Args) -> Result<Verdict, Failure> {
             args,
             args.load().without_guests(),
             WITHOUT,
-            &mut watch,
+            &interrupt,
         )?)
     } else {
         None
@@ -55,7 +53,7 @@ fn measure_and_judge(args: &Args) -> Result<Verdict, Failure> {
                 args,
                 args.load(),
                 if args.isolation { WITH } else { "" },
-                &mut watch,
+                &interrupt,
             )?,
             without,
         ),
@@ -84,7 +82,7 @@ fn measure(
     args: &Args,
     load: Load,
     title: &'static str,
-    watch: &mut Watch,
+    interrupt: &Interrupt,
 ) -> Result<Measured, Failure> {
     if !title.is_empty() && !args.quiet {
         tell(format_args!("note: the run {title}"));
@@ -106,7 +104,7 @@ fn measure(
         plan,
         &mut Lines::new(out, args.repetitions()),
         &mut screen(args, title),
-        watch,
+        interrupt,
     )
 }
 
@@ -120,7 +118,7 @@ fn screen(args: &Args, title: &'static str) -> Screen {
 
 /// Returns how many deliveries a second this program can do here at most, by running the load once
 /// on the null broadcaster.
-fn ceiling(args: &Args, watch: &mut Watch) -> Result<f64, Failure> {
+fn ceiling(args: &Args, interrupt: &Interrupt) -> Result<f64, Failure> {
     let target = Target::Launch(null::launch().map_err(Failure::Unfindable)?);
     let mut load = args.load().without_guests();
     if load.has_schedule() {
@@ -137,7 +135,7 @@ fn ceiling(args: &Args, watch: &mut Watch) -> Result<f64, Failure> {
         plan,
         &mut Lines::new(io::sink(), 1),
         &mut screen(args, "calibration"),
-        watch,
+        interrupt,
     );
     let results = measured.and_then(|measured| measured.failure.map_or(Ok(measured.results), Err));
     let results = results.map_err(|failure| Failure::Calibrate(failure.into()))?;

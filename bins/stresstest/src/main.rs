@@ -12,25 +12,43 @@ mod args;
 mod command;
 mod load;
 mod monitor;
-mod null;
+mod poller;
 mod recheck;
 mod run;
-mod server;
 mod tally;
-mod watch;
 
 use std::process::ExitCode;
+
+use chat_report::tell;
+use chat_target::null::{self, NullError};
 
 use crate::args::Args;
 
 fn main() -> ExitCode {
-    if let Some(exit_code) = null::run(std::env::args_os().skip(1)) {
-        return exit_code;
+    if let Some(served) = null::run(std::env::args_os().skip(1)) {
+        return exit_code_of_null(served).into();
     }
     if let Some(exit_code) = recheck::run(std::env::args_os().skip(1)) {
         return exit_code.into();
     }
     command::execute(&Args::read()).into()
+}
+
+/// Tells why the null broadcaster ended.
+fn exit_code_of_null(served: Result<(), NullError>) -> u8 {
+    match served {
+        Ok(()) => EXIT_PASSED,
+        // Nobody is left to be told.
+        Err(NullError::Orphaned) => EXIT_STOPPED,
+        Err(error @ NullError::Usage) => {
+            tell(error);
+            EXIT_USAGE
+        }
+        Err(error) => {
+            tell(format_args!("error: {error}"));
+            EXIT_STOPPED
+        }
+    }
 }
 
 /// All repetitions passed.
@@ -50,6 +68,3 @@ const EXIT_FAILED: u8 = 4;
 
 /// What the results tell is uncertain.
 const EXIT_INCONCLUSIVE: u8 = 5;
-
-/// A signal asked to stop: 128 and the number of SIGINT, as shells have it.
-const EXIT_INTERRUPTED: u8 = 130;

@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use chat_report::Screen;
 use chat_results::{Phase, ServerSeen, Tick};
-
-use crate::server::observe::{Observer, own_cpu};
+use chat_target::{Usage, own_cpu};
 
 /// Looks at everything when a repetition says so.
 #[derive(Debug)]
 pub(crate) struct Monitor<'a> {
-    observer: Option<Observer>,
+    usage: Option<Usage>,
     screen: &'a mut Screen,
     iteration: u32,
     iterations: u32,
@@ -22,11 +21,11 @@ pub(crate) struct Monitor<'a> {
 }
 
 impl<'a> Monitor<'a> {
-    /// Makes one that looks at a server through `observer`, if there is one.
-    pub(crate) fn new(observer: Option<Observer>, screen: &'a mut Screen, iterations: u32) -> Self {
+    /// Makes one that looks at a server through `usage`, if there is one.
+    pub(crate) fn new(usage: Option<Usage>, screen: &'a mut Screen, iterations: u32) -> Self {
         let loads = (Duration::ZERO, Duration::ZERO);
         Self {
-            observer,
+            usage,
             screen,
             iteration: 0,
             iterations,
@@ -52,19 +51,17 @@ impl<'a> Monitor<'a> {
             self.end_load();
             if tick.phase == Phase::Load {
                 self.load_from = Some((Instant::now(), own_cpu()));
-                self.observer.iter_mut().for_each(Observer::begin_load);
+                self.usage.iter_mut().for_each(Usage::begin_load);
             }
         }
-        self.observer.iter_mut().for_each(Observer::sample);
+        self.usage.iter_mut().for_each(Usage::sample);
         self.screen.update(self.iteration, self.iterations, &tick);
     }
 
     /// Returns what was seen of the server, which was part in so many deliveries during the load.
     pub(crate) fn seen(&mut self, delivered: u64) -> Option<ServerSeen> {
         self.end_load();
-        self.observer
-            .as_mut()
-            .and_then(|observer| observer.seen(delivered))
+        self.usage.as_mut().and_then(|usage| usage.seen(delivered))
     }
 
     /// Returns how much processor time this thread, which does all the work, took during the load,
@@ -77,7 +74,7 @@ impl<'a> Monitor<'a> {
         if let Some((from, cpu)) = self.load_from.take() {
             self.loads.0 += from.elapsed();
             self.loads.1 += own_cpu().saturating_sub(cpu);
-            self.observer.iter_mut().for_each(Observer::end_load);
+            self.usage.iter_mut().for_each(Usage::end_load);
         }
     }
 }

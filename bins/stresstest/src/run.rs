@@ -8,8 +8,8 @@ use std::time::Duration;
 use chat_report::atomic_file::Draft;
 use chat_report::{BaselineError, Lines, Screen, is_closed_pipe, tell};
 use chat_results::{Count, Health, Order, Phase, Results, Tick, VERSION, Verdict};
+use chat_target::{Interrupt, Server, ServerError, raise_descriptor_limit};
 use chat_trace::{Conviction, Kept, Proof, Roles, recording};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Args, Target};
 use crate::load::client::SCRATCH_LEN;
@@ -18,9 +18,8 @@ use crate::load::leaving::{LEAVE_WAIT, LeftOpen};
 use crate::load::stop::Stop;
 use crate::load::{self, Bench, Clock, Ended, Load};
 use crate::monitor::Monitor;
-use crate::server::{Server, ServerError};
+use crate::poller::Poller;
 use crate::tally::Tally;
-use crate::watch::Watch;
 
 /// What a run has brought.
 #[derive(Debug)]
@@ -66,7 +65,7 @@ pub(crate) fn run(
     plan: Plan<'_>,
     report: &mut Lines<impl Write>,
     screen: &mut Screen,
-    watch: &mut Watch,
+    interrupt: &Interrupt,
 ) -> Result<Measured, Failure> {
     let Plan {
         args,
@@ -78,11 +77,11 @@ pub(crate) fn run(
         .map(|path| Recorder::begin(path, load.roles))
         .transpose()?;
     screen.wait("waiting for the server to get ready");
-    let (server, addr) = start(target, args, watch)?;
+    let (mut server, addr) = start(target, args, interrupt)?;
     // Not before the start, or the server would inherit what it should ask for itself.
-    raise_descriptor_limit(load.connection_count())?;
+    check_descriptor_limit(load.connection_count())?;
     let mut monitor = Monitor::new(
-        server.as_ref().map(Server::observe),
+        server.as_ref().map(Server::usage),
         screen,
         report.repetitions(),
     );
@@ -98,14 +97,14 @@ pub(crate) fn run(
         latencies: Latencies::new(),
         scratch: vec![0; SCRATCH_LEN].into(),
         left_open: LeftOpen::default(),
-        watch,
-        server,
+        poller: Poller::new().map_err(Failure::Watch)?,
     };
     let mut tally = Tally::default();
     let failure = repeat(
         &load,
         report,
         &mut bench,
+        (&mut server, interrupt),
         &mut monitor,
         &mut tally,
         recorder.as_mut(),
@@ -119,7 +118,7 @@ pub(crate) fn run(
         }
         (failure, kept) => failure.or(kept.err()),
     };
-    monitor.aside(|| oddities(&bench).iter().for_each(tell));
+    monitor.aside(|| oddities(&bench, server.as_ref()).iter().for_each(tell));
     let order = match &failure {
         Some(Failure::Broken {
             iteration,
@@ -143,12 +142,9 @@ pub(crate) fn run(
         isolation: None,
         verdict: Verdict::Passed,
     };
-    let Bench {
-        latencies, server, ..
-    } = bench;
+    let latencies = bench.latencies;
     let was_started = server.is_some();
     drop(server);
-    watch.guard(None);
     if was_started && TcpStream::connect_timeout(&addr, STILL_LISTENING_WAIT).is_ok() {
         monitor.aside(|| {
             tell(format_args!(
@@ -164,11 +160,9 @@ pub(crate) fn run(
 }
 
 /// Tells what is odd and breaks no promise.
-fn oddities(bench: &Bench<'_>) -> Vec<String> {
+fn oddities(bench: &Bench, server: Option<&Server>) -> Vec<String> {
     let mut oddities = Vec::new();
-    if let Some(count) = bench
-        .server
-        .as_ref()
+    if let Some(count) = server
         .map(Server::stdout_line_count)
         .filter(|&count| count > 1)
     {
@@ -198,13 +192,13 @@ fn oddities(bench: &Bench<'_>) -> Vec<String> {
 fn start(
     target: &Target,
     args: &Args,
-    watch: &mut Watch,
+    interrupt: &Interrupt,
 ) -> Result<(Option<Server>, SocketAddr), Failure> {
     match target {
         Target::Running(addr) => Ok((None, *addr)),
         Target::Launch(launch) => {
-            let mut server = Server::start(launch, watch)?;
-            let addr = server.wait_ready(watch, args.patience())?;
+            let mut server = Server::start(launch, interrupt)?;
+            let addr = server.wait_ready(args.patience())?;
             Ok((Some(server), addr))
         }
     }
@@ -214,7 +208,8 @@ fn start(
 fn repeat(
     load: &Load,
     report: &mut Lines<impl Write>,
-    bench: &mut Bench<'_>,
+    bench: &mut Bench,
+    (server, interrupt): (&mut Option<Server>, &Interrupt),
     monitor: &mut Monitor<'_>,
     tally: &mut Tally,
     mut recorder: Option<&mut Recorder>,
@@ -231,7 +226,17 @@ fn repeat(
         bench
             .proof
             .begin(u16::try_from(iteration).expect("the arguments bound the repetitions"));
-        let Ended { count, stop } = load::run(load, bench, &mut |tick| monitor.tick(tick));
+        let Ended { count, stop } = load::run(load, bench, &mut |tick| {
+            if interrupt.is_interrupted() {
+                return Err(Stop::Interrupted);
+            }
+            let exit_status = server.as_mut().and_then(Server::exit_status);
+            if exit_status.is_some() {
+                return Err(Stop::ServerEnded);
+            }
+            monitor.tick(tick);
+            Ok(())
+        });
         tally.add(count, &bench.proof);
         recorder
             .iter_mut()
@@ -258,9 +263,9 @@ fn repeat(
                 .aside(|| tell("note: the load ended early, since no more deliveries can be recorded; --check basic records none"));
         }
         // The verdict takes its time, and a signal may have come meanwhile.
-        let stop = stop.or_else(|| bench.watch.is_interrupted().then_some(Stop::Interrupted));
+        let stop = stop.or_else(|| interrupt.is_interrupted().then_some(Stop::Interrupted));
         if let Some(stop) = stop {
-            return Err(stopped(stop, iteration, count, kept, bench.server.as_mut()));
+            return Err(stopped(stop, iteration, count, kept, server.as_mut()));
         }
         tally.complete();
         monitor.aside(|| report.completed(count))?;
@@ -461,18 +466,9 @@ impl Failure {
 
 /// Raises the limit of open files as far as it goes, and checks that it suffices for `client_count`
 /// connections.
-fn raise_descriptor_limit(client_count: u64) -> Result<(), Failure> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // When raising fails, what follows sees the limit as it is.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    );
+fn check_descriptor_limit(client_count: u64) -> Result<(), Failure> {
     let needed = client_count + DESCRIPTORS_RESERVED;
-    match getrlimit(Resource::Nofile).current {
+    match raise_descriptor_limit() {
         Some(limit) if limit < needed => Err(Failure::Descriptors { needed, limit }),
         _ => Ok(()),
     }

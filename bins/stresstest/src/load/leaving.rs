@@ -10,8 +10,7 @@ use crate::load::client::Client;
 use crate::load::nanos;
 use crate::load::repetition::Repetition;
 use crate::load::stop::Stop;
-use crate::server::Server;
-use crate::watch::Watch;
+use crate::poller::Poller;
 
 impl Repetition<'_> {
     /// Has everybody end its sending side and read to the end of the stream, so that whatever the
@@ -19,17 +18,13 @@ impl Repetition<'_> {
     ///
     /// A server that leaves connections open, repetition after repetition, is not asked any more:
     /// nobody could tell when it has sent all.
-    pub(super) fn leave(
-        &mut self,
-        watch: &mut Watch,
-        server: &mut Option<Server>,
-    ) -> Result<(), Stop> {
+    pub(super) fn leave(&mut self, poller: &mut Poller) -> Result<(), Stop> {
         if self.bench.left_open.repetitions == LEFT_OPEN_MAX {
             return Ok(());
         }
         let first = self.load.roles.readers().start;
         let open = self.clients[first..].iter().flatten().count();
-        self.begin(Phase::Leave, open);
+        self.begin(Phase::Leave, open)?;
         for client in first..self.clients.len() {
             let ended = self.clients[client]
                 .as_mut()
@@ -38,7 +33,7 @@ impl Repetition<'_> {
                 self.left(client);
             }
         }
-        self.drive(watch, server)
+        self.drive(poller)
     }
 
     /// Looks at how the stream to a client ended that leaves: where nothing was under way any more,

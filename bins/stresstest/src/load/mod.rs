@@ -29,8 +29,7 @@ use crate::load::leaving::LeftOpen;
 use crate::load::pace::Pacing;
 use crate::load::repetition::Repetition;
 use crate::load::stop::Stop;
-use crate::server::Server;
-use crate::watch::Watch;
+use crate::poller::Poller;
 
 /// What a repetition does.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +104,7 @@ impl Load {
 
 /// What a repetition needs and leaves to the next one.
 #[derive(Debug)]
-pub(crate) struct Bench<'a> {
+pub(crate) struct Bench {
     /// The address of the server.
     pub(crate) addr: SocketAddr,
     pub(crate) clock: Clock,
@@ -115,9 +114,7 @@ pub(crate) struct Bench<'a> {
     pub(crate) scratch: Box<[u8]>,
     /// What the server left open until now.
     pub(crate) left_open: LeftOpen,
-    pub(crate) watch: &'a mut Watch,
-    /// The server, if it is a child of this process.
-    pub(crate) server: Option<Server>,
+    pub(crate) poller: Poller,
 }
 
 /// How a repetition ended.
@@ -130,17 +127,21 @@ pub(crate) struct Ended {
 }
 
 /// Runs one repetition. The proof has begun it, and holds all there is to judge when this returns.
-/// `on_tick` is told some twenty times a second how far it is, and when each phase begins.
-pub(crate) fn run(load: &Load, bench: &mut Bench<'_>, on_tick: &mut dyn FnMut(Tick)) -> Ended {
+/// `on_tick` is told some twenty times a second how far it is, and when each phase begins. It may
+/// return why the repetition is to end early.
+pub(crate) fn run(load: &Load, bench: &mut Bench, on_tick: &mut OnTick<'_>) -> Ended {
     debug_assert_eq!(bench.scratch.len(), SCRATCH_LEN);
-    let (mut repetition, watch, server) = Repetition::new(load, bench, on_tick);
-    let stop = repetition.run(watch, server).err();
+    let (mut repetition, poller) = Repetition::new(load, bench, on_tick);
+    let stop = repetition.run(poller).err();
     let count = repetition.count();
     if stop.is_none() {
         bench.proof.complete();
     }
     Ended { count, stop }
 }
+
+/// What is told how far a repetition is, and may end it.
+pub(crate) type OnTick<'a> = dyn FnMut(Tick) -> Result<(), Stop> + 'a;
 
 /// Tells the time of a run.
 #[derive(Clone, Copy, Debug)]

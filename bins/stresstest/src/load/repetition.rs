@@ -17,9 +17,8 @@ use crate::load::pace::{CATCH_UP, Pacing};
 use crate::load::progress::Audience;
 use crate::load::publishing::Publisher;
 use crate::load::stop::Stop;
-use crate::load::{Bench, Clock, Load, nanos};
-use crate::server::Server;
-use crate::watch::Watch;
+use crate::load::{Bench, Clock, Load, OnTick, nanos};
+use crate::poller::Poller;
 
 /// A repetition under way.
 pub(crate) struct Repetition<'a> {
@@ -66,15 +65,15 @@ pub(super) struct Shared<'a> {
     pub(super) clock: Clock,
     scratch: &'a mut [u8],
     pub(super) left_open: &'a mut LeftOpen,
-    on_tick: &'a mut dyn FnMut(Tick),
+    on_tick: &'a mut OnTick<'a>,
 }
 
 impl<'a> Repetition<'a> {
     pub(crate) fn new(
         load: &'a Load,
-        bench: &'a mut Bench<'_>,
-        on_tick: &'a mut dyn FnMut(Tick),
-    ) -> (Self, &'a mut Watch, &'a mut Option<Server>) {
+        bench: &'a mut Bench,
+        on_tick: &'a mut OnTick<'a>,
+    ) -> (Self, &'a mut Poller) {
         let now = bench.clock.now();
         let Bench {
             addr,
@@ -83,8 +82,7 @@ impl<'a> Repetition<'a> {
             latencies,
             scratch,
             left_open,
-            watch,
-            server,
+            poller,
         } = bench;
         let repetition = Self {
             load,
@@ -116,22 +114,18 @@ impl<'a> Repetition<'a> {
             slow: SlowReading::new(load.slow_rate, now),
             visits: Visits::new(now, 0.0),
         };
-        (repetition, watch, server)
+        (repetition, poller)
     }
 
-    pub(crate) fn run(
-        &mut self,
-        watch: &mut Watch,
-        server: &mut Option<Server>,
-    ) -> Result<(), Stop> {
+    pub(crate) fn run(&mut self, poller: &mut Poller) -> Result<(), Stop> {
         self.begin(
             Phase::Join,
             self.load.roles.resident_count() + self.load.stalled as usize,
-        );
-        self.connect_due(watch.registry())?;
-        self.drive(watch, server)?;
+        )?;
+        self.connect_due(poller.registry())?;
+        self.drive(poller)?;
 
-        self.begin(Phase::Load, self.load.roles.publishers);
+        self.begin(Phase::Load, self.load.roles.publishers)?;
         self.slow = SlowReading::new(self.load.slow_rate, self.now);
         self.visits = Visits::new(self.now, self.load.churn);
         if !matches!(self.load.pacing, Pacing::Rate(_)) {
@@ -139,28 +133,28 @@ impl<'a> Repetition<'a> {
                 self.load_more(publisher)?;
             }
         }
-        self.drive(watch, server)?;
+        self.drive(poller)?;
         self.took = Duration::from_nanos(self.bench.clock.now() - self.phase_start);
         self.intake.count.closed += self.stalled.closed_count(self.bench.scratch);
 
         self.begin(
             Phase::Close,
             self.load.roles.publishers + self.visits.pending_count(),
-        );
+        )?;
         for slow in self.load.roles.slow_clients() {
             let rearmed = self.clients[slow]
                 .as_mut()
-                .map_or(Ok(()), |client| client.rearm(watch.registry()));
+                .map_or(Ok(()), |client| client.rearm(poller.registry()));
             rearmed.map_err(|source| self.connection(slow, source))?;
         }
         for publisher in 0..self.load.roles.publishers {
             self.send_awaited(publisher, Kind::Closing)?;
         }
-        self.drive(watch, server)?;
-        self.leave(watch, server)
+        self.drive(poller)?;
+        self.leave(poller)
     }
 
-    pub(super) fn begin(&mut self, phase: Phase, open: usize) {
+    pub(super) fn begin(&mut self, phase: Phase, open: usize) -> Result<(), Stop> {
         debug_assert_eq!(self.open, 0);
         self.phase = phase;
         self.open = open;
@@ -172,25 +166,19 @@ impl<'a> Repetition<'a> {
         // Whoever is told may take some time, which is none of the phase's.
         self.now = self.bench.clock.now();
         self.phase_start = self.now;
-        self.tell();
+        self.tell()?;
         self.now = self.bench.clock.now();
         (self.phase_start, self.progressed_at, self.received_at) = (self.now, self.now, self.now);
+        Ok(())
     }
 
     /// Serves all connections until the phase is completed.
-    pub(super) fn drive(
-        &mut self,
-        watch: &mut Watch,
-        server: &mut Option<Server>,
-    ) -> Result<(), Stop> {
+    pub(super) fn drive(&mut self, poller: &mut Poller) -> Result<(), Stop> {
         while self.open > 0 {
-            self.wait(watch).map_err(Stop::Wait)?;
-            if watch.is_interrupted() {
-                return Err(Stop::Interrupted);
-            }
+            self.wait(poller).map_err(Stop::Wait)?;
             self.begin_turn();
-            for event in watch.events() {
-                self.handle(event, watch.registry())?;
+            for event in poller.events() {
+                self.handle(event, poller.registry())?;
             }
             for publisher in std::mem::take(&mut self.ready) {
                 self.load_more(publisher)?;
@@ -198,9 +186,9 @@ impl<'a> Repetition<'a> {
             if let (Phase::Load, Pacing::Rate(rate)) = (self.phase, self.load.pacing) {
                 self.send_due(rate)?;
             }
-            self.serve_visitors(watch.registry())?;
+            self.serve_visitors(poller.registry())?;
             if self.now >= self.tick_at {
-                self.tick(server, watch.registry())?;
+                self.tick(poller.registry())?;
             }
         }
         Ok(())
@@ -215,9 +203,9 @@ impl<'a> Repetition<'a> {
     }
 
     /// Waits for events, or until there is something to do without one.
-    fn wait(&self, watch: &mut Watch) -> io::Result<()> {
+    fn wait(&self, poller: &mut Poller) -> io::Result<()> {
         if !self.ready.is_empty() {
-            return watch.wait(Duration::ZERO);
+            return poller.wait(Duration::ZERO);
         }
         if let (Phase::Load, Pacing::Rate(rate)) = (self.phase, self.load.pacing) {
             let schedule = self.schedule(rate);
@@ -233,12 +221,12 @@ impl<'a> Repetition<'a> {
                 .map(|(index, publisher)| schedule.due(index, publisher.next))
                 .min()
             {
-                watch.wake_after(Duration::from_nanos(
+                poller.wake_after(Duration::from_nanos(
                     due.saturating_sub(self.bench.clock.now()),
                 ))?;
             }
         }
-        watch.wait(TICK)
+        poller.wait(TICK)
     }
 
     fn handle(&mut self, event: &Event, registry: &Registry) -> Result<(), Stop> {
@@ -352,15 +340,9 @@ impl<'a> Repetition<'a> {
 
     /// Looks after what no event tells: senders that wait in vain, slow readers, a server that is
     /// gone, time that is up.
-    fn tick(&mut self, server: &mut Option<Server>, registry: &Registry) -> Result<(), Stop> {
+    fn tick(&mut self, registry: &Registry) -> Result<(), Stop> {
         self.tick_at = self.now + nanos(TICK);
-        if server
-            .as_mut()
-            .is_some_and(|server| server.exit_status().is_some())
-        {
-            return Err(Stop::ServerEnded);
-        }
-        self.tell();
+        self.tell()?;
         // Looking takes its time, so it is done before it matters and not at once.
         if self.now.saturating_sub(self.progressed_at) >= nanos(self.load.patience / 2)
             && self.is_between()
@@ -436,7 +418,7 @@ impl<'a> Repetition<'a> {
         }
     }
 
-    fn tell(&mut self) {
+    fn tell(&mut self) -> Result<(), Stop> {
         let (count, lost) = (self.count(), self.intake.proof.lost());
         (self.bench.on_tick)(Tick {
             phase: self.phase,
@@ -445,7 +427,7 @@ impl<'a> Repetition<'a> {
             count,
             lost,
             p99: self.intake.latencies.delivery_p99(),
-        });
+        })
     }
 
     pub(super) fn client(&mut self, client: usize) -> &mut Client {

@@ -1,46 +1,46 @@
 //! The server that is tested: a child process in a process group of its own.
 
-pub(crate) mod group;
-pub(crate) mod observe;
-pub(crate) mod output;
-
 use std::ffi::OsString;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
-use crate::server::group::Group;
-use crate::server::observe::Observer;
-use crate::server::output::{LastLines, Output};
-use crate::watch::Watch;
+use crate::interrupt::Interrupt;
+use crate::output::{LastLines, Output};
+use crate::process_group::ProcessGroup;
+use crate::usage::Usage;
 
 /// How to start a server.
 #[derive(Clone, Debug)]
-pub(crate) struct Launch {
+pub struct Launch {
     /// The executable.
-    pub(crate) executable: PathBuf,
+    pub executable: PathBuf,
     /// What it is given before the address.
-    pub(crate) args: Vec<OsString>,
+    pub args: Vec<OsString>,
     /// The address it is told to listen on.
-    pub(crate) addr: SocketAddr,
+    pub addr: SocketAddr,
 }
 
 /// A running server. Dropping it ends its whole process group.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     child: Child,
-    group: Group,
+    group: ProcessGroup,
     output: Output,
+    interrupt: Interrupt,
     exit_status: Option<ExitStatus>,
 }
 
 impl Server {
-    /// Starts a server, whose output wakes `watch`.
-    pub(crate) fn start(launch: &Launch, watch: &Watch) -> Result<Self, ServerError> {
+    /// Starts a server. As long as it runs, a second signal that `interrupt` takes kills it.
+    ///
+    /// # Errors
+    ///
+    /// When the executable cannot be started.
+    pub fn start(launch: &Launch, interrupt: &Interrupt) -> Result<Self, ServerError> {
         let mut child = Command::new(&launch.executable)
             .args(&launch.args)
             .arg(launch.addr.to_string())
@@ -53,27 +53,30 @@ impl Server {
                 executable: launch.executable.clone(),
                 source,
             })?;
-        let group = Group::led_by(&child);
-        watch.guard(Some(group));
-        let output = Output::drain(&mut child, watch);
+        let group = ProcessGroup::led_by(&child);
+        interrupt.guard(Some(group));
+        let output = Output::drain(&mut child);
         Ok(Self {
             child,
             group,
             output,
+            interrupt: interrupt.clone(),
             exit_status: None,
         })
     }
 
     /// Waits until the server says that it is ready and returns the address it listens on.
-    pub(crate) fn wait_ready(
-        &mut self,
-        watch: &mut Watch,
-        patience: Duration,
-    ) -> Result<SocketAddr, ServerError> {
+    ///
+    /// # Errors
+    ///
+    /// When it says nothing of the kind within `patience`, when it ends before, and when a signal
+    /// asks to stop.
+    pub fn wait_ready(&mut self, patience: Duration) -> Result<SocketAddr, ServerError> {
         let deadline = Instant::now() + patience;
         loop {
-            if let Some(addr) = self.output.ready_addr() {
-                return listening_addr(addr);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Some(addr) = self.output.wait_ready(left.min(EXIT_POLL_INTERVAL)) {
+                return listening_addr(&addr);
             }
             if let Some(status) = self.exit_status() {
                 return Err(ServerError::ExitedEarly {
@@ -81,24 +84,20 @@ impl Server {
                     lines: self.output.last_lines(DRAIN_WAIT),
                 });
             }
-            if watch.is_interrupted() {
+            if self.interrupt.is_interrupted() {
                 return Err(ServerError::Interrupted);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ServerError::NotReady {
                     patience,
                     lines: self.output.last_lines(Duration::ZERO),
                 });
             }
-            watch
-                .wait(left.min(EXIT_POLL_INTERVAL))
-                .map_err(ServerError::Wait)?;
         }
     }
 
     /// Tells how the server ended, if it has.
-    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
         if self.exit_status.is_none() {
             // Only a child that somebody else waited for has no status, and nobody else does.
             self.exit_status = self.child.try_wait().ok().flatten();
@@ -108,7 +107,7 @@ impl Server {
 
     /// Tells whether the server has died, given that its connections fail: the sockets of a dying
     /// process close a little earlier.
-    pub(crate) fn death(&mut self) -> Option<ServerError> {
+    pub fn death(&mut self) -> Option<ServerError> {
         let deadline = Instant::now() + DEATH_WAIT;
         while self.exit_status().is_none() && Instant::now() < deadline {
             thread::sleep(END_POLL_INTERVAL);
@@ -122,17 +121,17 @@ impl Server {
 
     /// Returns how many lines the server has printed on its standard output, the ready line
     /// included.
-    pub(crate) fn stdout_line_count(&self) -> u64 {
+    pub fn stdout_line_count(&self) -> u64 {
         self.output.stdout_line_count()
     }
 
     /// Begins to observe the server. No client has joined yet.
-    pub(crate) fn observe(&self) -> Observer {
-        Observer::new(self.child.id())
+    pub fn usage(&self) -> Usage {
+        Usage::new(self.child.id())
     }
 
     /// Ends the process group: politely, then not.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.group.terminate();
         if !self.wait_for_end(END_GRACE) {
             self.group.kill();
@@ -157,12 +156,14 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end();
+        self.interrupt.guard(None);
     }
 }
 
 /// Why there is no server to test, or no more.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ServerError {
+#[non_exhaustive]
+pub enum ServerError {
     /// The executable could not be started.
     #[error("cannot start {}: {source}", executable.display())]
     Start {
@@ -204,9 +205,6 @@ pub(crate) enum ServerError {
     /// A signal asked to stop.
     #[error("interrupted")]
     Interrupted,
-    /// Waiting failed.
-    #[error("cannot wait for the server: {0}")]
-    Wait(io::Error),
 }
 
 /// Reads the address that a ready line names. A server that listens everywhere is reached through
@@ -252,7 +250,6 @@ mod tests {
 
     #[test]
     fn a_panic_ends_the_whole_group() {
-        let mut watch = Watch::new().unwrap();
         let script = "sleep 600 & echo listening on $0; wait";
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
         let launch = Launch {
@@ -262,13 +259,8 @@ mod tests {
         };
         let mut group = None;
         let ended = panic::catch_unwind(AssertUnwindSafe(|| {
-            let mut server = Server::start(&launch, &watch).unwrap();
-            assert_eq!(
-                server
-                    .wait_ready(&mut watch, Duration::from_secs(30))
-                    .unwrap(),
-                addr
-            );
+            let mut server = Server::start(&launch, &Interrupt::never()).unwrap();
+            assert_eq!(server.wait_ready(Duration::from_secs(30)).unwrap(), addr);
             group = Some(server.group);
             assert!(!server.group.is_empty());
             panic!("on purpose");

@@ -9,24 +9,25 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use chat_proto::Messages;
-use chat_report::tell;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
-use rustix::process::{
-    Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
-};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use slab::Slab;
 
+use crate::descriptors::raise_descriptor_limit;
 use crate::server::Launch;
-use crate::{EXIT_STOPPED, EXIT_USAGE};
 
-/// Returns how to start the null broadcaster: it is this executable.
-pub(crate) fn launch() -> io::Result<Launch> {
+/// Returns how to start the null broadcaster: it is this executable, whose `main` asks [`run`]
+/// first.
+///
+/// # Errors
+///
+/// When this executable does not find itself.
+pub fn launch() -> io::Result<Launch> {
     let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let args = vec![
         NAME.into(),
@@ -41,8 +42,12 @@ pub(crate) fn launch() -> io::Result<Launch> {
 }
 
 /// Is the null broadcaster, if that is what the process was started as. `args` come after the
-/// executable.
-pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+/// executable. Otherwise returns `None`, and it is up to the caller what the process is.
+///
+/// # Errors
+///
+/// It only ends when something is wrong.
+pub fn run(mut args: impl Iterator<Item = OsString>) -> Option<Result<(), NullError>> {
     args.next().filter(|name| name == NAME)?;
     let mut args = args.peekable();
     if args.next_if(|arg| arg == PARENT).is_some() {
@@ -51,24 +56,35 @@ pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> 
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
         // The parent may have been gone before.
         if getppid().map(|pid| pid.to_string().into()) != parent {
-            return Some(EXIT_STOPPED.into());
+            return Some(Err(NullError::Orphaned));
         }
     }
-    let Some(addr) = args
+    let addr = args
         .next()
         .as_deref()
         .and_then(OsStr::to_str)
-        .and_then(|addr| addr.parse().ok())
-    else {
-        tell(format_args!("usage: stresstest {NAME} ADDRESS"));
-        return Some(EXIT_USAGE.into());
-    };
-    // It only ends when something is wrong.
-    let Err(error) = Broadcaster::listen(addr).and_then(Broadcaster::serve) else {
-        return Some(ExitCode::SUCCESS);
-    };
-    tell(format_args!("error: {error}"));
-    Some(EXIT_STOPPED.into())
+        .and_then(|addr| addr.parse().ok());
+    let served = addr.ok_or(NullError::Usage).and_then(|addr| {
+        Broadcaster::listen(addr)
+            .and_then(Broadcaster::serve)
+            .map_err(NullError::Io)
+    });
+    Some(served)
+}
+
+/// Why there is no null broadcaster any more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NullError {
+    /// It was given no address.
+    #[error("usage: stresstest {NAME} ADDRESS")]
+    Usage,
+    /// The process that asked for it is gone.
+    #[error("the process that started it is gone")]
+    Orphaned,
+    /// Something failed.
+    #[error("{0}")]
+    Io(io::Error),
 }
 
 /// A broadcaster on one thread.
@@ -84,15 +100,8 @@ struct Broadcaster {
 
 impl Broadcaster {
     fn listen(addr: SocketAddr) -> io::Result<Self> {
-        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
         // When raising fails, there are fewer clients.
-        let _ = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: maximum,
-                maximum,
-            },
-        );
+        raise_descriptor_limit();
         let (mut listener, poll) = (TcpListener::bind(addr)?, Poll::new()?);
         poll.registry()
             .register(&mut listener, LISTENER, Interest::READABLE)?;

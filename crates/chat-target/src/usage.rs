@@ -13,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// Of a process that is gone, what was seen until then stays. Memory that processes of the group
 /// share is counted for each of them.
 #[derive(Debug)]
-pub(crate) struct Observer {
+pub struct Usage {
     leader: i32,
     processes: Vec<Observed>,
     /// The processor time of those that are gone.
@@ -30,10 +30,10 @@ pub(crate) struct Observer {
     is_cpu_lost: bool,
 }
 
-impl Observer {
+impl Usage {
     /// Begins to watch the process `pid` and its group. No client has joined yet: that is what
     /// later memory is compared with.
-    pub(crate) fn new(pid: u32) -> Self {
+    pub fn new(pid: u32) -> Self {
         let mut observer = Self {
             leader: pid.cast_signed(),
             processes: Vec::new(),
@@ -53,7 +53,7 @@ impl Observer {
 
     /// Looks at the processes that are known. Reads three small files a process, whatever the
     /// number of threads: some tens of microseconds.
-    pub(crate) fn sample(&mut self) {
+    pub fn sample(&mut self) {
         let looks: Vec<_> = self
             .processes
             .iter_mut()
@@ -76,14 +76,14 @@ impl Observer {
     }
 
     /// Notes that the load begins.
-    pub(crate) fn begin_load(&mut self) {
+    pub fn begin_load(&mut self) {
         self.find_processes();
         self.sample();
         self.load_from = Some((Instant::now(), self.cpu()));
     }
 
     /// Notes that the load has ended. Loads add up.
-    pub(crate) fn end_load(&mut self) {
+    pub fn end_load(&mut self) {
         let Some((from, cpu)) = self.load_from.take() else {
             return;
         };
@@ -101,7 +101,7 @@ impl Observer {
 
     /// Looks a last time, when all clients have left, and returns what was seen, if anything was.
     /// There were `delivered` deliveries in the loads.
-    pub(crate) fn seen(&mut self, delivered: u64) -> Option<ServerSeen> {
+    pub fn seen(&mut self, delivered: u64) -> Option<ServerSeen> {
         self.end_load();
         self.sample();
         let (took, cpu) = (self.loads.0.as_secs_f64(), self.loads.1.as_secs_f64());
@@ -223,7 +223,7 @@ struct Look {
 }
 
 /// Returns the processor time that the calling thread has taken until now.
-pub(crate) fn own_cpu() -> Duration {
+pub fn own_cpu() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime)
         .try_into()
         .unwrap_or_default()
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn this_process_is_seen_as_it_sees_itself() {
-        let mut observer = Observer::new(std::process::id());
+        let mut observer = Usage::new(std::process::id());
         let process_cpu = || Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap();
         let before = process_cpu();
         let load_began = Instant::now();
@@ -305,7 +305,7 @@ mod tests {
         );
         let mut line = [0; 6];
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
-        let mut observer = Observer::new(child.id());
+        let mut observer = Usage::new(child.id());
         observer.begin_load();
         drop(child.stdin.take());
         child.wait().unwrap();
@@ -334,7 +334,7 @@ mod tests {
         let mut stdin = child.stdin.take().unwrap();
         let mut stdout = child.stdout.take().unwrap();
         std::io::Read::read_exact(&mut stdout, &mut [0; 6]).unwrap();
-        let mut observer = Observer::new(child.id());
+        let mut observer = Usage::new(child.id());
         observer.begin_load();
         assert_eq!(
             observer.processes.len(),
@@ -355,7 +355,7 @@ mod tests {
     fn of_a_process_that_was_gone_before_nothing_is_seen() {
         let mut child = start("true");
         child.wait().unwrap();
-        let mut observer = Observer::new(child.id());
+        let mut observer = Usage::new(child.id());
         observer.begin_load();
         observer.sample();
         observer.end_load();

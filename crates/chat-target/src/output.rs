@@ -1,14 +1,11 @@
 //! What the server prints: drained all the time, the last of it kept.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-use crate::watch::{Wake, Watch};
+use std::{fmt, thread};
 
 /// The two output streams of the server, each drained by a thread, so that a server that talks is
 /// never blocked by it.
@@ -19,18 +16,24 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Takes and drains the output of `child`. The ready line and the ends of the streams wake
-    /// `watch`.
-    pub(crate) fn drain(child: &mut Child, watch: &Watch) -> Self {
+    /// Takes and drains the output of `child`.
+    pub(crate) fn drain(child: &mut Child) -> Self {
         Self {
-            stdout: Drained::start(child.stdout.take(), watch.wake()),
-            stderr: Drained::start(child.stderr.take(), watch.wake()),
+            stdout: Drained::start(child.stdout.take()),
+            stderr: Drained::start(child.stderr.take()),
         }
     }
 
-    /// Returns what the ready line names, if there was one.
-    pub(crate) fn ready_addr(&self) -> Option<&str> {
-        self.stdout.ready_addr.get().map(String::as_str)
+    /// Returns what the ready line names, if there was one, after waiting for it until `timeout` is
+    /// over or standard output ends.
+    pub(crate) fn wait_ready(&self, timeout: Duration) -> Option<String> {
+        let mut tail = self.stdout.tail();
+        if tail.ready_addr.is_none() {
+            // Once the stream has ended there is no news, and so no loop without a pause.
+            let waited = self.stdout.news.wait_timeout(tail, timeout);
+            (tail, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        tail.ready_addr.clone()
     }
 
     /// Returns how many lines standard output had.
@@ -55,7 +58,7 @@ impl Output {
 
 /// The last lines that the server printed. Displayed, they follow a sentence about the server.
 #[derive(Debug)]
-pub(crate) struct LastLines {
+pub struct LastLines {
     stdout: Vec<String>,
     stderr: Vec<String>,
 }
@@ -81,46 +84,46 @@ impl fmt::Display for LastLines {
 struct Drained {
     /// Guards what the draining thread writes and the main thread reads.
     tail: Mutex<Tail>,
-    /// What follows [`READY_PREFIX`] in the first line that starts so.
-    ready_addr: OnceLock<String>,
+    /// Tells of the ready line, and of the end of the stream.
+    news: Condvar,
 }
 
 impl Drained {
     /// Drains a stream in a thread of its own, which ends with the stream.
-    fn start(stream: Option<impl Read + Send + 'static>, wake: Wake) -> Arc<Self> {
+    fn start(stream: Option<impl Read + Send + 'static>) -> Arc<Self> {
         let drained = Arc::new(Self::default());
         let filled = Arc::clone(&drained);
         thread::spawn(move || {
             if let Some(stream) = stream {
-                filled.fill(stream, &wake);
+                filled.fill(stream);
             }
             filled.tail().has_ended = true;
-            wake.wake();
+            filled.news.notify_all();
         });
         drained
     }
 
     /// Reads a stream to its end.
-    fn fill(&self, stream: impl Read, wake: &Wake) {
+    fn fill(&self, stream: impl Read) {
         let mut stream = BufReader::new(stream);
         let mut line = Vec::new();
         loop {
             line.clear();
             match read_line(&mut stream, &mut line) {
-                Ok(true) => self.push(&line, wake),
+                Ok(true) => self.push(&line),
                 // A stream that fails has ended too.
                 Ok(false) | Err(_) => return,
             }
         }
     }
 
-    fn push(&self, line: &[u8], wake: &Wake) {
+    fn push(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
-        self.tail().push(printable(&line));
-        if let Some(addr) = line.strip_prefix(READY_PREFIX) {
-            // Only the first one counts.
-            let _ = self.ready_addr.set(addr.to_owned());
-            wake.wake();
+        let mut tail = self.tail();
+        tail.push(printable(&line));
+        if let (None, Some(addr)) = (&tail.ready_addr, line.strip_prefix(READY_PREFIX)) {
+            tail.ready_addr = Some(addr.to_owned());
+            self.news.notify_all();
         }
     }
 
@@ -136,6 +139,8 @@ struct Tail {
     // Invariant: lines.len() <= LINES_MAX.
     lines: VecDeque<String>,
     line_count: u64,
+    /// What follows [`READY_PREFIX`] in the first line that starts so.
+    ready_addr: Option<String>,
     has_ended: bool,
 }
 

@@ -7,11 +7,11 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 /// The process group of the server: the server and all that it started.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Group {
+pub(crate) struct ProcessGroup {
     leader: Pid,
 }
 
-impl Group {
+impl ProcessGroup {
     /// Returns the group of a child that was started as the leader of its own.
     pub(crate) fn led_by(child: &Child) -> Self {
         Self {
