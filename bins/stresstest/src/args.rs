@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chat_load::{Load, Pacing};
 use chat_report::{Baseline, BaselineError, BaselineName};
 use chat_results as results;
 use chat_results::judge::{Thresholds, noise_from_percent};
@@ -22,8 +23,6 @@ use crate::args::value::{
     Slow, parse_addr, parse_lens, parse_output, parse_per_second, parse_rate, parse_slow,
     parse_some_time, parse_time, random_seed,
 };
-use crate::load::Load;
-use crate::load::pace::Pacing;
 
 /// Proves the order promise of a broadcast chat server while it measures it
 ///

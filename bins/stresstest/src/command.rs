@@ -6,14 +6,13 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use chat_load::{Load, Pacing};
 use chat_report::{Baseline, BaselineName, Lines, Screen, WhileRead, csv, hdr, json, table, tell};
 use chat_results::judge::{bound_by, nothing_measured, outweigh, verdict};
 use chat_results::{Isolation, Results, Verdict};
 use chat_target::{EXIT_INTERRUPTED, Interrupt, null};
 
 use crate::args::{Args, Target};
-use crate::load::Load;
-use crate::load::pace::Pacing;
 use crate::run::{self, Failure, Measured, Plan};
 use crate::{EXIT_BROKEN, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASSED, EXIT_STOPPED};
 

@@ -10,9 +10,7 @@
 
 mod args;
 mod command;
-mod load;
 mod monitor;
-mod poller;
 mod recheck;
 mod run;
 mod tally;

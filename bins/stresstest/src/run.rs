@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chat_load::{Bench, Ended, LEAVE_WAIT, Latencies, Load, Stop};
 use chat_report::atomic_file::Draft;
 use chat_report::{BaselineError, Lines, Screen, is_closed_pipe, tell};
 use chat_results::{Count, Health, Order, Phase, Results, Tick, VERSION, Verdict};
@@ -12,13 +13,7 @@ use chat_target::{Interrupt, Server, ServerError, raise_descriptor_limit};
 use chat_trace::{Conviction, Kept, Proof, Roles, recording};
 
 use crate::args::{Args, Target};
-use crate::load::client::SCRATCH_LEN;
-use crate::load::latency::Latencies;
-use crate::load::leaving::{LEAVE_WAIT, LeftOpen};
-use crate::load::stop::Stop;
-use crate::load::{self, Bench, Clock, Ended, Load};
 use crate::monitor::Monitor;
-use crate::poller::Poller;
 use crate::tally::Tally;
 
 /// What a run has brought.
@@ -85,20 +80,13 @@ pub(crate) fn run(
         screen,
         report.repetitions(),
     );
-    let mut bench = Bench {
-        addr,
-        clock: Clock::start(),
-        proof: Proof::new(
-            args.payloads(),
-            load.roles,
-            args.check(),
-            args.strangers(target),
-        ),
-        latencies: Latencies::new(),
-        scratch: vec![0; SCRATCH_LEN].into(),
-        left_open: LeftOpen::default(),
-        poller: Poller::new().map_err(Failure::Watch)?,
-    };
+    let proof = Proof::new(
+        args.payloads(),
+        load.roles,
+        args.check(),
+        args.strangers(target),
+    );
+    let mut bench = Bench::new(addr, proof).map_err(Failure::Watch)?;
     let mut tally = Tally::default();
     let failure = repeat(
         &load,
@@ -226,7 +214,7 @@ fn repeat(
         bench
             .proof
             .begin(u16::try_from(iteration).expect("the arguments bound the repetitions"));
-        let Ended { count, stop } = load::run(load, bench, &mut |tick| {
+        let Ended { count, stop } = chat_load::run(load, bench, &mut |tick| {
             if interrupt.is_interrupted() {
                 return Err(Stop::Interrupted);
             }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use chat_load::Load;
 use chat_results::{Count, Counts, Drops, Order};
 use chat_trace::{Kept, Proof, Roles};
-
-use crate::load::Load;
 
 /// The sum of repetitions.
 #[derive(Debug, Default)]

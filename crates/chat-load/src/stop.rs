@@ -1,12 +1,11 @@
 //! Why a repetition ends early.
 
-use std::fmt;
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
 /// Why a repetition ended early.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Stop {
+pub enum Stop {
     /// The promise is broken; the proof tells how.
     #[error("the promise is broken, and the check of the whole run does not find it")]
     Broken,
@@ -54,7 +53,7 @@ pub(crate) enum Stop {
 
 /// What could not be proved, told for people.
 #[derive(Debug)]
-pub(crate) struct Unresolved {
+pub struct Unresolved {
     // Invariant: shown.len() <= UNRESOLVED_SHOWN_MAX and shown.len() <= count.
     shown: Vec<String>,
     count: usize,
@@ -63,7 +62,7 @@ pub(crate) struct Unresolved {
 
 impl Unresolved {
     /// Makes an empty list of what did not happen within `patience`.
-    pub(crate) fn new(patience: Duration) -> Self {
+    pub fn new(patience: Duration) -> Self {
         Self {
             shown: Vec::new(),
             count: 0,
@@ -72,7 +71,7 @@ impl Unresolved {
     }
 
     /// Adds what `tell` tells, which is not asked when the list is long enough for people.
-    pub(crate) fn push(&mut self, tell: impl FnOnce() -> String) {
+    pub fn push(&mut self, tell: impl FnOnce() -> String) {
         if self.shown.len() < UNRESOLVED_SHOWN_MAX {
             self.shown.push(tell());
         }

@@ -6,15 +6,15 @@ use chat_results::Phase;
 use chat_trace::{CLIENTS_MAX, Kind};
 use mio::{Registry, Token};
 
-use crate::load::client::Client;
-use crate::load::guests::STAY;
-use crate::load::repetition::Repetition;
-use crate::load::stop::Stop;
+use crate::antagonists::STAY;
+use crate::connection::Client;
+use crate::engine::Repetition;
+use crate::stop::Stop;
 
 impl Repetition<'_> {
     /// Begins to connect the residents that it is time for, and behind them connects the stalled
     /// clients.
-    pub(super) fn connect_due(&mut self, registry: &Registry) -> Result<(), Stop> {
+    pub(crate) fn connect_due(&mut self, registry: &Registry) -> Result<(), Stop> {
         let resident_count = self.load.roles.resident_count();
         let count = resident_count + self.load.stalled as usize;
         let passed = (self.now - self.phase_start) as f64 / 1e9;
@@ -41,7 +41,7 @@ impl Repetition<'_> {
     }
 
     /// Goes on connecting stalled clients, and begins with more.
-    pub(super) fn finish_stalled(&mut self, registry: &Registry) -> Result<(), Stop> {
+    pub(crate) fn finish_stalled(&mut self, registry: &Registry) -> Result<(), Stop> {
         let connected_count = self.stalled.finish_connecting(registry).map_err(stall)?;
         if connected_count > 0 {
             self.progressed_at = self.now;
@@ -64,7 +64,7 @@ impl Repetition<'_> {
 
     /// Goes on connecting a client, which says hello as soon as it can, and tells whether it is
     /// connected.
-    pub(super) fn finish_connecting(
+    pub(crate) fn finish_connecting(
         &mut self,
         client: usize,
         registry: &Registry,
@@ -92,7 +92,7 @@ impl Repetition<'_> {
     }
 
     /// Lets visitors come and go.
-    pub(super) fn serve_visitors(&mut self, registry: &Registry) -> Result<(), Stop> {
+    pub(crate) fn serve_visitors(&mut self, registry: &Registry) -> Result<(), Stop> {
         if self.load.churn == 0.0 || !matches!(self.phase, Phase::Load | Phase::Close) {
             return Ok(());
         }
@@ -121,7 +121,7 @@ impl Repetition<'_> {
     }
 
     /// Notes that a client is registered.
-    pub(super) fn joined(&mut self, client: usize) {
+    pub(crate) fn joined(&mut self, client: usize) {
         self.intake
             .latencies
             .joined(self.now.saturating_sub(self.connected_at[client]));
@@ -141,7 +141,7 @@ fn stall(source: io::Error) -> Stop {
 }
 
 /// What a client that is to stall is called: these have no numbers.
-pub(super) const STALLING: &str = "a client that is to stall";
+pub(crate) const STALLING: &str = "a client that is to stall";
 
 /// How many clients are under way to be registered at a time. A judgement: half of the shortest
 /// backlog that servers commonly listen with, 128.

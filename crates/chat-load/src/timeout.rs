@@ -2,17 +2,17 @@
 
 use chat_results::Phase;
 
-use crate::load::client::Client;
-use crate::load::joining::STALLING;
+use crate::connection::Client;
+use crate::engine::Repetition;
+use crate::joining::STALLING;
 use crate::load::nanos;
-use crate::load::pace::Pacing;
-use crate::load::progress::Open;
-use crate::load::repetition::Repetition;
-use crate::load::stop::{Stop, Unresolved};
+use crate::pacing::Pacing;
+use crate::settle::Open;
+use crate::stop::{Stop, Unresolved};
 
 impl Repetition<'_> {
     /// Gives up when nothing has gone on for too long.
-    pub(super) fn check_patience(&mut self) -> Result<(), Stop> {
+    pub(crate) fn check_patience(&mut self) -> Result<(), Stop> {
         let patience = self.load.patience;
         // Where nobody waits for single messages, all of them are progress; and who has to take a
         // long log before its end makes some.
@@ -87,7 +87,7 @@ impl Repetition<'_> {
     }
 
     /// Decides what became of a client that the server may have left out, at the end of its stream.
-    pub(super) fn judge_suspect(&mut self, client: usize) -> Stop {
+    pub(crate) fn judge_suspect(&mut self, client: usize) -> Stop {
         if let Some(count) = self.forgotten_count(client) {
             self.intake.proof.note_forgotten(client, count);
             return Stop::Broken;
@@ -104,7 +104,7 @@ impl Repetition<'_> {
 
     /// Tells whether nobody waits for anything but the next message of the schedule, or the next
     /// client that is to connect.
-    pub(super) fn is_between(&self) -> bool {
+    pub(crate) fn is_between(&self) -> bool {
         match (self.phase, self.load.pacing) {
             (Phase::Join, _) => {
                 let count = self.load.roles.resident_count() + self.load.stalled as usize;
@@ -115,7 +115,7 @@ impl Repetition<'_> {
         }
     }
 
-    pub(super) fn unresolved(&self) -> Unresolved {
+    pub(crate) fn unresolved(&self) -> Unresolved {
         let mut unresolved = Unresolved::new(self.load.patience);
         let role = |client| self.load.roles.role(client);
         for visitor in self.visits.waiting() {

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 /// Distributions of times, in nanoseconds, over all repetitions of a run. Their memory does not
 /// grow with what they record.
 #[derive(Debug)]
-pub(crate) struct Latencies {
+pub struct Latencies {
     delivery: Histogram<u64>,
     delivery_raw: Histogram<u64>,
     echo: Histogram<u64>,
@@ -19,9 +19,9 @@ pub(crate) struct Latencies {
     lateness: Histogram<u64>,
 }
 
-impl Latencies {
+impl Default for Latencies {
     /// Makes empty distributions.
-    pub(crate) fn new() -> Self {
+    fn default() -> Self {
         let empty =
             Histogram::new_with_bounds(TIME_MIN, TIME_MAX, 3).expect("the bounds are in order");
         Self {
@@ -34,12 +34,14 @@ impl Latencies {
             lateness: empty,
         }
     }
+}
 
+impl Latencies {
     /// Records that a run of load messages, which is of `burst`, arrived at a client.
     ///
     /// What all receivers have of a burst is known by its last message: the last delivery and the
     /// spread are that message's.
-    pub(crate) fn arrived(
+    pub fn arrived(
         &mut self,
         client: usize,
         run: Run,
@@ -70,17 +72,17 @@ impl Latencies {
     }
 
     /// Records how long it took a client to join.
-    pub(crate) fn joined(&mut self, time: Nanos) {
+    pub fn joined(&mut self, time: Nanos) {
         self.join.saturating_record(time);
     }
 
     /// Records how late a message was sent, since there was room for it.
-    pub(crate) fn was_late(&mut self, time: Nanos) {
+    pub fn was_late(&mut self, time: Nanos) {
         self.lateness.saturating_record(time);
     }
 
     /// Returns what there is to say.
-    pub(crate) fn summary(&self) -> Latency {
+    pub fn summary(&self) -> Latency {
         Latency {
             delivery: summary(&self.delivery),
             delivery_raw: summary(&self.delivery_raw),
@@ -92,17 +94,17 @@ impl Latencies {
     }
 
     /// Returns how late messages were sent since there was room for them, if there was a schedule.
-    pub(crate) fn lateness(&self) -> Option<Summary> {
+    pub fn lateness(&self) -> Option<Summary> {
         summary(&self.lateness)
     }
 
     /// Returns the 99th percentile of deliveries so far.
-    pub(crate) fn delivery_p99(&self) -> Duration {
+    pub fn delivery_p99(&self) -> Duration {
         Duration::from_nanos(self.delivery.value_at_quantile(0.99))
     }
 
     /// Returns all distributions that there are, by name.
-    pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, &Histogram<u64>)> {
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &Histogram<u64>)> {
         let all = [
             ("delivery", &self.delivery),
             ("delivery_raw", &self.delivery_raw),

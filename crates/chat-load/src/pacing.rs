@@ -7,7 +7,7 @@ use chat_trace::Nanos;
 
 /// What decides when a publisher sends.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Pacing {
+pub enum Pacing {
     /// It has at most so many messages in flight: sent, and not settled at all of its own
     /// subscribers. One is the classic lock-step.
     Window(NonZeroU32),
@@ -19,7 +19,7 @@ pub(crate) enum Pacing {
 
 impl Pacing {
     /// Returns how many messages a publisher sends at a time, at least, if there are as many left.
-    pub(crate) fn burst_len_min(self) -> u32 {
+    pub fn burst_len_min(self) -> u32 {
         match self {
             // The second half of a window waits for the first.
             Self::Window(window) => window.get().div_ceil(2),

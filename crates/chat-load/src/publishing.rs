@@ -3,28 +3,28 @@
 use chat_results::Phase;
 use chat_trace::{Kind, Nanos, Times};
 
+use crate::engine::Repetition;
 use crate::load::nanos;
-use crate::load::pace::{CATCH_UP, FLOOD_BURST, Pacing, Schedule};
-use crate::load::repetition::Repetition;
-use crate::load::stop::Stop;
+use crate::pacing::{CATCH_UP, FLOOD_BURST, Pacing, Schedule};
+use crate::stop::Stop;
 
 /// How far a publisher is with its load.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Publisher {
+pub(crate) struct Publisher {
     /// Which message of the schedule is next.
-    pub(super) next: u64,
+    pub(crate) next: u64,
     /// How many load messages all of its subscribers are settled on, at least.
     settled_load: u32,
     /// Whether it sends no more.
-    pub(super) has_finished: bool,
+    pub(crate) has_finished: bool,
     /// When its socket last had room again, at the earliest. What was to be sent before that, the
     /// server did not take.
-    pub(super) free_since: Nanos,
+    pub(crate) free_since: Nanos,
 }
 
 impl Repetition<'_> {
     /// Sends as much as a publisher may send now.
-    pub(super) fn load_more(&mut self, publisher: usize) -> Result<(), Stop> {
+    pub(crate) fn load_more(&mut self, publisher: usize) -> Result<(), Stop> {
         loop {
             let left = self.load_left(publisher);
             let count = match self.load.pacing {
@@ -57,7 +57,7 @@ impl Repetition<'_> {
     }
 
     /// Notes that a client's socket has taken all that was sent.
-    pub(super) fn got_room(&mut self, client: usize) {
+    pub(crate) fn got_room(&mut self, client: usize) {
         let Some(publisher) = self.publishers.get_mut(client) else {
             return;
         };
@@ -131,7 +131,7 @@ impl Repetition<'_> {
     }
 
     /// Sends all messages that the schedule has for now, and gives up those that are too late.
-    pub(super) fn send_due(&mut self, rate: f64) -> Result<(), Stop> {
+    pub(crate) fn send_due(&mut self, rate: f64) -> Result<(), Stop> {
         let schedule = self.schedule(rate);
         for publisher in 0..self.publishers.len() {
             if !self.publishers[publisher].has_finished {
@@ -190,7 +190,7 @@ impl Repetition<'_> {
     /// Has publishers with a schedule ask what became of their messages, when nothing has arrived
     /// for long: nobody waits for single ones, but if something was dropped, nothing else would
     /// tell until the next is due.
-    pub(super) fn ask_at_rate(&mut self) -> Result<(), Stop> {
+    pub(crate) fn ask_at_rate(&mut self) -> Result<(), Stop> {
         let quiet_since = self
             .intake
             .loaded_at
@@ -224,7 +224,7 @@ impl Repetition<'_> {
     }
 
     /// Sends a message on which the audience of the phase has to be settled.
-    pub(super) fn send_awaited(&mut self, sender: usize, kind: Kind) -> Result<(), Stop> {
+    pub(crate) fn send_awaited(&mut self, sender: usize, kind: Kind) -> Result<(), Stop> {
         let count = self.send(sender, kind)?;
         self.intake
             .progress
@@ -233,7 +233,7 @@ impl Repetition<'_> {
     }
 
     /// Sends a message that is no load, and returns how many messages the client has sent.
-    pub(super) fn send(&mut self, sender: usize, kind: Kind) -> Result<u32, Stop> {
+    pub(crate) fn send(&mut self, sender: usize, kind: Kind) -> Result<u32, Stop> {
         self.wire.clear();
         let times = Times {
             intended: self.now,
@@ -256,7 +256,7 @@ impl Repetition<'_> {
             .map_err(|source| self.connection(sender, source))
     }
 
-    pub(super) fn schedule(&self, rate: f64) -> Schedule {
+    pub(crate) fn schedule(&self, rate: f64) -> Schedule {
         Schedule::new(self.phase_start, rate, self.publishers.len())
     }
 

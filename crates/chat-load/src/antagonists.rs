@@ -8,7 +8,7 @@ use std::time::Duration;
 use chat_trace::Nanos;
 use mio::{Registry, Token};
 
-use crate::load::client::Client;
+use crate::connection::Client;
 use crate::load::nanos;
 
 /// Clients that connect and never read.

@@ -9,62 +9,62 @@ use chat_trace::{Kind, Nanos};
 use mio::Registry;
 use mio::event::Event;
 
-use crate::load::client::{Client, ReadUntil, Stream};
-use crate::load::guests::{STALLED_TOKEN, SlowReading, Stalled, Visits};
-use crate::load::intake::Intake;
-use crate::load::leaving::LeftOpen;
-use crate::load::pace::{CATCH_UP, Pacing};
-use crate::load::progress::Audience;
-use crate::load::publishing::Publisher;
-use crate::load::stop::Stop;
+use crate::antagonists::{STALLED_TOKEN, SlowReading, Stalled, Visits};
+use crate::connection::{Client, ReadUntil, Stream};
+use crate::intake::Intake;
+use crate::leaving::LeftOpen;
 use crate::load::{Bench, Clock, Load, OnTick, nanos};
+use crate::pacing::{CATCH_UP, Pacing};
 use crate::poller::Poller;
+use crate::publishing::Publisher;
+use crate::settle::Audience;
+use crate::stop::Stop;
 
 /// A repetition under way.
 pub(crate) struct Repetition<'a> {
-    pub(super) load: &'a Load,
-    pub(super) bench: Shared<'a>,
-    pub(super) phase: Phase,
+    pub(crate) load: &'a Load,
+    pub(crate) bench: Shared<'a>,
+    pub(crate) phase: Phase,
     /// How many have not completed the phase: senders that wait, and visitors that have not
     /// joined.
-    pub(super) open: usize,
+    pub(crate) open: usize,
     /// The clients, by their numbers. Visitors that have left are none.
-    pub(super) clients: Vec<Option<Client>>,
+    pub(crate) clients: Vec<Option<Client>>,
     /// When each began to connect.
-    pub(super) connected_at: Vec<Nanos>,
-    pub(super) publishers: Vec<Publisher>,
+    pub(crate) connected_at: Vec<Nanos>,
+    pub(crate) publishers: Vec<Publisher>,
     /// The publishers that may send at once, though nothing arrives.
-    pub(super) ready: Vec<usize>,
-    pub(super) intake: Intake<'a>,
+    pub(crate) ready: Vec<usize>,
+    pub(crate) intake: Intake<'a>,
     /// What is being sent.
-    pub(super) wire: Vec<u8>,
+    pub(crate) wire: Vec<u8>,
     /// When the current turn began.
-    pub(super) now: Nanos,
+    pub(crate) now: Nanos,
     /// When that may have happened which the current turn is told of, at the earliest.
-    pub(super) since: Nanos,
+    pub(crate) since: Nanos,
     /// When something last went on that somebody waits for.
-    pub(super) progressed_at: Nanos,
+    pub(crate) progressed_at: Nanos,
     /// When anything last arrived.
-    pub(super) received_at: Nanos,
+    pub(crate) received_at: Nanos,
     /// When to look after what no event tells.
     tick_at: Nanos,
     /// When publishers with a schedule last asked what became of their messages.
-    pub(super) asked_at: Nanos,
-    pub(super) phase_start: Nanos,
+    pub(crate) asked_at: Nanos,
+    pub(crate) phase_start: Nanos,
     took: Duration,
-    pub(super) stalled: Stalled,
+    pub(crate) stalled: Stalled,
     /// A client that the server may leave out, and that has ended its sending side to find out.
-    pub(super) suspect: Option<usize>,
+    pub(crate) suspect: Option<usize>,
     slow: SlowReading,
-    pub(super) visits: Visits,
+    pub(crate) visits: Visits,
 }
 
 /// What a repetition borrows, but for what it waits with.
-pub(super) struct Shared<'a> {
-    pub(super) addr: SocketAddr,
-    pub(super) clock: Clock,
+pub(crate) struct Shared<'a> {
+    pub(crate) addr: SocketAddr,
+    pub(crate) clock: Clock,
     scratch: &'a mut [u8],
-    pub(super) left_open: &'a mut LeftOpen,
+    pub(crate) left_open: &'a mut LeftOpen,
     on_tick: &'a mut OnTick<'a>,
 }
 
@@ -154,7 +154,7 @@ impl<'a> Repetition<'a> {
         self.leave(poller)
     }
 
-    pub(super) fn begin(&mut self, phase: Phase, open: usize) -> Result<(), Stop> {
+    pub(crate) fn begin(&mut self, phase: Phase, open: usize) -> Result<(), Stop> {
         debug_assert_eq!(self.open, 0);
         self.phase = phase;
         self.open = open;
@@ -173,7 +173,7 @@ impl<'a> Repetition<'a> {
     }
 
     /// Serves all connections until the phase is completed.
-    pub(super) fn drive(&mut self, poller: &mut Poller) -> Result<(), Stop> {
+    pub(crate) fn drive(&mut self, poller: &mut Poller) -> Result<(), Stop> {
         while self.open > 0 {
             self.wait(poller).map_err(Stop::Wait)?;
             self.begin_turn();
@@ -327,7 +327,7 @@ impl<'a> Repetition<'a> {
     }
 
     /// Does what comes next for a sender whose audience is settled.
-    pub(super) fn go_on(&mut self, sender: usize, registry: &Registry) -> Result<(), Stop> {
+    pub(crate) fn go_on(&mut self, sender: usize, registry: &Registry) -> Result<(), Stop> {
         if self.phase == Phase::Load && !self.publishers[sender].has_finished {
             return self.load_more(sender);
         }
@@ -430,11 +430,11 @@ impl<'a> Repetition<'a> {
         })
     }
 
-    pub(super) fn client(&mut self, client: usize) -> &mut Client {
+    pub(crate) fn client(&mut self, client: usize) -> &mut Client {
         self.clients[client].as_mut().expect("it is there")
     }
 
-    pub(super) fn connection(&self, client: usize, source: io::Error) -> Stop {
+    pub(crate) fn connection(&self, client: usize, source: io::Error) -> Stop {
         Stop::Connection {
             who: self.load.roles.role(client).to_string(),
             source,

@@ -6,8 +6,8 @@ use chat_proto::Messages;
 use chat_results::Count;
 use chat_trace::{Arrival, Kind, Nanos, Proof, Roles, Run};
 
-use crate::load::latency::Latencies;
-use crate::load::progress::{Progress, Step};
+use crate::latency::Latencies;
+use crate::settle::{Progress, Step};
 
 /// What deliveries go through: they are proved, counted, timed, and let senders go on.
 pub(crate) struct Intake<'a> {
@@ -231,7 +231,7 @@ mod tests {
             .for_each(|&(place, deed)| do_to(&mut messages, place, deed));
         let stream = messages.concat();
 
-        let mut latencies = Latencies::new();
+        let mut latencies = Latencies::default();
         let mut intake = Intake::new(ROLES, &mut proof, &mut latencies);
         let mut unfinished = Vec::new();
         for piece in stream.chunks(piece_len) {

@@ -1,73 +1,58 @@
-//! One repetition: everybody joins, the load, the closing round, everybody leaves.
-//!
-//! One thread serves all connections: `repetition` has its turns; in them, `joining` and `leaving`
-//! let clients come and go, `publishing` sends, `intake` takes what is delivered, `guests` makes it
-//! harder, `patience` gives up. When a publisher may send is the business of `pace` and `progress`.
+//! One repetition: what it does, what it needs, how it ended.
 
-pub(crate) mod client;
-mod guests;
-mod intake;
-mod joining;
-pub(crate) mod latency;
-pub(crate) mod leaving;
-pub(crate) mod pace;
-mod patience;
-mod progress;
-mod publishing;
-mod repetition;
-pub(crate) mod stop;
-
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chat_results::{Count, Tick};
 use chat_trace::{Nanos, Proof, Roles};
 
-use crate::load::client::SCRATCH_LEN;
-use crate::load::latency::Latencies;
-use crate::load::leaving::LeftOpen;
-use crate::load::pace::Pacing;
-use crate::load::repetition::Repetition;
-use crate::load::stop::Stop;
+use crate::connection::SCRATCH_LEN;
+use crate::engine::Repetition;
+use crate::latency::Latencies;
+use crate::leaving::LeftOpen;
+use crate::pacing::Pacing;
 use crate::poller::Poller;
+use crate::stop::Stop;
 
 /// What a repetition does.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
+pub struct Load {
     /// Who takes part.
-    pub(crate) roles: Roles,
-    pub(crate) pacing: Pacing,
+    pub roles: Roles,
+    /// When publishers send.
+    pub pacing: Pacing,
     /// How many messages each publisher sends at most.
-    pub(crate) messages: Option<u32>,
+    pub messages: Option<u32>,
     /// For how long publishers send at most.
-    pub(crate) duration: Option<Duration>,
+    pub duration: Option<Duration>,
     /// For how long they send before anything is measured.
-    pub(crate) warmup: Duration,
+    pub warmup: Duration,
     /// Clients that never read.
-    pub(crate) stalled: u32,
+    pub stalled: u32,
     /// How many bytes a second each slow client reads.
-    pub(crate) slow_rate: u32,
+    pub slow_rate: u32,
     /// How many visitors come a second.
-    pub(crate) churn: f64,
+    pub churn: f64,
     /// How many clients connect a second, if that is limited.
-    pub(crate) connect_rate: Option<f64>,
+    pub connect_rate: Option<f64>,
     /// How long nothing may go on before the repetition is given up.
-    pub(crate) patience: Duration,
+    pub patience: Duration,
 }
 
 impl Load {
     /// Tells whether there is a schedule by which messages are to be sent.
-    pub(crate) fn has_schedule(&self) -> bool {
+    pub fn has_schedule(&self) -> bool {
         matches!(self.pacing, Pacing::Rate(_))
     }
 
     /// Tells whether there are clients that are there to make it harder.
-    pub(crate) fn has_guests(&self) -> bool {
+    pub fn has_guests(&self) -> bool {
         self.roles.slow > 0 || self.stalled > 0 || self.churn > 0.0
     }
 
     /// Returns the same load without the clients that are there to make it harder.
-    pub(crate) fn without_guests(self) -> Self {
+    pub fn without_guests(self) -> Self {
         Self {
             roles: Roles {
                 slow: 0,
@@ -80,7 +65,7 @@ impl Load {
     }
 
     /// Returns how many connections there are at a time, at most.
-    pub(crate) fn connection_count(&self) -> u64 {
+    pub fn connection_count(&self) -> u64 {
         self.roles.resident_count() as u64 + u64::from(self.stalled) + self.visitor_count_max()
     }
 
@@ -91,7 +76,7 @@ impl Load {
     }
 
     /// Tells what each publisher sends.
-    pub(crate) fn sends(&self) -> String {
+    pub fn sends(&self) -> String {
         match (self.messages, self.duration) {
             (Some(messages), _) => format!("{messages} messages"),
             (None, duration) => format!(
@@ -104,33 +89,54 @@ impl Load {
 
 /// What a repetition needs and leaves to the next one.
 #[derive(Debug)]
-pub(crate) struct Bench {
+pub struct Bench {
     /// The address of the server.
     pub(crate) addr: SocketAddr,
     pub(crate) clock: Clock,
-    pub(crate) proof: Proof,
-    pub(crate) latencies: Latencies,
+    /// What is sent and received.
+    pub proof: Proof,
+    /// How long things took.
+    pub latencies: Latencies,
     /// Where connections read to.
     pub(crate) scratch: Box<[u8]>,
     /// What the server left open until now.
-    pub(crate) left_open: LeftOpen,
+    pub left_open: LeftOpen,
     pub(crate) poller: Poller,
+}
+
+impl Bench {
+    /// Makes what repetitions on the server at `addr` need. What they send and receive goes through
+    /// `proof`.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives nothing to wait with.
+    pub fn new(addr: SocketAddr, proof: Proof) -> io::Result<Self> {
+        Ok(Self {
+            addr,
+            clock: Clock::start(),
+            proof,
+            latencies: Latencies::default(),
+            scratch: vec![0; SCRATCH_LEN].into(),
+            left_open: LeftOpen::default(),
+            poller: Poller::new()?,
+        })
+    }
 }
 
 /// How a repetition ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// What was counted until then.
-    pub(crate) count: Count,
+    pub count: Count,
     /// Why it ended early, if it did.
-    pub(crate) stop: Option<Stop>,
+    pub stop: Option<Stop>,
 }
 
 /// Runs one repetition. The proof has begun it, and holds all there is to judge when this returns.
 /// `on_tick` is told some twenty times a second how far it is, and when each phase begins. It may
 /// return why the repetition is to end early.
-pub(crate) fn run(load: &Load, bench: &mut Bench, on_tick: &mut OnTick<'_>) -> Ended {
-    debug_assert_eq!(bench.scratch.len(), SCRATCH_LEN);
+pub fn run(load: &Load, bench: &mut Bench, on_tick: &mut OnTick<'_>) -> Ended {
     let (mut repetition, poller) = Repetition::new(load, bench, on_tick);
     let stop = repetition.run(poller).err();
     let count = repetition.count();
@@ -141,7 +147,7 @@ pub(crate) fn run(load: &Load, bench: &mut Bench, on_tick: &mut OnTick<'_>) -> E
 }
 
 /// What is told how far a repetition is, and may end it.
-pub(crate) type OnTick<'a> = dyn FnMut(Tick) -> Result<(), Stop> + 'a;
+pub type OnTick<'a> = dyn FnMut(Tick) -> Result<(), Stop> + 'a;
 
 /// Tells the time of a run.
 #[derive(Clone, Copy, Debug)]

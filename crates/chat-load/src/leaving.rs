@@ -6,11 +6,11 @@ use chat_results::Phase;
 use chat_trace::Arrival;
 use mio::Registry;
 
-use crate::load::client::Client;
+use crate::connection::Client;
+use crate::engine::Repetition;
 use crate::load::nanos;
-use crate::load::repetition::Repetition;
-use crate::load::stop::Stop;
 use crate::poller::Poller;
+use crate::stop::Stop;
 
 impl Repetition<'_> {
     /// Has everybody end its sending side and read to the end of the stream, so that whatever the
@@ -18,7 +18,7 @@ impl Repetition<'_> {
     ///
     /// A server that leaves connections open, repetition after repetition, is not asked any more:
     /// nobody could tell when it has sent all.
-    pub(super) fn leave(&mut self, poller: &mut Poller) -> Result<(), Stop> {
+    pub(crate) fn leave(&mut self, poller: &mut Poller) -> Result<(), Stop> {
         if self.bench.left_open.repetitions == LEFT_OPEN_MAX {
             return Ok(());
         }
@@ -38,7 +38,7 @@ impl Repetition<'_> {
 
     /// Looks at how the stream to a client ended that leaves: where nothing was under way any more,
     /// it ends on a message boundary.
-    pub(super) fn ended(&mut self, client: usize) -> Result<(), Stop> {
+    pub(crate) fn ended(&mut self, client: usize) -> Result<(), Stop> {
         let unfinished_len = self.client(client).unfinished_len();
         if unfinished_len > 0
             && self.has_everything(client)
@@ -63,14 +63,14 @@ impl Repetition<'_> {
     }
 
     /// Notes that the connection of a client that leaves is closed.
-    pub(super) fn left(&mut self, client: usize) {
+    pub(crate) fn left(&mut self, client: usize) {
         self.clients[client] = None;
         self.progressed_at = self.now;
         self.open -= 1;
     }
 
     /// Stops waiting for a server that leaves connections open.
-    pub(super) fn check_leaving(&mut self) {
+    pub(crate) fn check_leaving(&mut self) {
         if self.now.saturating_sub(self.progressed_at) >= nanos(LEAVE_WAIT) {
             self.bench.left_open.connections += std::mem::take(&mut self.open);
             self.bench.left_open.repetitions += 1;
@@ -79,7 +79,7 @@ impl Repetition<'_> {
 
     /// Lets a slow client go whose connection the server closed, and has whoever waits for it go
     /// on.
-    pub(super) fn dismiss(&mut self, client: usize, registry: &Registry) -> Result<(), Stop> {
+    pub(crate) fn dismiss(&mut self, client: usize, registry: &Registry) -> Result<(), Stop> {
         self.clients[client] = None;
         self.intake.count.closed += 1;
         for sender in self.intake.progress.leave(client, self.intake.proof) {
@@ -91,11 +91,11 @@ impl Repetition<'_> {
 
 /// What a server left open though the clients had ended their sending side.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct LeftOpen {
+pub struct LeftOpen {
     /// How many connections.
-    pub(crate) connections: usize,
+    pub connections: usize,
     /// In how many repetitions.
-    pub(crate) repetitions: u32,
+    pub repetitions: u32,
 }
 
 /// In how many repetitions a server may leave connections open until it is not asked any more. A
@@ -104,4 +104,4 @@ const LEFT_OPEN_MAX: u32 = 3;
 
 /// How long no connection may be closed until it is clear that the server leaves them open. A
 /// judgement.
-pub(crate) const LEAVE_WAIT: Duration = Duration::from_secs(1);
+pub const LEAVE_WAIT: Duration = Duration::from_secs(1);

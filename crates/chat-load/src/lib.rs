@@ -1,0 +1,35 @@
+//! Puts a broadcast chat server under load, from many connections on one thread.
+//!
+//! [`run`] plays one repetition of a [`Load`]: everybody joins, publishers send as the [`Pacing`]
+//! has it, a closing round finds out what became of every message, everybody leaves. What is sent
+//! and received goes through the [`Proof`](chat_trace::Proof) of the [`Bench`], times go into its
+//! [`Latencies`]. A repetition ends early with a [`Stop`].
+//!
+//! # What it does not do
+//!
+//! It starts no server and takes no signal: it is told an address, and whoever is told how far it
+//! is can end it. It judges nothing: whether the promise was kept, the proof knows. It is about
+//! time, and reads the clock.
+
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
+mod antagonists;
+mod connection;
+mod engine;
+mod intake;
+mod joining;
+mod latency;
+mod leaving;
+mod load;
+mod pacing;
+mod poller;
+mod publishing;
+mod settle;
+mod stop;
+mod timeout;
+
+pub use latency::Latencies;
+pub use leaving::{LEAVE_WAIT, LeftOpen};
+pub use load::{Bench, Ended, Load, OnTick, run};
+pub use pacing::Pacing;
+pub use stop::{Stop, Unresolved};
