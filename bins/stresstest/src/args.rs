@@ -6,23 +6,19 @@ mod value;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chat_load::{Load, Pacing};
 use chat_report::{Baseline, BaselineError, BaselineName};
-use chat_results as results;
 use chat_results::judge::{Thresholds, noise_from_percent};
+use chat_results::{
+    BodyLens, Check, Load, Pacing, Slow, parse_per_second, parse_rate, parse_some_time, parse_time,
+};
 use chat_target::Launch;
-use chat_trace::{BodyLens, Check, Payloads, Roles, Strangers};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum, value_parser};
 
-use crate::args::value::{
-    Slow, parse_addr, parse_lens, parse_output, parse_per_second, parse_rate, parse_slow,
-    parse_some_time, parse_time, random_seed,
-};
+use crate::args::value::{parse_addr, parse_output, random_seed};
 
 /// Proves the order promise of a broadcast chat server while it measures it
 ///
@@ -85,7 +81,7 @@ pub(crate) struct Args {
     warmup: Duration,
 
     /// Lengths of bodies in bytes, one or a range, from 8 to 255
-    #[arg(long, value_name = "A..B", default_value = "8..255", value_parser = parse_lens, help_heading = LOAD)]
+    #[arg(long, value_name = "A..B", default_value = "8..255", help_heading = LOAD)]
     size: BodyLens,
 
     /// Clients that connect and never read
@@ -93,7 +89,7 @@ pub(crate) struct Args {
     stalled: u32,
 
     /// Clients that read slowly, 10000 bytes a second each if nothing is said
-    #[arg(long, value_name = "N[:BYTES/s]", default_value = "0", value_parser = parse_slow, help_heading = LOAD)]
+    #[arg(long, value_name = "N[:BYTES/s]", default_value = "0", help_heading = LOAD)]
     slow: Slow,
 
     /// Clients that join every second during the load, stay for one, and leave; a repetition has
@@ -232,14 +228,14 @@ impl Args {
     /// is printed on anything but a terminal.
     pub(crate) fn is_classic(&self) -> bool {
         let load = self.load();
-        let has_default_load = load.pacing == Pacing::Window(NonZeroU32::MIN)
+        let has_default_load = load.pacing == Pacing::LOCK_STEP
             && self.window.is_none()
             && load.duration.is_none()
             && load.warmup.is_zero()
             && self.size == BodyLens::ALL
-            && load.roles.publishers_read
+            && load.publishers_read
             && load.connect_rate.is_none()
-            && !load.has_guests();
+            && !load.has_antagonists();
         has_default_load && !self.is_judged() && self.check() == Check::Full && !self.calibrate
     }
 
@@ -253,38 +249,6 @@ impl Args {
         [&self.json, &self.csv, &self.hdr, &self.record]
             .into_iter()
             .any(Option::is_some)
-    }
-
-    /// Describes the load on a server for the results.
-    pub(crate) fn describe(&self, target: &Target, load: &Load) -> results::Load {
-        results::Load {
-            server: target.to_string(),
-            publishers: self.publishers,
-            subscribers: self.subscribers,
-            publishers_read: load.roles.publishers_read,
-            repetitions: self.repetitions(),
-            messages: load.messages,
-            duration_s: load.duration.map(|duration| duration.as_secs_f64()),
-            warmup_s: load.warmup.as_secs_f64(),
-            window: match load.pacing {
-                Pacing::Window(window) => Some(window.get()),
-                Pacing::Flood => Some(0),
-                Pacing::Rate(_) => None,
-            },
-            rate: if let Pacing::Rate(rate) = load.pacing {
-                Some(rate)
-            } else {
-                None
-            },
-            size: self.size.bounds(),
-            stalled: load.stalled,
-            slow: u32::try_from(load.roles.slow).unwrap_or(u32::MAX),
-            slow_bytes_per_s: (load.roles.slow > 0).then_some(load.slow_rate),
-            churn: load.churn,
-            connect_rate: load.connect_rate,
-            check: self.check().word().to_owned(),
-            seed: self.seed,
-        }
     }
 
     /// Returns what is tested.
@@ -306,13 +270,12 @@ impl Args {
         })
     }
 
-    /// Returns what each repetition does.
+    /// Returns what is asked of the server.
     pub(crate) fn load(&self) -> Load {
-        let pacing = match (self.rate, self.window.map(NonZeroU32::new)) {
+        let pacing = match (self.rate, self.window) {
             (Some(rate), _) => Pacing::Rate(rate),
-            (None, Some(None)) => Pacing::Flood,
-            (None, Some(Some(window))) => Pacing::Window(window),
-            (None, None) => Pacing::Window(NonZeroU32::MIN),
+            (None, Some(window)) => Pacing::window(window),
+            (None, None) => Pacing::LOCK_STEP,
         };
         let messages = self.messages.or(if self.duration.is_none() {
             Some(MESSAGES)
@@ -320,65 +283,39 @@ impl Args {
             None
         });
         Load {
-            roles: self.roles(),
-            pacing,
+            publishers: self.publishers,
+            subscribers: self.subscribers,
+            publishers_read: !self.classic,
+            repetitions: self.repetitions(),
             messages,
             duration: self.duration,
             warmup: self.warmup,
+            pacing,
+            size: self.size,
             stalled: self.stalled,
-            slow_rate: self.slow.bytes_per_s,
+            slow: self.slow,
             churn: self.churn,
             connect_rate: self.connect_rate,
-            patience: self.patience(),
+            check: self.check(),
+            seed: self.seed,
+            timeout: Duration::from_secs(self.patience),
         }
     }
 
     /// Returns how often all this is repeated.
-    pub(crate) fn repetitions(&self) -> u32 {
+    fn repetitions(&self) -> u32 {
         let is_classic = self.window.is_none() && self.rate.is_none() && self.duration.is_none();
         self.repetitions
             .unwrap_or(if is_classic { REPETITIONS } else { 1 })
     }
 
-    /// Returns the bodies that are sent.
-    pub(crate) fn payloads(&self) -> Payloads {
-        Payloads::new(self.seed, self.size)
-    }
-
-    /// Tells whether anybody else sends messages to the server.
-    pub(crate) fn strangers(&self, target: &Target) -> Strangers {
-        match target {
-            Target::Launch(_) => Strangers::None,
-            // The lowest bits of a seed are as random as any.
-            Target::Running(_) => Strangers::Possible {
-                first_run: (self.seed % (1 << 16)) as u16,
-            },
-        }
-    }
-
-    /// Returns who takes part.
-    fn roles(&self) -> Roles {
-        let count = |n: u32| usize::try_from(n).expect("a count of clients that was checked");
-        Roles {
-            publishers: count(self.publishers),
-            subscribers: count(self.subscribers),
-            slow: count(self.slow.count),
-            publishers_read: !self.classic,
-        }
-    }
-
     /// Returns how much is checked.
-    pub(crate) fn check(&self) -> Check {
+    fn check(&self) -> Check {
         match self.check {
             Checked::Off => Check::Off,
             Checked::Basic => Check::Basic,
             Checked::Full => Check::Full,
         }
-    }
-
-    /// Returns how long to wait for anything.
-    pub(crate) fn patience(&self) -> Duration {
-        Duration::from_secs(self.patience)
     }
 }
 

@@ -6,10 +6,9 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use chat_load::{Load, Pacing};
 use chat_report::{Baseline, BaselineName, Lines, Screen, WhileRead, csv, hdr, json, table, tell};
 use chat_results::judge::{bound_by, nothing_measured, outweigh, verdict};
-use chat_results::{Isolation, Results, Verdict};
+use chat_results::{Isolation, Load, Pacing, Results, Verdict};
 use chat_target::{EXIT_INTERRUPTED, Interrupt, null};
 
 use crate::args::{Args, Target};
@@ -38,7 +37,7 @@ fn measure_and_judge(args: &Args) -> Result<Verdict, Failure> {
     let without = if args.isolation {
         Some(measure(
             args,
-            args.load().without_guests(),
+            args.load().without_antagonists(),
             WITHOUT,
             &interrupt,
         )?)
@@ -94,14 +93,13 @@ fn measure(
         Box::new(io::stdout())
     };
     let plan = Plan {
-        args,
         target: &args.target(),
         load,
         record: args.record.as_deref(),
     };
     run::run(
         plan,
-        &mut Lines::new(out, args.repetitions()),
+        &mut Lines::new(out, args.load().repetitions),
         &mut screen(args, title),
         interrupt,
     )
@@ -119,13 +117,12 @@ fn screen(args: &Args, title: &'static str) -> Screen {
 /// on the null broadcaster.
 fn ceiling(args: &Args, interrupt: &Interrupt) -> Result<f64, Failure> {
     let target = Target::Launch(null::launch().map_err(Failure::Unfindable)?);
-    let mut load = args.load().without_guests();
+    let mut load = args.load().without_antagonists();
     if load.has_schedule() {
         // A schedule would tell no more than that it can be kept.
         load.pacing = Pacing::Window(CALIBRATION_WINDOW);
     }
     let plan = Plan {
-        args,
         target: &target,
         load,
         record: None,

@@ -5,14 +5,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chat_load::{Bench, Ended, LEAVE_WAIT, Latencies, Load, Stop};
+use chat_load::{Bench, Ended, LEAVE_WAIT, Latencies, Stop};
 use chat_report::atomic_file::Draft;
 use chat_report::{BaselineError, Lines, Screen, is_closed_pipe, tell};
-use chat_results::{Count, Health, Order, Phase, Results, Tick, VERSION, Verdict};
+use chat_results::{Asked, Count, Health, Load, Order, Phase, Results, Tick, VERSION, Verdict};
 use chat_target::{Interrupt, Server, ServerError, raise_descriptor_limit};
-use chat_trace::{Conviction, Kept, Proof, Roles, recording};
+use chat_trace::{Conviction, Kept, Payloads, Proof, Strangers, Topology, recording};
 
-use crate::args::{Args, Target};
+use crate::args::Target;
 use crate::monitor::Monitor;
 use crate::tally::Tally;
 
@@ -43,7 +43,6 @@ impl Measured {
 /// What is run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<'a> {
-    pub(crate) args: &'a Args,
     pub(crate) target: &'a Target,
     pub(crate) load: Load,
     /// Where all that a verdict needs is written to, if anywhere.
@@ -63,28 +62,28 @@ pub(crate) fn run(
     interrupt: &Interrupt,
 ) -> Result<Measured, Failure> {
     let Plan {
-        args,
         target,
         load,
         record,
     } = plan;
+    let topology = Topology::of(&load);
     let mut recorder = record
-        .map(|path| Recorder::begin(path, load.roles))
+        .map(|path| Recorder::begin(path, topology))
         .transpose()?;
     screen.wait("waiting for the server to get ready");
-    let (mut server, addr) = start(target, args, interrupt)?;
+    let (mut server, addr) = start(target, load.timeout, interrupt)?;
     // Not before the start, or the server would inherit what it should ask for itself.
-    check_descriptor_limit(load.connection_count())?;
+    check_descriptor_limit(load.connection_count_max())?;
     let mut monitor = Monitor::new(
         server.as_ref().map(Server::usage),
         screen,
         report.repetitions(),
     );
     let proof = Proof::new(
-        args.payloads(),
-        load.roles,
-        args.check(),
-        args.strangers(target),
+        Payloads::new(load.seed, load.size),
+        topology,
+        load.check,
+        strangers(target, &load),
     );
     let mut bench = Bench::new(addr, proof).map_err(Failure::Watch)?;
     let mut tally = Tally::default();
@@ -120,9 +119,12 @@ pub(crate) fn run(
     };
     let results = Results {
         version: VERSION,
-        load: args.describe(target, &load),
+        asked: Asked {
+            server: target.to_string(),
+            load,
+        },
         counts: tally.counts(),
-        drops: tally.drops(load.roles),
+        drops: tally.drops(topology),
         latency: bench.latencies.summary(),
         order,
         server: monitor.seen(tally.read()),
@@ -176,17 +178,28 @@ fn oddities(bench: &Bench, server: Option<&Server>) -> Vec<String> {
     oddities
 }
 
+/// Tells whether anybody else sends messages to the server.
+fn strangers(target: &Target, load: &Load) -> Strangers {
+    match target {
+        Target::Launch(_) => Strangers::None,
+        // The lowest bits of a seed are as random as any.
+        Target::Running(_) => Strangers::Possible {
+            first_run: (load.seed % (1 << 16)) as u16,
+        },
+    }
+}
+
 /// Starts the server, if it does not run already, and returns its address.
 fn start(
     target: &Target,
-    args: &Args,
+    timeout: Duration,
     interrupt: &Interrupt,
 ) -> Result<(Option<Server>, SocketAddr), Failure> {
     match target {
         Target::Running(addr) => Ok((None, *addr)),
         Target::Launch(launch) => {
             let mut server = Server::start(launch, interrupt)?;
-            let addr = server.wait_ready(args.patience())?;
+            let addr = server.wait_ready(timeout)?;
             Ok((Some(server), addr))
         }
     }
@@ -203,13 +216,7 @@ fn repeat(
     mut recorder: Option<&mut Recorder>,
 ) -> Result<(), Failure> {
     for iteration in 0..report.repetitions() {
-        monitor.aside(|| {
-            report.launching(
-                iteration,
-                [load.roles.publishers, load.roles.subscribers],
-                load.sends(),
-            )
-        })?;
+        monitor.aside(|| report.launching(iteration, load))?;
         monitor.begin(iteration);
         bench
             .proof
@@ -291,8 +298,8 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn begin(path: &Path, roles: Roles) -> Result<Self, Failure> {
-        let writer = Draft::begin(path).and_then(|draft| recording::Writer::begin(draft, roles));
+    fn begin(path: &Path, topology: Topology) -> Result<Self, Failure> {
+        let writer = Draft::begin(path).and_then(|draft| recording::Writer::begin(draft, topology));
         Ok(Self {
             path: path.to_owned(),
             writer: Ok(writer.map_err(|source| Failure::write(path, source))?),

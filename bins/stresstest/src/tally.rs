@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use chat_load::Load;
-use chat_results::{Count, Counts, Drops, Order};
-use chat_trace::{Kept, Proof, Roles};
+use chat_results::{Count, Counts, Drops, Load, Order};
+use chat_trace::{Kept, Proof, Topology};
 
 /// The sum of repetitions.
 #[derive(Debug, Default)]
@@ -93,8 +92,8 @@ impl Tally {
     }
 
     /// Returns what did not arrive.
-    pub(crate) fn drops(&self, roles: Roles) -> Drops {
-        let due = self.counts.sent * roles.receivers().len() as u64;
+    pub(crate) fn drops(&self, topology: Topology) -> Drops {
+        let due = self.counts.sent * topology.receivers().len() as u64;
         let rate = if due > 0 {
             self.drops.dropped as f64 / due as f64
         } else {

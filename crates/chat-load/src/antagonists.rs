@@ -8,8 +8,8 @@ use std::time::Duration;
 use chat_trace::Nanos;
 use mio::{Registry, Token};
 
+use crate::bench::nanos;
 use crate::connection::Client;
-use crate::load::nanos;
 
 /// Clients that connect and never read.
 #[derive(Debug, Default)]

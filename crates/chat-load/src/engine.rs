@@ -4,17 +4,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chat_results::{Count, Phase, Tick};
-use chat_trace::{Kind, Nanos};
+use chat_results::{Count, Load, Pacing, Phase, Tick};
+use chat_trace::{Kind, Nanos, Topology};
 use mio::Registry;
 use mio::event::Event;
 
 use crate::antagonists::{STALLED_TOKEN, SlowReading, Stalled, Visits};
+use crate::bench::{Bench, Clock, OnTick, nanos};
 use crate::connection::{Client, ReadUntil, Stream};
 use crate::intake::Intake;
 use crate::leaving::LeftOpen;
-use crate::load::{Bench, Clock, Load, OnTick, nanos};
-use crate::pacing::{CATCH_UP, Pacing};
+use crate::pacing::CATCH_UP;
 use crate::poller::Poller;
 use crate::publishing::Publisher;
 use crate::settle::Audience;
@@ -23,6 +23,7 @@ use crate::stop::Stop;
 /// A repetition under way.
 pub(crate) struct Repetition<'a> {
     pub(crate) load: &'a Load,
+    pub(crate) topology: Topology,
     pub(crate) bench: Shared<'a>,
     pub(crate) phase: Phase,
     /// How many have not completed the phase: senders that wait, and visitors that have not
@@ -74,7 +75,7 @@ impl<'a> Repetition<'a> {
         bench: &'a mut Bench,
         on_tick: &'a mut OnTick<'a>,
     ) -> (Self, &'a mut Poller) {
-        let now = bench.clock.now();
+        let (now, topology) = (bench.clock.now(), Topology::of(load));
         let Bench {
             addr,
             clock,
@@ -86,6 +87,7 @@ impl<'a> Repetition<'a> {
         } = bench;
         let repetition = Self {
             load,
+            topology,
             bench: Shared {
                 addr: *addr,
                 clock: *clock,
@@ -95,11 +97,11 @@ impl<'a> Repetition<'a> {
             },
             phase: Phase::Join,
             open: 0,
-            clients: Vec::with_capacity(load.roles.resident_count()),
-            connected_at: Vec::with_capacity(load.roles.resident_count()),
-            publishers: vec![Publisher::default(); load.roles.publishers],
+            clients: Vec::with_capacity(topology.resident_count()),
+            connected_at: Vec::with_capacity(topology.resident_count()),
+            publishers: vec![Publisher::default(); topology.publishers],
             ready: Vec::new(),
-            intake: Intake::new(load.roles, proof, latencies),
+            intake: Intake::new(topology, proof, latencies),
             wire: Vec::new(),
             now,
             since: now,
@@ -111,7 +113,7 @@ impl<'a> Repetition<'a> {
             took: Duration::ZERO,
             stalled: Stalled::default(),
             suspect: None,
-            slow: SlowReading::new(load.slow_rate, now),
+            slow: SlowReading::new(load.slow.bytes_per_s, now),
             visits: Visits::new(now, 0.0),
         };
         (repetition, poller)
@@ -120,16 +122,16 @@ impl<'a> Repetition<'a> {
     pub(crate) fn run(&mut self, poller: &mut Poller) -> Result<(), Stop> {
         self.begin(
             Phase::Join,
-            self.load.roles.resident_count() + self.load.stalled as usize,
+            self.topology.resident_count() + self.load.stalled as usize,
         )?;
         self.connect_due(poller.registry())?;
         self.drive(poller)?;
 
-        self.begin(Phase::Load, self.load.roles.publishers)?;
-        self.slow = SlowReading::new(self.load.slow_rate, self.now);
+        self.begin(Phase::Load, self.topology.publishers)?;
+        self.slow = SlowReading::new(self.load.slow.bytes_per_s, self.now);
         self.visits = Visits::new(self.now, self.load.churn);
         if !matches!(self.load.pacing, Pacing::Rate(_)) {
-            for publisher in 0..self.load.roles.publishers {
+            for publisher in 0..self.topology.publishers {
                 self.load_more(publisher)?;
             }
         }
@@ -139,15 +141,15 @@ impl<'a> Repetition<'a> {
 
         self.begin(
             Phase::Close,
-            self.load.roles.publishers + self.visits.pending_count(),
+            self.topology.publishers + self.visits.pending_count(),
         )?;
-        for slow in self.load.roles.slow_clients() {
+        for slow in self.topology.slow_clients() {
             let rearmed = self.clients[slow]
                 .as_mut()
                 .map_or(Ok(()), |client| client.rearm(poller.registry()));
             rearmed.map_err(|source| self.connection(slow, source))?;
         }
-        for publisher in 0..self.load.roles.publishers {
+        for publisher in 0..self.topology.publishers {
             self.send_awaited(publisher, Kind::Closing)?;
         }
         self.drive(poller)?;
@@ -262,9 +264,9 @@ impl<'a> Repetition<'a> {
     /// Tells whether what arrives at a client is read when it does: not at slow ones during the
     /// load, nor at publishers that do not read.
     fn is_read_at_once(&self, client: usize) -> bool {
-        let roles = self.load.roles;
-        let is_slow = roles.slow_clients().contains(&client) && self.phase == Phase::Load;
-        !is_slow && client >= roles.readers().start
+        let topology = self.topology;
+        let is_slow = topology.slow_clients().contains(&client) && self.phase == Phase::Load;
+        !is_slow && client >= topology.readers().start
     }
 
     fn receive(
@@ -313,14 +315,13 @@ impl<'a> Repetition<'a> {
             Ok(Stream::Closed) if self.suspect == Some(client) => Err(self.judge_suspect(client)),
             Err(_) if self.suspect == Some(client) => Err(Stop::Unresolved(self.unresolved())),
             Ok(Stream::Closed) | Err(_)
-                if self.phase != Phase::Join
-                    && self.load.roles.slow_clients().contains(&client) =>
+                if self.phase != Phase::Join && self.topology.slow_clients().contains(&client) =>
             {
                 self.dismiss(client, registry)
             }
             Ok(Stream::Closed) if self.open == 0 => Ok(()),
             Ok(Stream::Closed) => Err(Stop::Closed {
-                who: self.load.roles.role(client).to_string(),
+                who: self.topology.role(client).to_string(),
             }),
             Err(source) => Err(self.connection(client, source)),
         }
@@ -344,7 +345,7 @@ impl<'a> Repetition<'a> {
         self.tick_at = self.now + nanos(TICK);
         self.tell()?;
         // Looking takes its time, so it is done before it matters and not at once.
-        if self.now.saturating_sub(self.progressed_at) >= nanos(self.load.patience / 2)
+        if self.now.saturating_sub(self.progressed_at) >= nanos(self.load.timeout / 2)
             && self.is_between()
         {
             (self.progressed_at, self.received_at) = (self.now, self.now);
@@ -360,7 +361,7 @@ impl<'a> Repetition<'a> {
             self.check_leaving();
             return Ok(());
         }
-        let patience = self.load.patience;
+        let patience = self.load.timeout;
         let pass_wait = self.intake.progress.pass_wait(patience);
         while let Some(visitor) = self.visits.next_overdue(self.now, pass_wait) {
             if !self.client(visitor).has_unsent() {
@@ -368,7 +369,7 @@ impl<'a> Repetition<'a> {
             }
         }
         self.check_patience()?;
-        for sender in 0..self.load.roles.resident_count().min(self.clients.len()) {
+        for sender in 0..self.topology.resident_count().min(self.clients.len()) {
             let is_due = self.suspect != Some(sender)
                 && self
                     .intake
@@ -389,7 +390,7 @@ impl<'a> Repetition<'a> {
             // To read nothing would look like the end of the stream.
             return Ok(());
         }
-        for client in self.load.roles.slow_clients() {
+        for client in self.topology.slow_clients() {
             let (intake, clock) = (&mut self.intake, self.bench.clock);
             let Some(connection) = &mut self.clients[client] else {
                 continue;
@@ -411,7 +412,7 @@ impl<'a> Repetition<'a> {
         };
         let measured_time = took.saturating_sub(nanos(self.load.warmup));
         Count {
-            own_sent: self.intake.count.sent * self.load.roles.subscribers as u64,
+            own_sent: self.intake.count.sent * self.topology.subscribers as u64,
             took: Duration::from_nanos(took),
             measured_time: Duration::from_nanos(measured_time),
             ..self.intake.count
@@ -436,7 +437,7 @@ impl<'a> Repetition<'a> {
 
     pub(crate) fn connection(&self, client: usize, source: io::Error) -> Stop {
         Stop::Connection {
-            who: self.load.roles.role(client).to_string(),
+            who: self.topology.role(client).to_string(),
             source,
         }
     }

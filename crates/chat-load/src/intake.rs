@@ -4,14 +4,14 @@ use std::ops::ControlFlow;
 
 use chat_proto::Messages;
 use chat_results::Count;
-use chat_trace::{Arrival, Kind, Nanos, Proof, Roles, Run};
+use chat_trace::{Arrival, Kind, Nanos, Proof, Run, Topology};
 
 use crate::latency::Latencies;
 use crate::settle::{Progress, Step};
 
 /// What deliveries go through: they are proved, counted, timed, and let senders go on.
 pub(crate) struct Intake<'a> {
-    pub(crate) roles: Roles,
+    pub(crate) topology: Topology,
     pub(crate) proof: &'a mut Proof,
     pub(crate) latencies: &'a mut Latencies,
     pub(crate) progress: Progress,
@@ -28,12 +28,16 @@ pub(crate) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    pub(crate) fn new(roles: Roles, proof: &'a mut Proof, latencies: &'a mut Latencies) -> Self {
+    pub(crate) fn new(
+        topology: Topology,
+        proof: &'a mut Proof,
+        latencies: &'a mut Latencies,
+    ) -> Self {
         Self {
-            roles,
+            topology,
             proof,
             latencies,
-            progress: Progress::new(roles),
+            progress: Progress::new(topology),
             count: Count::default(),
             completed: Vec::new(),
             joined: Vec::new(),
@@ -101,7 +105,7 @@ impl<'a> Intake<'a> {
     /// Tells whether a client is registered with this run of its own hello messages. A visitor may
     /// leave then, so all must be back.
     fn has_joined(&self, client: usize, run: Run) -> bool {
-        if client < self.roles.resident_count() {
+        if client < self.topology.resident_count() {
             run.before == 0
         } else {
             run.end() == self.proof.sends(client).count()
@@ -111,14 +115,15 @@ impl<'a> Intake<'a> {
     fn take_load(&mut self, client: usize, run: Run, now: Nanos) {
         self.loaded_at = now;
         let burst = self.proof.sends_mut(run.sender).burst_mut(run.place);
-        self.latencies.arrived(client, run, burst, self.roles, now);
+        self.latencies
+            .arrived(client, run, burst, self.topology, now);
         let count = u64::from(run.count);
         self.count.read += count;
-        if self.roles.receivers().contains(&client) {
+        if self.topology.receivers().contains(&client) {
             self.count.delivered += count;
             self.count.delivered_bytes += run.byte_len;
             self.count.measured += if burst.is_measured { count } else { 0 };
-            if self.roles.own_subscribers(run.sender).contains(&client) {
+            if self.topology.own_subscribers(run.sender).contains(&client) {
                 self.count.own_delivered += count;
             }
         }
@@ -131,14 +136,15 @@ const STEP_LEN: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
+    use chat_results::{BodyLens, Check};
     use chat_trace::recording::Writer;
-    use chat_trace::{BodyLens, Check, Payloads, Strangers, Times};
+    use chat_trace::{Payloads, Strangers, Times};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
 
-    const ROLES: Roles = Roles {
+    const TOPOLOGY: Topology = Topology {
         publishers: 2,
         subscribers: 1,
         slow: 0,
@@ -199,7 +205,7 @@ mod tests {
     ) -> (Result<Vec<u8>, String>, u64, u64) {
         let mut proof = Proof::new(
             Payloads::new(3, BodyLens::ALL),
-            ROLES,
+            TOPOLOGY,
             check,
             Strangers::None,
         );
@@ -232,7 +238,7 @@ mod tests {
         let stream = messages.concat();
 
         let mut latencies = Latencies::default();
-        let mut intake = Intake::new(ROLES, &mut proof, &mut latencies);
+        let mut intake = Intake::new(TOPOLOGY, &mut proof, &mut latencies);
         let mut unfinished = Vec::new();
         for piece in stream.chunks(piece_len) {
             unfinished.extend_from_slice(piece);
@@ -252,7 +258,7 @@ mod tests {
             .verdict()
             .map_err(|conviction| conviction.to_string())
             .map(|_| {
-                let mut writer = Writer::begin(Vec::new(), ROLES).unwrap();
+                let mut writer = Writer::begin(Vec::new(), TOPOLOGY).unwrap();
                 writer.add(&proof).unwrap();
                 writer.end().unwrap()
             });

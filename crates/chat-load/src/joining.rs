@@ -15,7 +15,7 @@ impl Repetition<'_> {
     /// Begins to connect the residents that it is time for, and behind them connects the stalled
     /// clients.
     pub(crate) fn connect_due(&mut self, registry: &Registry) -> Result<(), Stop> {
-        let resident_count = self.load.roles.resident_count();
+        let resident_count = self.topology.resident_count();
         let count = resident_count + self.load.stalled as usize;
         let passed = (self.now - self.phase_start) as f64 / 1e9;
         let due_count = self
@@ -76,13 +76,13 @@ impl Repetition<'_> {
         if !is_connected {
             return Ok(false);
         }
-        if client >= self.load.roles.resident_count() {
+        if client >= self.topology.resident_count() {
             self.send(client, Kind::Hello)?;
             self.visits.said_hello(client, self.now);
             return Ok(true);
         }
         self.progressed_at = self.now;
-        if client >= self.load.roles.readers().start {
+        if client >= self.topology.readers().start {
             self.send_awaited(client, Kind::Hello)?;
         } else {
             // It does not read, so there is nothing to wait for.
@@ -115,7 +115,7 @@ impl Repetition<'_> {
     /// join slowly have others wait.
     fn has_room_for_visitor(&self) -> bool {
         let present_count = self.clients.len() as u64
-            - self.load.roles.resident_count() as u64
+            - self.topology.resident_count() as u64
             - self.intake.count.visited;
         self.clients.len() < CLIENTS_MAX as usize && present_count < self.load.visitor_count_max()
     }
@@ -125,7 +125,7 @@ impl Repetition<'_> {
         self.intake
             .latencies
             .joined(self.now.saturating_sub(self.connected_at[client]));
-        if client >= self.load.roles.resident_count() {
+        if client >= self.topology.resident_count() {
             self.visits.joined(client, self.now);
             // In the closing round it is waited for.
             self.open -= usize::from(self.phase == Phase::Close);

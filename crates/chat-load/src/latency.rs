@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chat_results::{Latency, Summary};
-use chat_trace::{Burst, Nanos, Roles, Run};
+use chat_trace::{Burst, Nanos, Run, Topology};
 use hdrhistogram::Histogram;
 
 /// Distributions of times, in nanoseconds, over all repetitions of a run. Their memory does not
@@ -46,10 +46,10 @@ impl Latencies {
         client: usize,
         run: Run,
         burst: &mut Burst,
-        roles: Roles,
+        topology: Topology,
         now: Nanos,
     ) {
-        if !burst.is_measured || !roles.receivers().contains(&client) {
+        if !burst.is_measured || !topology.receivers().contains(&client) {
             return;
         }
         let (time, count) = (now - burst.intended, u64::from(run.count));
@@ -63,7 +63,7 @@ impl Latencies {
         }
         if run.end() == burst.end() {
             let (first_arrival, arrival_count) = burst.arrived(now);
-            if arrival_count as usize == roles.receivers().len() {
+            if arrival_count as usize == topology.receivers().len() {
                 self.last.saturating_record_n(time, burst.count.into());
                 self.spread
                     .saturating_record_n(now - first_arrival, burst.count.into());

@@ -6,9 +6,9 @@ use chat_results::Phase;
 use chat_trace::Arrival;
 use mio::Registry;
 
+use crate::bench::nanos;
 use crate::connection::Client;
 use crate::engine::Repetition;
-use crate::load::nanos;
 use crate::poller::Poller;
 use crate::stop::Stop;
 
@@ -22,7 +22,7 @@ impl Repetition<'_> {
         if self.bench.left_open.repetitions == LEFT_OPEN_MAX {
             return Ok(());
         }
-        let first = self.load.roles.readers().start;
+        let first = self.topology.readers().start;
         let open = self.clients[first..].iter().flatten().count();
         self.begin(Phase::Leave, open)?;
         for client in first..self.clients.len() {
@@ -56,10 +56,10 @@ impl Repetition<'_> {
         let proof = &self.intake.proof;
         let has_all_of =
             |publisher| proof.settled(client, publisher) == Some(proof.sends(publisher).count());
-        let roles = self.load.roles;
+        let topology = self.topology;
         self.load.churn == 0.0
-            && client < roles.resident_count()
-            && (0..roles.publishers).all(has_all_of)
+            && client < topology.resident_count()
+            && (0..topology.publishers).all(has_all_of)
     }
 
     /// Notes that the connection of a client that leaves is closed.

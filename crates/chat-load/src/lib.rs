@@ -1,7 +1,7 @@
 //! Puts a broadcast chat server under load, from many connections on one thread.
 //!
-//! [`run`] plays one repetition of a [`Load`]: everybody joins, publishers send as the [`Pacing`]
-//! has it, a closing round finds out what became of every message, everybody leaves. What is sent
+//! [`run`] plays one repetition of a [`Load`](chat_results::Load): everybody joins, publishers send as its pacing has
+//! it, a closing round finds out what became of every message, everybody leaves. What is sent
 //! and received goes through the [`Proof`](chat_trace::Proof) of the [`Bench`], times go into its
 //! [`Latencies`]. A repetition ends early with a [`Stop`].
 //!
@@ -14,13 +14,13 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod antagonists;
+mod bench;
 mod connection;
 mod engine;
 mod intake;
 mod joining;
 mod latency;
 mod leaving;
-mod load;
 mod pacing;
 mod poller;
 mod publishing;
@@ -28,8 +28,8 @@ mod settle;
 mod stop;
 mod timeout;
 
+pub use bench::{Bench, Ended, OnTick, run};
 pub use latency::Latencies;
 pub use leaving::{LEAVE_WAIT, LeftOpen};
-pub use load::{Bench, Ended, Load, OnTick, run};
-pub use pacing::Pacing;
+pub use pacing::burst_len_min;
 pub use stop::{Stop, Unresolved};

@@ -1,31 +1,17 @@
 //! When publishers may send.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
+use chat_results::Pacing;
 use chat_trace::Nanos;
 
-/// What decides when a publisher sends.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pacing {
-    /// It has at most so many messages in flight: sent, and not settled at all of its own
-    /// subscribers. One is the classic lock-step.
-    Window(NonZeroU32),
-    /// It sends as fast as the server reads.
-    Flood,
-    /// All publishers together send so many messages a second, whatever becomes of them.
-    Rate(f64),
-}
-
-impl Pacing {
-    /// Returns how many messages a publisher sends at a time, at least, if there are as many left.
-    pub fn burst_len_min(self) -> u32 {
-        match self {
-            // The second half of a window waits for the first.
-            Self::Window(window) => window.get().div_ceil(2),
-            Self::Flood => FLOOD_BURST,
-            Self::Rate(_) => 1,
-        }
+/// Returns how many messages a publisher sends at a time, at least, if there are as many left.
+pub fn burst_len_min(pacing: Pacing) -> u32 {
+    match pacing {
+        // The second half of a window waits for the first.
+        Pacing::Window(window) => window.get().div_ceil(2),
+        Pacing::Flood => FLOOD_BURST,
+        Pacing::Rate(_) => 1,
     }
 }
 

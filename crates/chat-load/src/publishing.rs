@@ -1,11 +1,11 @@
 //! Sending: the load as the pacing has it, and all other messages.
 
-use chat_results::Phase;
+use chat_results::{Pacing, Phase};
 use chat_trace::{Kind, Nanos, Times};
 
+use crate::bench::nanos;
 use crate::engine::Repetition;
-use crate::load::nanos;
-use crate::pacing::{CATCH_UP, FLOOD_BURST, Pacing, Schedule};
+use crate::pacing::{CATCH_UP, FLOOD_BURST, Schedule};
 use crate::stop::Stop;
 
 /// How far a publisher is with its load.
@@ -197,7 +197,7 @@ impl Repetition<'_> {
             .max(self.asked_at)
             .max(self.phase_start);
         if !self.load.has_schedule()
-            || self.now.saturating_sub(quiet_since) < nanos(self.load.patience / ASKS)
+            || self.now.saturating_sub(quiet_since) < nanos(self.load.timeout / ASKS)
         {
             return Ok(());
         }

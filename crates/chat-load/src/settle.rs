@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use chat_trace::{Nanos, Proof, Roles, Run};
+use chat_trace::{Nanos, Proof, Run, Topology};
 
 /// What is awaited of every sender.
 ///
@@ -12,7 +12,7 @@ use chat_trace::{Nanos, Proof, Roles, Run};
 /// This is the only way a drop is ever concluded. How far each client is, the [`Proof`] knows.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    roles: Roles,
+    topology: Topology,
     audience: Audience,
     /// There is one entry a client.
     senders: Vec<Sender>,
@@ -24,11 +24,11 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Makes the progress of a repetition in which nothing has happened.
-    pub(crate) fn new(roles: Roles) -> Self {
+    pub(crate) fn new(topology: Topology) -> Self {
         Self {
-            roles,
+            topology,
             audience: Audience::Sender,
-            senders: vec![Sender::default(); roles.resident_count()],
+            senders: vec![Sender::default(); topology.resident_count()],
             gone: Vec::new(),
             slowest: 0,
         }
@@ -113,7 +113,7 @@ impl Progress {
             && awaited.awaited <= count
             && self
                 .audience
-                .clients(self.roles, run.sender)
+                .clients(self.topology, run.sender)
                 .contains(&client)
         {
             awaited.missing -= 1;
@@ -136,7 +136,10 @@ impl Progress {
             if !self.senders[sender].is_awaited {
                 continue;
             }
-            let is_missing = self.audience.clients(self.roles, sender).contains(&client)
+            let is_missing = self
+                .audience
+                .clients(self.topology, sender)
+                .contains(&client)
                 && self.is_open(client, sender, self.senders[sender].awaited, proof);
             let awaited = &mut self.senders[sender];
             awaited.missing -= usize::from(is_missing);
@@ -162,8 +165,8 @@ impl Progress {
         let sender = &self.senders[client];
         let missing = sender.seen.saturating_sub(proof.settled(client, client)?);
         let others = connected
-            .min(self.roles.readers().end)
-            .saturating_sub(self.roles.readers().start + 1);
+            .min(self.topology.readers().end)
+            .saturating_sub(self.topology.readers().start + 1);
         let due_to_others = u64::from(missing) * others as u64;
         let is_no_accident = missing / FORGOTTEN_FACTOR > proof.longest_gap()
             && 2 * sender.had_by_others >= due_to_others;
@@ -200,7 +203,7 @@ impl Progress {
         proof: &Proof,
     ) -> impl Iterator<Item = usize> {
         self.audience
-            .clients(self.roles, sender)
+            .clients(self.topology, sender)
             .filter(move |&client| self.is_open(client, sender, awaited, proof))
     }
 
@@ -255,11 +258,11 @@ pub(crate) enum Audience {
 }
 
 impl Audience {
-    fn clients(self, roles: Roles, sender: usize) -> Range<usize> {
+    fn clients(self, topology: Topology, sender: usize) -> Range<usize> {
         match self {
             Self::Sender => sender..sender + 1,
-            Self::OwnSubscribers => roles.own_subscribers(sender),
-            Self::Everyone => roles.readers(),
+            Self::OwnSubscribers => topology.own_subscribers(sender),
+            Self::Everyone => topology.readers(),
         }
     }
 }
@@ -330,11 +333,12 @@ const FORGOTTEN_FACTOR: u32 = 10;
 #[cfg(test)]
 mod tests {
     use chat_proto::Messages;
-    use chat_trace::{Arrival, BodyLens, Check, Kind, Payloads, Role, Strangers, Times};
+    use chat_results::{BodyLens, Check};
+    use chat_trace::{Arrival, Kind, Payloads, Role, Strangers, Times};
 
     use super::*;
 
-    const ROLES: Roles = Roles {
+    const TOPOLOGY: Topology = Topology {
         publishers: 2,
         subscribers: 2,
         slow: 0,
@@ -353,14 +357,14 @@ mod tests {
         fn new() -> Self {
             let proof = Proof::new(
                 Payloads::new(1, BodyLens::ALL),
-                ROLES,
+                TOPOLOGY,
                 Check::Full,
                 Strangers::None,
             );
             Self {
-                progress: Progress::new(ROLES),
+                progress: Progress::new(TOPOLOGY),
                 proof,
-                sent: vec![Vec::new(); ROLES.resident_count()],
+                sent: vec![Vec::new(); TOPOLOGY.resident_count()],
             }
         }
 
@@ -419,7 +423,7 @@ mod tests {
     }
 
     fn nanos(duration: Duration) -> Nanos {
-        crate::load::nanos(duration)
+        crate::bench::nanos(duration)
     }
 
     #[test]

@@ -1,19 +1,18 @@
 //! Waiting: how long nothing may go on, and what is told then.
 
-use chat_results::Phase;
+use chat_results::{Pacing, Phase};
 
+use crate::bench::nanos;
 use crate::connection::Client;
 use crate::engine::Repetition;
 use crate::joining::STALLING;
-use crate::load::nanos;
-use crate::pacing::Pacing;
 use crate::settle::Open;
 use crate::stop::{Stop, Unresolved};
 
 impl Repetition<'_> {
     /// Gives up when nothing has gone on for too long.
     pub(crate) fn check_patience(&mut self) -> Result<(), Stop> {
-        let patience = self.load.patience;
+        let patience = self.load.timeout;
         // Where nobody waits for single messages, all of them are progress; and who has to take a
         // long log before its end makes some.
         let is_in_lockstep = match (self.phase, self.load.pacing) {
@@ -54,14 +53,13 @@ impl Repetition<'_> {
             .clients
             .iter()
             .position(is_connecting)
-            .map(|client| self.load.roles.role(client).to_string());
+            .map(|client| self.topology.role(client).to_string());
         client.or_else(|| (self.stalled.connecting_count() > 0).then(|| STALLING.to_owned()))
     }
 
     /// Returns a client that the server may leave out of its own messages, if there is one.
     fn forgotten(&self) -> Option<usize> {
-        self.load
-            .roles
+        self.topology
             .readers()
             .take_while(|&client| client < self.clients.len())
             .find(|&client| {
@@ -92,11 +90,11 @@ impl Repetition<'_> {
             self.intake.proof.note_forgotten(client, count);
             return Stop::Broken;
         }
-        let mut unresolved = Unresolved::new(self.load.patience);
+        let mut unresolved = Unresolved::new(self.load.timeout);
         unresolved.push(|| {
             format!(
                 "{} got its own messages back only after that",
-                self.load.roles.role(client)
+                self.topology.role(client)
             )
         });
         Stop::Unresolved(unresolved)
@@ -107,7 +105,7 @@ impl Repetition<'_> {
     pub(crate) fn is_between(&self) -> bool {
         match (self.phase, self.load.pacing) {
             (Phase::Join, _) => {
-                let count = self.load.roles.resident_count() + self.load.stalled as usize;
+                let count = self.topology.resident_count() + self.load.stalled as usize;
                 self.open == count - self.clients.len() - self.stalled.count()
             }
             (Phase::Load, Pacing::Rate(_)) => self.intake.proof.unresolved() == 0,
@@ -116,8 +114,8 @@ impl Repetition<'_> {
     }
 
     pub(crate) fn unresolved(&self) -> Unresolved {
-        let mut unresolved = Unresolved::new(self.load.patience);
-        let role = |client| self.load.roles.role(client);
+        let mut unresolved = Unresolved::new(self.load.timeout);
+        let role = |client| self.topology.role(client);
         for visitor in self.visits.waiting() {
             unresolved
                 .push(|| format!("{} did not get its last hello message back", role(visitor)));
@@ -126,8 +124,7 @@ impl Repetition<'_> {
             // Nobody waits for these, but they are what did not go on.
             for publisher in 0..self.publishers.len() {
                 for client in self
-                    .load
-                    .roles
+                    .topology
                     .receivers()
                     .filter(|&client| self.intake.proof.unresolved_at(client, publisher) > 0)
                 {

@@ -92,7 +92,7 @@ impl Baseline {
     /// Tells what makes the results of another load, so that neither can be worse than the other,
     /// if anything does.
     pub fn incomparable(&self, now: &Results) -> Option<String> {
-        let difference = difference(&self.results.load, &now.load)?;
+        let difference = difference(self.results.load(), now.load())?;
         Some(format!(
             "the baseline `{}` is of another load: {difference}",
             self.name

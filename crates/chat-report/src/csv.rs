@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use chat_results::{Results, Summary};
+use chat_results::{Load, Results, Summary};
 
 use crate::atomic_file::Draft;
 
@@ -30,35 +30,43 @@ fn table<'a>(runs: impl IntoIterator<Item = (&'a str, &'a Results)>) -> String {
 
 /// Returns the name and the value of each column. What was not measured is empty.
 fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
-    let Results {
-        load,
-        counts,
-        drops,
-        latency,
-        server,
-        health,
-        ..
-    } = results;
-    let mut columns = vec![
-        column("run", name),
-        column("server", &load.server),
+    let mut columns = vec![column("run", name), column("server", &results.asked.server)];
+    columns.extend(load_columns(results.load()));
+    columns.extend(found_columns(results));
+    columns.extend(time_columns(results));
+    columns.extend(cost_columns(results));
+    columns
+}
+
+fn load_columns(load: &Load) -> Vec<(String, String)> {
+    let [size_min, size_max] = load.size.bounds();
+    let slow_bytes_per_s = (load.slow.count > 0).then_some(load.slow.bytes_per_s);
+    vec![
         column("publishers", load.publishers),
         column("subscribers", load.subscribers),
         column("publishers_read", load.publishers_read),
         column("repetitions", load.repetitions),
         column("messages", shown(load.messages)),
-        column("duration_s", shown(load.duration_s)),
-        column("warmup_s", load.warmup_s),
-        column("window", shown(load.window)),
-        column("rate_per_s", shown(load.rate)),
-        column("size_min_bytes", load.size[0]),
-        column("size_max_bytes", load.size[1]),
+        column(
+            "duration_s",
+            shown(load.duration.map(|it| it.as_secs_f64())),
+        ),
+        column("warmup_s", load.warmup.as_secs_f64()),
+        column("window", shown(load.pacing.in_flight())),
+        column("rate_per_s", shown(load.pacing.rate())),
+        column("size_min_bytes", size_min),
+        column("size_max_bytes", size_max),
         column("stalled", load.stalled),
-        column("slow", load.slow),
-        column("slow_bytes_per_s", shown(load.slow_bytes_per_s)),
+        column("slow", load.slow.count),
+        column("slow_bytes_per_s", shown(slow_bytes_per_s)),
         column("churn_per_s", load.churn),
         column("connect_rate_per_s", shown(load.connect_rate)),
-        column("check", &load.check),
+        column("check", load.check.word()),
+    ]
+}
+
+fn found_columns(Results { counts, drops, .. }: &Results) -> Vec<(String, String)> {
+    vec![
         column("sent", counts.sent),
         column("unsent", counts.unsent),
         column("delivered", counts.delivered),
@@ -69,7 +77,15 @@ fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
         column("longest_drop", drops.longest_run),
         column("unresolved", drops.unresolved),
         column("closed", counts.closed),
-    ];
+    ]
+}
+
+fn time_columns(
+    Results {
+        latency, health, ..
+    }: &Results,
+) -> Vec<(String, String)> {
+    let mut columns = Vec::new();
     let times = [
         ("delivery", latency.delivery),
         ("delivery_raw", latency.delivery_raw),
@@ -95,7 +111,12 @@ fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
             columns.push(column(format!("{name}_{quantile}_us"), shown(value)));
         }
     }
-    columns.extend([
+    columns
+}
+
+fn cost_columns(results: &Results) -> Vec<(String, String)> {
+    let Results { server, health, .. } = results;
+    vec![
         column(
             "server_cpu_us_per_delivery",
             shown(server.and_then(|it| it.cpu_us_per_delivery)),
@@ -114,8 +135,7 @@ fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
         column("tester_is_bound", health.bound_by.is_some()),
         column("order", results.order.word()),
         column("verdict", results.verdict.word()),
-    ]);
-    columns
+    ]
 }
 
 fn column(name: impl ToString, value: impl ToString) -> (String, String) {
@@ -180,7 +200,7 @@ mod tests {
     #[test]
     fn what_has_commas_and_quotes_is_quoted() {
         let mut results = results();
-        results.load.server = "./server --say \"a, b\"".into();
+        results.asked.server = "./server --say \"a, b\"".into();
         assert!(table([("run", &results)]).contains("\nrun,\"./server --say \"\"a, b\"\"\",2,"));
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use chat_results::Count;
+use chat_results::{Count, Load};
 
 /// Prints the result lines, each at once.
 #[derive(Debug)]
@@ -23,19 +23,23 @@ impl<W: Write> Lines<W> {
         self.repetitions
     }
 
-    /// Prints that a repetition begins, in which this many publishers send `what` to
-    /// this many subscribers each.
-    pub fn launching(
-        &mut self,
-        iteration: u32,
-        [publishers, subscribers]: [usize; 2],
-        what: impl fmt::Display,
-    ) -> io::Result<()> {
+    /// Prints that a repetition of `load` begins.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be printed.
+    pub fn launching(&mut self, iteration: u32, load: &Load) -> io::Result<()> {
+        let Load {
+            publishers,
+            subscribers,
+            ..
+        } = load;
         writeln!(
             self.out,
-            "iteration {iteration} out of {}: launching {publishers} publishers, each sending {what} to {subscribers} \
+            "iteration {iteration} out of {}: launching {publishers} publishers, each sending {} to {subscribers} \
              subscribers...",
-            self.repetitions
+            self.repetitions,
+            sent_by_each(load)
         )?;
         self.out.flush()
     }
@@ -57,6 +61,17 @@ impl<W: Write> Lines<W> {
         self.out.flush()?;
         writeln!(self.out, "took {:.2} seconds", took.as_secs_f64())?;
         self.out.flush()
+    }
+}
+
+/// Tells what each publisher sends.
+fn sent_by_each(load: &Load) -> String {
+    match (load.messages, load.duration) {
+        (Some(messages), _) => format!("{messages} messages"),
+        (None, duration) => format!(
+            "messages for {} seconds",
+            duration.unwrap_or_default().as_secs_f64()
+        ),
     }
 }
 
@@ -105,7 +120,7 @@ mod tests {
     fn check(count: Count, expected: &str) {
         let mut out = Vec::new();
         let mut report = Lines::new(&mut out, 100);
-        report.launching(7, [2, 3], "1000 messages").unwrap();
+        report.launching(7, &Load::default()).unwrap();
         report.completed(count).unwrap();
         let launching = "iteration 7 out of 100: launching 2 publishers, each sending 1000 messages to 3 subscribers...";
         assert_eq!(

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use chat_results::{
-    Health, Isolation, Latency, Load, Order, Quantity, Results, ServerSeen, Summary, Verdict,
+    Asked, Health, Isolation, Latency, Load, Order, Pacing, Quantity, Results, ServerSeen, Summary,
+    Verdict,
 };
 use console::Style;
 
@@ -11,10 +12,10 @@ use console::Style;
 pub fn print(results: &Results, is_coloured: bool, out: &mut impl Write) -> io::Result<()> {
     let mut table = Table { out };
     table.out.write_all(b"\n")?;
-    table.load(&results.load)?;
+    table.load(&results.asked)?;
     table.deliveries(results)?;
     table.order(&results.order)?;
-    table.latency(&results.latency, &results.load)?;
+    table.latency(&results.latency, results.load())?;
     if let Some(server) = &results.server {
         table.server(server)?;
     }
@@ -41,26 +42,26 @@ impl<W: Write> Table<'_, W> {
         Ok(())
     }
 
-    fn load(&mut self, load: &Load) -> io::Result<()> {
-        self.row("server", &load.server)?;
+    fn load(&mut self, Asked { server, load }: &Asked) -> io::Result<()> {
+        self.row("server", server)?;
         let publishers = many(load.publishers.into(), "publisher");
         let each = if load.publishers == 1 { "" } else { " each" };
         let subscribers = many(load.subscribers.into(), "subscriber");
-        let pacing = match (load.rate, load.window) {
-            (Some(rate), _) => format!("{rate} messages a second on a schedule"),
-            (None, Some(0)) => "as many messages in flight as the server takes".to_owned(),
-            (None, Some(1)) => "one message in flight a publisher".to_owned(),
-            (None, window) => format!(
-                "{} messages in flight a publisher",
-                window.unwrap_or_default()
-            ),
+        let pacing = match load.pacing {
+            Pacing::Rate(rate) => format!("{rate} messages a second on a schedule"),
+            Pacing::Flood => "as many messages in flight as the server takes".to_owned(),
+            Pacing::LOCK_STEP => "one message in flight a publisher".to_owned(),
+            Pacing::Window(window) => format!("{window} messages in flight a publisher"),
         };
-        let bodies = match load.size {
+        let bodies = match load.size.bounds() {
             [min, max] if min == max => format!("bodies of {min} bytes"),
             [min, max] => format!("bodies of {min} to {max} bytes"),
         };
         let mut text = format!("{publishers} with {subscribers}{each}, {pacing}, {bodies}");
-        for (count, who) in [(load.stalled, "stalled client"), (load.slow, "slow client")] {
+        for (count, who) in [
+            (load.stalled, "stalled client"),
+            (load.slow.count, "slow client"),
+        ] {
             if count > 0 {
                 text += &format!(", {}", many(count.into(), who));
             }
@@ -193,12 +194,12 @@ impl<W: Write> Table<'_, W> {
                 )?;
             }
         }
-        match (load.rate, load.window) {
-            (Some(_), _) => {}
-            (None, Some(0)) => {
+        match load.pacing {
+            Pacing::Rate(_) => {}
+            Pacing::Flood => {
                 self.row("", "Publishers fill every buffer here, and that is what these times are of. --rate has a schedule.")?;
             }
-            (None, _) => {
+            Pacing::Window(_) => {
                 self.row("", "Publishers wait for their subscribers here, so a slow server is asked less. --rate does not wait.")?;
             }
         }

@@ -1,6 +1,6 @@
 //! What a load on a broadcast chat server is, and what it found: plain data.
 //!
-//! [`Results`] is all that a run has found. Everything that is printed, stored, judged and compared
+//! [`Load`] is what is asked of a server. [`Results`] is all that a run has found. Everything that is printed, stored, judged and compared
 //! afterwards is derived from it, and from nothing else. [`Tick`] is how far a run is while it goes
 //! on. [`Quantity`] reads and writes figures in the units of people. [`judge`] decides what results
 //! come to: against thresholds, against the results of an earlier run, and against the limits of
@@ -28,15 +28,19 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod judge;
+mod load;
 mod progress;
 mod results;
 /// Results to test with.
 pub mod sample;
+mod text;
 mod units;
 
+pub use load::{BodyLens, BodyLensError, Check, Load, Pacing, Slow, SlowError};
 pub use progress::{Count, Phase, Tick};
 pub use results::{
-    Counts, Drops, Health, Isolation, Latency, Load, Order, Results, ServerSeen, Summary, VERSION,
+    Asked, Counts, Drops, Health, Isolation, Latency, Order, Results, ServerSeen, Summary, VERSION,
     Verdict,
 };
+pub use text::{TextError, parse_per_second, parse_rate, parse_some_time, parse_time};
 pub use units::Quantity;

@@ -3,13 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::load::Load;
+
 /// What a run found, over all its repetitions.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Results {
     /// Version of this structure; see [`VERSION`].
     pub version: u32,
-    /// What was asked for.
-    pub load: Load,
+    /// What was asked for. In files it is called `load`.
+    #[serde(rename = "load")]
+    pub asked: Asked,
     /// What happened, in numbers.
     pub counts: Counts,
     /// What did not arrive.
@@ -28,45 +31,21 @@ pub struct Results {
     pub verdict: Verdict,
 }
 
-/// What was asked for.
+/// What was tested, and what was asked of it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct Load {
+pub struct Asked {
     /// The executable with its arguments, or the address that was connected to.
     pub server: String,
-    /// The number of publishers.
-    pub publishers: u32,
-    /// The number of subscribers of each publisher.
-    pub subscribers: u32,
-    /// Whether publishers read what they are sent.
-    pub publishers_read: bool,
-    /// How many repetitions were asked for.
-    pub repetitions: u32,
-    /// Messages a publisher and repetition, if that was what ended a repetition.
-    pub messages: Option<u32>,
-    /// How long a repetition lasted at most, in seconds, if that was set.
-    pub duration_s: Option<f64>,
-    /// How long publishers send in each repetition before anything is measured, in seconds.
-    pub warmup_s: f64,
-    /// Messages in flight a publisher; 0 is any number. `None` when a rate was asked for.
-    pub window: Option<u32>,
-    /// Messages a second of all publishers, in an open schedule.
-    pub rate: Option<f64>,
-    /// The shortest and the longest body, in bytes.
-    pub size: [u8; 2],
-    /// Clients that never read.
-    pub stalled: u32,
-    /// Clients that read slowly.
-    pub slow: u32,
-    /// How many bytes a second each of these reads; `None` without them.
-    pub slow_bytes_per_s: Option<u32>,
-    /// Clients that join and leave, a second.
-    pub churn: f64,
-    /// How many clients connect a second, if that was limited.
-    pub connect_rate: Option<f64>,
-    /// What was checked: `off`, `basic` or `full`.
-    pub check: String,
-    /// The seed of all bodies.
-    pub seed: u64,
+    /// What was asked of it.
+    #[serde(flatten)]
+    pub load: Load,
+}
+
+impl Results {
+    /// Returns what was asked of the server.
+    pub fn load(&self) -> &Load {
+        &self.asked.load
+    }
 }
 
 /// What happened, in numbers. Deliveries are those of load messages to publishers and subscribers.

@@ -1,5 +1,8 @@
+use std::time::Duration;
+
+use crate::load::{BodyLens, Load, Pacing};
 use crate::results::{
-    Counts, Drops, Health, Latency, Load, Order, Results, ServerSeen, Summary, VERSION, Verdict,
+    Asked, Counts, Drops, Health, Latency, Order, Results, ServerSeen, Summary, VERSION, Verdict,
 };
 
 /// Returns the results of a run in which everything was measured.
@@ -38,21 +41,17 @@ pub fn results() -> Results {
         }),
     };
     let load = Load {
-        publishers: 2,
-        subscribers: 3,
-        publishers_read: true,
-        repetitions: 1,
-        rate: Some(1e5),
-        size: [16, 64],
-        check: "full".into(),
+        messages: None,
+        duration: Some(Duration::from_secs(10)),
+        pacing: Pacing::Rate(1e5),
+        size: BodyLens::new(16, 64).expect("they are in order"),
         ..Load::default()
     };
     Results {
         version: VERSION,
-        load: Load {
+        asked: Asked {
             server: "./server".into(),
-            duration_s: Some(10.0),
-            ..load
+            load,
         },
         counts: Counts {
             repetitions: 1,

@@ -1,16 +1,16 @@
 //! How much memory a repetition takes.
 
 use chat_check::MESSAGE_COUNT_MAX;
+use chat_results::Check;
 
-use crate::proof::Check;
 use crate::sends::BURST_LEN;
-use crate::topology::Roles;
+use crate::topology::Topology;
 
 /// Returns how many bytes messages take that are sent in so many bursts, once every client that
 /// stays has received them.
-pub fn memory_len(roles: Roles, check: Check, message_count: u64, burst_count: u64) -> u64 {
+pub fn memory_len(topology: Topology, check: Check, message_count: u64, burst_count: u64) -> u64 {
     let event_count = if check == Check::Full {
-        1 + roles.readers().len() as u64
+        1 + topology.readers().len() as u64
     } else {
         0
     };

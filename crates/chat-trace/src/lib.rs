@@ -15,11 +15,12 @@
 //!
 //! ```
 //! use chat_proto::Messages;
-//! use chat_trace::{BodyLens, Check, Kept, Kind, Payloads, Proof, Roles, Strangers, Times};
+//! use chat_results::{BodyLens, Check};
+//! use chat_trace::{Kept, Kind, Payloads, Proof, Topology, Strangers, Times};
 //!
-//! let roles = Roles { publishers: 1, subscribers: 1, slow: 0, publishers_read: true };
+//! let topology = Topology { publishers: 1, subscribers: 1, slow: 0, publishers_read: true };
 //! let payloads = Payloads::new(7, BodyLens::ALL);
-//! let mut proof = Proof::new(payloads, roles, Check::Full, Strangers::None);
+//! let mut proof = Proof::new(payloads, topology, Check::Full, Strangers::None);
 //! proof.begin(0);
 //!
 //! let mut wire = Vec::new();
@@ -53,8 +54,8 @@ mod topology;
 
 pub use arrival::{Arrival, Run};
 pub use budget::{LOAD_MAX, MEMORY_MAX, memory_len};
-pub use payload::{BodyLens, CLIENTS_MAX, Kind, Payloads, Reading, Tag};
-pub use proof::{Check, Proof, Strangers};
+pub use payload::{CLIENTS_MAX, Kind, Payloads, Reading, Tag};
+pub use proof::{Proof, Strangers};
 pub use sends::{Burst, Nanos, Sends, Times};
 pub use story::{Conviction, Kept, MessageName};
-pub use topology::{Role, Roles};
+pub use topology::{Role, Topology};

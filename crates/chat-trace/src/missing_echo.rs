@@ -23,19 +23,19 @@ impl Proof {
     /// every one of the other publishers'.
     pub(crate) fn seek_forgotten(&mut self) {
         let forgotten = self
-            .roles
+            .topology
             .receivers()
-            .take_while(|&client| client < self.roles.publishers)
+            .take_while(|&client| client < self.topology.publishers)
             .find_map(|client| {
                 let own = self.sent[client].load_count();
-                let others: u32 = (0..self.roles.publishers)
+                let others: u32 = (0..self.topology.publishers)
                     .map(|publisher| self.sent[publisher].load_count())
                     .sum::<u32>()
                     - own;
                 let lost = self.own_lost[client];
                 let has_lost_nothing_else =
                     self.lost[client] == lost && self.lost_of[client] == lost;
-                let is_all_known = (0..self.roles.publishers)
+                let is_all_known = (0..self.topology.publishers)
                     .all(|publisher| self.unresolved_at(client, publisher) == 0)
                     && self.unresolved_of(client) == 0;
                 let is_forgotten = lost == u64::from(own) && has_lost_nothing_else && is_all_known;
@@ -47,7 +47,7 @@ impl Proof {
 
     pub(crate) fn forgotten_conviction(&self) -> Option<Conviction> {
         let Forgotten { client, count } = self.forgotten?;
-        let who = self.roles.role(client);
+        let who = self.topology.role(client);
         let story = format!(
             "{who} got none of {count} messages back that it had sent and others received: the sender is to get its own"
         );

@@ -11,6 +11,7 @@
 //! All in little endian. The kind is the two highest bits of its field, the number the other 30.
 
 use chat_proto::{BODY_LEN_MAX, Body};
+use chat_results::BodyLens;
 
 /// Which message a body belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,39 +77,6 @@ impl Kind {
     }
 }
 
-/// Lengths that bodies have, in bytes: from [`TAG_LEN`] to 255.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyLens {
-    // Invariant: TAG_LEN <= min <= max.
-    min: u8,
-    max: u8,
-}
-
-impl BodyLens {
-    /// All lengths that a body with a tag can have.
-    pub const ALL: Self = Self {
-        min: TAG_LEN as u8,
-        max: BODY_LEN_MAX as u8,
-    };
-
-    /// Takes the lengths from `min` to `max`, unless they are out of order or too short for a tag.
-    pub fn new(min: u8, max: u8) -> Option<Self> {
-        (usize::from(min) >= TAG_LEN && min <= max).then_some(Self { min, max })
-    }
-
-    /// Returns the shortest and the longest length.
-    pub fn bounds(self) -> [u8; 2] {
-        [self.min, self.max]
-    }
-
-    /// Draws one from a random word.
-    fn draw(self, word: u64) -> usize {
-        let count = u64::from(self.max - self.min) + 1;
-        let drawn = ((word >> 32) * count) >> 32;
-        usize::from(self.min) + drawn as usize
-    }
-}
-
 /// Makes and checks bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct Payloads {
@@ -129,7 +97,7 @@ impl Payloads {
     pub fn body(self, tag: Tag, buf: &mut [u8; BODY_LEN_MAX]) -> Body<'_> {
         let tag = tag.to_bytes();
         let filler = self.filler(tag);
-        let body = &mut buf[..self.lens.draw(filler.start)];
+        let body = &mut buf[..draw_len(self.lens, filler.start)];
         body[..TAG_LEN].copy_from_slice(&tag);
         filler.fill(&mut body[TAG_LEN..]);
         Body::new(body).expect("the buffer is as long as the longest body")
@@ -165,7 +133,7 @@ impl Payloads {
 
     fn is_intact(self, tag: [u8; TAG_LEN], rest: &[u8]) -> bool {
         let filler = self.filler(tag);
-        TAG_LEN + rest.len() == self.lens.draw(filler.start) && filler.matches(rest)
+        TAG_LEN + rest.len() == draw_len(self.lens, filler.start) && filler.matches(rest)
     }
 
     /// Starts the generator for the body with this tag.
@@ -174,6 +142,14 @@ impl Payloads {
             start: mixed(self.key ^ u64::from_le_bytes(tag)),
         }
     }
+}
+
+/// Draws a length from a random word.
+fn draw_len(lens: BodyLens, word: u64) -> usize {
+    let [min, max] = lens.bounds();
+    let count = u64::from(max - min) + 1;
+    let drawn = ((word >> 32) * count) >> 32;
+    usize::from(min) + drawn as usize
 }
 
 /// What a body turned out to be.
@@ -247,6 +223,7 @@ pub const CLIENTS_MAX: u32 = 1 << 16;
 
 /// Length of a tag in bytes, and so of the shortest body.
 const TAG_LEN: usize = 8;
+const _: () = assert!(TAG_LEN == BodyLens::MIN as usize);
 
 /// Length in bytes of what the generator draws at a time.
 const WORD_LEN: usize = 8;
@@ -319,13 +296,6 @@ mod tests {
                 (Some(&min.into()), Some(&max.into()))
             );
         }
-    }
-
-    #[test]
-    fn lengths_without_room_for_a_tag_are_none() {
-        assert_eq!(BodyLens::new(7, 255), None);
-        assert_eq!(BodyLens::new(65, 64), None);
-        assert_eq!(BodyLens::new(8, 255), Some(BodyLens::ALL));
     }
 
     #[test]

@@ -21,6 +21,7 @@
 
 use chat_check::{MessageId, Record, check};
 use chat_proto::{BODY_LEN_MAX, HEADER_LEN, MESSAGE_LEN_MAX, Messages};
+use chat_results::Check;
 
 use crate::arrival::{Arrival, Run, Strange};
 use crate::budget::{EVENT_LEN, LOAD_MAX, MEMORY_MAX, memory_len};
@@ -29,13 +30,13 @@ use crate::payload::{Kind, NUMBER_END, Payloads, Reading, Tag};
 use crate::recent::{FRESH_LEN_MAX, Fresh};
 use crate::sends::{Sends, Times};
 use crate::story::{Conviction, Kept};
-use crate::topology::{Role, Roles};
+use crate::topology::{Role, Topology};
 
 /// What happened in a repetition. Its memory serves the next one too.
 #[derive(Debug)]
 pub struct Proof {
     pub(crate) payloads: Payloads,
-    pub(crate) roles: Roles,
+    pub(crate) topology: Topology,
     pub(crate) check: Check,
     pub(crate) strangers: Strangers,
     /// The repetition's number in tags.
@@ -79,28 +80,6 @@ pub struct Proof {
     pub(crate) is_complete: bool,
 }
 
-/// How much is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// Nothing but the first eight bytes of each message, which the load needs to go on
-    Off,
-    /// Every byte, and the order of each publisher's messages; needs no memory for deliveries
-    Basic,
-    /// All that, and that one order explains what everybody saw
-    Full,
-}
-
-impl Check {
-    /// Returns which of these it is, in one word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Basic => "basic",
-            Self::Full => "full",
-        }
-    }
-}
-
 /// Whether anybody else sends messages to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strangers {
@@ -116,22 +95,22 @@ pub enum Strangers {
 
 impl Proof {
     /// Makes room for the clients of a repetition.
-    pub fn new(payloads: Payloads, roles: Roles, check: Check, strangers: Strangers) -> Self {
-        let mut proof = Self::without_clients(payloads, roles, check, strangers);
-        proof.make_room(roles.resident_count());
-        proof.fresh.resize_with(roles.publishers, Fresh::default);
+    pub fn new(payloads: Payloads, topology: Topology, check: Check, strangers: Strangers) -> Self {
+        let mut proof = Self::without_clients(payloads, topology, check, strangers);
+        proof.make_room(topology.resident_count());
+        proof.fresh.resize_with(topology.publishers, Fresh::default);
         proof
     }
 
     pub(crate) fn without_clients(
         payloads: Payloads,
-        roles: Roles,
+        topology: Topology,
         check: Check,
         strangers: Strangers,
     ) -> Self {
         Self {
             payloads,
-            roles,
+            topology,
             check,
             strangers,
             run: 0,
@@ -145,9 +124,9 @@ impl Proof {
             records: Vec::new(),
             joined: Vec::new(),
             cells: Vec::new(),
-            lost: vec![0; roles.member_count()],
-            lost_of: vec![0; roles.publishers],
-            own_lost: vec![0; roles.publishers],
+            lost: vec![0; topology.member_count()],
+            lost_of: vec![0; topology.publishers],
+            own_lost: vec![0; topology.publishers],
             longest_loss: 0,
             longest_gap: 0,
             strange: None,
@@ -184,8 +163,10 @@ impl Proof {
             self.records.resize_with(client_count, Record::new);
             self.joined.resize(client_count, false);
             let visitors_len = self.visitors_len();
-            self.cells
-                .resize(client_count * (self.roles.publishers + 1), Cell::default());
+            self.cells.resize(
+                client_count * (self.topology.publishers + 1),
+                Cell::default(),
+            );
             self.memory_len += self.visitors_len() - visitors_len;
         }
     }
@@ -193,9 +174,9 @@ impl Proof {
     /// Returns how many bytes there are for visitors, whatever they send and receive. Those of
     /// residents, the arguments bound.
     fn visitors_len(&self) -> u64 {
-        let row_len = self.roles.publishers + 1;
+        let row_len = self.topology.publishers + 1;
         let visitor_count =
-            (self.cells.len() / row_len).saturating_sub(self.roles.resident_count());
+            (self.cells.len() / row_len).saturating_sub(self.topology.resident_count());
         (visitor_count * (row_len * size_of::<Cell>() + size_of::<Sends>() + size_of::<Record>()))
             as u64
     }
@@ -217,7 +198,7 @@ impl Proof {
     ) -> u32 {
         let first_id = self.next_id;
         self.next_id += count;
-        self.memory_len += memory_len(self.roles, self.check, count.into(), 1);
+        self.memory_len += memory_len(self.topology, self.check, count.into(), 1);
         let sends = &mut self.sent[client];
         let first = sends.count();
         debug_assert!(first + count <= NUMBER_END);
@@ -250,7 +231,7 @@ impl Proof {
                 place,
                 &wire[start..],
                 &self.ends,
-                FRESH_LEN_MAX / self.roles.publishers,
+                FRESH_LEN_MAX / self.topology.publishers,
             );
         }
         first + count
@@ -333,7 +314,7 @@ impl Proof {
             (Check::Off | Check::Basic, Some((client, strange))) => {
                 let story = format!(
                     "{} received {}",
-                    self.roles.role(client),
+                    self.topology.role(client),
                     self.strange_story(strange)
                 );
                 return Err(Conviction {
@@ -397,19 +378,19 @@ impl Proof {
         let client = (0..self.lost.len())
             .rev()
             .max_by_key(|&client| self.lost[client])?;
-        (self.lost[client] > 0).then(|| (self.roles.role(client), self.lost[client]))
+        (self.lost[client] > 0).then(|| (self.topology.role(client), self.lost[client]))
     }
 
     /// Returns how many deliveries of load messages neither came nor are known to be lost.
     pub fn unresolved(&self) -> u64 {
-        (0..self.roles.publishers)
+        (0..self.topology.publishers)
             .map(|publisher| self.unresolved_of(publisher))
             .sum()
     }
 
     /// Returns how many of these are of messages of `publisher`.
     pub fn unresolved_of(&self, publisher: usize) -> u64 {
-        self.roles
+        self.topology
             .receivers()
             .map(|client| u64::from(self.unresolved_at(client, publisher)))
             .sum()
@@ -450,10 +431,10 @@ impl Proof {
 
     /// Returns how many more load messages there is room for, when they are sent in one burst.
     pub fn room(&self) -> u32 {
-        let memory =
-            MEMORY_MAX.saturating_sub(self.memory_len + memory_len(self.roles, self.check, 0, 1));
+        let memory = MEMORY_MAX
+            .saturating_sub(self.memory_len + memory_len(self.topology, self.check, 0, 1));
         let by_memory = memory
-            .checked_div(memory_len(self.roles, self.check, 1, 0))
+            .checked_div(memory_len(self.topology, self.check, 1, 0))
             .unwrap_or(u64::from(u32::MAX));
         let by_id = LOAD_MAX.saturating_sub(self.next_id);
         u32::try_from(by_memory).unwrap_or(u32::MAX).min(by_id) * u32::from(memory > 0)
@@ -481,7 +462,7 @@ impl Proof {
             let first = MessageId::new(burst.first_id + (run.first - burst.first))
                 .expect("it is the id of a message that was sent");
             self.records[client].received_run(first, run.count);
-            if client >= self.roles.resident_count() {
+            if client >= self.topology.resident_count() {
                 self.memory_len += EVENT_LEN * u64::from(run.count);
             }
         }
@@ -511,7 +492,7 @@ impl Proof {
                 - sends.load_before(cell.next, cell.place as usize);
             self.lost[client] += u64::from(lost);
             // Of others than publishers no load can be lost.
-            if run.sender < self.roles.publishers {
+            if run.sender < self.topology.publishers {
                 self.lost_of[run.sender] += u64::from(lost);
                 self.own_lost[run.sender] += if run.sender == client {
                     u64::from(lost)
@@ -587,7 +568,7 @@ impl Proof {
     }
 
     fn cell_index(&self, client: usize, sender: usize) -> Option<usize> {
-        let publishers = self.roles.publishers;
+        let publishers = self.topology.publishers;
         let column = if sender < publishers {
             sender
         } else {

@@ -15,12 +15,13 @@
 use std::io::{self, ErrorKind, Read, Write};
 
 use chat_check::Record;
+use chat_results::{BodyLens, Check};
 
 use crate::missing_echo::Forgotten;
-use crate::payload::{BodyLens, CLIENTS_MAX, Kind, Payloads};
-use crate::proof::{Check, Proof, Strangers};
+use crate::payload::{CLIENTS_MAX, Kind, Payloads};
+use crate::proof::{Proof, Strangers};
 use crate::sends::{Sends, Times};
-use crate::topology::Roles;
+use crate::topology::Topology;
 
 /// Writes a recording.
 #[derive(Debug)]
@@ -29,15 +30,15 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a recording of clients with these roles.
-    pub fn begin(mut out: W, roles: Roles) -> io::Result<Self> {
+    /// Begins a recording of clients with these topology.
+    pub fn begin(mut out: W, topology: Topology) -> io::Result<Self> {
         out.write_all(MAGIC)?;
         let mut writer = Self { out };
         for count in [
-            roles.publishers,
-            roles.subscribers,
-            roles.slow,
-            usize::from(roles.publishers_read),
+            topology.publishers,
+            topology.subscribers,
+            topology.slow,
+            usize::from(topology.publishers_read),
         ] {
             writer.write_count(count)?;
         }
@@ -92,7 +93,7 @@ impl<W: Write> Writer<W> {
 #[derive(Debug)]
 pub struct Reader<R> {
     input: R,
-    roles: Roles,
+    topology: Topology,
 }
 
 impl<R: Read> Reader<R> {
@@ -105,7 +106,7 @@ impl<R: Read> Reader<R> {
             _ => {}
         }
         let [publishers, subscribers, slow, publishers_read] = read_words(&mut input)?;
-        let roles = Roles {
+        let topology = Topology {
             publishers: publishers as usize,
             subscribers: subscribers as usize,
             slow: slow as usize,
@@ -117,7 +118,7 @@ impl<R: Read> Reader<R> {
             && subscribers > 0
             && client_count <= CLIENTS_MAX.into();
         if is_sound {
-            Ok(Self { input, roles })
+            Ok(Self { input, topology })
         } else {
             Err(RecordingError::Damaged)
         }
@@ -141,7 +142,7 @@ impl<R: Read> Reader<R> {
         let is_plausible = is_complete <= 1
             && forgotten_end <= client_count
             && (forgotten_end == 0) == (forgotten_count == 0)
-            && (self.roles.resident_count()..=CLIENTS_MAX as usize)
+            && (self.topology.resident_count()..=CLIENTS_MAX as usize)
                 .contains(&(client_count as usize));
         if !is_plausible {
             return Err(RecordingError::Damaged);
@@ -153,10 +154,10 @@ impl<R: Read> Reader<R> {
             clients.push((self.read_sends()?, self.read_record()?));
         }
         // A verdict needs nothing of how far whom each client is.
-        let roles = self.roles;
+        let topology = self.topology;
         let mut proof = Proof::without_clients(
             Payloads::new(0, BodyLens::ALL),
-            roles,
+            topology,
             Check::Full,
             Strangers::None,
         );
@@ -309,7 +310,7 @@ mod tests {
 
     use super::*;
 
-    const ROLES: Roles = Roles {
+    const TOPOLOGY: Topology = Topology {
         publishers: 2,
         subscribers: 1,
         slow: 0,
@@ -321,11 +322,11 @@ mod tests {
     fn record() -> Vec<u8> {
         let mut proof = Proof::new(
             Payloads::new(1, BodyLens::ALL),
-            ROLES,
+            TOPOLOGY,
             Check::Full,
             Strangers::None,
         );
-        let mut writer = Writer::begin(Vec::new(), ROLES).unwrap();
+        let mut writer = Writer::begin(Vec::new(), TOPOLOGY).unwrap();
         for run in 0..2 {
             proof.begin(run);
             let mut wire = Vec::new();
@@ -395,7 +396,7 @@ mod tests {
     /// Reads a whole recording, judges it, and writes it again.
     fn copy(recording: &[u8]) -> Result<Vec<u8>, RecordingError> {
         let mut reader = Reader::begin(recording)?;
-        let mut writer = Writer::begin(Vec::new(), reader.roles)?;
+        let mut writer = Writer::begin(Vec::new(), reader.topology)?;
         while let Some(proof) = reader.next_repetition()? {
             let _ = proof.verdict();
             writer.add(&proof)?;

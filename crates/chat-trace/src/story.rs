@@ -90,7 +90,7 @@ impl Proof {
                 .sum()
         };
         MessageName {
-            sender: self.roles.role(client),
+            sender: self.topology.role(client),
             kind,
             number,
         }
@@ -115,7 +115,7 @@ impl Proof {
     }
 
     fn story(&self, violation: &Violation<MessageName>) -> String {
-        let role = |client: &usize| self.roles.role(*client);
+        let role = |client: &usize| self.topology.role(*client);
         match violation {
             Violation::Corrupt { client, message } => {
                 format!(
@@ -151,7 +151,7 @@ impl Proof {
             return format!(
                 "{}, {} {deed} them the other way round",
                 self.step(first),
-                self.roles.role(second.client)
+                self.topology.role(second.client)
             );
         }
         let told: Vec<String> = steps.iter().map(|step| self.step(step)).collect();
@@ -165,7 +165,7 @@ impl Proof {
             before,
             after,
         } = step;
-        let role = self.roles.role(*client);
+        let role = self.topology.role(*client);
         match kind {
             StepKind::Sent => format!(
                 "{role} sent its {} before its {}",

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::ops::Range;
 
+use chat_results::Load;
+
 /// How many clients of each kind there are.
 ///
 /// Clients are numbered from 0: first all publishers, then the subscribers of publisher 0, then
 /// those of publisher 1 and so on, then the slow ones. These are there from the beginning to the
 /// end. Visitors come after them, as they join.
 #[derive(Clone, Copy, Debug)]
-pub struct Roles {
+pub struct Topology {
     /// The number of publishers.
     pub publishers: usize,
     /// The number of subscribers of each publisher.
@@ -20,7 +22,17 @@ pub struct Roles {
     pub publishers_read: bool,
 }
 
-impl Roles {
+impl Topology {
+    /// Returns who takes part in a load. Visitors and clients that never read are not in it.
+    pub fn of(load: &Load) -> Self {
+        Self {
+            publishers: load.publishers as usize,
+            subscribers: load.subscribers as usize,
+            slow: load.slow.count as usize,
+            publishers_read: load.publishers_read,
+        }
+    }
+
     /// Returns how many publishers and subscribers there are.
     pub fn member_count(self) -> usize {
         self.publishers * (1 + self.subscribers)
@@ -116,14 +128,14 @@ mod tests {
 
     #[test]
     fn every_client_has_one_role() {
-        let roles = Roles {
+        let topology = Topology {
             publishers: 2,
             subscribers: 3,
             slow: 1,
             publishers_read: true,
         };
-        let names: Vec<String> = (0..roles.resident_count() + 1)
-            .map(|client| roles.role(client).to_string())
+        let names: Vec<String> = (0..topology.resident_count() + 1)
+            .map(|client| topology.role(client).to_string())
             .collect();
         assert_eq!(
             names[..3],
@@ -139,10 +151,10 @@ mod tests {
         );
         assert_eq!(names[8..], ["slow client 0", "visitor 0"]);
         for publisher in 0..2 {
-            for client in 0..roles.resident_count() {
-                let expected = matches!(roles.role(client), Role::Subscriber { publisher: own, .. } if own == publisher);
+            for client in 0..topology.resident_count() {
+                let expected = matches!(topology.role(client), Role::Subscriber { publisher: own, .. } if own == publisher);
                 assert_eq!(
-                    roles.own_subscribers(publisher).contains(&client),
+                    topology.own_subscribers(publisher).contains(&client),
                     expected,
                     "client {client}, publisher {publisher}"
                 );
@@ -152,12 +164,12 @@ mod tests {
 
     #[test]
     fn publishers_that_do_not_read_receive_nothing() {
-        let roles = Roles {
+        let topology = Topology {
             publishers: 2,
             subscribers: 3,
             slow: 1,
             publishers_read: false,
         };
-        assert_eq!((roles.receivers(), roles.readers()), (2..8, 2..9));
+        assert_eq!((topology.receivers(), topology.readers()), (2..8, 2..9));
     }
 }

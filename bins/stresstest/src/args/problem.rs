@@ -1,15 +1,16 @@
 //! What is wrong with options that are each right.
 
+use chat_load::burst_len_min;
 use chat_report::{Baseline, atomic_file};
-use chat_results::Quantity;
-use chat_trace::{CLIENTS_MAX, Check, LOAD_MAX, MEMORY_MAX, memory_len};
+use chat_results::{Check, Quantity};
+use chat_trace::{CLIENTS_MAX, LOAD_MAX, MEMORY_MAX, Topology, memory_len};
 
 use crate::args::{Args, MESSAGES};
 
 impl Args {
     /// Tells what is wrong with options that are each right.
     pub(super) fn problem(&self) -> Option<String> {
-        if self.isolation && !self.load().has_guests() {
+        if self.isolation && !self.load().has_antagonists() {
             return Some(
                 "--isolation needs --stalled, --slow or --churn: it tells how much the others suffer from those".to_owned(),
             );
@@ -84,10 +85,10 @@ impl Args {
         }
         let load = self.load();
         let memory_len = memory_len(
-            load.roles,
+            Topology::of(&load),
             self.check(),
             messages,
-            messages.div_ceil(load.pacing.burst_len_min().into()),
+            messages.div_ceil(burst_len_min(load.pacing).into()),
         );
         if load.messages.is_some() && memory_len > MEMORY_MAX {
             let instead = if self.check() == Check::Full {

@@ -11,7 +11,7 @@ fn printed(results: &Results) -> String {
 #[test]
 fn every_line_fits_a_terminal_and_names_what_it_tells() {
     let mut results = results();
-    results.load.server = "/a/long/way".repeat(30);
+    results.asked.server = "/a/long/way".repeat(30);
     results.verdict = Verdict::Failed {
         why: vec!["`p99>3ms` holds: delivery.p99 is 4 ms ".repeat(5)],
     };

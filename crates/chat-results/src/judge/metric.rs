@@ -130,7 +130,10 @@ const PLAIN: [Plain; 10] = [
     Plain {
         name: "unsent",
         quantity: Quantity::Count,
-        find: |results| results.load.rate.map(|_| results.counts.unsent as f64),
+        find: |results| {
+            let unsent = results.counts.unsent as f64;
+            results.load().has_schedule().then_some(unsent)
+        },
     },
     Plain {
         name: "closed",

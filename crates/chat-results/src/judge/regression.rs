@@ -1,6 +1,7 @@
 //! What is worse than it was, and what cannot be compared.
 
-use crate::results::{Load, Results, Summary};
+use crate::load::Load;
+use crate::results::{Results, Summary};
 use crate::units::Quantity;
 
 /// Tells of each figure that is worse than it was by more than `noise`, a part of what it was, in a
@@ -105,47 +106,47 @@ enum Better {
 fn differing_parts(load: &Load) -> Vec<(&'static str, String)> {
     // Named one by one, so that a new field is thought of here.
     let Load {
-        server: _,
         publishers,
         subscribers,
         publishers_read,
         repetitions,
         messages,
-        duration_s,
-        warmup_s,
-        window,
-        rate,
+        duration,
+        warmup,
+        pacing,
         size,
         stalled,
         slow,
-        slow_bytes_per_s,
         churn,
         connect_rate,
         check,
         seed: _,
+        timeout: _,
     } = load;
+    let [min, max] = size.bounds();
+    let slow_rate = (slow.count > 0).then_some(slow.bytes_per_s);
     vec![
         ("publishers", publishers.to_string()),
         ("subscribers", subscribers.to_string()),
         ("reading of publishers", publishers_read.to_string()),
         ("repetitions", repetitions.to_string()),
-        ("messages", or_none(messages.as_ref())),
-        ("duration", or_none(duration_s.as_ref())),
-        ("warm-up", warmup_s.to_string()),
-        ("window", or_none(window.as_ref())),
-        ("rate", or_none(rate.as_ref())),
-        ("size", format!("{}..{}", size[0], size[1])),
+        ("messages", or_none(*messages)),
+        ("duration", or_none(duration.map(|it| it.as_secs_f64()))),
+        ("warm-up", warmup.as_secs_f64().to_string()),
+        ("window", or_none(pacing.in_flight())),
+        ("rate", or_none(pacing.rate())),
+        ("size", format!("{min}..{max}")),
         ("stalled", stalled.to_string()),
-        ("slow", slow.to_string()),
-        ("rate of slow clients", or_none(slow_bytes_per_s.as_ref())),
+        ("slow", slow.count.to_string()),
+        ("rate of slow clients", or_none(slow_rate)),
         ("churn", churn.to_string()),
-        ("connect rate", or_none(connect_rate.as_ref())),
-        ("check", check.clone()),
+        ("connect rate", or_none(*connect_rate)),
+        ("check", check.word().to_owned()),
     ]
 }
 
-fn or_none(value: Option<&impl ToString>) -> String {
-    value.map_or_else(|| "none".to_owned(), ToString::to_string)
+fn or_none(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
 }
 
 fn delivery(results: &Results, quantile: impl Fn(&Summary) -> f64) -> Option<f64> {
@@ -198,7 +199,10 @@ const NOISE_PERCENT_MAX: f64 = 1000.0;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::load::{BodyLens, Pacing};
     use crate::results::ServerSeen;
     use crate::sample::results;
 
@@ -303,21 +307,20 @@ mod tests {
 
     #[test]
     fn other_loads_cannot_be_compared() {
-        let (then, mut now) = (results(), results());
-        assert_eq!(difference(&then.load, &now.load), None);
-        now.load.server = "./other".into();
-        now.load.seed = 4;
-        assert_eq!(difference(&then.load, &now.load), None);
-        now.load.publishers = 4;
-        now.load.publishers_read = false;
-        now.load.warmup_s = 0.5;
-        now.load.rate = None;
-        now.load.size = [0, 255];
-        now.load.slow_bytes_per_s = Some(10);
+        let (then, mut now) = (*results().load(), *results().load());
+        assert_eq!(difference(&then, &now), None);
+        now.seed = 4;
+        assert_eq!(difference(&then, &now), None);
+        now.publishers = 4;
+        now.publishers_read = false;
+        now.warmup = Duration::from_millis(500);
+        now.pacing = Pacing::window(7);
+        now.size = BodyLens::ALL;
+        now.slow = "1:10".parse().unwrap();
         let told = "publishers was 2 and is 4, reading of publishers was true and is false, \
-                    warm-up was 0 and is 0.5, rate was 100000 and is none, size was 16..64 and is 0..255, \
-                    rate of slow clients was none and is 10";
-        assert_eq!(difference(&then.load, &now.load).as_deref(), Some(told));
+                    warm-up was 0 and is 0.5, window was none and is 7, rate was 100000 and is none, size was 16..64 and is 8..255, \
+                    slow was 0 and is 1, rate of slow clients was none and is 10";
+        assert_eq!(difference(&then, &now).as_deref(), Some(told));
     }
 
     #[test]

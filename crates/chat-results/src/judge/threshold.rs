@@ -178,6 +178,7 @@ fn split_where(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Pacing;
     use crate::results::{Latency, Summary};
     use crate::sample::results;
 
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_crossed() {
         let mut results = results();
-        results.load.rate = None;
+        results.asked.load.pacing = Pacing::LOCK_STEP;
         results.counts.sent = 0;
         results.counts.deliveries_per_s = f64::NAN;
         results.latency = Latency {

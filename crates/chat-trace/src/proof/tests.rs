@@ -1,10 +1,10 @@
 use chat_proto::Messages;
+use chat_results::BodyLens;
 
 use super::*;
-use crate::payload::BodyLens;
 use crate::sends::{BURST_LEN, Nanos};
 
-const ROLES: Roles = Roles {
+const TOPOLOGY: Topology = Topology {
     publishers: 2,
     subscribers: 1,
     slow: 0,
@@ -23,11 +23,11 @@ impl World {
     }
 
     fn among(check: Check, strangers: Strangers) -> Self {
-        let mut proof = Proof::new(Payloads::new(7, BodyLens::ALL), ROLES, check, strangers);
+        let mut proof = Proof::new(Payloads::new(7, BodyLens::ALL), TOPOLOGY, check, strangers);
         proof.begin(3);
         Self {
             proof,
-            sent: vec![Vec::new(); ROLES.resident_count()],
+            sent: vec![Vec::new(); TOPOLOGY.resident_count()],
         }
     }
 
@@ -121,7 +121,7 @@ fn every_load_message_is_delivered_lost_or_unresolved() {
     );
     assert_eq!(
         (world.proof.longest_loss(), world.proof.worst_loss()),
-        (6, Some((ROLES.role(3), 6)))
+        (6, Some((TOPOLOGY.role(3), 6)))
     );
     world.proof.begin(4);
     assert_eq!(
@@ -255,7 +255,7 @@ fn who_is_behind_a_message_sent_after_its_arrival_is_overtaken() {
 fn memory_is_counted_before_it_is_taken_and_bounds_what_is_sent() {
     for check in [Check::Basic, Check::Full] {
         let mut world = World::new(check);
-        let visitor = ROLES.resident_count();
+        let visitor = TOPOLOGY.resident_count();
         world.proof.make_room(visitor + 1);
         let room = world.proof.room();
         world.send(0, Kind::Load, 100, 0);

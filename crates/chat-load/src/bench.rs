@@ -4,88 +4,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use chat_results::{Count, Tick};
-use chat_trace::{Nanos, Proof, Roles};
+use chat_results::{Count, Load, Tick};
+use chat_trace::{Nanos, Proof};
 
 use crate::connection::SCRATCH_LEN;
 use crate::engine::Repetition;
 use crate::latency::Latencies;
 use crate::leaving::LeftOpen;
-use crate::pacing::Pacing;
 use crate::poller::Poller;
 use crate::stop::Stop;
-
-/// What a repetition does.
-#[derive(Clone, Copy, Debug)]
-pub struct Load {
-    /// Who takes part.
-    pub roles: Roles,
-    /// When publishers send.
-    pub pacing: Pacing,
-    /// How many messages each publisher sends at most.
-    pub messages: Option<u32>,
-    /// For how long publishers send at most.
-    pub duration: Option<Duration>,
-    /// For how long they send before anything is measured.
-    pub warmup: Duration,
-    /// Clients that never read.
-    pub stalled: u32,
-    /// How many bytes a second each slow client reads.
-    pub slow_rate: u32,
-    /// How many visitors come a second.
-    pub churn: f64,
-    /// How many clients connect a second, if that is limited.
-    pub connect_rate: Option<f64>,
-    /// How long nothing may go on before the repetition is given up.
-    pub patience: Duration,
-}
-
-impl Load {
-    /// Tells whether there is a schedule by which messages are to be sent.
-    pub fn has_schedule(&self) -> bool {
-        matches!(self.pacing, Pacing::Rate(_))
-    }
-
-    /// Tells whether there are clients that are there to make it harder.
-    pub fn has_guests(&self) -> bool {
-        self.roles.slow > 0 || self.stalled > 0 || self.churn > 0.0
-    }
-
-    /// Returns the same load without the clients that are there to make it harder.
-    pub fn without_guests(self) -> Self {
-        Self {
-            roles: Roles {
-                slow: 0,
-                ..self.roles
-            },
-            stalled: 0,
-            churn: 0.0,
-            ..self
-        }
-    }
-
-    /// Returns how many connections there are at a time, at most.
-    pub fn connection_count(&self) -> u64 {
-        self.roles.resident_count() as u64 + u64::from(self.stalled) + self.visitor_count_max()
-    }
-
-    /// Returns how many visitors there are at a time, at most: they stay for a second, and some
-    /// time goes by before they have joined.
-    pub(crate) fn visitor_count_max(&self) -> u64 {
-        (2.0 * self.churn).ceil() as u64
-    }
-
-    /// Tells what each publisher sends.
-    pub fn sends(&self) -> String {
-        match (self.messages, self.duration) {
-            (Some(messages), _) => format!("{messages} messages"),
-            (None, duration) => format!(
-                "messages for {} seconds",
-                duration.unwrap_or_default().as_secs_f64()
-            ),
-        }
-    }
-}
 
 /// What a repetition needs and leaves to the next one.
 #[derive(Debug)]
