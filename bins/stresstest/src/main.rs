@@ -1,68 +1,40 @@
 //! A load tester for broadcast chat servers that proves their order promise while it measures them.
 //!
-//! It starts a server, drives it from many connections on one thread, and records what every client
-//! sent and received. A repetition passes only if one order of all messages explains the records;
-//! what the server dropped is proved and counted.
-//!
-//! `command` does what the command line asks for; `run` tells the story of a run, `load` that of a
-//! repetition; `proof` has what is recorded and the verdict on it. What was found is in `results`,
-//! which `judge` compares and `report` prints.
+//! `args` has the options, `plan` what they ask for, and `command` does it. All else is in
+//! libraries: `chat-stress` runs the load, `chat-report` shows and writes what was found.
 
 mod args;
 mod command;
-mod monitor;
+mod plan;
 mod recheck;
-mod run;
-mod tally;
 
 use std::process::ExitCode;
 
 use chat_report::tell;
-use chat_target::null::{self, NullError};
+use chat_stress::null::{self, NullError};
 
-use crate::args::Args;
+use crate::plan::Plan;
 
 fn main() -> ExitCode {
-    if let Some(served) = null::run(std::env::args_os().skip(1)) {
-        return exit_code_of_null(served).into();
-    }
-    if let Some(exit_code) = recheck::run(std::env::args_os().skip(1)) {
-        return exit_code.into();
-    }
-    command::execute(&Args::read()).into()
+    let args = || std::env::args_os().skip(1);
+    let exit_code = null::run(args())
+        .map(exit_code_of_null)
+        .or_else(|| recheck::run(args()))
+        .unwrap_or_else(|| command::execute(&Plan::read()));
+    exit_code.into()
 }
 
 /// Tells why the null broadcaster ended.
 fn exit_code_of_null(served: Result<(), NullError>) -> u8 {
     match served {
-        Ok(()) => EXIT_PASSED,
+        Ok(()) => return 0,
         // Nobody is left to be told.
-        Err(NullError::Orphaned) => EXIT_STOPPED,
+        Err(NullError::Orphaned) => {}
         Err(error @ NullError::Usage) => {
             tell(error);
-            EXIT_USAGE
+            return 2;
         }
-        Err(error) => {
-            tell(format_args!("error: {error}"));
-            EXIT_STOPPED
-        }
+        Err(error) => tell(format_args!("error: {error}")),
     }
+    1
 }
-
-/// All repetitions passed.
-const EXIT_PASSED: u8 = 0;
-
-/// The run could not be completed.
-const EXIT_STOPPED: u8 = 1;
-
-/// The command line makes no sense.
-const EXIT_USAGE: u8 = 2;
-
-/// The server broke the specification.
-const EXIT_BROKEN: u8 = 3;
-
-/// A threshold was crossed, or the results are worse than the baseline.
-const EXIT_FAILED: u8 = 4;
-
-/// What the results tell is uncertain.
-const EXIT_INCONCLUSIVE: u8 = 5;

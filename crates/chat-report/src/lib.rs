@@ -7,13 +7,16 @@
 //!   prints all of the results for people.
 //! - [`json`], [`csv`] and [`hdr`] write files for other programs. `schema.json`, beside the manifest, describes the
 //!   JSON.
+//! - [`Terminal`] is an observer of a run: it has the lines and the progress.
+//! - [`Outputs`] writes all files that were asked for.
 //! - [`Baseline`] keeps results, to compare later runs with.
+//! - [`Standard`] is what results are held to, besides the promise.
 //! - [`atomic_file`] writes files that are there as a whole or not at all.
 //!
 //! # What it does not do
 //!
-//! It knows nothing of servers, connections and messages, and it does not judge: what results come
-//! to is decided by [`chat_results::judge`].
+//! It knows nothing of servers, connections and messages, and it decides nothing by itself: what
+//! results come to is the business of [`chat_results::judge`].
 //!
 //! # Examples
 //!
@@ -34,9 +37,15 @@ pub mod csv;
 pub mod hdr;
 pub mod json;
 mod lines;
+mod outputs;
 mod progress;
+mod standard;
 pub mod table;
+mod terminal;
 
 pub use baseline::{Baseline, BaselineError, BaselineName, NameError};
-pub use lines::{Lines, WhileRead, is_closed_pipe, tell};
+pub use lines::{Lines, WhileRead, is_closed_pipe, takes_colours, tell};
+pub use outputs::{OutputError, Outputs, parse_output, tell_later};
 pub use progress::Screen;
+pub use standard::Standard;
+pub use terminal::Terminal;

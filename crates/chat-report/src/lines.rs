@@ -1,7 +1,7 @@
 //! What is printed: result lines on standard output, everything else on standard error.
 
-use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::{env, fmt};
 
 use chat_results::{Count, Load};
 
@@ -9,18 +9,12 @@ use chat_results::{Count, Load};
 #[derive(Debug)]
 pub struct Lines<W> {
     out: W,
-    repetitions: u32,
 }
 
 impl<W: Write> Lines<W> {
-    /// Makes the report of a run of `repetitions`, on `out`.
-    pub fn new(out: W, repetitions: u32) -> Self {
-        Self { out, repetitions }
-    }
-
-    /// Returns how many repetitions there are.
-    pub fn repetitions(&self) -> u32 {
-        self.repetitions
+    /// Makes the lines of a run, on `out`.
+    pub fn new(out: W) -> Self {
+        Self { out }
     }
 
     /// Prints that a repetition of `load` begins.
@@ -32,26 +26,26 @@ impl<W: Write> Lines<W> {
         let Load {
             publishers,
             subscribers,
+            repetitions,
             ..
         } = load;
         writeln!(
             self.out,
-            "iteration {iteration} out of {}: launching {publishers} publishers, each sending {} to {subscribers} \
+            "iteration {iteration} out of {repetitions}: launching {publishers} publishers, each sending {} to {subscribers} \
              subscribers...",
-            self.repetitions,
             sent_by_each(load)
         )?;
         self.out.flush()
     }
 
     /// Prints what a repetition counted. It has been proved: what was not received was dropped.
-    pub fn completed(&mut self, count: Count) -> io::Result<()> {
+    pub fn completed(&mut self, count: &Count) -> io::Result<()> {
         let Count {
             own_sent: sent,
             own_delivered: delivered,
             took,
             ..
-        } = count;
+        } = *count;
         // Of nothing, nothing was dropped.
         let drop_rate = (sent - delivered) as f64 / sent.max(1) as f64;
         writeln!(
@@ -110,6 +104,16 @@ pub fn tell(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Tells whether standard output takes colours.
+///
+/// Source: no-color.org.
+pub fn takes_colours() -> bool {
+    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stdout().is_terminal()
+        && !is_dumb
+        && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -119,9 +123,13 @@ mod tests {
     #[track_caller]
     fn check(count: Count, expected: &str) {
         let mut out = Vec::new();
-        let mut report = Lines::new(&mut out, 100);
-        report.launching(7, &Load::default()).unwrap();
-        report.completed(count).unwrap();
+        let mut report = Lines::new(&mut out);
+        let load = Load {
+            repetitions: 100,
+            ..Load::default()
+        };
+        report.launching(7, &load).unwrap();
+        report.completed(&count).unwrap();
         let launching = "iteration 7 out of 100: launching 2 publishers, each sending 1000 messages to 3 subscribers...";
         assert_eq!(
             String::from_utf8(out).unwrap(),

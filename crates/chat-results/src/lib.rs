@@ -36,8 +36,8 @@ pub mod sample;
 mod text;
 mod units;
 
-pub use load::{BodyLens, BodyLensError, Check, Load, Pacing, Slow, SlowError};
-pub use progress::{Count, Phase, Tick};
+pub use load::{BodyLens, BodyLensError, Check, Load, Pacing, Slow, SlowError, random_seed};
+pub use progress::{Count, Observer, Phase, Tick};
 pub use results::{
     Asked, Counts, Drops, Health, Isolation, Latency, Order, Results, ServerSeen, Summary, VERSION,
     Verdict,

@@ -1,5 +1,6 @@
 //! What is asked of a server.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
@@ -82,6 +83,21 @@ impl Load {
         self.slow.count > 0 || self.stalled > 0 || self.churn > 0.0
     }
 
+    /// Tells whether it is the classic load, but for its numbers.
+    pub fn is_classic(&self) -> bool {
+        let numbers_of_its_own = Self {
+            publishers: self.publishers,
+            subscribers: self.subscribers,
+            repetitions: self.repetitions,
+            messages: self.messages,
+            seed: self.seed,
+            timeout: self.timeout,
+            ..Self::default()
+        };
+        let slow = Slow::default();
+        !self.has_antagonists() && Self { slow, ..*self } == numbers_of_its_own
+    }
+
     /// Returns the same load without the clients that are there to make it harder.
     #[must_use]
     pub fn without_antagonists(self) -> Self {
@@ -112,6 +128,13 @@ impl Load {
     pub fn connection_count_max(&self) -> u64 {
         self.resident_count() + u64::from(self.stalled) + self.visitor_count_max()
     }
+}
+
+/// Draws a seed at random, for [`Load::seed`].
+pub fn random_seed() -> u64 {
+    // The standard library seeds its hash maps from the system's randomness, and this is all that
+    // is needed of it here.
+    RandomState::new().build_hasher().finish()
 }
 
 /// What decides when a publisher sends.

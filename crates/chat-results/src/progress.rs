@@ -1,6 +1,9 @@
 //! How far a repetition is, and what it has counted.
 
+use std::io;
 use std::time::Duration;
+
+use crate::load::Load;
 
 /// How far a repetition is.
 #[derive(Clone, Copy, Debug)]
@@ -66,3 +69,51 @@ pub struct Count {
     /// How many connections of stalled and slow clients the server closed.
     pub closed: u64,
 }
+
+/// Is told what happens in a run, while it happens. `()` is one that does not care.
+///
+/// All of it happens on the thread that loads the server, so it takes time from that.
+pub trait Observer {
+    /// Something is waited for, before there is anything to count.
+    fn waiting(&mut self, what: &'static str) {
+        _ = what;
+    }
+
+    /// A repetition of `load` begins.
+    ///
+    /// # Errors
+    ///
+    /// Ends the run.
+    fn began(&mut self, iteration: u32, load: &Load) -> io::Result<()> {
+        _ = (iteration, load);
+        Ok(())
+    }
+
+    /// A phase begins, or goes on: some twenty times a second.
+    fn ticked(&mut self, iteration: u32, load: &Load, tick: &Tick) {
+        _ = (iteration, load, tick);
+    }
+
+    /// A repetition came to its end, and the promise was kept.
+    ///
+    /// # Errors
+    ///
+    /// Ends the run.
+    fn completed(&mut self, iteration: u32, count: &Count) -> io::Result<()> {
+        _ = (iteration, count);
+        Ok(())
+    }
+
+    /// The promise was broken: the class of the violation, in one word, and who received what. The
+    /// run ends.
+    fn violated(&mut self, iteration: u32, class: &'static str, story: &str) {
+        _ = (iteration, class, story);
+    }
+
+    /// Something is odd and breaks no promise.
+    fn noted(&mut self, note: &str) {
+        _ = note;
+    }
+}
+
+impl Observer for () {}

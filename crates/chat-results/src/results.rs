@@ -279,6 +279,19 @@ impl Verdict {
             Self::Interrupted => "interrupted",
         }
     }
+
+    /// Returns the exit code of a program that has come to this.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Passed => 0,
+            Self::Stopped { .. } => 1,
+            Self::Broken { .. } => 3,
+            Self::Failed { .. } => 4,
+            Self::Inconclusive { .. } => 5,
+            // 128 and the number of SIGINT, as shells have it.
+            Self::Interrupted => 130,
+        }
+    }
 }
 
 /// The version of [`Results`] that this program writes. It grows when a field goes away or changes

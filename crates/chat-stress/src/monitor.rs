@@ -1,18 +1,18 @@
-//! What is looked at all the time during a run: the server, this process, the progress for people.
+//! What is looked at all the time during a run: the server, this process, the progress for others.
 
+use std::io;
 use std::time::{Duration, Instant};
 
-use chat_report::Screen;
-use chat_results::{Phase, ServerSeen, Tick};
+use chat_results::{Count, Load, Observer, Phase, ServerSeen, Tick};
 use chat_target::{Usage, own_cpu};
+use chat_trace::Conviction;
 
 /// Looks at everything when a repetition says so.
-#[derive(Debug)]
 pub(crate) struct Monitor<'a> {
     usage: Option<Usage>,
-    screen: &'a mut Screen,
+    observer: &'a mut dyn Observer,
+    load: Load,
     iteration: u32,
-    iterations: u32,
     phase: Phase,
     /// When the load that is under way began, and how much processor time this thread had taken.
     load_from: Option<(Instant, Duration)>,
@@ -22,31 +22,41 @@ pub(crate) struct Monitor<'a> {
 
 impl<'a> Monitor<'a> {
     /// Makes one that looks at a server through `usage`, if there is one.
-    pub(crate) fn new(usage: Option<Usage>, screen: &'a mut Screen, iterations: u32) -> Self {
-        let loads = (Duration::ZERO, Duration::ZERO);
+    pub(crate) fn new(usage: Option<Usage>, observer: &'a mut dyn Observer, load: Load) -> Self {
         Self {
             usage,
-            screen,
+            observer,
+            load,
             iteration: 0,
-            iterations,
             phase: Phase::Join,
             load_from: None,
-            loads,
+            loads: (Duration::ZERO, Duration::ZERO),
         }
     }
 
     /// Notes that a repetition begins.
-    pub(crate) fn begin(&mut self, iteration: u32) {
+    pub(crate) fn begin(&mut self, iteration: u32) -> io::Result<()> {
         self.iteration = iteration;
+        self.observer.began(iteration, &self.load)
     }
 
-    /// Has something printed that is not to be mixed up with the progress.
-    pub(crate) fn aside<T>(&mut self, print: impl FnOnce() -> T) -> T {
-        self.screen.aside(print)
+    /// Notes that it came to its end.
+    pub(crate) fn completed(&mut self, count: &Count) -> io::Result<()> {
+        self.observer.completed(self.iteration, count)
+    }
+
+    /// Notes that the promise was broken.
+    pub(crate) fn violated(&mut self, Conviction { class, story }: &Conviction) {
+        self.observer.violated(self.iteration, class, story);
+    }
+
+    /// Tells something odd.
+    pub(crate) fn note(&mut self, note: &str) {
+        self.observer.noted(note);
     }
 
     /// Looks at everything.
-    pub(crate) fn tick(&mut self, tick: Tick) {
+    pub(crate) fn tick(&mut self, tick: &Tick) {
         if tick.phase != std::mem::replace(&mut self.phase, tick.phase) {
             self.end_load();
             if tick.phase == Phase::Load {
@@ -55,7 +65,7 @@ impl<'a> Monitor<'a> {
             }
         }
         self.usage.iter_mut().for_each(Usage::sample);
-        self.screen.update(self.iteration, self.iterations, &tick);
+        self.observer.ticked(self.iteration, &self.load, tick);
     }
 
     /// Returns what was seen of the server, which was part in so many deliveries during the load.

@@ -7,7 +7,7 @@ use chat_trace::{Kept, Proof, Topology};
 
 /// The sum of repetitions.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct Totals {
     counts: Counts,
     drops: Drops,
     /// How many of the deliveries were no warm-up, and how long that took.
@@ -23,7 +23,7 @@ pub(crate) struct Tally {
     kept: Option<Kept>,
 }
 
-impl Tally {
+impl Totals {
     /// Adds what was counted in a repetition, to its end or as far as it came.
     pub(crate) fn add(&mut self, count: Count, proof: &Proof) {
         let counts = &mut self.counts;
