@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chat_results::{Latency, Summary};
+use chat_results::{Distribution, Latency, Summary};
 use chat_trace::{Burst, Nanos, Run, Topology};
 use hdrhistogram::Histogram;
 
@@ -10,12 +10,7 @@ use hdrhistogram::Histogram;
 /// grow with what they record.
 #[derive(Debug)]
 pub struct Latencies {
-    delivery: Histogram<u64>,
-    delivery_raw: Histogram<u64>,
-    echo: Histogram<u64>,
-    last: Histogram<u64>,
-    spread: Histogram<u64>,
-    join: Histogram<u64>,
+    of: [Histogram<u64>; Distribution::ALL.len()],
     lateness: Histogram<u64>,
 }
 
@@ -25,12 +20,7 @@ impl Default for Latencies {
         let empty =
             Histogram::new_with_bounds(TIME_MIN, TIME_MAX, 3).expect("the bounds are in order");
         Self {
-            delivery: empty.clone(),
-            delivery_raw: empty.clone(),
-            echo: empty.clone(),
-            last: empty.clone(),
-            spread: empty.clone(),
-            join: empty.clone(),
+            of: Distribution::ALL.map(|_| empty.clone()),
             lateness: empty,
         }
     }
@@ -53,27 +43,29 @@ impl Latencies {
             return;
         }
         let (time, count) = (now - burst.intended, u64::from(run.count));
-        self.delivery.saturating_record_n(time, count);
+        self.record(Distribution::Delivery, time, count);
         if burst.intended != burst.sent {
-            self.delivery_raw
-                .saturating_record_n(now - burst.sent, count);
+            self.record(Distribution::DeliveryRaw, now - burst.sent, count);
         }
         if run.sender == client {
-            self.echo.saturating_record_n(time, count);
+            self.record(Distribution::Echo, time, count);
         }
         if run.end() == burst.end() {
             let (first_arrival, arrival_count) = burst.arrived(now);
             if arrival_count as usize == topology.receivers().len() {
-                self.last.saturating_record_n(time, burst.count.into());
-                self.spread
-                    .saturating_record_n(now - first_arrival, burst.count.into());
+                self.record(Distribution::Last, time, burst.count.into());
+                self.record(
+                    Distribution::Spread,
+                    now - first_arrival,
+                    burst.count.into(),
+                );
             }
         }
     }
 
     /// Records how long it took a client to join.
     pub fn joined(&mut self, time: Nanos) {
-        self.join.saturating_record(time);
+        self.record(Distribution::Join, time, 1);
     }
 
     /// Records how late a message was sent, since there was room for it.
@@ -83,14 +75,7 @@ impl Latencies {
 
     /// Returns what there is to say.
     pub fn summary(&self) -> Latency {
-        Latency {
-            delivery: summary(&self.delivery),
-            delivery_raw: summary(&self.delivery_raw),
-            echo: summary(&self.echo),
-            last: summary(&self.last),
-            spread: summary(&self.spread),
-            join: summary(&self.join),
-        }
+        Latency::of(|distribution| summary(&self.of[distribution as usize]))
     }
 
     /// Returns how late messages were sent since there was room for them, if there was a schedule.
@@ -100,22 +85,22 @@ impl Latencies {
 
     /// Returns the 99th percentile of deliveries so far.
     pub fn delivery_p99(&self) -> Duration {
-        Duration::from_nanos(self.delivery.value_at_quantile(0.99))
+        Duration::from_nanos(self.of[Distribution::Delivery as usize].value_at_quantile(0.99))
     }
 
     /// Returns all distributions that there are, by name.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &Histogram<u64>)> {
-        let all = [
-            ("delivery", &self.delivery),
-            ("delivery_raw", &self.delivery_raw),
-            ("echo", &self.echo),
-            ("last", &self.last),
-            ("spread", &self.spread),
-            ("join", &self.join),
-            ("lateness", &self.lateness),
-        ];
-        all.into_iter()
+        let latencies = Distribution::ALL
+            .map(Distribution::name)
+            .into_iter()
+            .zip(&self.of);
+        latencies
+            .chain([("lateness", &self.lateness)])
             .filter(|(_, histogram)| !histogram.is_empty())
+    }
+
+    fn record(&mut self, distribution: Distribution, time: Nanos, count: u64) {
+        self.of[distribution as usize].saturating_record_n(time, count);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use chat_results::{Load, Results, Summary};
+use chat_results::{Load, Quantile, Results};
 
 use crate::atomic_file::Draft;
 
@@ -85,30 +85,15 @@ fn time_columns(
         latency, health, ..
     }: &Results,
 ) -> Vec<(String, String)> {
+    let latencies = latency.iter().map(|(of, summary)| (of.name(), summary));
     let mut columns = Vec::new();
-    let times = [
-        ("delivery", latency.delivery),
-        ("delivery_raw", latency.delivery_raw),
-        ("echo", latency.echo),
-        ("last", latency.last),
-        ("spread", latency.spread),
-        ("join", latency.join),
-        ("lateness", health.lateness),
-    ];
-    for (name, summary) in times {
-        let values = |Summary {
-                          p50,
-                          p90,
-                          p99,
-                          p99_9,
-                          max,
-                          ..
-                      }| [p50, p90, p99, p99_9, max].map(Some);
-        for (quantile, value) in ["p50", "p90", "p99", "p99.9", "max"]
-            .into_iter()
-            .zip(summary.map_or([None; 5], values))
-        {
-            columns.push(column(format!("{name}_{quantile}_us"), shown(value)));
+    for (name, summary) in latencies.chain([("lateness", health.lateness)]) {
+        for quantile in Quantile::ALL {
+            let value = summary.map(|summary| quantile.of(&summary));
+            columns.push(column(
+                format!("{name}_{}_us", quantile.name()),
+                shown(value),
+            ));
         }
     }
     columns

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use chat_results::{
-    Asked, Health, Isolation, Latency, Load, Order, Pacing, Quantity, Results, ServerSeen, Summary,
-    Verdict,
+    Asked, Health, Isolation, Latency, Load, Order, Pacing, Quantile, Quantity, Results,
+    ServerSeen, Verdict,
 };
 use console::Style;
 
@@ -162,36 +162,19 @@ impl<W: Write> Table<'_, W> {
     }
 
     fn latency(&mut self, latency: &Latency, load: &Load) -> io::Result<()> {
-        let rows = [
-            ("delivery", latency.delivery),
-            ("  since really sent", latency.delivery_raw),
-            ("  to the sender", latency.echo),
-            ("  to the last client", latency.last),
-            ("first to last client", latency.spread),
-            ("joining", latency.join),
-        ];
-        if rows.iter().all(|(_, summary)| summary.is_none()) {
+        if latency.iter().all(|(_, summary)| summary.is_none()) {
             return Ok(());
         }
         writeln!(self.out)?;
         self.columns(
             "latency",
-            ["p50", "p90", "p99", "p99.9", "max"].map(str::to_owned),
+            Quantile::ALL.map(|quantile| quantile.name().to_owned()),
         )?;
-        for (name, summary) in rows {
-            if let Some(Summary {
-                p50,
-                p90,
-                p99,
-                p99_9,
-                max,
-                ..
-            }) = summary
-            {
-                self.columns(
-                    name,
-                    [p50, p90, p99, p99_9, max].map(|time| Quantity::Time.show(time)),
-                )?;
+        for (distribution, summary) in latency.iter() {
+            if let Some(summary) = summary {
+                let shown =
+                    Quantile::ALL.map(|quantile| Quantity::Time.show(quantile.of(&summary)));
+                self.columns(distribution.title(), shown)?;
             }
         }
         match load.pacing {

@@ -27,6 +27,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+mod distribution;
 pub mod judge;
 mod load;
 mod progress;
@@ -36,11 +37,11 @@ pub mod sample;
 mod text;
 mod units;
 
+pub use distribution::{Distribution, Latency, Quantile, Summary};
 pub use load::{BodyLens, BodyLensError, Check, Load, Pacing, Slow, SlowError, random_seed};
 pub use progress::{Count, Observer, Phase, Tick};
 pub use results::{
-    Asked, Counts, Drops, Health, Isolation, Latency, Order, Results, ServerSeen, Summary, VERSION,
-    Verdict,
+    Asked, Counts, Drops, Health, Isolation, Order, Results, ServerSeen, VERSION, Verdict,
 };
 pub use text::{TextError, parse_per_second, parse_rate, parse_some_time, parse_time};
 pub use units::Quantity;

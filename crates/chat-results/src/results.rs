@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::distribution::{Distribution, Latency, Summary};
 use crate::load::Load;
 
 /// What a run found, over all its repetitions.
@@ -84,45 +85,6 @@ pub struct Drops {
     pub worst: Option<(String, u64)>,
     /// How many deliveries neither came nor are proved not to come.
     pub unresolved: u64,
-}
-
-/// How long things took. Each is `None` where it does not apply or nothing was measured.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct Latency {
-    /// From when a message was to be sent, by the schedule, to each delivery.
-    pub delivery: Option<Summary>,
-    /// From when it was really sent; `None` without a schedule, since then both are the same.
-    pub delivery_raw: Option<Summary>,
-    /// To the delivery to the sender itself.
-    pub echo: Option<Summary>,
-    /// To the delivery to the last client. Messages that some client lost have none.
-    pub last: Option<Summary>,
-    /// From the first to the last delivery of a message.
-    pub spread: Option<Summary>,
-    /// From connecting to the echo of the hello message, of every client.
-    pub join: Option<Summary>,
-}
-
-/// A distribution of times, in microseconds. Values have three significant digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct Summary {
-    /// How many values there are.
-    pub count: u64,
-    /// The shortest.
-    pub min: f64,
-    /// The mean.
-    pub mean: f64,
-    /// The median.
-    pub p50: f64,
-    /// Nine of ten are no longer than this.
-    pub p90: f64,
-    /// 99 of 100 are no longer than this.
-    pub p99: f64,
-    /// 999 of 1000 are no longer than this.
-    #[serde(rename = "p99.9")]
-    pub p99_9: f64,
-    /// The longest.
-    pub max: f64,
 }
 
 /// Whether there is one order of all messages.
@@ -230,7 +192,7 @@ impl Isolation {
         };
         Self {
             deliveries: ratio(|results| Some(results.counts.deliveries_per_s)),
-            p99: ratio(|results| Some(results.latency.delivery?.p99)),
+            p99: ratio(|results| Some(results.latency[Distribution::Delivery]?.p99)),
             cpu: ratio(|results| results.server?.cpu_us_per_delivery),
             rss: ratio(|results| Some(results.server?.rss_peak_kib as f64)),
         }

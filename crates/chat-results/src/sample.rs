@@ -1,9 +1,8 @@
 use std::time::Duration;
 
+use crate::distribution::{Distribution, Latency, Summary};
 use crate::load::{BodyLens, Load, Pacing};
-use crate::results::{
-    Asked, Counts, Drops, Health, Latency, Order, Results, ServerSeen, Summary, VERSION, Verdict,
-};
+use crate::results::{Asked, Counts, Drops, Health, Order, Results, ServerSeen, VERSION, Verdict};
 
 /// Returns the results of a run in which everything was measured.
 pub fn results() -> Results {
@@ -17,29 +16,17 @@ pub fn results() -> Results {
         p99_9: 7250.0,
         max: 2e6,
     };
-    let latency = Latency {
-        delivery: Some(summary),
-        delivery_raw: Some(Summary {
-            p99: 3000.0,
-            ..summary
-        }),
-        echo: Some(Summary {
-            p99: 2000.0,
-            ..summary
-        }),
-        last: Some(Summary {
-            p99: 6000.0,
-            ..summary
-        }),
-        spread: Some(Summary {
-            p99: 1000.0,
-            ..summary
-        }),
-        join: Some(Summary {
-            p99: 500.0,
-            ..summary
-        }),
-    };
+    let latency = Latency::of(|distribution| {
+        let p99 = match distribution {
+            Distribution::DeliveryRaw => 3000.0,
+            Distribution::Echo => 2000.0,
+            Distribution::Last => 6000.0,
+            Distribution::Spread => 1000.0,
+            Distribution::Join => 500.0,
+            Distribution::Delivery => summary.p99,
+        };
+        Some(Summary { p99, ..summary })
+    });
     let load = Load {
         messages: None,
         duration: Some(Duration::from_secs(10)),

@@ -72,7 +72,8 @@ mod totals;
 pub use campaign::{Campaign, Findings, Stage};
 pub use chat_load::{Latencies, Stop, Unresolved};
 pub use chat_results::{
-    BodyLens, Check, Count, Load, Observer, Order, Pacing, Phase, Results, Slow, Tick, Verdict,
+    BodyLens, Check, Count, Distribution, Load, Observer, Order, Pacing, Phase, Results, Slow,
+    Tick, Verdict,
 };
 pub use chat_target::{Interrupt, Launch, ServerError, null};
 pub use chat_trace::{Conviction, Kept, recording::RecordingError};

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::results::{Latency, Results, ServerSeen, Summary};
+use crate::distribution::{Distribution, Quantile};
+use crate::results::{Results, ServerSeen};
 use crate::units::Quantity;
 
 /// A figure in the results.
@@ -11,7 +12,7 @@ pub(super) enum Metric {
     /// One that stands alone.
     Plain(&'static Plain),
     /// A quantile of a distribution of times.
-    Quantile(&'static Distribution, &'static Quantile),
+    Quantile(Distribution, Quantile),
 }
 
 impl Metric {
@@ -19,14 +20,13 @@ impl Metric {
         if let Some(plain) = PLAIN.iter().find(|plain| plain.name == name) {
             return Some(Self::Plain(plain));
         }
-        let quantile = |name: &str| QUANTILES.iter().find(|quantile| quantile.name == name);
+        let quantile = |name: &str| Quantile::ALL.into_iter().find(|it| it.name() == name);
         if let Some(quantile) = quantile(name) {
-            return Some(Self::Quantile(&DISTRIBUTIONS[0], quantile));
+            return Some(Self::Quantile(Distribution::Delivery, quantile));
         }
         let (of, name) = name.split_once('.')?;
-        let distribution = DISTRIBUTIONS
-            .iter()
-            .find(|distribution| distribution.name == of)?;
+        let mut distributions = Distribution::ALL.into_iter();
+        let distribution = distributions.find(|distribution| distribution.short_name() == of)?;
         Some(Self::Quantile(distribution, quantile(name)?))
     }
 
@@ -42,9 +42,8 @@ impl Metric {
         match self {
             Self::Plain(plain) => (plain.find)(results),
             Self::Quantile(distribution, quantile) => {
-                let summary =
-                    (distribution.find)(&results.latency).filter(|summary| summary.count > 0)?;
-                Some((quantile.find)(&summary))
+                let summary = results.latency[distribution].filter(|summary| summary.count > 0)?;
+                Some(quantile.of(&summary))
             }
         }
     }
@@ -55,7 +54,7 @@ impl fmt::Display for Metric {
         match self {
             Self::Plain(plain) => f.write_str(plain.name),
             Self::Quantile(distribution, quantile) => {
-                write!(f, "{}.{}", distribution.name, quantile.name)
+                write!(f, "{}.{}", distribution.short_name(), quantile.name())
             }
         }
     }
@@ -69,31 +68,11 @@ pub(super) struct Plain {
     find: fn(&Results) -> Option<f64>,
 }
 
-/// A distribution of times.
-#[derive(Debug)]
-pub(super) struct Distribution {
-    name: &'static str,
-    find: fn(&Latency) -> Option<Summary>,
-}
-
-/// A point of a distribution.
-#[derive(Debug)]
-pub(super) struct Quantile {
-    name: &'static str,
-    find: fn(&Summary) -> f64,
-}
-
 /// Names all metrics.
 pub(super) fn metric_names() -> String {
     let plain = PLAIN.each_ref().map(|metric| metric.name).join(", ");
-    let quantiles = QUANTILES
-        .each_ref()
-        .map(|quantile| quantile.name)
-        .join(", ");
-    let distributions = DISTRIBUTIONS
-        .each_ref()
-        .map(|distribution| distribution.name)
-        .join(", ");
+    let quantiles = Quantile::ALL.map(Quantile::name).join(", ");
+    let distributions = Distribution::ALL.map(Distribution::short_name).join(", ");
     format!(
         "{plain}; {quantiles}, which are of delivery latency; and these of any of {distributions}, as in echo.p99"
     )
@@ -174,56 +153,5 @@ const PLAIN: [Plain; 10] = [
         name: "descriptors",
         quantity: Quantity::Count,
         find: |results| seen(results, |server| server.descriptors),
-    },
-];
-
-/// The first is the one that is meant when none is named.
-const DISTRIBUTIONS: [Distribution; 6] = [
-    Distribution {
-        name: "delivery",
-        find: |latency| latency.delivery,
-    },
-    Distribution {
-        name: "raw",
-        find: |latency| latency.delivery_raw,
-    },
-    Distribution {
-        name: "echo",
-        find: |latency| latency.echo,
-    },
-    Distribution {
-        name: "last",
-        find: |latency| latency.last,
-    },
-    Distribution {
-        name: "spread",
-        find: |latency| latency.spread,
-    },
-    Distribution {
-        name: "join",
-        find: |latency| latency.join,
-    },
-];
-
-const QUANTILES: [Quantile; 5] = [
-    Quantile {
-        name: "p50",
-        find: |summary| summary.p50,
-    },
-    Quantile {
-        name: "p90",
-        find: |summary| summary.p90,
-    },
-    Quantile {
-        name: "p99",
-        find: |summary| summary.p99,
-    },
-    Quantile {
-        name: "p99.9",
-        find: |summary| summary.p99_9,
-    },
-    Quantile {
-        name: "max",
-        find: |summary| summary.max,
     },
 ];

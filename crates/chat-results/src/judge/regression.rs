@@ -1,7 +1,8 @@
 //! What is worse than it was, and what cannot be compared.
 
+use crate::distribution::{Distribution, Summary};
 use crate::load::Load;
-use crate::results::{Results, Summary};
+use crate::results::Results;
 use crate::units::Quantity;
 
 /// Tells of each figure that is worse than it was by more than `noise`, a part of what it was, in a
@@ -150,9 +151,7 @@ fn or_none(value: Option<impl ToString>) -> String {
 }
 
 fn delivery(results: &Results, quantile: impl Fn(&Summary) -> f64) -> Option<f64> {
-    results
-        .latency
-        .delivery
+    results.latency[Distribution::Delivery]
         .as_ref()
         .filter(|summary| summary.count > 0)
         .map(quantile)
@@ -218,7 +217,7 @@ mod tests {
     }
 
     fn summary(results: &mut Results) -> &mut Summary {
-        results.latency.delivery.as_mut().unwrap()
+        results.latency[Distribution::Delivery].as_mut().unwrap()
     }
 
     #[test]
@@ -291,7 +290,7 @@ mod tests {
     #[test]
     fn what_is_not_measured_any_more_is_told_of() {
         check_regressions(
-            |now| now.latency.delivery = None,
+            |now| now.latency[Distribution::Delivery] = None,
             &[
                 "p50 of delivery was 90 \u{b5}s and was not measured now",
                 "p99 of delivery was 4 ms and was not measured now",

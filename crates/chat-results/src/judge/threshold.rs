@@ -178,8 +178,8 @@ fn split_where(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::distribution::{Distribution, Latency, Summary};
     use crate::load::Pacing;
-    use crate::results::{Latency, Summary};
     use crate::sample::results;
 
     /// Each condition by itself is crossed with the sentence, or not crossed where that is empty.
@@ -264,10 +264,8 @@ mod tests {
         results.asked.load.pacing = Pacing::LOCK_STEP;
         results.counts.sent = 0;
         results.counts.deliveries_per_s = f64::NAN;
-        results.latency = Latency {
-            delivery: Some(Summary::default()),
-            ..Latency::default()
-        };
+        results.latency = Latency::default();
+        results.latency[Distribution::Delivery] = Some(Summary::default());
         results.server = None;
         check(
             &results,

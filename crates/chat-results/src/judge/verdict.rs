@@ -1,5 +1,6 @@
 //! What a run comes to.
 
+use crate::distribution::Distribution;
 use crate::results::{Health, Results, Verdict};
 
 /// Decides what a run comes to: of all that applies, the worst. `ended` is why it ended early, if
@@ -47,7 +48,8 @@ pub fn nothing_measured(results: &Results) -> Option<String> {
 /// Tells why the figures tell of the load tester rather than of the server, if they do.
 pub fn bound_by(results: &Results) -> Option<String> {
     let (health, counts) = (&results.health, &results.counts);
-    if let (Some(lateness), Some(delivery)) = (health.lateness, results.latency.delivery)
+    if let (Some(lateness), Some(delivery)) =
+        (health.lateness, results.latency[Distribution::Delivery])
         && lateness.p90 > LATENESS_PART * delivery.p90
     {
         return Some("it sent messages so late that this is most of their latency".to_owned());
@@ -118,7 +120,8 @@ const MISSED_PART: f64 = 0.01;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Drops, ServerSeen, Summary};
+    use crate::distribution::Summary;
+    use crate::results::{Drops, ServerSeen};
     use crate::sample::results;
 
     /// Returns results of ten seconds without a schedule, in which the load tester took this much

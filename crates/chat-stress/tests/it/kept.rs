@@ -1,4 +1,4 @@
-use chat_stress::{BodyLens, Check, Load, Order, Pacing, Slow, Target, Verdict, run};
+use chat_stress::{BodyLens, Check, Distribution, Load, Order, Pacing, Slow, Target, Verdict, run};
 
 use crate::servers::{async_server, load, serve, to_all};
 
@@ -24,7 +24,7 @@ fn an_async_server_is_proved_in_every_repetition() {
     let measured = run(Target::serve(async_server::serve).unwrap(), load).unwrap();
     measured.assert_proved();
     assert_eq!(measured.results.counts.repetitions, 3);
-    assert!(measured.results.latency.delivery.is_some());
+    assert!(measured.results.latency[Distribution::Delivery].is_some());
 }
 
 #[test]
