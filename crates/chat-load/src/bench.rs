@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chat_results::{Count, Load, Tick};
-use chat_trace::{Nanos, Proof};
+use chat_trace::{Nanos, Trace};
 
 use crate::connection::SCRATCH_LEN;
 use crate::engine::Repetition;
@@ -21,7 +21,7 @@ pub struct Bench {
     pub(crate) addr: SocketAddr,
     pub(crate) clock: Clock,
     /// What is sent and received.
-    pub proof: Proof,
+    pub trace: Trace,
     /// How long things took.
     pub latencies: Latencies,
     /// Where connections read to.
@@ -33,16 +33,16 @@ pub struct Bench {
 
 impl Bench {
     /// Makes what repetitions on the server at `addr` need. What they send and receive goes through
-    /// `proof`.
+    /// `trace`.
     ///
     /// # Errors
     ///
     /// When the system gives nothing to wait with.
-    pub fn new(addr: SocketAddr, proof: Proof) -> io::Result<Self> {
+    pub fn new(addr: SocketAddr, trace: Trace) -> io::Result<Self> {
         Ok(Self {
             addr,
             clock: Clock::start(),
-            proof,
+            trace,
             latencies: Latencies::default(),
             scratch: vec![0; SCRATCH_LEN].into(),
             left_open: LeftOpen::default(),
@@ -60,7 +60,7 @@ pub struct Ended {
     pub stop: Option<Stop>,
 }
 
-/// Runs one repetition. The proof has begun it, and holds all there is to judge when this returns.
+/// Runs one repetition. The trace has begun it, and holds all there is to judge when this returns.
 /// `on_tick` is told some twenty times a second how far it is, and when each phase begins. It may
 /// return why the repetition is to end early.
 pub fn run(load: &Load, bench: &mut Bench, on_tick: &mut OnTick<'_>) -> Ended {
@@ -68,7 +68,7 @@ pub fn run(load: &Load, bench: &mut Bench, on_tick: &mut OnTick<'_>) -> Ended {
     let stop = repetition.run(poller).err();
     let count = repetition.count();
     if stop.is_none() {
-        bench.proof.complete();
+        bench.trace.complete();
     }
     Ended { count, stop }
 }

@@ -79,7 +79,7 @@ impl<'a> Repetition<'a> {
         let Bench {
             addr,
             clock,
-            proof,
+            trace,
             latencies,
             scratch,
             left_open,
@@ -101,7 +101,7 @@ impl<'a> Repetition<'a> {
             connected_at: Vec::with_capacity(topology.resident_count()),
             publishers: vec![Publisher::default(); topology.publishers],
             ready: Vec::new(),
-            intake: Intake::new(topology, proof, latencies),
+            intake: Intake::new(topology, trace, latencies),
             wire: Vec::new(),
             now,
             since: now,
@@ -420,7 +420,7 @@ impl<'a> Repetition<'a> {
     }
 
     fn tell(&mut self) -> Result<(), Stop> {
-        let (count, lost) = (self.count(), self.intake.proof.lost());
+        let (count, lost) = (self.count(), self.intake.trace.receivers().lost());
         (self.bench.on_tick)(Tick {
             phase: self.phase,
             elapsed: Duration::from_nanos(self.now - self.phase_start),

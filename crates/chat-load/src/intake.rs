@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use chat_proto::Messages;
 use chat_results::Count;
-use chat_trace::{Arrival, Kind, Nanos, Proof, Run, Topology};
+use chat_trace::{Arrival, Kind, Nanos, Run, Topology, Trace};
 
 use crate::latency::Latencies;
 use crate::settle::{Progress, Step};
@@ -12,7 +12,7 @@ use crate::settle::{Progress, Step};
 /// What deliveries go through: they are proved, counted, timed, and let senders go on.
 pub(crate) struct Intake<'a> {
     pub(crate) topology: Topology,
-    pub(crate) proof: &'a mut Proof,
+    pub(crate) trace: &'a mut Trace,
     pub(crate) latencies: &'a mut Latencies,
     pub(crate) progress: Progress,
     /// The part of it that deliveries change.
@@ -30,12 +30,12 @@ pub(crate) struct Intake<'a> {
 impl<'a> Intake<'a> {
     pub(crate) fn new(
         topology: Topology,
-        proof: &'a mut Proof,
+        trace: &'a mut Trace,
         latencies: &'a mut Latencies,
     ) -> Self {
         Self {
             topology,
-            proof,
+            trace,
             latencies,
             progress: Progress::new(topology),
             count: Count::default(),
@@ -57,7 +57,7 @@ impl<'a> Intake<'a> {
     ) -> ControlFlow<(), usize> {
         let mut rest = bytes;
         loop {
-            while let Some(arrival) = self.proof.receive_fresh(client, &mut rest) {
+            while let Some(arrival) = self.trace.receive_recent(client, &mut rest) {
                 self.arrived(client, arrival, now)?;
             }
             let (mut messages, _) = Messages::split(&rest[..rest.len().min(STEP_LEN)]);
@@ -65,7 +65,7 @@ impl<'a> Intake<'a> {
                 return ControlFlow::Continue(bytes.len() - rest.len());
             }
             rest = &rest[messages.as_bytes().len()..];
-            while let Some(arrival) = self.proof.receive(client, &mut messages) {
+            while let Some(arrival) = self.trace.receive(client, &mut messages) {
                 self.arrived(client, arrival, now)?;
             }
         }
@@ -91,7 +91,7 @@ impl<'a> Intake<'a> {
             }
             Kind::Hello | Kind::Probe | Kind::Closing => {}
         }
-        let sent = self.proof.sends(run.sender).bursts()[run.place].sent;
+        let sent = self.trace.sent().of(run.sender).bursts()[run.place].sent;
         match self.progress.settled(client, run, sent, now) {
             Step::None => {}
             Step::Forward => self.has_progressed = true,
@@ -108,13 +108,13 @@ impl<'a> Intake<'a> {
         if client < self.topology.resident_count() {
             run.before == 0
         } else {
-            run.end() == self.proof.sends(client).count()
+            run.end() == self.trace.sent().of(client).count()
         }
     }
 
     fn take_load(&mut self, client: usize, run: Run, now: Nanos) {
         self.loaded_at = now;
-        let burst = self.proof.sends_mut(run.sender).burst_mut(run.place);
+        let burst = self.trace.burst_mut(run.sender, run.place);
         self.latencies
             .arrived(client, run, burst, self.topology, now);
         let count = u64::from(run.count);
@@ -201,18 +201,18 @@ mod tests {
         deeds: &[(usize, Deed)],
         piece_len: usize,
         check: Check,
-        change: fn(&mut Proof),
+        change: fn(&mut Trace),
     ) -> (Result<Vec<u8>, String>, u64, u64) {
-        let mut proof = Proof::new(
+        let mut trace = Trace::new(
             Payloads::new(3, BodyLens::ALL),
             TOPOLOGY,
             check,
             Strangers::None,
         );
-        proof.begin(1);
+        trace.begin(1);
         let mut wire = Vec::new();
         for &(publisher, count) in bursts {
-            proof.send(
+            trace.send(
                 publisher,
                 Kind::Load,
                 count,
@@ -224,7 +224,7 @@ mod tests {
                 &mut wire,
             );
         }
-        change(&mut proof);
+        change(&mut trace);
         let header_and_body =
             |body: chat_proto::Body<'_>| [&[body.header()][..], body.as_bytes()].concat();
         let mut messages: Vec<Vec<u8>> = Messages::split(&wire)
@@ -238,7 +238,7 @@ mod tests {
         let stream = messages.concat();
 
         let mut latencies = Latencies::default();
-        let mut intake = Intake::new(TOPOLOGY, &mut proof, &mut latencies);
+        let mut intake = Intake::new(TOPOLOGY, &mut trace, &mut latencies);
         let mut unfinished = Vec::new();
         for piece in stream.chunks(piece_len) {
             unfinished.extend_from_slice(piece);
@@ -254,12 +254,13 @@ mod tests {
         } = intake.count;
         // How much of a run is recorded that breaks the promise depends on how much there was, but
         // not what is wrong with it.
-        let verdict = proof
+        let verdict = trace
+            .evidence()
             .verdict()
             .map_err(|conviction| conviction.to_string())
             .map(|_| {
                 let mut writer = Writer::begin(Vec::new(), TOPOLOGY).unwrap();
-                writer.add(&proof).unwrap();
+                writer.add(trace.evidence()).unwrap();
                 writer.end().unwrap()
             });
         (verdict, delivered, delivered_bytes)
@@ -274,7 +275,7 @@ mod tests {
             check in prop_oneof![Just(Check::Basic), Just(Check::Full)],
         ) {
             let fast = outcome(&bursts, &deeds, piece_len, check, |_| ());
-            let slow = outcome(&bursts, &deeds, piece_len, check, Proof::forget_fresh);
+            let slow = outcome(&bursts, &deeds, piece_len, check, Trace::forget_recent);
             prop_assert_eq!(fast, slow);
         }
     }

@@ -100,7 +100,7 @@ impl Repetition<'_> {
             && self.has_room_for_visitor()
             && self.visits.try_come(self.now)
         {
-            self.intake.proof.make_room(self.clients.len() + 1);
+            self.intake.trace.make_room(self.clients.len() + 1);
             self.intake.progress.add_client();
             self.connect(registry)?;
         }

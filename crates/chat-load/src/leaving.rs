@@ -42,7 +42,7 @@ impl Repetition<'_> {
         let unfinished_len = self.client(client).unfinished_len();
         if unfinished_len > 0
             && self.has_everything(client)
-            && self.intake.proof.receive_unfinished(client, unfinished_len) == Arrival::Broken
+            && self.intake.trace.receive_unfinished(client, unfinished_len) == Arrival::Broken
         {
             return Err(Stop::Broken);
         }
@@ -53,9 +53,10 @@ impl Repetition<'_> {
     /// Tells whether a client has all that anybody has sent. What visitors sent, and what was sent
     /// to them, may be under way.
     fn has_everything(&self, client: usize) -> bool {
-        let proof = &self.intake.proof;
-        let has_all_of =
-            |publisher| proof.settled(client, publisher) == Some(proof.sends(publisher).count());
+        let trace = &self.intake.trace;
+        let has_all_of = |publisher| {
+            trace.receivers().settled(client, publisher) == Some(trace.sent().of(publisher).count())
+        };
         let topology = self.topology;
         self.load.churn == 0.0
             && client < topology.resident_count()
@@ -82,7 +83,7 @@ impl Repetition<'_> {
     pub(crate) fn dismiss(&mut self, client: usize, registry: &Registry) -> Result<(), Stop> {
         self.clients[client] = None;
         self.intake.count.closed += 1;
-        for sender in self.intake.progress.leave(client, self.intake.proof) {
+        for sender in self.intake.progress.leave(client, self.intake.trace) {
             self.go_on(sender, registry)?;
         }
         Ok(())

@@ -2,13 +2,13 @@
 //!
 //! [`run`] plays one repetition of a [`Load`](chat_results::Load): everybody joins, publishers send as its pacing has
 //! it, a closing round finds out what became of every message, everybody leaves. What is sent
-//! and received goes through the [`Proof`](chat_trace::Proof) of the [`Bench`], times go into its
+//! and received goes through the [`Trace`](chat_trace::Trace) of the [`Bench`], times go into its
 //! [`Latencies`]. A repetition ends early with a [`Stop`].
 //!
 //! # What it does not do
 //!
 //! It starts no server and takes no signal: it is told an address, and whoever is told how far it
-//! is can end it. It judges nothing: whether the promise was kept, the proof knows. It is about
+//! is can end it. It judges nothing: whether the promise was kept, the trace knows. It is about
 //! time, and reads the clock.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]

@@ -29,7 +29,7 @@ impl Repetition<'_> {
             let left = self.load_left(publisher);
             let count = match self.load.pacing {
                 Pacing::Window(window) => {
-                    let in_flight = self.intake.proof.sends(publisher).load_count()
+                    let in_flight = self.intake.trace.sent().of(publisher).load_count()
                         - self.publishers[publisher].settled_load;
                     window.get().saturating_sub(in_flight)
                 }
@@ -76,9 +76,9 @@ impl Repetition<'_> {
             return 0;
         }
         let left = self.load.messages.map_or(u32::MAX, |messages| {
-            messages - self.intake.proof.sends(publisher).load_count()
+            messages - self.intake.trace.sent().of(publisher).load_count()
         });
-        left.min(self.intake.proof.room())
+        left.min(self.intake.trace.room())
     }
 
     /// Has a publisher wait until half a window is settled, so that it sends the other half at
@@ -87,23 +87,23 @@ impl Repetition<'_> {
         let Pacing::Window(window) = self.load.pacing else {
             return false;
         };
-        let sends = self.intake.proof.sends(publisher);
+        let sends = self.intake.trace.sent().of(publisher);
         let awaited = sends.count() - window.get() / 2;
         let place = sends.find(awaited.saturating_sub(1), 0).unwrap_or_default();
         self.publishers[publisher].settled_load = sends.load_before(awaited, place);
         self.intake
             .progress
-            .expect(publisher, awaited, self.intake.proof, self.now)
+            .expect(publisher, awaited, self.intake.trace, self.now)
     }
 
     /// Has a publisher that sends no more wait until all is settled.
     fn await_last(&mut self, publisher: usize) -> Result<(), Stop> {
         self.intake.count.is_cut |= self.load_is_full();
-        let count = self.intake.proof.sends(publisher).count();
+        let count = self.intake.trace.sent().of(publisher).count();
         if self
             .intake
             .progress
-            .expect(publisher, count, self.intake.proof, self.now)
+            .expect(publisher, count, self.intake.trace, self.now)
         {
             self.open -= 1;
         }
@@ -115,7 +115,7 @@ impl Repetition<'_> {
         let now = self.bench.clock.now();
         let is_measured = now >= self.measure_start();
         self.wire.clear();
-        self.intake.proof.send(
+        self.intake.trace.send(
             publisher,
             Kind::Load,
             count,
@@ -172,7 +172,7 @@ impl Repetition<'_> {
                 is_measured: due >= measure_start,
             };
             self.intake
-                .proof
+                .trace
                 .send(publisher, Kind::Load, 1, times, &mut self.wire);
             self.intake.latencies.was_late(now - due.max(free_since));
             self.intake.count.sent += 1;
@@ -203,7 +203,12 @@ impl Repetition<'_> {
         }
         self.asked_at = self.now;
         for publisher in 0..self.publishers.len() {
-            if self.intake.proof.unresolved_of(publisher) > 0
+            if self
+                .intake
+                .trace
+                .receivers()
+                .unresolved_of(publisher, self.intake.trace.sent())
+                > 0
                 && !self.client(publisher).has_unsent()
             {
                 self.send(publisher, Kind::Probe)?;
@@ -228,7 +233,7 @@ impl Repetition<'_> {
         let count = self.send(sender, kind)?;
         self.intake
             .progress
-            .expect(sender, count, self.intake.proof, self.now);
+            .expect(sender, count, self.intake.trace, self.now);
         Ok(())
     }
 
@@ -242,7 +247,7 @@ impl Repetition<'_> {
         };
         let count = self
             .intake
-            .proof
+            .trace
             .send(sender, kind, 1, times, &mut self.wire);
         self.write(sender)?;
         Ok(count)
@@ -271,7 +276,7 @@ impl Repetition<'_> {
     }
 
     fn load_is_full(&self) -> bool {
-        self.intake.proof.room() == 0
+        self.intake.trace.room() == 0
     }
 }
 

@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use chat_trace::{Nanos, Proof, Run, Topology};
+use chat_trace::{Nanos, Run, Topology, Trace};
 
 /// What is awaited of every sender.
 ///
 /// A client is *settled* on a message when it has received that message or a later one of the same
 /// sender: senders keep their order, so from then on what is missing was dropped and will not come.
-/// This is the only way a drop is ever concluded. How far each client is, the [`Proof`] knows.
+/// This is the only way a drop is ever concluded. How far each client is, the [`Trace`] knows.
 #[derive(Debug)]
 pub(crate) struct Progress {
     topology: Topology,
@@ -51,12 +51,12 @@ impl Progress {
         &mut self,
         sender: usize,
         awaited: u32,
-        proof: &Proof,
+        trace: &Trace,
         now: Nanos,
     ) -> bool {
-        let missing = self.open_clients(sender, awaited, proof).count();
+        let missing = self.open_clients(sender, awaited, trace).count();
         let entry = &mut self.senders[sender];
-        entry.sent = proof.sends(sender).count();
+        entry.sent = trace.sent().of(sender).count();
         (entry.awaited, entry.missing) = (awaited, missing);
         (entry.quiet_since, entry.nudge_wait) = (now, NUDGE_WAIT_MIN);
         entry.is_awaited = !entry.is_complete(self.audience);
@@ -130,7 +130,7 @@ impl Progress {
 
     /// Records that a client is gone, for which nobody waits any more. Returns the senders that may
     /// go on.
-    pub(crate) fn leave(&mut self, client: usize, proof: &Proof) -> Vec<usize> {
+    pub(crate) fn leave(&mut self, client: usize, trace: &Trace) -> Vec<usize> {
         let mut completed = Vec::new();
         for sender in 0..self.senders.len() {
             if !self.senders[sender].is_awaited {
@@ -140,7 +140,7 @@ impl Progress {
                 .audience
                 .clients(self.topology, sender)
                 .contains(&client)
-                && self.is_open(client, sender, self.senders[sender].awaited, proof);
+                && self.is_open(client, sender, self.senders[sender].awaited, trace);
             let awaited = &mut self.senders[sender];
             awaited.missing -= usize::from(is_missing);
             if awaited.is_complete(self.audience) {
@@ -160,21 +160,23 @@ impl Progress {
         &self,
         client: usize,
         connected: usize,
-        proof: &Proof,
+        trace: &Trace,
     ) -> Option<u32> {
         let sender = &self.senders[client];
-        let missing = sender.seen.saturating_sub(proof.settled(client, client)?);
+        let missing = sender
+            .seen
+            .saturating_sub(trace.receivers().settled(client, client)?);
         let others = connected
             .min(self.topology.readers().end)
             .saturating_sub(self.topology.readers().start + 1);
         let due_to_others = u64::from(missing) * others as u64;
-        let is_no_accident = missing / FORGOTTEN_FACTOR > proof.longest_gap()
+        let is_no_accident = missing / FORGOTTEN_FACTOR > trace.receivers().longest_gap()
             && 2 * sender.had_by_others >= due_to_others;
         (sender.is_awaited && is_no_accident).then_some(missing)
     }
 
     /// Visits all that is awaited and open.
-    pub(crate) fn for_each_open(&self, proof: &Proof, mut visit: impl FnMut(Open)) {
+    pub(crate) fn for_each_open(&self, trace: &Trace, mut visit: impl FnMut(Open)) {
         for (sender, awaited) in self
             .senders
             .iter()
@@ -184,7 +186,7 @@ impl Progress {
             if awaited.missing == 0 {
                 visit(Open::Unseen { sender });
             }
-            for client in self.open_clients(sender, awaited.awaited, proof) {
+            for client in self.open_clients(sender, awaited.awaited, trace) {
                 visit(Open::Unsettled {
                     sender,
                     number: awaited.awaited - 1,
@@ -200,15 +202,16 @@ impl Progress {
         &self,
         sender: usize,
         awaited: u32,
-        proof: &Proof,
+        trace: &Trace,
     ) -> impl Iterator<Item = usize> {
         self.audience
             .clients(self.topology, sender)
-            .filter(move |&client| self.is_open(client, sender, awaited, proof))
+            .filter(move |&client| self.is_open(client, sender, awaited, trace))
     }
 
-    fn is_open(&self, client: usize, sender: usize, awaited: u32, proof: &Proof) -> bool {
-        proof
+    fn is_open(&self, client: usize, sender: usize, awaited: u32, trace: &Trace) -> bool {
+        trace
+            .receivers()
             .settled(client, sender)
             .is_some_and(|settled| settled < awaited)
             && !self.gone.contains(&client)
@@ -345,17 +348,17 @@ mod tests {
         publishers_read: true,
     };
 
-    /// A progress and the proof that it goes by.
+    /// A progress and the trace that it goes by.
     struct World {
         progress: Progress,
-        proof: Proof,
+        trace: Trace,
         /// The wire form of what each client has sent.
         sent: Vec<Vec<Vec<u8>>>,
     }
 
     impl World {
         fn new() -> Self {
-            let proof = Proof::new(
+            let trace = Trace::new(
                 Payloads::new(1, BodyLens::ALL),
                 TOPOLOGY,
                 Check::Full,
@@ -363,7 +366,7 @@ mod tests {
             );
             Self {
                 progress: Progress::new(TOPOLOGY),
-                proof,
+                trace,
                 sent: vec![Vec::new(); TOPOLOGY.resident_count()],
             }
         }
@@ -381,8 +384,8 @@ mod tests {
         /// Sends a message, and awaits it and all before.
         fn send(&mut self, sender: usize, kind: Kind, now: Nanos) -> bool {
             self.push(sender, kind);
-            let count = self.proof.sends(sender).count();
-            self.progress.expect(sender, count, &self.proof, now)
+            let count = self.trace.sent().of(sender).count();
+            self.progress.expect(sender, count, &self.trace, now)
         }
 
         fn nudge(&mut self, sender: usize, kind: Kind, now: Nanos) {
@@ -392,7 +395,7 @@ mod tests {
 
         fn push(&mut self, sender: usize, kind: Kind) {
             let mut wire = Vec::new();
-            self.proof.send(
+            self.trace.send(
                 sender,
                 kind,
                 1,
@@ -408,7 +411,7 @@ mod tests {
 
         fn receive(&mut self, client: usize, sender: usize, number: usize, now: Nanos) -> Step {
             let (mut messages, _) = Messages::split(&self.sent[sender][number]);
-            let Some(Arrival::Run(run)) = self.proof.receive(client, &mut messages) else {
+            let Some(Arrival::Run(run)) = self.trace.receive(client, &mut messages) else {
                 panic!("it is broken")
             };
             self.progress.settled(client, run, now, now)
@@ -417,7 +420,7 @@ mod tests {
         fn open(&self) -> Vec<Open> {
             let mut open = Vec::new();
             self.progress
-                .for_each_open(&self.proof, |entry| open.push(entry));
+                .for_each_open(&self.trace, |entry| open.push(entry));
             open
         }
     }
@@ -454,10 +457,10 @@ mod tests {
             world.receive(client, 0, 2, 0);
         }
         assert!(
-            world.progress.expect(0, 3, &world.proof, 0),
+            world.progress.expect(0, 3, &world.trace, 0),
             "all but the last message is settled"
         );
-        assert!(!world.progress.expect(0, 4, &world.proof, 0));
+        assert!(!world.progress.expect(0, 4, &world.trace, 0));
     }
 
     #[test]
@@ -468,7 +471,10 @@ mod tests {
         assert_eq!(world.receive(2, 0, 2, 0), Step::None);
         assert_eq!(world.receive(3, 0, 2, 0), Step::Complete);
         assert_eq!(
-            (world.proof.lost(), world.proof.worst_loss()),
+            (
+                world.trace.receivers().lost(),
+                world.trace.receivers().worst_loss()
+            ),
             (
                 1,
                 Some((
@@ -546,7 +552,7 @@ mod tests {
         world.send(1, Kind::Hello, 0);
         for number in 0..FORGOTTEN_FACTOR as usize {
             assert_eq!(
-                world.progress.forgotten_count(1, 6, &world.proof),
+                world.progress.forgotten_count(1, 6, &world.trace),
                 None,
                 "{number} messages"
             );
@@ -554,18 +560,18 @@ mod tests {
             world.nudge(1, Kind::Hello, 0);
         }
         assert_eq!(
-            world.progress.forgotten_count(1, 6, &world.proof),
+            world.progress.forgotten_count(1, 6, &world.trace),
             Some(FORGOTTEN_FACTOR),
             "one more is still under way"
         );
         receive_elsewhere(&mut world, FORGOTTEN_FACTOR as usize);
         assert_eq!(
-            world.progress.forgotten_count(1, 6, &world.proof),
+            world.progress.forgotten_count(1, 6, &world.trace),
             Some(FORGOTTEN_FACTOR + 1)
         );
         world.receive(1, 1, 2, 0);
         assert_eq!(
-            world.progress.forgotten_count(1, 6, &world.proof),
+            world.progress.forgotten_count(1, 6, &world.trace),
             None,
             "it got one"
         );
@@ -577,14 +583,14 @@ mod tests {
         world.send(1, Kind::Hello, 0);
         // All others miss every third.
         for number in (0..3 * FORGOTTEN_FACTOR as usize).filter(|number| number % 3 != 2) {
-            while world.proof.sends(1).count() as usize <= number {
+            while world.trace.sent().of(1).count() as usize <= number {
                 world.nudge(1, Kind::Hello, 0);
             }
             receive_elsewhere(&mut world, number);
             let seen = u32::try_from(number).unwrap() + 1;
             let expected = (seen >= 2 * FORGOTTEN_FACTOR).then_some(seen);
             assert_eq!(
-                world.progress.forgotten_count(1, 6, &world.proof),
+                world.progress.forgotten_count(1, 6, &world.trace),
                 expected,
                 "{seen} messages"
             );
@@ -603,7 +609,7 @@ mod tests {
                 world.receive(client, 1, number as usize, 0);
             }
             assert_eq!(
-                world.progress.forgotten_count(1, 6, &world.proof),
+                world.progress.forgotten_count(1, 6, &world.trace),
                 None,
                 "{number} messages"
             );

@@ -6,7 +6,7 @@ use std::{fmt, io};
 /// Why a repetition ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Stop {
-    /// The promise is broken; the proof tells how.
+    /// The promise is broken; the trace tells how.
     #[error("the promise is broken, and the check of the whole run does not find it")]
     Broken,
     /// A signal asked to stop.

@@ -70,7 +70,7 @@ impl Repetition<'_> {
     fn forgotten_count(&self, client: usize) -> Option<u32> {
         self.intake
             .progress
-            .forgotten_count(client, self.clients.len(), self.intake.proof)
+            .forgotten_count(client, self.clients.len(), self.intake.trace)
     }
 
     /// Has a client end its sending side that the server may leave out: it is owed all up to its
@@ -87,7 +87,7 @@ impl Repetition<'_> {
     /// Decides what became of a client that the server may have left out, at the end of its stream.
     pub(crate) fn judge_suspect(&mut self, client: usize) -> Stop {
         if let Some(count) = self.forgotten_count(client) {
-            self.intake.proof.note_forgotten(client, count);
+            self.intake.trace.note_missing_echo(client, count);
             return Stop::Broken;
         }
         let mut unresolved = Unresolved::new(self.load.timeout);
@@ -108,7 +108,7 @@ impl Repetition<'_> {
                 let count = self.topology.resident_count() + self.load.stalled as usize;
                 self.open == count - self.clients.len() - self.stalled.count()
             }
-            (Phase::Load, Pacing::Rate(_)) => self.intake.proof.unresolved() == 0,
+            (Phase::Load, Pacing::Rate(_)) => self.intake.trace.unresolved() == 0,
             _ => false,
         }
     }
@@ -123,16 +123,18 @@ impl Repetition<'_> {
         if self.phase == Phase::Load && self.load.has_schedule() {
             // Nobody waits for these, but they are what did not go on.
             for publisher in 0..self.publishers.len() {
-                for client in self
-                    .topology
-                    .receivers()
-                    .filter(|&client| self.intake.proof.unresolved_at(client, publisher) > 0)
-                {
+                for client in self.topology.receivers().filter(|&client| {
+                    self.intake.trace.receivers().unresolved_at(
+                        client,
+                        publisher,
+                        self.intake.trace.sent(),
+                    ) > 0
+                }) {
                     unresolved.push(|| {
-                        let last = self
-                            .intake
-                            .proof
-                            .name(publisher, self.intake.proof.sends(publisher).count() - 1);
+                        let last = self.intake.trace.sent().name(
+                            publisher,
+                            self.intake.trace.sent().of(publisher).count() - 1,
+                        );
                         format!(
                             "{} got neither {last} nor anything that {} sent later",
                             role(client),
@@ -144,7 +146,7 @@ impl Repetition<'_> {
         }
         self.intake
             .progress
-            .for_each_open(self.intake.proof, |open| {
+            .for_each_open(self.intake.trace, |open| {
                 unresolved.push(|| match open {
                     Open::Unsettled { client, .. } if self.phase == Phase::Join => {
                         format!("{} got none of its own hello messages back", role(client))
@@ -154,7 +156,7 @@ impl Repetition<'_> {
                         number,
                         client,
                     } => {
-                        let name = self.intake.proof.name(sender, number);
+                        let name = self.intake.trace.sent().name(sender, number);
                         format!(
                             "{} got neither {name} nor anything that {} sent later",
                             role(client),

@@ -2,7 +2,7 @@
 //!
 //! A [`Target`] and a [`Load`] go in, [`Results`] come out. [`run`] is all that a test needs; a
 //! [`Run`] can be watched by an [`Observer`], ended by a signal and recorded; a [`Campaign`] has
-//! more than one run. The verdict is a proof: one order of all messages explains what every client
+//! more than one run. The verdict is a trace: one order of all messages explains what every client
 //! received, and every message that did not arrive was dropped, which later messages of the same
 //! sender show. Otherwise there is a story of who received what.
 //!

@@ -20,18 +20,20 @@ pub fn recheck(
 ) -> Result<(), RecheckError> {
     let mut recording = Reader::begin(recording)?;
     let mut are_complete = true;
-    while let Some(proof) = recording.next_repetition()? {
-        let iteration = proof.iteration();
-        proof.verdict().map_err(|conviction| RecheckError::Broken {
-            iteration,
-            conviction,
-        })?;
-        are_complete &= proof.is_complete();
+    while let Some(evidence) = recording.next_repetition()? {
+        let iteration = evidence.iteration();
+        evidence
+            .verdict()
+            .map_err(|conviction| RecheckError::Broken {
+                iteration,
+                conviction,
+            })?;
+        are_complete &= evidence.is_complete();
         on_kept(&Rechecked {
             iteration,
-            messages: proof.message_count(),
-            deliveries: proof.recorded_count(),
-            is_complete: proof.is_complete(),
+            messages: evidence.sent().message_count(),
+            deliveries: evidence.recorded_count(),
+            is_complete: evidence.is_complete(),
         })?;
     }
     if are_complete {

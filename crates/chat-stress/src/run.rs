@@ -10,7 +10,7 @@ use chat_results::{
     Asked, Count, Health, Load, Observer, Order, Phase, Results, Tick, VERSION, Verdict,
 };
 use chat_target::Interrupt;
-use chat_trace::{Conviction, Kept, Payloads, Proof, Strangers, Topology, recording};
+use chat_trace::{Conviction, Kept, Payloads, Strangers, Topology, Trace, recording};
 
 use crate::failure::Failure;
 use crate::limits::{check_descriptors, check_load};
@@ -87,10 +87,10 @@ impl<'a> Run<'a> {
         let monitor = Monitor::new(subject.usage(), observer, load);
         let topology = Topology::of(&load);
         let payloads = Payloads::new(load.seed, load.size);
-        let proof = Proof::new(payloads, topology, load.check, strangers);
+        let trace = Trace::new(payloads, topology, load.check, strangers);
         let mut repetitions = Repetitions {
             load,
-            bench: Bench::new(addr, proof).map_err(Failure::Poll)?,
+            bench: Bench::new(addr, trace).map_err(Failure::Poll)?,
             subject,
             interrupt,
             monitor,
@@ -164,7 +164,7 @@ impl Repetitions<'_> {
             self.monitor.begin(iteration)?;
             let (count, stop) = self.play(iteration);
             if let Some(recorder) = &mut recorder {
-                recorder.add(&self.bench.proof);
+                recorder.add(&self.bench.trace);
             }
             self.judge(iteration, count, stop)?;
             self.totals.complete();
@@ -183,7 +183,7 @@ impl Repetitions<'_> {
             totals,
         } = self;
         let number = u16::try_from(iteration).expect("the repetitions were checked");
-        bench.proof.begin(number);
+        bench.trace.begin(number);
         let Ended { count, stop } = chat_load::run(load, bench, &mut |tick| {
             if interrupt.is_interrupted() {
                 return Err(Stop::Interrupted);
@@ -194,25 +194,25 @@ impl Repetitions<'_> {
             monitor.tick(&tick);
             Ok(())
         });
-        totals.add(count, &bench.proof);
+        totals.add(count, &bench.trace);
         (count, stop)
     }
 
     /// Decides what a repetition comes to.
     fn judge(&mut self, iteration: u32, count: Count, stop: Option<Stop>) -> Result<(), Failure> {
         let Bench {
-            proof, latencies, ..
+            trace, latencies, ..
         } = &self.bench;
         self.monitor.tick(&Tick {
             phase: Phase::Verdict,
             elapsed: Duration::ZERO,
             open: 0,
             count,
-            lost: proof.lost(),
+            lost: trace.receivers().lost(),
             p99: latencies.delivery_p99(),
         });
         // A broken promise outweighs whatever ended the repetition.
-        let kept = proof.verdict().map_err(|conviction| {
+        let kept = trace.evidence().verdict().map_err(|conviction| {
             self.monitor.violated(&conviction);
             Failure::Broken {
                 iteration,
@@ -290,7 +290,7 @@ impl Repetitions<'_> {
                 "the server printed {count} lines on standard output, where the specification has the ready line only"
             ));
         }
-        let passed_over = bench.proof.passed_over();
+        let passed_over = bench.trace.passed_over();
         if passed_over > 0 {
             monitor.note(&format!(
                 "{passed_over} messages were passed over that none of these clients had sent; if nobody else uses the server, it made \
@@ -345,9 +345,9 @@ struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
-    fn add(&mut self, proof: &Proof) {
+    fn add(&mut self, trace: &Trace) {
         if let Ok(writer) = &mut self.writer
-            && let Err(error) = writer.add(proof)
+            && let Err(error) = writer.add(trace.evidence())
         {
             self.writer = Err(error);
         }

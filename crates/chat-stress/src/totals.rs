@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chat_results::{Count, Counts, Drops, Load, Order};
-use chat_trace::{Kept, Proof, Topology};
+use chat_trace::{Kept, Topology, Trace};
 
 /// The sum of repetitions.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub(crate) struct Totals {
 
 impl Totals {
     /// Adds what was counted in a repetition, to its end or as far as it came.
-    pub(crate) fn add(&mut self, count: Count, proof: &Proof) {
+    pub(crate) fn add(&mut self, count: Count, trace: &Trace) {
         let counts = &mut self.counts;
         counts.sent += count.sent;
         counts.unsent += count.unsent;
@@ -35,13 +35,13 @@ impl Totals {
         counts.closed += count.closed;
         self.missed += count.missed;
         self.read += count.read;
-        self.has_received |= proof.recorded_count() > 0 || count.read > 0;
+        self.has_received |= trace.evidence().recorded_count() > 0 || count.read > 0;
         self.measured.0 += count.measured;
         self.measured.1 += count.measured_time;
-        self.drops.dropped += proof.lost();
-        self.drops.unresolved += proof.unresolved();
-        self.drops.longest_run = self.drops.longest_run.max(proof.longest_loss());
-        if let Some((role, lost)) = proof.worst_loss()
+        self.drops.dropped += trace.receivers().lost();
+        self.drops.unresolved += trace.unresolved();
+        self.drops.longest_run = self.drops.longest_run.max(trace.receivers().longest_loss());
+        if let Some((role, lost)) = trace.receivers().worst_loss()
             && self
                 .drops
                 .worst

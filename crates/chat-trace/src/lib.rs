@@ -1,9 +1,11 @@
 //! What the clients of a broadcast chat server sent and received, and whether one order explains it.
 //!
-//! A [`Proof`] makes the messages that clients send, so that each proves what it is: [`Payloads`]
+//! A [`Trace`] makes the messages that clients send, so that each proves what it is: [`Payloads`]
 //! draws every body from a seed. It takes what arrives, checks it to the last byte, and records it.
-//! Its verdict is that of `chat_check` on the records, told for people: how far the promise was
-//! [`Kept`], or a [`Conviction`] with the story of how it was broken. What was recorded can be
+//! It keeps a [`SentLog`], and how far
+//! the [`Receivers`] are. All that a verdict needs is the [`Evidence`]: its verdict is that of
+//! `chat_check` on the records, told for people, how far the promise was [`Kept`], or a
+//! [`Conviction`] with the story of how it was broken. What was recorded can be
 //! written to a file and judged again, see [`recording`].
 //!
 //! # What it does not do
@@ -16,46 +18,52 @@
 //! ```
 //! use chat_proto::Messages;
 //! use chat_results::{BodyLens, Check};
-//! use chat_trace::{Kept, Kind, Payloads, Proof, Topology, Strangers, Times};
+//! use chat_trace::{Kept, Kind, Payloads, Strangers, Times, Topology, Trace};
 //!
 //! let topology = Topology { publishers: 1, subscribers: 1, slow: 0, publishers_read: true };
 //! let payloads = Payloads::new(7, BodyLens::ALL);
-//! let mut proof = Proof::new(payloads, topology, Check::Full, Strangers::None);
-//! proof.begin(0);
+//! let mut trace = Trace::new(payloads, topology, Check::Full, Strangers::None);
+//! trace.begin(0);
 //!
 //! let mut wire = Vec::new();
 //! let times = Times { intended: 0, sent: 0, is_measured: true };
-//! proof.send(0, Kind::Load, 3, times, &mut wire);
+//! trace.send(0, Kind::Load, 3, times, &mut wire);
 //! for client in 0..2 {
 //!     let (mut messages, _) = Messages::split(&wire);
-//!     while proof.receive(client, &mut messages).is_some() {}
+//!     while trace.receive(client, &mut messages).is_some() {}
 //! }
-//! assert_eq!(proof.verdict().unwrap(), Kept::Proved { overtaken: 0 });
+//! assert_eq!(trace.evidence().verdict().unwrap(), Kept::Proved { overtaken: 0 });
 //!
 //! // The first message a second time.
 //! let (mut messages, _) = Messages::split(&wire);
-//! proof.receive(1, &mut messages);
-//! assert_eq!(proof.verdict().unwrap_err().class, "duplicate");
+//! trace.receive(1, &mut messages);
+//! assert_eq!(trace.evidence().verdict().unwrap_err().class, "duplicate");
 //! ```
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod arrival;
 mod budget;
+mod evidence;
 mod missing_echo;
 mod payload;
-mod proof;
 mod real_time;
+mod receivers;
 mod recent;
 pub mod recording;
 mod sends;
+mod sent_log;
 mod story;
 mod topology;
+mod trace;
 
 pub use arrival::{Arrival, Run};
 pub use budget::{LOAD_MAX, MEMORY_MAX, memory_len};
+pub use evidence::Evidence;
 pub use payload::{CLIENTS_MAX, Kind, Payloads, Reading, Tag};
-pub use proof::{Proof, Strangers};
+pub use receivers::Receivers;
 pub use sends::{Burst, Nanos, Sends, Times};
+pub use sent_log::SentLog;
 pub use story::{Conviction, Kept, MessageName};
 pub use topology::{Role, Topology};
+pub use trace::{Strangers, Trace};

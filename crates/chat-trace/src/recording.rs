@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! | magic: 8 bytes | publishers: u32 | subscribers: u32 | slow: u32 | publishers read: u32 | repetitions |
-//! repetition: | 1: u32 | run: u32 | is complete: u32 | forgotten client + 1, or 0: u32 | its messages: u32 | client count: u32 | clients |
+//! repetition: | 1: u32 | run: u32 | is complete: u32 | client without echo + 1, or 0: u32 | its messages: u32 | client count: u32 | clients |
 //! client:     | burst count: u32 | bursts | event count: u32 | events |
 //! burst:      | kind: u32 | message count: u32 | id of the first: u32 |
 //! event:      | kind: 2 bits, id: 30 bits |
@@ -15,11 +15,10 @@
 use std::io::{self, ErrorKind, Read, Write};
 
 use chat_check::Record;
-use chat_results::{BodyLens, Check};
 
-use crate::missing_echo::Forgotten;
-use crate::payload::{CLIENTS_MAX, Kind, Payloads};
-use crate::proof::{Proof, Strangers};
+use crate::evidence::Evidence;
+use crate::missing_echo::MissingEcho;
+use crate::payload::{CLIENTS_MAX, Kind};
 use crate::sends::{Sends, Times};
 use crate::topology::Topology;
 
@@ -46,17 +45,18 @@ impl<W: Write> Writer<W> {
     }
 
     /// Adds a repetition.
-    pub fn add(&mut self, proof: &Proof) -> io::Result<()> {
+    pub fn add(&mut self, evidence: &Evidence) -> io::Result<()> {
         self.write(1)?;
-        self.write(proof.iteration.into())?;
-        self.write(proof.is_complete.into())?;
-        let forgotten = proof
-            .forgotten
-            .map_or((0, 0), |Forgotten { client, count }| (client + 1, count));
-        self.write_count(forgotten.0)?;
-        self.write(forgotten.1)?;
-        self.write_count(proof.sent.len())?;
-        for (sends, record) in proof.sent.iter().zip(&proof.records) {
+        self.write(evidence.iteration().into())?;
+        self.write(evidence.is_complete().into())?;
+        let missing = evidence
+            .missing_echo()
+            .map_or((0, 0), |MissingEcho { client, count }| (client + 1, count));
+        self.write_count(missing.0)?;
+        self.write(missing.1)?;
+        let sent = evidence.sent().all();
+        self.write_count(sent.len())?;
+        for (sends, record) in sent.iter().zip(evidence.records()) {
             self.write_count(sends.bursts().len())?;
             for burst in sends.bursts() {
                 for word in [burst.kind as u32, burst.count, burst.first_id] {
@@ -125,23 +125,18 @@ impl<R: Read> Reader<R> {
     }
 
     /// Reads the next repetition; `None` is the end.
-    pub fn next_repetition(&mut self) -> Result<Option<Proof>, RecordingError> {
+    pub fn next_repetition(&mut self) -> Result<Option<Evidence>, RecordingError> {
         match read_words(&mut self.input)? {
             [0] if self.input.read(&mut [0])? == 0 => return Ok(None),
             [1] => {}
             _ => return Err(RecordingError::Damaged),
         }
-        let [
-            run,
-            is_complete,
-            forgotten_end,
-            forgotten_count,
-            client_count,
-        ] = read_words(&mut self.input)?;
+        let [run, is_complete, missing_end, missing_count, client_count] =
+            read_words(&mut self.input)?;
         let run = u16::try_from(run).map_err(|_| RecordingError::Damaged)?;
         let is_plausible = is_complete <= 1
-            && forgotten_end <= client_count
-            && (forgotten_end == 0) == (forgotten_count == 0)
+            && missing_end <= client_count
+            && (missing_end == 0) == (missing_count == 0)
             && (self.topology.resident_count()..=CLIENTS_MAX as usize)
                 .contains(&(client_count as usize));
         if !is_plausible {
@@ -153,30 +148,19 @@ impl<R: Read> Reader<R> {
         for _ in 0..client_count {
             clients.push((self.read_sends()?, self.read_record()?));
         }
-        // A verdict needs nothing of how far whom each client is.
-        let topology = self.topology;
-        let mut proof = Proof::without_clients(
-            Payloads::new(0, BodyLens::ALL),
-            topology,
-            Check::Full,
-            Strangers::None,
-        );
-        proof.begin(run);
-        proof.is_complete = is_complete == 1;
-        proof.forgotten = forgotten_end.checked_sub(1).map(|client| Forgotten {
+        let missing_echo = missing_end.checked_sub(1).map(|client| MissingEcho {
             client: client as usize,
-            count: forgotten_count,
+            count: missing_count,
         });
-        (proof.sent, proof.records) = clients.into_iter().unzip();
-        proof.next_id = proof
-            .sent
-            .iter()
-            .flat_map(Sends::bursts)
-            .map(|burst| burst.end_id())
-            .max()
-            .unwrap_or(0);
-        if is_sound(&proof) {
-            Ok(Some(proof))
+        let evidence = Evidence::recorded(
+            self.topology,
+            run,
+            clients.into_iter().unzip(),
+            missing_echo,
+            is_complete == 1,
+        );
+        if is_sound(&evidence) {
+            Ok(Some(evidence))
         } else {
             Err(RecordingError::Damaged)
         }
@@ -249,9 +233,10 @@ impl From<io::Error> for RecordingError {
 
 /// Tells whether the records speak of the messages that were sent, each of which has an id of its
 /// own, and of no others.
-fn is_sound(proof: &Proof) -> bool {
-    let mut bursts: Vec<_> = proof
-        .sent
+fn is_sound(evidence: &Evidence) -> bool {
+    let (sent, records) = (evidence.sent(), evidence.records());
+    let mut bursts: Vec<_> = sent
+        .all()
         .iter()
         .flat_map(Sends::bursts)
         .map(|burst| (burst.first_id, burst.count))
@@ -260,27 +245,23 @@ fn is_sound(proof: &Proof) -> bool {
     let end = bursts.iter().try_fold(0, |end, &(first_id, count)| {
         (first_id == end).then_some(first_id + count)
     });
-    let are_sends_recorded = proof
-        .sent
-        .iter()
-        .zip(&proof.records)
-        .all(|(sends, record)| {
-            let sent = sends
-                .bursts()
-                .iter()
-                .flat_map(|burst| burst.first_id..burst.end_id());
-            let recorded = record
-                .words()
-                .filter(|word| word >> ID_BITS == SENT)
-                .map(|word| word % ID_END);
-            sent.eq(recorded)
-        });
+    let are_sends_recorded = sent.all().iter().zip(records).all(|(sends, record)| {
+        let sent = sends
+            .bursts()
+            .iter()
+            .flat_map(|burst| burst.first_id..burst.end_id());
+        let recorded = record
+            .words()
+            .filter(|word| word >> ID_BITS == SENT)
+            .map(|word| word % ID_END);
+        sent.eq(recorded)
+    });
     let are_sent = |record: &Record| {
         record
             .words()
-            .all(|word| word >> ID_BITS == PHANTOM || word % ID_END < proof.next_id)
+            .all(|word| word >> ID_BITS == PHANTOM || word % ID_END < sent.message_count())
     };
-    end == Some(proof.next_id) && are_sends_recorded && proof.records.iter().all(are_sent)
+    end == Some(sent.message_count()) && are_sends_recorded && records.iter().all(are_sent)
 }
 
 fn read_words<const N: usize>(input: &mut impl Read) -> Result<[u32; N], RecordingError> {
@@ -305,102 +286,4 @@ const SENT: u32 = 1;
 const PHANTOM: u32 = 3;
 
 #[cfg(test)]
-mod tests {
-    use chat_proto::Messages;
-
-    use super::*;
-
-    const TOPOLOGY: Topology = Topology {
-        publishers: 2,
-        subscribers: 1,
-        slow: 0,
-        publishers_read: true,
-    };
-
-    /// Two repetitions in which publisher 0 sent three messages; in the second, client 2 got two of
-    /// them in the wrong order.
-    fn record() -> Vec<u8> {
-        let mut proof = Proof::new(
-            Payloads::new(1, BodyLens::ALL),
-            TOPOLOGY,
-            Check::Full,
-            Strangers::None,
-        );
-        let mut writer = Writer::begin(Vec::new(), TOPOLOGY).unwrap();
-        for run in 0..2 {
-            proof.begin(run);
-            let mut wire = Vec::new();
-            proof.send(
-                0,
-                Kind::Load,
-                3,
-                Times {
-                    intended: 0,
-                    sent: 0,
-                    is_measured: true,
-                },
-                &mut wire,
-            );
-            let (messages, _) = Messages::split(&wire);
-            if run == 1 {
-                let mut ahead = messages.iter();
-                ahead.nth(1);
-                proof.receive(2, &mut ahead.remaining());
-            }
-            proof.receive(2, &mut messages.clone());
-            writer.add(&proof).unwrap();
-        }
-        writer.end().unwrap()
-    }
-
-    /// Reads all repetitions, and returns for each whether the promise was kept.
-    fn recheck(recording: &[u8]) -> Result<Vec<bool>, RecordingError> {
-        let mut reader = Reader::begin(recording)?;
-        std::iter::from_fn(|| reader.next_repetition().transpose())
-            .map(|proof| proof.map(|proof| proof.verdict().is_ok()))
-            .collect()
-    }
-
-    #[test]
-    fn a_recording_leads_to_the_same_verdicts() {
-        assert_eq!(recheck(&record()).unwrap(), [true, false]);
-    }
-
-    #[test]
-    fn a_recording_that_is_cut_anywhere_is_incomplete() {
-        let recording = record();
-        for len in 0..recording.len() {
-            let error = recheck(&recording[..len]).unwrap_err();
-            assert!(
-                matches!(error, RecordingError::Incomplete | RecordingError::Foreign),
-                "cut to {len}: {error}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_changed_bit_is_found_or_makes_another_recording() {
-        let recording = record();
-        let (mut found_count, bit_count) = (0, 8 * recording.len());
-        for bit in 0..bit_count {
-            let mut changed = recording.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            match copy(&changed) {
-                Ok(copy) => assert_eq!(copy, changed, "bit {bit}"),
-                Err(_) => found_count += 1,
-            }
-        }
-        assert!(found_count > bit_count / 2, "{found_count} of {bit_count}");
-    }
-
-    /// Reads a whole recording, judges it, and writes it again.
-    fn copy(recording: &[u8]) -> Result<Vec<u8>, RecordingError> {
-        let mut reader = Reader::begin(recording)?;
-        let mut writer = Writer::begin(Vec::new(), reader.topology)?;
-        while let Some(proof) = reader.next_repetition()? {
-            let _ = proof.verdict();
-            writer.add(&proof)?;
-        }
-        Ok(writer.end()?)
-    }
-}
+mod tests;

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use chat_check::{MessageId, Step, StepKind, Violation};
+use chat_check::{Step, StepKind, Violation};
 
 use crate::arrival::Strange;
+use crate::evidence::Evidence;
 use crate::payload::Kind;
-use crate::proof::Proof;
+use crate::sent_log::SentLog;
 use crate::topology::Role;
 
 /// A broken promise, told for people.
@@ -47,9 +48,9 @@ impl fmt::Display for Kept {
 /// The name of a message, for people. Messages of each kind are counted from 0.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageName {
-    sender: Role,
-    kind: Kind,
-    number: u32,
+    pub(crate) sender: Role,
+    pub(crate) kind: Kind,
+    pub(crate) number: u32,
 }
 
 impl MessageName {
@@ -71,31 +72,7 @@ impl fmt::Display for MessageName {
     }
 }
 
-impl Proof {
-    /// Names message `number` of `client`.
-    pub fn name(&self, client: usize, number: u32) -> MessageName {
-        let sends = &self.sent[client];
-        let place = sends.find(number, 0).unwrap_or_default();
-        let kind = sends
-            .bursts()
-            .get(place)
-            .map_or(Kind::Load, |burst| burst.kind);
-        let number = if kind == Kind::Load {
-            sends.load_before(number, place)
-        } else {
-            // A message of another kind is a burst by itself.
-            sends.bursts()[..place]
-                .iter()
-                .map(|burst| u32::from(burst.kind == kind))
-                .sum()
-        };
-        MessageName {
-            sender: self.topology.role(client),
-            kind,
-            number,
-        }
-    }
-
+impl Evidence {
     /// Tells a violation that `chat_check` found.
     pub(crate) fn conviction(&self, violation: Violation) -> Conviction {
         let class = match &violation {
@@ -107,7 +84,7 @@ impl Proof {
             Violation::Causal { .. } => "causal",
             _ => "violation",
         };
-        let named = violation.map(|message| self.name_of(message));
+        let named = violation.map(|message| self.sent().name_of(message));
         Conviction {
             class,
             story: self.story(&named),
@@ -115,7 +92,7 @@ impl Proof {
     }
 
     fn story(&self, violation: &Violation<MessageName>) -> String {
-        let role = |client: &usize| self.topology.role(*client);
+        let role = |client: &usize| self.topology().role(*client);
         match violation {
             Violation::Corrupt { client, message } => {
                 format!(
@@ -124,9 +101,9 @@ impl Proof {
                 )
             }
             Violation::Phantom { client, .. } => {
-                let strange = self.strange.map_or_else(
+                let strange = self.strange().map_or_else(
                     || "a message that nobody sent".to_owned(),
-                    |(_, strange)| self.strange_story(strange),
+                    |strange| strange.story(self.sent()),
                 );
                 format!("{} received {strange}", role(client))
             }
@@ -151,7 +128,7 @@ impl Proof {
             return format!(
                 "{}, {} {deed} them the other way round",
                 self.step(first),
-                self.topology.role(second.client)
+                self.topology().role(second.client)
             );
         }
         let told: Vec<String> = steps.iter().map(|step| self.step(step)).collect();
@@ -165,7 +142,7 @@ impl Proof {
             before,
             after,
         } = step;
-        let role = self.topology.role(*client);
+        let role = self.topology().role(*client);
         match kind {
             StepKind::Sent => format!(
                 "{role} sent its {} before its {}",
@@ -179,59 +156,52 @@ impl Proof {
             ),
         }
     }
+}
 
+impl Strange {
     /// Tells what arrived that is no delivery of a message in its place.
-    pub(crate) fn strange_story(&self, strange: Strange) -> String {
-        match strange {
-            Strange::Untagged { len } => {
+    pub(crate) fn story(self, sent: &SentLog) -> String {
+        match self {
+            Self::Untagged { len } => {
                 format!("a message of {len} bytes, shorter than any that was sent")
             }
-            Strange::Unfinished { len } => {
+            Self::Unfinished { len } => {
                 format!(
                     "{len} bytes of a message whose end never came, behind all that was owed to it"
                 )
             }
-            Strange::Damaged => {
+            Self::Damaged => {
                 "a message that nobody sent, or one whose first bytes are damaged".to_owned()
             }
-            Strange::Corrupt(tag) => {
+            Self::Corrupt(tag) => {
                 format!(
                     "{} with another length or content than it was sent with",
-                    self.name(tag.client.into(), tag.number)
+                    sent.name(tag.client.into(), tag.number)
                 )
             }
-            Strange::Unsent(tag) if tag.run < self.run => {
+            Self::Unsent(tag) if tag.run < sent.run() => {
                 format!(
                     "a message of iteration {}, after its own hello message of this one had come back",
                     tag.run
                 )
             }
-            Strange::Unsent(tag) => {
+            Self::Unsent(tag) => {
                 format!(
                     "a message that nobody sent: it says it is number {} of client {}",
                     tag.number, tag.client
                 )
             }
-            Strange::OutOfOrder {
+            Self::OutOfOrder {
                 sender,
                 number,
                 next,
             } => {
                 format!(
                     "{} after {}",
-                    self.name(sender, number),
-                    self.name(sender, next - 1)
+                    sent.name(sender, number),
+                    sent.name(sender, next - 1)
                 )
             }
         }
-    }
-
-    fn name_of(&self, message: MessageId) -> MessageName {
-        let found = self.sent.iter().enumerate().find_map(|(client, sends)| {
-            let (_, number) = sends.find_id(message.index())?;
-            Some((client, number))
-        });
-        let (client, number) = found.expect("only messages that were sent have ids");
-        self.name(client, number)
     }
 }

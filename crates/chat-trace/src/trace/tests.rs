@@ -3,6 +3,7 @@ use chat_results::BodyLens;
 
 use super::*;
 use crate::sends::{BURST_LEN, Nanos};
+use crate::story::Kept;
 
 const TOPOLOGY: Topology = Topology {
     publishers: 2,
@@ -13,7 +14,7 @@ const TOPOLOGY: Topology = Topology {
 
 /// A proof and the wire form of what was sent.
 struct World {
-    proof: Proof,
+    trace: Trace,
     sent: Vec<Vec<Vec<u8>>>,
 }
 
@@ -23,17 +24,17 @@ impl World {
     }
 
     fn among(check: Check, strangers: Strangers) -> Self {
-        let mut proof = Proof::new(Payloads::new(7, BodyLens::ALL), TOPOLOGY, check, strangers);
-        proof.begin(3);
+        let mut trace = Trace::new(Payloads::new(7, BodyLens::ALL), TOPOLOGY, check, strangers);
+        trace.begin(3);
         Self {
-            proof,
+            trace,
             sent: vec![Vec::new(); TOPOLOGY.resident_count()],
         }
     }
 
     fn send(&mut self, client: usize, kind: Kind, count: u32, sent: Nanos) {
         let mut wire = Vec::new();
-        self.proof.send(
+        self.trace.send(
             client,
             kind,
             count,
@@ -66,7 +67,7 @@ impl World {
     fn receive_wire(&mut self, client: usize, wire: &[u8]) -> Vec<(u32, u32)> {
         let mut messages = Messages::split(wire).0;
         let mut runs = Vec::new();
-        while let Some(Arrival::Run(run)) = self.proof.receive(client, &mut messages) {
+        while let Some(Arrival::Run(run)) = self.trace.receive(client, &mut messages) {
             runs.push((run.first, run.count));
         }
         runs
@@ -74,7 +75,7 @@ impl World {
 
     #[track_caller]
     fn check_broken(&self, class: &str, story: &str) {
-        let conviction = self.proof.verdict().unwrap_err();
+        let conviction = self.trace.evidence().verdict().unwrap_err();
         assert_eq!(
             (conviction.class, conviction.story.as_str()),
             (class, story)
@@ -97,7 +98,7 @@ fn runs_end_at_gaps_and_where_bursts_do() {
         [(0, 5), (5, 3)]
     );
     assert_eq!(
-        world.proof.verdict().unwrap(),
+        world.trace.evidence().verdict().unwrap(),
         Kept::Proved { overtaken: 0 }
     );
 }
@@ -108,27 +109,39 @@ fn every_load_message_is_delivered_lost_or_unresolved() {
     world.send(0, Kind::Hello, 1, 0);
     world.send(0, Kind::Load, 6, 0);
     let due = 6 * 4;
-    assert_eq!((world.proof.lost(), world.proof.unresolved()), (0, due));
+    assert_eq!(
+        (world.trace.receivers().lost(), world.trace.unresolved()),
+        (0, due)
+    );
     world.receive(2, 0, &[0, 1, 5]);
-    assert_eq!((world.proof.lost(), world.proof.unresolved()), (3, due - 5));
+    assert_eq!(
+        (world.trace.receivers().lost(), world.trace.unresolved()),
+        (3, due - 5)
+    );
     world.send(0, Kind::Closing, 1, 1);
     world.receive(2, 0, &[7]);
-    assert_eq!((world.proof.lost(), world.proof.unresolved()), (4, due - 6));
+    assert_eq!(
+        (world.trace.receivers().lost(), world.trace.unresolved()),
+        (4, due - 6)
+    );
     world.receive(3, 0, &[7]);
     assert_eq!(
-        (world.proof.lost(), world.proof.unresolved()),
+        (world.trace.receivers().lost(), world.trace.unresolved()),
         (10, due - 12)
     );
     assert_eq!(
-        (world.proof.longest_loss(), world.proof.worst_loss()),
+        (
+            world.trace.receivers().longest_loss(),
+            world.trace.receivers().worst_loss()
+        ),
         (6, Some((TOPOLOGY.role(3), 6)))
     );
-    world.proof.begin(4);
+    world.trace.begin(4);
     assert_eq!(
         (
-            world.proof.lost(),
-            world.proof.unresolved(),
-            world.proof.worst_loss()
+            world.trace.receivers().lost(),
+            world.trace.unresolved(),
+            world.trace.receivers().worst_loss()
         ),
         (0, 0, None)
     );
@@ -171,7 +184,7 @@ fn a_changed_byte_is_found_under_every_check_but_off() {
         *world.sent[0][longest].last_mut().unwrap() ^= 1;
         world.receive(2, 0, &[0, 1, 2, 3, 4, 5, 6, 7]);
         if check == Check::Off {
-            assert_eq!(world.proof.verdict().unwrap(), Kept::Unchecked);
+            assert_eq!(world.trace.evidence().verdict().unwrap(), Kept::Unchecked);
         } else {
             let story = format!(
                 "subscriber 0 of publisher 0 received publisher 0's message {longest} with another length or content than it was sent with"
@@ -185,10 +198,10 @@ fn a_changed_byte_is_found_under_every_check_but_off() {
 fn messages_of_the_repetition_before_are_passed_over_until_the_own_hello_is_back() {
     let mut world = World::new(Check::Full);
     world.send(0, Kind::Load, 2, 0);
-    world.proof.begin(4);
+    world.trace.begin(4);
     assert!(world.receive(1, 0, &[0]).is_empty());
     assert_eq!(
-        world.proof.verdict().unwrap(),
+        world.trace.evidence().verdict().unwrap(),
         Kept::Proved { overtaken: 0 }
     );
     world.send(1, Kind::Hello, 1, 0);
@@ -220,12 +233,15 @@ fn messages_of_strangers_are_passed_over_where_there_may_be_some() {
     .concat();
     let mut messages = Messages::split(&own).0;
     let mut arrivals = Vec::new();
-    while let Some(arrival) = world.proof.receive(2, &mut messages) {
+    while let Some(arrival) = world.trace.receive(2, &mut messages) {
         arrivals.push(matches!(arrival, Arrival::Run(_)));
     }
     assert_eq!(arrivals, [true, false, false, true]);
     assert_eq!(
-        (world.proof.passed_over(), world.proof.verdict().unwrap()),
+        (
+            world.trace.passed_over(),
+            world.trace.evidence().verdict().unwrap()
+        ),
         (2, Kept::Proved { overtaken: 0 })
     );
     // What is its own is judged as always.
@@ -241,12 +257,12 @@ fn who_is_behind_a_message_sent_after_its_arrival_is_overtaken() {
     let mut world = World::new(Check::Full);
     world.send(0, Kind::Load, 1, 0);
     world.receive(2, 0, &[0]);
-    world.proof.sends_mut(0).burst_mut(0).arrived(5);
+    world.trace.burst_mut(0, 0).arrived(5);
     world.send(1, Kind::Load, 1, 6);
     world.receive(3, 1, &[0]);
     world.receive(3, 0, &[0]);
     assert_eq!(
-        world.proof.verdict().unwrap(),
+        world.trace.evidence().verdict().unwrap(),
         Kept::Proved { overtaken: 1 }
     );
 }
@@ -256,18 +272,19 @@ fn memory_is_counted_before_it_is_taken_and_bounds_what_is_sent() {
     for check in [Check::Basic, Check::Full] {
         let mut world = World::new(check);
         let visitor = TOPOLOGY.resident_count();
-        world.proof.make_room(visitor + 1);
-        let room = world.proof.room();
+        world.trace.make_room(visitor + 1);
+        let room = world.trace.room();
         world.send(0, Kind::Load, 100, 0);
         world.send(1, Kind::Load, 1, 0);
-        let counted = world.proof.memory_len;
+        let counted = world.trace.memory_len;
         for client in 0..=visitor {
             world.receive(client, 0, &(0..100).collect::<Vec<_>>());
             world.receive(client, 1, &[0]);
         }
         let event_count: usize = world
-            .proof
-            .records
+            .trace
+            .evidence()
+            .records()
             .iter()
             .map(|record| record.words().len())
             .sum();
@@ -276,29 +293,29 @@ fn memory_is_counted_before_it_is_taken_and_bounds_what_is_sent() {
         let taken = event_count as u64 * 4 + 2 * BURST_LEN as u64 + row_len as u64;
         let visitor_len = if check == Check::Full { 101 * 4 } else { 0 };
         assert_eq!(
-            (world.proof.memory_len, counted + visitor_len),
+            (world.trace.memory_len, counted + visitor_len),
             (taken, taken)
         );
-        assert!(world.proof.room() < room || check == Check::Basic);
-        world.proof.memory_len = MEMORY_MAX - 1000;
+        assert!(world.trace.room() < room || check == Check::Basic);
+        world.trace.memory_len = MEMORY_MAX - 1000;
         assert_eq!(
-            world.proof.room(),
+            world.trace.room(),
             if check == Check::Full {
                 (1000 - 48) / 20
             } else {
                 LOAD_MAX - 101
             }
         );
-        world.proof.memory_len = MEMORY_MAX - 48;
-        assert_eq!(world.proof.room(), 0);
+        world.trace.memory_len = MEMORY_MAX - 48;
+        assert_eq!(world.trace.room(), 0);
     }
 }
 
 #[test]
 fn the_load_is_over_when_ids_are_used_up() {
     let mut world = World::new(Check::Basic);
-    world.proof.next_id = LOAD_MAX - 3;
-    assert_eq!(world.proof.room(), 3);
+    world.trace.evidence.sent_mut().skip_ids(LOAD_MAX - 3);
+    assert_eq!(world.trace.room(), 3);
     world.send(0, Kind::Load, 3, 0);
-    assert_eq!(world.proof.room(), 0);
+    assert_eq!(world.trace.room(), 0);
 }
