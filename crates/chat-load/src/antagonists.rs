@@ -26,11 +26,16 @@ impl Stalled {
         Ok(())
     }
 
-    /// Goes on connecting, and returns how many became connected.
-    pub(crate) fn finish_connecting(&mut self, registry: &Registry) -> io::Result<usize> {
+    /// Goes on connecting, and returns how many became connected. Each says `opening` then.
+    pub(crate) fn finish_connecting(
+        &mut self,
+        opening: &[u8],
+        registry: &Registry,
+    ) -> io::Result<usize> {
         let connected_count = self.connected.len();
         for mut client in std::mem::take(&mut self.connecting) {
             if client.finish_connecting()? {
+                client.send(opening)?;
                 client.ignore(registry)?;
                 self.connected.push(client);
             } else {

@@ -12,13 +12,15 @@ use crate::engine::Repetition;
 use crate::latency::Latencies;
 use crate::leaving::LeftOpen;
 use crate::poller::Poller;
+use crate::protocol::{Chat, Protocol};
 use crate::stop::Stop;
 
 /// What a repetition needs and leaves to the next one.
 #[derive(Debug)]
-pub struct Bench {
+pub struct Bench<P = Chat> {
     /// The address of the server.
     pub(crate) addr: SocketAddr,
+    pub(crate) protocol: P,
     pub(crate) clock: Clock,
     /// What is sent and received.
     pub trace: Trace,
@@ -31,16 +33,17 @@ pub struct Bench {
     pub(crate) poller: Poller,
 }
 
-impl Bench {
-    /// Makes what repetitions on the server at `addr` need. What they send and receive goes through
+impl<P: Protocol + Copy> Bench<P> {
+    /// Makes what repetitions on the server at `addr` need, which speaks this protocol. What they send and receive goes through
     /// `trace`.
     ///
     /// # Errors
     ///
     /// When the system gives nothing to wait with.
-    pub fn new(addr: SocketAddr, trace: Trace) -> io::Result<Self> {
+    pub fn new(addr: SocketAddr, protocol: P, trace: Trace) -> io::Result<Self> {
         Ok(Self {
             addr,
+            protocol,
             clock: Clock::start(),
             trace,
             latencies: Latencies::default(),
@@ -63,7 +66,11 @@ pub struct Ended {
 /// Runs one repetition. The trace has begun it, and holds all there is to judge when this returns.
 /// `on_tick` is told some twenty times a second how far it is, and when each phase begins. It may
 /// return why the repetition is to end early.
-pub fn run(load: &Load, bench: &mut Bench, on_tick: &mut OnTick<'_>) -> Ended {
+pub fn run<P: Protocol + Copy>(
+    load: &Load,
+    bench: &mut Bench<P>,
+    on_tick: &mut OnTick<'_>,
+) -> Ended {
     let (mut repetition, poller) = Repetition::new(load, bench, on_tick);
     let stop = repetition.run(poller).err();
     let count = repetition.count();

@@ -4,7 +4,6 @@ use std::io::{self, Read as _, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::ops::ControlFlow;
 
-use chat_proto::Partial;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
@@ -14,7 +13,8 @@ pub(crate) struct Client {
     stream: TcpStream,
     token: Token,
     is_connected: bool,
-    unfinished: Partial,
+    /// The beginning of a message whose end has not arrived.
+    unfinished: Vec<u8>,
     /// What the socket has not taken yet: at most two bursts and one message, because a client
     /// sends the next when half of what is in flight has arrived somewhere or the socket has
     /// taken it, and asks after it only when nothing is unsent.
@@ -32,7 +32,7 @@ impl Client {
             stream,
             token,
             is_connected: false,
-            unfinished: Partial::new(),
+            unfinished: Vec::new(),
             unsent: Vec::new(),
             taken: 0,
         })
@@ -186,7 +186,13 @@ impl Client {
         len_max: usize,
         deliver: &mut impl FnMut(&[u8]) -> ControlFlow<(), usize>,
     ) -> io::Result<Read> {
-        let carried_len = self.unfinished.prepend(scratch);
+        let carried_len = self.unfinished.len();
+        if carried_len == scratch.len() {
+            return Err(io::Error::other(
+                "a message is longer than all that can be read",
+            ));
+        }
+        scratch[..carried_len].copy_from_slice(&self.unfinished);
         let end = scratch.len().min(carried_len.saturating_add(len_max));
         let received = loop {
             match self.stream.read(&mut scratch[carried_len..end]) {
@@ -203,7 +209,8 @@ impl Client {
             ControlFlow::Continue(delivered_len) => &bytes[delivered_len..],
             ControlFlow::Break(()) => &[],
         };
-        self.unfinished.carry(rest);
+        self.unfinished.clear();
+        self.unfinished.extend_from_slice(rest);
         Ok(Read::Some {
             is_short: bytes.len() < end,
             is_break: delivered.is_break(),

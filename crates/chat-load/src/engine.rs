@@ -14,14 +14,16 @@ use crate::bench::{Bench, Clock, OnTick, nanos};
 use crate::connection::{Client, ReadUntil, Stream};
 use crate::intake::Intake;
 use crate::leaving::LeftOpen;
+use crate::outbox::Outbox;
 use crate::pacing::CATCH_UP;
 use crate::poller::Poller;
+use crate::protocol::Protocol;
 use crate::publishing::Publisher;
 use crate::settle::Audience;
 use crate::stop::Stop;
 
 /// A repetition under way.
-pub(crate) struct Repetition<'a> {
+pub(crate) struct Repetition<'a, P> {
     pub(crate) load: &'a Load,
     pub(crate) topology: Topology,
     pub(crate) bench: Shared<'a>,
@@ -36,9 +38,9 @@ pub(crate) struct Repetition<'a> {
     pub(crate) publishers: Vec<Publisher>,
     /// The publishers that may send at once, though nothing arrives.
     pub(crate) ready: Vec<usize>,
-    pub(crate) intake: Intake<'a>,
+    pub(crate) intake: Intake<'a, P>,
     /// What is being sent.
-    pub(crate) wire: Vec<u8>,
+    pub(crate) outbox: Outbox<P>,
     /// When the current turn began.
     pub(crate) now: Nanos,
     /// When that may have happened which the current turn is told of, at the earliest.
@@ -69,15 +71,16 @@ pub(crate) struct Shared<'a> {
     on_tick: &'a mut OnTick<'a>,
 }
 
-impl<'a> Repetition<'a> {
+impl<'a, P: Protocol + Copy> Repetition<'a, P> {
     pub(crate) fn new(
         load: &'a Load,
-        bench: &'a mut Bench,
+        bench: &'a mut Bench<P>,
         on_tick: &'a mut OnTick<'a>,
     ) -> (Self, &'a mut Poller) {
         let (now, topology) = (bench.clock.now(), Topology::of(load));
         let Bench {
             addr,
+            protocol,
             clock,
             trace,
             latencies,
@@ -101,8 +104,8 @@ impl<'a> Repetition<'a> {
             connected_at: Vec::with_capacity(topology.resident_count()),
             publishers: vec![Publisher::default(); topology.publishers],
             ready: Vec::new(),
-            intake: Intake::new(topology, trace, latencies),
-            wire: Vec::new(),
+            intake: Intake::new(*protocol, topology, trace, latencies),
+            outbox: Outbox::new(*protocol),
             now,
             since: now,
             progressed_at: now,

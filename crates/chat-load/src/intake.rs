@@ -2,15 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use chat_proto::Messages;
 use chat_results::Count;
 use chat_trace::{Arrival, Kind, Nanos, Run, Topology, Trace};
 
 use crate::latency::Latencies;
+use crate::protocol::Protocol;
 use crate::settle::{Progress, Step};
 
 /// What deliveries go through: they are proved, counted, timed, and let senders go on.
-pub(crate) struct Intake<'a> {
+pub(crate) struct Intake<'a, P> {
+    protocol: P,
     pub(crate) topology: Topology,
     pub(crate) trace: &'a mut Trace,
     pub(crate) latencies: &'a mut Latencies,
@@ -27,13 +28,15 @@ pub(crate) struct Intake<'a> {
     pub(crate) is_broken: bool,
 }
 
-impl<'a> Intake<'a> {
+impl<'a, P: Protocol> Intake<'a, P> {
     pub(crate) fn new(
+        protocol: P,
         topology: Topology,
         trace: &'a mut Trace,
         latencies: &'a mut Latencies,
     ) -> Self {
         Self {
+            protocol,
             topology,
             trace,
             latencies,
@@ -57,18 +60,24 @@ impl<'a> Intake<'a> {
     ) -> ControlFlow<(), usize> {
         let mut rest = bytes;
         loop {
-            while let Some(arrival) = self.trace.receive_recent(client, &mut rest) {
+            while let Some(arrival) = self.receive_recent(client, &mut rest) {
                 self.arrived(client, arrival, now)?;
             }
-            let (mut messages, _) = Messages::split(&rest[..rest.len().min(STEP_LEN)]);
-            if messages.is_empty() {
+            let step = &rest[..rest.len().min(STEP_LEN)];
+            let (mut bodies, whole_len) = self.protocol.split(step);
+            if whole_len == 0 {
                 return ControlFlow::Continue(bytes.len() - rest.len());
             }
-            rest = &rest[messages.as_bytes().len()..];
-            while let Some(arrival) = self.trace.receive(client, &mut messages) {
+            rest = &rest[whole_len..];
+            while let Some(arrival) = self.trace.receive(client, &mut bodies) {
                 self.arrived(client, arrival, now)?;
             }
         }
+    }
+
+    fn receive_recent(&mut self, client: usize, rest: &mut &[u8]) -> Option<Arrival> {
+        let body = self.protocol.first_body(rest)?;
+        self.trace.receive_recent(client, body, rest)
     }
 
     fn arrived(&mut self, client: usize, arrival: Arrival, now: Nanos) -> ControlFlow<()> {
@@ -136,13 +145,16 @@ const STEP_LEN: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {
+    use chat_proto::Messages;
     use chat_results::{BodyLens, Check};
     use chat_trace::recording::Writer;
-    use chat_trace::{Payloads, Strangers, Times};
+    use chat_trace::{Arrived, Payloads, Strangers, Times};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::outbox::Outbox;
+    use crate::protocol::Chat;
 
     const TOPOLOGY: Topology = Topology {
         publishers: 2,
@@ -210,24 +222,19 @@ mod tests {
             Strangers::None,
         );
         trace.begin(1);
-        let mut wire = Vec::new();
+        let mut outbox = Outbox::new(Chat);
         for &(publisher, count) in bursts {
-            trace.send(
-                publisher,
-                Kind::Load,
-                count,
-                Times {
-                    intended: 1,
-                    sent: 1,
-                    is_measured: true,
-                },
-                &mut wire,
-            );
+            let times = Times {
+                intended: 1,
+                sent: 1,
+                is_measured: true,
+            };
+            outbox.add(&mut trace, publisher, Kind::Load, count, times);
         }
         change(&mut trace);
         let header_and_body =
             |body: chat_proto::Body<'_>| [&[body.header()][..], body.as_bytes()].concat();
-        let mut messages: Vec<Vec<u8>> = Messages::split(&wire)
+        let mut messages: Vec<Vec<u8>> = Messages::split(outbox.wire())
             .0
             .iter()
             .map(header_and_body)
@@ -238,7 +245,7 @@ mod tests {
         let stream = messages.concat();
 
         let mut latencies = Latencies::default();
-        let mut intake = Intake::new(TOPOLOGY, &mut trace, &mut latencies);
+        let mut intake = Intake::new(Chat, TOPOLOGY, &mut trace, &mut latencies);
         let mut unfinished = Vec::new();
         for piece in stream.chunks(piece_len) {
             unfinished.extend_from_slice(piece);
@@ -264,6 +271,94 @@ mod tests {
                 writer.end().unwrap()
             });
         (verdict, delivered, delivered_bytes)
+    }
+
+    /// A protocol in which messages arrive with a letter before the header.
+    #[derive(Clone, Copy)]
+    struct Lettered;
+
+    #[derive(Clone)]
+    struct Letters<'a>(&'a [u8]);
+
+    impl<'a> Iterator for Letters<'a> {
+        type Item = Arrived<'a>;
+
+        fn next(&mut self) -> Option<Arrived<'a>> {
+            let [b'm', len, rest @ ..] = self.0 else {
+                return None;
+            };
+            let body = rest.get(..usize::from(*len))?;
+            self.0 = &rest[body.len()..];
+            let message_len = 2 + body.len();
+            Some(Arrived { body, message_len })
+        }
+    }
+
+    impl Protocol for Lettered {
+        type Bodies<'a> = Letters<'a>;
+
+        const ARRIVES_AS_SENT: bool = false;
+
+        fn open(&self, _wire: &mut Vec<u8>) {}
+
+        fn encode(&self, body: &[u8], wire: &mut Vec<u8>) {
+            Chat.encode(body, wire);
+        }
+
+        fn encode_arrival(&self, body: &[u8], wire: &mut Vec<u8>) {
+            wire.push(b'm');
+            self.encode(body, wire);
+        }
+
+        fn split<'a>(&self, bytes: &'a [u8]) -> (Letters<'a>, usize) {
+            let bodies = Letters(bytes);
+            let len = bodies.clone().map(|arrived| arrived.message_len).sum();
+            (bodies, len)
+        }
+
+        fn first_body<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+            bytes.get(2..)
+        }
+    }
+
+    #[test]
+    fn messages_that_arrive_in_another_form_are_compared_in_that() {
+        for (piece_len, is_remembered) in [(1, true), (7, false), (10_000, true), (10_000, false)] {
+            let payloads = Payloads::new(3, BodyLens::ALL);
+            let mut trace = Trace::new(payloads, TOPOLOGY, Check::Full, Strangers::None);
+            trace.begin(1);
+            let mut outbox = Outbox::new(Lettered);
+            let times = Times {
+                intended: 1,
+                sent: 1,
+                is_measured: true,
+            };
+            outbox.add(&mut trace, 0, Kind::Load, 20, times);
+            let mut stream = Vec::new();
+            for body in Messages::split(outbox.wire()).0.iter() {
+                Lettered.encode_arrival(body.as_bytes(), &mut stream);
+            }
+            if !is_remembered {
+                trace.forget_recent();
+            }
+            let mut latencies = Latencies::default();
+            let mut intake = Intake::new(Lettered, TOPOLOGY, &mut trace, &mut latencies);
+            let mut unfinished = Vec::new();
+            for piece in stream.chunks(piece_len) {
+                unfinished.extend_from_slice(piece);
+                match intake.deliver(2, &unfinished, 5) {
+                    ControlFlow::Continue(len) => drop(unfinished.drain(..len)),
+                    ControlFlow::Break(()) => panic!("it is what was sent"),
+                }
+            }
+            let Count {
+                delivered,
+                delivered_bytes,
+                ..
+            } = intake.count;
+            assert_eq!((delivered, delivered_bytes), (20, stream.len() as u64));
+            assert!(trace.evidence().verdict().is_ok());
+        }
     }
 
     proptest! {

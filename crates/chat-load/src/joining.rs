@@ -9,9 +9,10 @@ use mio::{Registry, Token};
 use crate::antagonists::STAY;
 use crate::connection::Client;
 use crate::engine::Repetition;
+use crate::protocol::Protocol;
 use crate::stop::Stop;
 
-impl Repetition<'_> {
+impl<P: Protocol + Copy> Repetition<'_, P> {
     /// Begins to connect the residents that it is time for, and behind them connects the stalled
     /// clients.
     pub(crate) fn connect_due(&mut self, registry: &Registry) -> Result<(), Stop> {
@@ -42,7 +43,10 @@ impl Repetition<'_> {
 
     /// Goes on connecting stalled clients, and begins with more.
     pub(crate) fn finish_stalled(&mut self, registry: &Registry) -> Result<(), Stop> {
-        let connected_count = self.stalled.finish_connecting(registry).map_err(stall)?;
+        self.outbox.clear();
+        self.outbox.open();
+        let connected = self.stalled.finish_connecting(self.outbox.wire(), registry);
+        let connected_count = connected.map_err(stall)?;
         if connected_count > 0 {
             self.progressed_at = self.now;
             self.open -= connected_count;
@@ -76,6 +80,9 @@ impl Repetition<'_> {
         if !is_connected {
             return Ok(false);
         }
+        self.outbox.clear();
+        self.outbox.open();
+        self.write(client)?;
         if client >= self.topology.resident_count() {
             self.send(client, Kind::Hello)?;
             self.visits.said_hello(client, self.now);

@@ -10,9 +10,10 @@ use crate::bench::nanos;
 use crate::connection::Client;
 use crate::engine::Repetition;
 use crate::poller::Poller;
+use crate::protocol::Protocol;
 use crate::stop::Stop;
 
-impl Repetition<'_> {
+impl<P: Protocol + Copy> Repetition<'_, P> {
     /// Has everybody end its sending side and read to the end of the stream, so that whatever the
     /// server sends is looked at.
     ///

@@ -6,6 +6,7 @@ use chat_trace::{Kind, Nanos, Times};
 use crate::bench::nanos;
 use crate::engine::Repetition;
 use crate::pacing::{CATCH_UP, FLOOD_BURST, Schedule};
+use crate::protocol::Protocol;
 use crate::stop::Stop;
 
 /// How far a publisher is with its load.
@@ -22,7 +23,7 @@ pub(crate) struct Publisher {
     pub(crate) free_since: Nanos,
 }
 
-impl Repetition<'_> {
+impl<P: Protocol + Copy> Repetition<'_, P> {
     /// Sends as much as a publisher may send now.
     pub(crate) fn load_more(&mut self, publisher: usize) -> Result<(), Stop> {
         loop {
@@ -114,18 +115,14 @@ impl Repetition<'_> {
     fn send_load(&mut self, publisher: usize, count: u32) -> Result<(), Stop> {
         let now = self.bench.clock.now();
         let is_measured = now >= self.measure_start();
-        self.wire.clear();
-        self.intake.trace.send(
-            publisher,
-            Kind::Load,
-            count,
-            Times {
-                intended: now,
-                sent: now,
-                is_measured,
-            },
-            &mut self.wire,
-        );
+        let times = Times {
+            intended: now,
+            sent: now,
+            is_measured,
+        };
+        self.outbox.clear();
+        self.outbox
+            .add(self.intake.trace, publisher, Kind::Load, count, times);
         self.intake.count.sent += u64::from(count);
         self.write(publisher)
     }
@@ -158,10 +155,11 @@ impl Repetition<'_> {
             .first_since(publisher, now.saturating_sub(nanos(CATCH_UP)))
             .min(end);
         self.give_up(publisher, kept, schedule.first_since(publisher, free_since));
-        self.wire.clear();
+        self.outbox.clear();
         let measure_start = self.measure_start();
         let mut next = self.publishers[publisher].next;
-        while !is_full && next < end && self.wire.len() < WRITE_LEN && !self.load_is_full() {
+        while !is_full && next < end && self.outbox.wire().len() < WRITE_LEN && !self.load_is_full()
+        {
             let due = schedule.due(publisher, next);
             if due > now {
                 break;
@@ -171,9 +169,8 @@ impl Repetition<'_> {
                 sent: now,
                 is_measured: due >= measure_start,
             };
-            self.intake
-                .trace
-                .send(publisher, Kind::Load, 1, times, &mut self.wire);
+            self.outbox
+                .add(self.intake.trace, publisher, Kind::Load, 1, times);
             self.intake.latencies.was_late(now - due.max(free_since));
             self.intake.count.sent += 1;
             next += 1;
@@ -239,25 +236,22 @@ impl Repetition<'_> {
 
     /// Sends a message that is no load, and returns how many messages the client has sent.
     pub(crate) fn send(&mut self, sender: usize, kind: Kind) -> Result<u32, Stop> {
-        self.wire.clear();
+        self.outbox.clear();
         let times = Times {
             intended: self.now,
             sent: self.now,
             is_measured: false,
         };
-        let count = self
-            .intake
-            .trace
-            .send(sender, kind, 1, times, &mut self.wire);
+        let count = self.outbox.add(self.intake.trace, sender, kind, 1, times);
         self.write(sender)?;
         Ok(count)
     }
 
     /// Writes what is being sent.
-    fn write(&mut self, sender: usize) -> Result<(), Stop> {
+    pub(crate) fn write(&mut self, sender: usize) -> Result<(), Stop> {
         let connection = self.clients[sender].as_mut().expect("who sends is there");
         connection
-            .send(&self.wire)
+            .send(self.outbox.wire())
             .map_err(|source| self.connection(sender, source))
     }
 

@@ -335,9 +335,8 @@ const FORGOTTEN_FACTOR: u32 = 10;
 
 #[cfg(test)]
 mod tests {
-    use chat_proto::Messages;
     use chat_results::{BodyLens, Check};
-    use chat_trace::{Arrival, Kind, Payloads, Role, Strangers, Times};
+    use chat_trace::{Arrival, Arrived, Kind, Payloads, Role, Strangers, Times};
 
     use super::*;
 
@@ -352,7 +351,7 @@ mod tests {
     struct World {
         progress: Progress,
         trace: Trace,
-        /// The wire form of what each client has sent.
+        /// The bodies that each client has sent.
         sent: Vec<Vec<Vec<u8>>>,
     }
 
@@ -394,24 +393,21 @@ mod tests {
         }
 
         fn push(&mut self, sender: usize, kind: Kind) {
-            let mut wire = Vec::new();
-            self.trace.send(
-                sender,
-                kind,
-                1,
-                Times {
-                    intended: 0,
-                    sent: 0,
-                    is_measured: true,
-                },
-                &mut wire,
-            );
-            self.sent[sender].push(wire);
+            let times = Times {
+                intended: 0,
+                sent: 0,
+                is_measured: true,
+            };
+            let bodies = &mut self.sent[sender];
+            self.trace
+                .send(sender, kind, 1, times, |body| bodies.push(body.to_vec()));
         }
 
         fn receive(&mut self, client: usize, sender: usize, number: usize, now: Nanos) -> Step {
-            let (mut messages, _) = Messages::split(&self.sent[sender][number]);
-            let Some(Arrival::Run(run)) = self.trace.receive(client, &mut messages) else {
+            let body = &self.sent[sender][number];
+            let message_len = 1 + body.len();
+            let mut arrived = [Arrived { body, message_len }].into_iter();
+            let Some(Arrival::Run(run)) = self.trace.receive(client, &mut arrived) else {
                 panic!("it is broken")
             };
             self.progress.settled(client, run, now, now)

@@ -6,10 +6,11 @@ use crate::bench::nanos;
 use crate::connection::Client;
 use crate::engine::Repetition;
 use crate::joining::STALLING;
+use crate::protocol::Protocol;
 use crate::settle::Open;
 use crate::stop::{Stop, Unresolved};
 
-impl Repetition<'_> {
+impl<P: Protocol + Copy> Repetition<'_, P> {
     /// Gives up when nothing has gone on for too long.
     pub(crate) fn check_patience(&mut self) -> Result<(), Stop> {
         let patience = self.load.timeout;

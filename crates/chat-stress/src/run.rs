@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use chat_load::{Bench, Ended, LEAVE_WAIT, Latencies, Stop};
+use chat_load::{Bench, Chat, Ended, LEAVE_WAIT, Latencies, Stop};
 use chat_results::judge::{bound_by, verdict};
 use chat_results::{
     Asked, Count, Health, Load, Observer, Order, Phase, Results, Tick, VERSION, Verdict,
@@ -90,7 +90,7 @@ impl<'a> Run<'a> {
         let trace = Trace::new(payloads, topology, load.check, strangers);
         let mut repetitions = Repetitions {
             load,
-            bench: Bench::new(addr, trace).map_err(Failure::Poll)?,
+            bench: Bench::new(addr, Chat, trace).map_err(Failure::Poll)?,
             subject,
             interrupt,
             monitor,

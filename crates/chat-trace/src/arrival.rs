@@ -2,6 +2,15 @@
 
 use crate::payload::{Kind, Tag};
 
+/// A message that has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived<'a> {
+    /// Its body.
+    pub body: &'a [u8],
+    /// How many bytes it has on the wire.
+    pub message_len: usize,
+}
+
 /// What arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {

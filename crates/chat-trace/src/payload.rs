@@ -10,7 +10,6 @@
 //!
 //! All in little endian. The kind is the two highest bits of its field, the number the other 30.
 
-use chat_proto::{BODY_LEN_MAX, Body};
 use chat_results::BodyLens;
 
 /// Which message a body belongs to.
@@ -94,13 +93,13 @@ impl Payloads {
     }
 
     /// Writes the body of the message with this tag into `buf`.
-    pub fn body(self, tag: Tag, buf: &mut [u8; BODY_LEN_MAX]) -> Body<'_> {
+    pub fn body(self, tag: Tag, buf: &mut [u8; BODY_LEN_MAX]) -> &[u8] {
         let tag = tag.to_bytes();
         let filler = self.filler(tag);
         let body = &mut buf[..draw_len(self.lens, filler.start)];
         body[..TAG_LEN].copy_from_slice(&tag);
         filler.fill(&mut body[TAG_LEN..]);
-        Body::new(body).expect("the buffer is as long as the longest body")
+        body
     }
 
     /// Tells what arrived.
@@ -218,6 +217,9 @@ fn mixed(mut word: u64) -> u64 {
     word ^ word >> 31
 }
 
+/// Length in bytes of the longest body.
+pub const BODY_LEN_MAX: usize = u8::MAX as usize;
+
 /// How many clients a tag can tell apart.
 pub const CLIENTS_MAX: u32 = 1 << 16;
 
@@ -267,13 +269,7 @@ mod tests {
         for number in 0..1000 {
             let mut buf = [0; BODY_LEN_MAX];
             let body = payloads.body(Tag { number, ..TAG }, &mut buf);
-            words.extend(
-                body.as_bytes()[TAG_LEN..]
-                    .as_chunks::<WORD_LEN>()
-                    .0
-                    .iter()
-                    .copied(),
-            );
+            words.extend(body[TAG_LEN..].as_chunks::<WORD_LEN>().0.iter().copied());
         }
         assert_eq!(words.len(), 1000 * 30);
     }
@@ -284,12 +280,7 @@ mod tests {
             let payloads = Payloads::new(1, BodyLens::new(min, max).unwrap());
             let mut buf = [0; BODY_LEN_MAX];
             let lens: Vec<usize> = (0..10_000)
-                .map(|number| {
-                    payloads
-                        .body(Tag { number, ..TAG }, &mut buf)
-                        .as_bytes()
-                        .len()
-                })
+                .map(|number| payloads.body(Tag { number, ..TAG }, &mut buf).len())
                 .collect();
             assert_eq!(
                 (lens.iter().min(), lens.iter().max()),
@@ -302,7 +293,7 @@ mod tests {
     fn any_flipped_bit_and_any_cut_is_found() {
         let payloads = Payloads::new(1, BodyLens::ALL);
         let mut buf = [0; BODY_LEN_MAX];
-        let body = payloads.body(TAG, &mut buf).as_bytes().to_vec();
+        let body = payloads.body(TAG, &mut buf).to_vec();
         assert_eq!(payloads.read(&body), Reading::Intact(TAG));
         assert!(
             payloads.is_body_of(TAG, &body)

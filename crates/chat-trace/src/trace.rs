@@ -20,14 +20,13 @@
 //! theirs, so it is passed over, counted and told. What is ours is judged as always.
 
 use chat_check::Record;
-use chat_proto::{BODY_LEN_MAX, HEADER_LEN, MESSAGE_LEN_MAX, Messages};
 use chat_results::Check;
 
-use crate::arrival::{Arrival, Run, Strange};
+use crate::arrival::{Arrival, Arrived, Run, Strange};
 use crate::budget::{EVENT_LEN, LOAD_MAX, MEMORY_MAX, memory_len};
 use crate::evidence::Evidence;
 use crate::missing_echo::MissingEcho;
-use crate::payload::{Kind, Payloads, Reading, Tag};
+use crate::payload::{BODY_LEN_MAX, Kind, Payloads, Reading, Tag};
 use crate::receivers::Receivers;
 use crate::recent::{RECENT_LEN_MAX, Recent};
 use crate::sends::{Burst, Sends, Times};
@@ -47,8 +46,6 @@ pub struct Trace {
     receivers: Receivers,
     /// What each publisher sent last.
     recent: Vec<Recent>,
-    /// Where each message ends of the burst that is being made.
-    ends: Vec<u32>,
     /// How many bytes all that takes, once everybody has received what was sent.
     memory_len: u64,
 }
@@ -66,6 +63,15 @@ pub enum Strangers {
     },
 }
 
+/// What was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The place of the burst among all that the client has sent.
+    pub place: usize,
+    /// The number behind that of the last message.
+    pub end: u32,
+}
+
 impl Trace {
     /// Makes room for the clients of a repetition.
     pub fn new(payloads: Payloads, topology: Topology, check: Check, strangers: Strangers) -> Self {
@@ -80,7 +86,6 @@ impl Trace {
             evidence: Evidence::new(topology, check),
             receivers: Receivers::new(topology),
             recent,
-            ends: Vec::new(),
             memory_len: 0,
         };
         trace.make_room(topology.resident_count());
@@ -119,44 +124,39 @@ impl Trace {
         self.recent.clear();
     }
 
-    /// Makes and records the next `count` messages that `client` sends, and adds them to `wire`.
-    /// Returns the number behind the last.
+    /// Makes and records the next `count` messages that `client` sends, and gives `put` the body of
+    /// each.
     pub fn send(
         &mut self,
         client: usize,
         kind: Kind,
         count: u32,
         times: Times,
-        wire: &mut Vec<u8>,
-    ) -> u32 {
+        mut put: impl FnMut(&[u8]),
+    ) -> Sent {
         let first_id = self.evidence.sent().message_count();
         let (place, mut tag) = self.evidence.sent_mut().push(client, kind, count, times);
         self.evidence
             .record_sent(client, first_id..first_id + count);
         self.memory_len += memory_len(self.topology, self.check, count.into(), 1);
-        let (first, start) = (tag.number, wire.len());
-        self.ends.clear();
-        let (mut body, mut message) = ([0; BODY_LEN_MAX], [0; MESSAGE_LEN_MAX]);
-        for number in first..first + count {
+        let end = tag.number + count;
+        let mut body = [0; BODY_LEN_MAX];
+        for number in tag.number..end {
             tag.number = number;
-            let len = self
-                .payloads
-                .body(tag, &mut body)
-                .encode(&mut message)
-                .expect("the buffer is as long as the longest message");
-            wire.extend_from_slice(&message[..len]);
-            self.ends
-                .push(u32::try_from(wire.len() - start).expect("a burst is shorter than that"));
+            put(self.payloads.body(tag, &mut body));
         }
+        Sent { place, end }
+    }
+
+    /// Remembers for a while how the burst of `client` at `place` arrives, to compare it at once
+    /// with what does. `ends` tells where in it each message ends.
+    ///
+    /// Only what publishers send is remembered. What is not only costs more time.
+    pub fn remember(&mut self, client: usize, place: usize, burst: &[u8], ends: &[u32]) {
         if let Some(recent) = self.recent.get_mut(client) {
-            recent.push(
-                place,
-                &wire[start..],
-                &self.ends,
-                RECENT_LEN_MAX / self.topology.publishers,
-            );
+            let len_max = RECENT_LEN_MAX / self.topology.publishers;
+            recent.push(place, burst, ends, len_max);
         }
-        first + count
     }
 
     /// Records that the stream to `client` ended after `len` bytes of a message, when nothing was
@@ -165,32 +165,35 @@ impl Trace {
         self.strange(client, Strange::Unfinished { len })
     }
 
-    /// Checks and records the messages at the start of what arrived at `client`, if they are of a
-    /// burst that was sent recently, and as many after it as belong to the same burst, without a
-    /// gap.
+    /// Checks and records the messages at the start of what arrived at `client`, the first of which
+    /// begins with `body`, if they are of a burst that is remembered, and as many after it as belong
+    /// to the same burst, without a gap. Takes them from `bytes`.
     ///
     /// All of this [`receive`](Self::receive) does too, but slower.
-    pub fn receive_recent(&mut self, client: usize, bytes: &mut &[u8]) -> Option<Arrival> {
-        let run = self.take_recent(client, bytes)?;
+    pub fn receive_recent(
+        &mut self,
+        client: usize,
+        body: &[u8],
+        bytes: &mut &[u8],
+    ) -> Option<Arrival> {
+        let run = self.take_recent(client, body, bytes)?;
         Some(self.receive_run(client, run))
     }
 
     /// Checks and records the next of what arrived at `client`, and as many after it as belong to
     /// the same burst, without a gap.
-    pub fn receive(&mut self, client: usize, messages: &mut Messages<'_>) -> Option<Arrival> {
-        let mut bodies = messages.iter();
-        let body = bodies.next()?;
-        *messages = bodies.remaining();
-        let tag = match self.read(body.as_bytes()) {
+    pub fn receive<'a>(
+        &mut self,
+        client: usize,
+        arrived: &mut (impl Iterator<Item = Arrived<'a>> + Clone),
+    ) -> Option<Arrival> {
+        let Arrived { body, message_len } = arrived.next()?;
+        let tag = match self.read(body) {
             Reading::Intact(tag) => tag,
             Reading::Damaged(tag) => return Some(self.receive_damaged(client, tag)),
             Reading::Untagged => {
-                return Some(self.strange(
-                    client,
-                    Strange::Untagged {
-                        len: body.as_bytes().len(),
-                    },
-                ));
+                let len = body.len();
+                return Some(self.strange(client, Strange::Untagged { len }));
             }
         };
         let Some(place) = self.find(client, tag) else {
@@ -202,22 +205,17 @@ impl Trace {
             });
         };
         let end = self.sent().of(tag.client.into()).bursts()[place].end();
-        let mut run = Run::new(tag, place, 1, body.encoded_len());
+        let mut run = Run::new(tag, place, 1, message_len);
         while run.end() < end {
-            let mut ahead = messages.iter();
-            let Some(body) = ahead.next() else { break };
-            if !self.is_body_of(
-                Tag {
-                    number: run.end(),
-                    ..tag
-                },
-                body.as_bytes(),
-            ) {
+            let mut ahead = arrived.clone();
+            let number = run.end();
+            let Some(next) = ahead.next() else { break };
+            if !self.is_body_of(Tag { number, ..tag }, next.body) {
                 break;
             }
-            *messages = ahead.remaining();
+            *arrived = ahead;
             run.count += 1;
-            run.byte_len += body.encoded_len() as u64;
+            run.byte_len += next.message_len as u64;
         }
         Some(self.receive_run(client, run))
     }
@@ -279,8 +277,8 @@ impl Trace {
 
     /// Takes messages from the start of `bytes`: as many as are exactly those that their sender
     /// sent recently, to the end of a burst or of what arrived.
-    fn take_recent(&self, client: usize, bytes: &mut &[u8]) -> Option<Run> {
-        let Reading::Intact(tag) = Payloads::tag(bytes.get(HEADER_LEN..)?) else {
+    fn take_recent(&self, client: usize, body: &[u8], bytes: &mut &[u8]) -> Option<Run> {
+        let Reading::Intact(tag) = Payloads::tag(body) else {
             return None;
         };
         let sender = usize::from(tag.client);

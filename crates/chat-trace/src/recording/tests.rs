@@ -1,7 +1,7 @@
-use chat_proto::Messages;
 use chat_results::{BodyLens, Check};
 
 use super::*;
+use crate::arrival::Arrived;
 use crate::payload::Payloads;
 use crate::trace::{Strangers, Trace};
 
@@ -24,25 +24,21 @@ fn record() -> Vec<u8> {
     let mut writer = Writer::begin(Vec::new(), TOPOLOGY).unwrap();
     for run in 0..2 {
         trace.begin(run);
-        let mut wire = Vec::new();
-        trace.send(
-            0,
-            Kind::Load,
-            3,
-            Times {
-                intended: 0,
-                sent: 0,
-                is_measured: true,
-            },
-            &mut wire,
-        );
-        let (messages, _) = Messages::split(&wire);
+        let mut sent = Vec::new();
+        let times = Times {
+            intended: 0,
+            sent: 0,
+            is_measured: true,
+        };
+        trace.send(0, Kind::Load, 3, times, |body| sent.push(body.to_vec()));
+        let arrived = sent.iter().map(|body| Arrived {
+            body,
+            message_len: 1 + body.len(),
+        });
         if run == 1 {
-            let mut ahead = messages.iter();
-            ahead.nth(1);
-            trace.receive(2, &mut ahead.remaining());
+            trace.receive(2, &mut arrived.clone().skip(2));
         }
-        trace.receive(2, &mut messages.clone());
+        trace.receive(2, &mut arrived.clone());
         writer.add(trace.evidence()).unwrap();
     }
     writer.end().unwrap()

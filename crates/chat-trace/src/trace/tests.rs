@@ -1,4 +1,3 @@
-use chat_proto::Messages;
 use chat_results::BodyLens;
 
 use super::*;
@@ -12,7 +11,15 @@ const TOPOLOGY: Topology = Topology {
     publishers_read: true,
 };
 
-/// A proof and the wire form of what was sent.
+/// Returns messages with these bodies, behind a header of a byte.
+fn arrived(bodies: &[Vec<u8>]) -> impl Iterator<Item = Arrived<'_>> + Clone {
+    bodies.iter().map(|body| Arrived {
+        body,
+        message_len: 1 + body.len(),
+    })
+}
+
+/// A trace and the bodies that were sent.
 struct World {
     trace: Trace,
     sent: Vec<Vec<Vec<u8>>>,
@@ -33,41 +40,31 @@ impl World {
     }
 
     fn send(&mut self, client: usize, kind: Kind, count: u32, sent: Nanos) {
-        let mut wire = Vec::new();
-        self.trace.send(
-            client,
-            kind,
-            count,
-            Times {
-                intended: sent,
-                sent,
-                is_measured: true,
-            },
-            &mut wire,
-        );
-        let mut bodies = Messages::split(&wire).0.iter();
-        while !bodies.remaining().is_empty() {
-            let before = bodies.remaining().as_bytes();
-            bodies.next();
-            self.sent[client]
-                .push(before[..before.len() - bodies.remaining().as_bytes().len()].to_vec());
-        }
+        let sent_at = Times {
+            intended: sent,
+            sent,
+            is_measured: true,
+        };
+        let bodies = &mut self.sent[client];
+        self.trace.send(client, kind, count, sent_at, |body| {
+            bodies.push(body.to_vec())
+        });
     }
 
     /// Delivers messages of `sender` to `client` in one piece, and returns the runs that were found
     /// until the promise is broken.
     fn receive(&mut self, client: usize, sender: usize, numbers: &[usize]) -> Vec<(u32, u32)> {
-        let wire: Vec<u8> = numbers
+        let bodies: Vec<_> = numbers
             .iter()
-            .flat_map(|&number| self.sent[sender][number].clone())
+            .map(|&number| self.sent[sender][number].clone())
             .collect();
-        self.receive_wire(client, &wire)
+        self.receive_bodies(client, &bodies)
     }
 
-    fn receive_wire(&mut self, client: usize, wire: &[u8]) -> Vec<(u32, u32)> {
-        let mut messages = Messages::split(wire).0;
+    fn receive_bodies(&mut self, client: usize, bodies: &[Vec<u8>]) -> Vec<(u32, u32)> {
+        let mut arrived = arrived(bodies);
         let mut runs = Vec::new();
-        while let Some(Arrival::Run(run)) = self.trace.receive(client, &mut messages) {
+        while let Some(Arrival::Run(run)) = self.trace.receive(client, &mut arrived) {
             runs.push((run.first, run.count));
         }
         runs
@@ -224,14 +221,13 @@ fn messages_of_strangers_are_passed_over_where_there_may_be_some() {
         },
     );
     world.send(0, Kind::Load, 2, 0);
-    let own = [
+    let own: [Vec<u8>; 4] = [
         world.sent[0][0].clone(),
-        b"\x05short".to_vec(),
+        b"short".to_vec(),
         other.sent[0][0].clone(),
         world.sent[0][1].clone(),
-    ]
-    .concat();
-    let mut messages = Messages::split(&own).0;
+    ];
+    let mut messages = arrived(&own);
     let mut arrivals = Vec::new();
     while let Some(arrival) = world.trace.receive(2, &mut messages) {
         arrivals.push(matches!(arrival, Arrival::Run(_)));
