@@ -8,9 +8,9 @@ use chat_results::{Count, Load, Tick};
 use chat_trace::{Nanos, Trace};
 
 use crate::connection::SCRATCH_LEN;
-use crate::engine::Repetition;
+use crate::engine::play;
 use crate::latency::Latencies;
-use crate::leaving::LeftOpen;
+use crate::phases::LeftOpen;
 use crate::poller::Poller;
 use crate::protocol::{Chat, Protocol};
 use crate::stop::Stop;
@@ -71,9 +71,7 @@ pub fn run<P: Protocol + Copy>(
     bench: &mut Bench<P>,
     on_tick: &mut OnTick<'_>,
 ) -> Ended {
-    let (mut repetition, poller) = Repetition::new(load, bench, on_tick);
-    let stop = repetition.run(poller).err();
-    let count = repetition.count();
+    let (count, stop) = play(load, bench, on_tick);
     if stop.is_none() {
         bench.trace.complete();
     }

@@ -154,9 +154,9 @@ impl Progress {
 
     /// Returns how many messages of a client others have received since the last that it got back
     /// itself, if it waits for one and they are too many to be dropped by accident: at least
-    /// [`FORGOTTEN_FACTOR`] times one more than the longest gap of anybody, where others have
+    /// [`MISSING_ECHO_FACTOR`] times one more than the longest gap of anybody, where others have
     /// half of what they were due. So far `connected` clients have connected.
-    pub(crate) fn forgotten_count(
+    pub(crate) fn missing_echo_count(
         &self,
         client: usize,
         connected: usize,
@@ -170,7 +170,7 @@ impl Progress {
             .min(self.topology.readers().end)
             .saturating_sub(self.topology.readers().start + 1);
         let due_to_others = u64::from(missing) * others as u64;
-        let is_no_accident = missing / FORGOTTEN_FACTOR > trace.receivers().longest_gap()
+        let is_no_accident = missing / MISSING_ECHO_FACTOR > trace.receivers().longest_gap()
             && 2 * sender.had_by_others >= due_to_others;
         (sender.is_awaited && is_no_accident).then_some(missing)
     }
@@ -331,7 +331,7 @@ const UNSEEN_FACTOR: u32 = 4;
 /// at random, the longest of all gaps is one that happens about once in a run, so ten times as many
 /// in a row happen about once in so many runs to the power of nine. Each is sent some hundred
 /// milliseconds after the one before, to a client with an empty socket.
-const FORGOTTEN_FACTOR: u32 = 10;
+const MISSING_ECHO_FACTOR: u32 = 10;
 
 #[cfg(test)]
 mod tests {
@@ -546,9 +546,9 @@ mod tests {
     fn a_sender_is_forgotten_whose_messages_reach_all_but_itself() {
         let mut world = World::new();
         world.send(1, Kind::Hello, 0);
-        for number in 0..FORGOTTEN_FACTOR as usize {
+        for number in 0..MISSING_ECHO_FACTOR as usize {
             assert_eq!(
-                world.progress.forgotten_count(1, 6, &world.trace),
+                world.progress.missing_echo_count(1, 6, &world.trace),
                 None,
                 "{number} messages"
             );
@@ -556,18 +556,18 @@ mod tests {
             world.nudge(1, Kind::Hello, 0);
         }
         assert_eq!(
-            world.progress.forgotten_count(1, 6, &world.trace),
-            Some(FORGOTTEN_FACTOR),
+            world.progress.missing_echo_count(1, 6, &world.trace),
+            Some(MISSING_ECHO_FACTOR),
             "one more is still under way"
         );
-        receive_elsewhere(&mut world, FORGOTTEN_FACTOR as usize);
+        receive_elsewhere(&mut world, MISSING_ECHO_FACTOR as usize);
         assert_eq!(
-            world.progress.forgotten_count(1, 6, &world.trace),
-            Some(FORGOTTEN_FACTOR + 1)
+            world.progress.missing_echo_count(1, 6, &world.trace),
+            Some(MISSING_ECHO_FACTOR + 1)
         );
         world.receive(1, 1, 2, 0);
         assert_eq!(
-            world.progress.forgotten_count(1, 6, &world.trace),
+            world.progress.missing_echo_count(1, 6, &world.trace),
             None,
             "it got one"
         );
@@ -578,15 +578,15 @@ mod tests {
         let mut world = World::new();
         world.send(1, Kind::Hello, 0);
         // All others miss every third.
-        for number in (0..3 * FORGOTTEN_FACTOR as usize).filter(|number| number % 3 != 2) {
+        for number in (0..3 * MISSING_ECHO_FACTOR as usize).filter(|number| number % 3 != 2) {
             while world.trace.sent().of(1).count() as usize <= number {
                 world.nudge(1, Kind::Hello, 0);
             }
             receive_elsewhere(&mut world, number);
             let seen = u32::try_from(number).unwrap() + 1;
-            let expected = (seen >= 2 * FORGOTTEN_FACTOR).then_some(seen);
+            let expected = (seen >= 2 * MISSING_ECHO_FACTOR).then_some(seen);
             assert_eq!(
-                world.progress.forgotten_count(1, 6, &world.trace),
+                world.progress.missing_echo_count(1, 6, &world.trace),
                 expected,
                 "{seen} messages"
             );
@@ -597,15 +597,15 @@ mod tests {
     fn where_others_have_next_to_nothing_no_sender_is_forgotten() {
         let mut world = World::new();
         world.send(1, Kind::Hello, 0);
-        for number in 1..10 * FORGOTTEN_FACTOR {
+        for number in 1..10 * MISSING_ECHO_FACTOR {
             world.nudge(1, Kind::Hello, 0);
             // Nobody gets two, so there is no gap.
-            if number % FORGOTTEN_FACTOR == 0 && number < 6 * FORGOTTEN_FACTOR {
-                let client = [0, 2, 3, 4, 5][(number / FORGOTTEN_FACTOR - 1) as usize];
+            if number % MISSING_ECHO_FACTOR == 0 && number < 6 * MISSING_ECHO_FACTOR {
+                let client = [0, 2, 3, 4, 5][(number / MISSING_ECHO_FACTOR - 1) as usize];
                 world.receive(client, 1, number as usize, 0);
             }
             assert_eq!(
-                world.progress.forgotten_count(1, 6, &world.trace),
+                world.progress.missing_echo_count(1, 6, &world.trace),
                 None,
                 "{number} messages"
             );

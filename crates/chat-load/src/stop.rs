@@ -33,18 +33,18 @@ pub enum Stop {
     #[error("{0}")]
     Unresolved(Unresolved),
     /// The server sent nobody anything for too long.
-    #[error("the server hangs, or drops everything: it has sent nothing to anybody for {} s, though it was sent messages", patience.as_secs())]
+    #[error("the server hangs, or drops everything: it has sent nothing to anybody for {} s, though it was sent messages", timeout.as_secs())]
     Hung {
         /// For how long.
-        patience: Duration,
+        timeout: Duration,
     },
     /// The server does not accept a connection.
-    #[error("the server does not accept connections: {who} is not connected, after {} s", patience.as_secs())]
+    #[error("the server does not accept connections: {who} is not connected, after {} s", timeout.as_secs())]
     NotConnected {
         /// Whose.
         who: String,
         /// How long it had.
-        patience: Duration,
+        timeout: Duration,
     },
     /// Waiting failed.
     #[error("cannot wait for sockets: {0}")]
@@ -57,16 +57,16 @@ pub struct Unresolved {
     // Invariant: shown.len() <= UNRESOLVED_SHOWN_MAX and shown.len() <= count.
     shown: Vec<String>,
     count: usize,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Unresolved {
-    /// Makes an empty list of what did not happen within `patience`.
-    pub fn new(patience: Duration) -> Self {
+    /// Makes an empty list of what did not happen within `timeout`.
+    pub fn new(timeout: Duration) -> Self {
         Self {
             shown: Vec::new(),
             count: 0,
-            patience,
+            timeout,
         }
     }
 
@@ -84,7 +84,7 @@ impl fmt::Display for Unresolved {
         write!(
             f,
             "nothing went on for {} s, and this is unresolved:",
-            self.patience.as_secs()
+            self.timeout.as_secs()
         )?;
         for line in &self.shown {
             write!(f, "\n  {line}")?;

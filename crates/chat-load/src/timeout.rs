@@ -1,49 +1,55 @@
 //! Waiting: how long nothing may go on, and what is told then.
 
-use chat_results::{Pacing, Phase};
+use std::io;
+
+use chat_trace::Kind;
 
 use crate::bench::nanos;
 use crate::connection::Client;
-use crate::engine::Repetition;
-use crate::joining::STALLING;
+use crate::phases::{Part, STALLING};
 use crate::protocol::Protocol;
 use crate::settle::Open;
 use crate::stop::{Stop, Unresolved};
+use crate::wiring::Wiring;
 
-impl<P: Protocol + Copy> Repetition<'_, P> {
+impl<P: Protocol + Copy> Wiring<'_, P> {
+    /// Has visitors say hello again whose hello message is overdue.
+    pub(crate) fn ask_visitors(&mut self) -> Result<(), Stop> {
+        let pass_wait = self.intake.progress.pass_wait(self.load.timeout);
+        while let Some(visitor) = self.visits.next_overdue(self.now, pass_wait) {
+            if !self.client(visitor).has_unsent() {
+                self.send(visitor, Kind::Hello)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Gives up when nothing has gone on for too long.
-    pub(crate) fn check_patience(&mut self) -> Result<(), Stop> {
-        let patience = self.load.timeout;
+    pub(crate) fn check_timeout<T: Part<P>>(&mut self, part: &T) -> Result<(), Stop> {
+        let timeout = self.load.timeout;
         // Where nobody waits for single messages, all of them are progress; and who has to take a
         // long log before its end makes some.
-        let is_in_lockstep = match (self.phase, self.load.pacing) {
-            (Phase::Join, _) => true,
-            (Phase::Load, Pacing::Window(window)) => window.get() == 1,
-            _ => false,
-        };
-        let since = if is_in_lockstep {
+        let since = if part.is_in_lockstep(self) {
             self.progressed_at
         } else {
             self.progressed_at.max(self.intake.loaded_at)
         };
-        if self.now.saturating_sub(since) < nanos(patience) {
+        if self.now.saturating_sub(since) < nanos(timeout) {
             return Ok(());
         }
-        if matches!(self.phase, Phase::Join | Phase::Close)
+        if T::SEEKS_MISSING_ECHO
             && self.suspect.is_none()
-            && let Some(client) = self.forgotten()
+            && let Some(client) = self.without_echo()
         {
             return self.ask_to_close(client);
         }
         if let Some(who) = self.unconnected() {
-            return Err(Stop::NotConnected { who, patience });
+            return Err(Stop::NotConnected { who, timeout });
         }
-        if self.phase != Phase::Close
-            && self.now.saturating_sub(self.received_at) >= nanos(patience)
-        {
-            return Err(Stop::Hung { patience });
+        if T::MAY_HANG && self.now.saturating_sub(self.received_at) >= nanos(timeout) {
+            return Err(Stop::Hung { timeout });
         }
-        Err(Stop::Unresolved(self.unresolved()))
+        Err(Stop::Unresolved(self.unresolved(part)))
     }
 
     /// Names a client that the server has not accepted, if there is one.
@@ -59,19 +65,19 @@ impl<P: Protocol + Copy> Repetition<'_, P> {
     }
 
     /// Returns a client that the server may leave out of its own messages, if there is one.
-    fn forgotten(&self) -> Option<usize> {
+    fn without_echo(&self) -> Option<usize> {
         self.topology
             .readers()
             .take_while(|&client| client < self.clients.len())
             .find(|&client| {
-                self.clients[client].is_some() && self.forgotten_count(client).is_some()
+                self.clients[client].is_some() && self.missing_echo_count(client).is_some()
             })
     }
 
-    fn forgotten_count(&self, client: usize) -> Option<u32> {
+    fn missing_echo_count(&self, client: usize) -> Option<u32> {
         self.intake
             .progress
-            .forgotten_count(client, self.clients.len(), self.intake.trace)
+            .missing_echo_count(client, self.clients.len(), self.intake.trace)
     }
 
     /// Has a client end its sending side that the server may leave out: it is owed all up to its
@@ -82,12 +88,20 @@ impl<P: Protocol + Copy> Repetition<'_, P> {
         self.progressed_at = self.now;
         self.client(client)
             .end_sending()
-            .map_err(|source| self.connection(client, source))
+            .map_err(|source| self.failed(client, source))
     }
 
     /// Decides what became of a client that the server may have left out, at the end of its stream.
-    pub(crate) fn judge_suspect(&mut self, client: usize) -> Stop {
-        if let Some(count) = self.forgotten_count(client) {
+    pub(crate) fn judge_suspect<T: Part<P>>(
+        &mut self,
+        part: &T,
+        client: usize,
+        error: Option<io::Error>,
+    ) -> Stop {
+        if error.is_some() {
+            return Stop::Unresolved(self.unresolved(part));
+        }
+        if let Some(count) = self.missing_echo_count(client) {
             self.intake.trace.note_missing_echo(client, count);
             return Stop::Broken;
         }
@@ -101,74 +115,67 @@ impl<P: Protocol + Copy> Repetition<'_, P> {
         Stop::Unresolved(unresolved)
     }
 
-    /// Tells whether nobody waits for anything but the next message of the schedule, or the next
-    /// client that is to connect.
-    pub(crate) fn is_between(&self) -> bool {
-        match (self.phase, self.load.pacing) {
-            (Phase::Join, _) => {
-                let count = self.topology.resident_count() + self.load.stalled as usize;
-                self.open == count - self.clients.len() - self.stalled.count()
+    fn unresolved<T: Part<P>>(&self, part: &T) -> Unresolved {
+        let mut unresolved = Unresolved::new(self.load.timeout);
+        for visitor in self.visits.waiting() {
+            let role = self.topology.role(visitor);
+            unresolved.push(|| format!("{role} did not get its last hello message back"));
+        }
+        part.tell_unresolved(self, &mut unresolved);
+        unresolved
+    }
+
+    /// Tells of the last message of each publisher, where nobody knows what became of it.
+    pub(crate) fn tell_undelivered(&self, unresolved: &mut Unresolved) {
+        let trace = &self.intake.trace;
+        for publisher in 0..self.topology.publishers {
+            let open = self.topology.receivers().filter(|&client| {
+                let receivers = trace.receivers();
+                receivers.unresolved_at(client, publisher, trace.sent()) > 0
+            });
+            for client in open {
+                let number = trace.sent().of(publisher).count() - 1;
+                let open = Open::Unsettled {
+                    sender: publisher,
+                    number,
+                    client,
+                };
+                unresolved.push(|| self.told(open));
             }
-            (Phase::Load, Pacing::Rate(_)) => self.intake.trace.unresolved() == 0,
-            _ => false,
         }
     }
 
-    pub(crate) fn unresolved(&self) -> Unresolved {
-        let mut unresolved = Unresolved::new(self.load.timeout);
-        let role = |client| self.topology.role(client);
-        for visitor in self.visits.waiting() {
-            unresolved
-                .push(|| format!("{} did not get its last hello message back", role(visitor)));
-        }
-        if self.phase == Phase::Load && self.load.has_schedule() {
-            // Nobody waits for these, but they are what did not go on.
-            for publisher in 0..self.publishers.len() {
-                for client in self.topology.receivers().filter(|&client| {
-                    self.intake.trace.receivers().unresolved_at(
-                        client,
-                        publisher,
-                        self.intake.trace.sent(),
-                    ) > 0
-                }) {
-                    unresolved.push(|| {
-                        let last = self.intake.trace.sent().name(
-                            publisher,
-                            self.intake.trace.sent().of(publisher).count() - 1,
-                        );
-                        format!(
-                            "{} got neither {last} nor anything that {} sent later",
-                            role(client),
-                            role(publisher)
-                        )
-                    });
-                }
-            }
-        }
+    /// Tells what is awaited and open, with a sentence that `told` makes for each.
+    pub(crate) fn tell_open(
+        &self,
+        unresolved: &mut Unresolved,
+        told: impl Fn(&Self, Open) -> String,
+    ) {
+        let trace = &self.intake.trace;
         self.intake
             .progress
-            .for_each_open(self.intake.trace, |open| {
-                unresolved.push(|| match open {
-                    Open::Unsettled { client, .. } if self.phase == Phase::Join => {
-                        format!("{} got none of its own hello messages back", role(client))
-                    }
-                    Open::Unsettled {
-                        sender,
-                        number,
-                        client,
-                    } => {
-                        let name = self.intake.trace.sent().name(sender, number);
-                        format!(
-                            "{} got neither {name} nor anything that {} sent later",
-                            role(client),
-                            role(sender)
-                        )
-                    }
-                    Open::Unseen { sender } => {
-                        format!("nobody got the last message that {} sent", role(sender))
-                    }
-                });
-            });
-        unresolved
+            .for_each_open(trace, |open| unresolved.push(|| told(self, open)));
+    }
+
+    /// Tells what is awaited of a message.
+    pub(crate) fn told(&self, open: Open) -> String {
+        let role = |client| self.topology.role(client);
+        match open {
+            Open::Unsettled {
+                sender,
+                number,
+                client,
+            } => {
+                let name = self.intake.trace.sent().name(sender, number);
+                format!(
+                    "{} got neither {name} nor anything that {} sent later",
+                    role(client),
+                    role(sender)
+                )
+            }
+            Open::Unseen { sender } => {
+                format!("nobody got the last message that {} sent", role(sender))
+            }
+        }
     }
 }
