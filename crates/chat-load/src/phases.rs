@@ -4,6 +4,7 @@ mod close;
 mod join;
 mod leave;
 mod publish;
+mod schedule;
 
 use std::io;
 
