@@ -8,7 +8,8 @@ use std::time::Duration;
 use chat_report::{BaselineName, parse_output};
 use chat_results::judge::{Thresholds, noise_from_percent};
 use chat_results::{
-    BodyLens, Slow, parse_per_second, parse_rate, parse_some_time, parse_time, random_seed,
+    BodyLens, Slow, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,
+    parse_timeout, random_seed,
 };
 use chat_stress::{REPETITIONS_MAX, WINDOW_MAX};
 use clap::{Parser, ValueEnum, value_parser};
@@ -42,7 +43,7 @@ pub(crate) struct Args {
 
     /// Number of messages each publisher sends [default: 1000, or as many as --duration has room
     /// for]
-    #[arg(short, long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = parse_count)]
     pub(crate) messages: Option<u32>,
 
     /// Number of times all this is repeated, with new connections to the same server [default:
@@ -69,7 +70,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = parse_some_time, help_heading = "Load")]
     pub(crate) duration: Option<Duration>,
 
-    /// How long publishers send before anything is measured; checked it is all the same
+    /// How long publishers send before anything is measured; what they send is still verified
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_time, help_heading = "Load")]
     pub(crate) warmup: Duration,
 
@@ -170,8 +171,8 @@ pub(crate) struct Args {
     pub(crate) quiet: bool,
 
     /// Time to wait for the server to get ready, and for anything to go on, before giving up
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = value_parser!(u64).range(1..=3600))]
-    pub(crate) patience: u64,
+    #[arg(long, alias = "patience", value_name = "TIME", default_value = "10s", value_parser = parse_timeout)]
+    pub(crate) timeout: Duration,
 
     /// Seed of all bodies and their lengths; drawn at random, and printed after a failure, when it
     /// is not given

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use chat_report::{Baseline, Outputs, Standard};
 use chat_results::{Check, Load, Pacing};
@@ -127,7 +126,7 @@ impl Args {
                 Checked::Full => Check::Full,
             },
             seed: self.seed,
-            timeout: Duration::from_secs(self.patience),
+            timeout: self.timeout,
         }
     }
 }

@@ -48,10 +48,10 @@ impl<W: Write> Table<'_, W> {
         let each = if load.publishers == 1 { "" } else { " each" };
         let subscribers = many(load.subscribers.into(), "subscriber");
         let pacing = match load.pacing {
-            Pacing::Rate(rate) => format!("{rate} messages a second on a schedule"),
+            Pacing::Rate(rate) => format!("{rate} messages per second on a schedule"),
             Pacing::Flood => "as many messages in flight as the server takes".to_owned(),
-            Pacing::LOCK_STEP => "one message in flight a publisher".to_owned(),
-            Pacing::Window(window) => format!("{window} messages in flight a publisher"),
+            Pacing::LOCK_STEP => "one message in flight per publisher".to_owned(),
+            Pacing::Window(window) => format!("{window} messages in flight per publisher"),
         };
         let bodies = match load.size.bounds() {
             [min, max] if min == max => format!("bodies of {min} bytes"),
@@ -67,7 +67,7 @@ impl<W: Write> Table<'_, W> {
             }
         }
         if load.churn > 0.0 {
-            text += &format!(", {} visitors a second", load.churn);
+            text += &format!(", {} visitors per second", load.churn);
         }
         self.row("load", &text)
     }
@@ -199,7 +199,7 @@ impl<W: Write> Table<'_, W> {
 
     fn server(&mut self, seen: &ServerSeen) -> io::Result<()> {
         let cpu = seen.cpu_us_per_delivery.map_or_else(String::new, |cpu| {
-            format!("{} a delivery, ", Quantity::Effort.show(cpu))
+            format!("{} per delivery, ", Quantity::Effort.show(cpu))
         });
         let (threads, files) = (
             many(seen.threads, "thread"),
@@ -220,7 +220,7 @@ impl<W: Write> Table<'_, W> {
 
     fn health(&mut self, health: &Health, verdict: &Verdict) -> io::Result<()> {
         let cpu = health.cpu_us_per_delivery.map_or_else(String::new, |cpu| {
-            format!("{} a delivery, ", Quantity::Effort.show(cpu))
+            format!("{} per delivery, ", Quantity::Effort.show(cpu))
         });
         let mut text = format!("{cpu}{:.0} % of a processor", 100.0 * health.cpu);
         if let Some(achieved) = health.achieved {
@@ -246,9 +246,9 @@ impl<W: Write> Table<'_, W> {
 
     fn isolation(&mut self, isolation: &Isolation) -> io::Result<()> {
         let parts = [
-            (isolation.deliveries, "deliveries a second"),
+            (isolation.deliveries, "deliveries per second"),
             (isolation.p99, "p99"),
-            (isolation.cpu, "processor time a delivery"),
+            (isolation.cpu, "processor time per delivery"),
             (isolation.rss, "memory"),
         ];
         let told: Vec<String> = parts
@@ -284,7 +284,7 @@ impl<W: Write> Table<'_, W> {
             ),
             Verdict::Interrupted => (
                 style.yellow().apply_to("INTERRUPTED"),
-                vec!["what is here is true of what was until then"],
+                vec!["partial results, up to the interrupt"],
             ),
         };
         writeln!(self.out, "{:NAME_WIDTH$}{word}", "verdict")?;

@@ -43,5 +43,8 @@ pub use progress::{Count, Observer, Phase, Tick};
 pub use results::{
     Asked, Counts, Drops, Health, Isolation, Order, Results, ServerSeen, VERSION, Verdict,
 };
-pub use text::{TextError, parse_per_second, parse_rate, parse_some_time, parse_time};
+pub use text::{
+    TextError, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,
+    parse_timeout,
+};
 pub use units::Quantity;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::parse_bytes;
+
 /// What is asked of a server: who takes part, who sends what when, and how much of it is checked.
 ///
 /// [`Load::default`] is the classic load, once: two publishers with three subscribers each send
@@ -251,10 +253,10 @@ impl Default for Slow {
 impl FromStr for Slow {
     type Err = SlowError;
 
-    /// Reads a number of clients, and perhaps how much each reads, like `3` or `3:5000/s`.
+    /// Reads a number of clients, and perhaps how much each reads, like `3`, `3:5000/s` or `3:8KiB`.
     fn from_str(text: &str) -> Result<Self, SlowError> {
         let (count, rate) = match text.split_once(':') {
-            Some((count, rate)) => (count, rate.strip_suffix("/s").unwrap_or(rate).parse().ok()),
+            Some((count, rate)) => (count, parse_bytes(rate.strip_suffix("/s").unwrap_or(rate))),
             None => (text, Some(SLOW_BYTES_PER_S)),
         };
         match count.parse().ok().zip(rate) {

@@ -177,7 +177,7 @@ const FIGURES: [Figure; 5] = [
         find: |results| delivery(results, |summary| summary.p99),
     },
     Figure {
-        name: "the server's processor time a delivery",
+        name: "the server's processor time per delivery",
         quantity: Quantity::Effort,
         better: Better::Less,
         find: |results| results.server?.cpu_us_per_delivery,
@@ -236,7 +236,7 @@ mod tests {
         );
         check_regressions(
             |now| server(now).cpu_us_per_delivery = Some(0.3),
-            &["the server's processor time a delivery rose from 250 ns to 300 ns (+20.0 %)"],
+            &["the server's processor time per delivery rose from 250 ns to 300 ns (+20.0 %)"],
         );
         check_regressions(
             |now| server(now).rss_peak_kib = 196_608,
