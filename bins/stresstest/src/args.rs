@@ -8,11 +8,12 @@ use std::time::Duration;
 use chat_report::{BaselineName, parse_output};
 use chat_results::judge::{Thresholds, noise_from_percent};
 use chat_results::{
-    BodyLens, Slow, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,
+    BodyLens, Check, Slow, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,
     parse_timeout, random_seed,
 };
 use chat_stress::{REPETITIONS_MAX, WINDOW_MAX};
-use clap::{Parser, ValueEnum, value_parser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Parser, value_parser};
 
 /// Proves the order promise of a broadcast chat server while it measures it
 ///
@@ -120,8 +121,8 @@ pub(crate) struct Args {
     pub(crate) calibrate: bool,
 
     /// How much is checked
-    #[arg(long, value_enum, default_value_t = Checked::Full)]
-    pub(crate) check: Checked,
+    #[arg(long, default_value = "full", value_parser = check_parser())]
+    pub(crate) check: Check,
 
     /// Conditions on the results under which the run fails, like 'drop>1%,p99>5ms'; an unknown one
     /// lists what there is
@@ -187,15 +188,26 @@ pub(crate) struct Args {
     pub(crate) args: Vec<OsString>,
 }
 
-/// How much is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Checked {
-    /// Nothing but the first eight bytes of each message, which the load needs to go on
-    Off,
-    /// Every byte, and the order of each publisher's messages; needs no memory for deliveries
-    Basic,
-    /// All that, and that one order explains what everybody saw
-    Full,
+/// Reads how much is checked.
+fn check_parser() -> impl TypedValueParser<Value = Check> {
+    let words = [
+        (
+            Check::Off,
+            "Nothing but the first eight bytes of each message, which the load needs to go on",
+        ),
+        (
+            Check::Basic,
+            "Every byte, and the order of each publisher's messages; needs no memory for deliveries",
+        ),
+        (
+            Check::Full,
+            "All that, and that one order explains what everybody saw",
+        ),
+    ];
+    PossibleValuesParser::new(
+        words.map(|(check, help)| PossibleValue::new(check.word()).help(help)),
+    )
+    .map(|word| Check::named(&word).unwrap_or(Check::Full))
 }
 
 /// Reads an address to listen on or to connect to.

@@ -18,23 +18,14 @@ use crate::plan::Plan;
 fn main() -> ExitCode {
     let args = || std::env::args_os().skip(1);
     let exit_code = null::run(args())
-        .map(exit_code_of_null)
+        .map(|served| served.map_or_else(|error| exit_code_of_null(&error), |()| 0))
         .or_else(|| recheck::run(args()))
         .unwrap_or_else(|| command::execute(&Plan::read()));
     exit_code.into()
 }
 
 /// Tells why the null broadcaster ended.
-fn exit_code_of_null(served: Result<(), NullError>) -> u8 {
-    match served {
-        Ok(()) => return 0,
-        // Nobody is left to be told.
-        Err(NullError::Orphaned) => {}
-        Err(error @ NullError::Usage) => {
-            tell(error);
-            return 2;
-        }
-        Err(error) => tell(format_args!("error: {error}")),
-    }
-    1
+fn exit_code_of_null(error: &NullError) -> u8 {
+    error.told().iter().for_each(tell);
+    error.exit_code()
 }

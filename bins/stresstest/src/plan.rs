@@ -1,15 +1,16 @@
 //! What the command line asks for, in the terms of the libraries.
 
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chat_report::{Baseline, Outputs, Standard};
+use chat_report::{Baseline, LinesTo, Outputs, Progress, Standard};
 use chat_results::{Check, Load, Pacing};
 use chat_stress::{Campaign, Launch, Target, check_load};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use crate::args::{Args, Checked};
+use crate::args::Args;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -17,12 +18,9 @@ pub(crate) struct Plan {
     pub(crate) campaign: Campaign,
     pub(crate) standard: Standard,
     pub(crate) outputs: Outputs,
-    pub(crate) is_quiet: bool,
-    /// Whether there are none but the classic options, so that the classic lines are all that is
-    /// printed on anything but a terminal.
-    pub(crate) is_classic: bool,
-    /// Whether the results are compared with anything, or kept for that.
-    pub(crate) is_judged: bool,
+    pub(crate) lines: LinesTo,
+    pub(crate) progress: Progress,
+    pub(crate) has_table: bool,
     connect: Option<SocketAddr>,
     launch: Launch,
 }
@@ -60,6 +58,8 @@ impl Args {
         let baseline = self.baseline.as_ref();
         let is_judged =
             self.fail_on.is_some() || baseline.is_some() || self.save_baseline.is_some();
+        // With none but the classic options, the classic lines are all that there is on anything
+        // but a terminal.
         let is_classic =
             load.is_classic() && self.window.is_none() && !is_judged && !self.calibrate;
         let outputs = Outputs {
@@ -70,6 +70,11 @@ impl Args {
             save_baseline: self.save_baseline,
             baseline_dir: self.baseline_dir,
             is_quiet: self.quiet,
+        };
+        let lines = match (self.quiet, is_judged || outputs.has_files()) {
+            (true, _) => LinesTo::Nowhere,
+            (false, true) => LinesTo::StdoutWhileRead,
+            (false, false) => LinesTo::Stdout,
         };
         check_load(&load).map_err(|error| error.to_string())?;
         outputs.check().map_err(|error| error.to_string())?;
@@ -86,9 +91,9 @@ impl Args {
                 noise: self.noise,
             },
             outputs,
-            is_quiet: self.quiet,
-            is_classic,
-            is_judged,
+            lines,
+            progress: Progress::shown_unless(self.quiet),
+            has_table: !self.quiet && (!is_classic || io::stdout().is_terminal()),
             connect: self.connect,
             launch: Launch {
                 executable: self.executable.unwrap_or_else(server_beside),
@@ -120,11 +125,7 @@ impl Args {
             slow: self.slow,
             churn: self.churn,
             connect_rate: self.connect_rate,
-            check: match self.check {
-                Checked::Off => Check::Off,
-                Checked::Basic => Check::Basic,
-                Checked::Full => Check::Full,
-            },
+            check: self.check,
             seed: self.seed,
             timeout: self.timeout,
         }

@@ -44,8 +44,8 @@ pub mod table;
 mod terminal;
 
 pub use baseline::{Baseline, BaselineError, BaselineName, NameError};
-pub use lines::{Lines, WhileRead, is_closed_pipe, takes_colours, tell};
+pub use lines::{Lines, WhileRead, is_closed_pipe, tell, tell_verdict};
 pub use outputs::{OutputError, Outputs, parse_output, tell_later};
 pub use progress::Screen;
 pub use standard::Standard;
-pub use terminal::Terminal;
+pub use terminal::{LinesTo, Progress, Terminal};

@@ -1,9 +1,9 @@
 //! What is printed: result lines on standard output, everything else on standard error.
 
-use std::io::{self, IsTerminal, Write};
-use std::{env, fmt};
+use std::fmt;
+use std::io::{self, Write};
 
-use chat_results::{Count, Load};
+use chat_results::{Count, Load, Verdict};
 
 /// Prints the result lines, each at once.
 #[derive(Debug)]
@@ -104,14 +104,26 @@ pub fn tell(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Tells whether standard output takes colours.
-///
-/// Source: no-color.org.
-pub fn takes_colours() -> bool {
-    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stdout().is_terminal()
-        && !is_dumb
-        && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+/// Tells on standard error what a run comes to, but for what passed: the failure that ended it, if
+/// one did, with the seed that may repeat it, and what was found after it.
+pub fn tell_verdict(verdict: &Verdict, failure: Option<&dyn fmt::Display>, seed: Option<u64>) {
+    if let Some(failure) = failure {
+        tell(format_args!("error: {failure}"));
+    }
+    if let Some(seed) = seed {
+        tell(format_args!("note: repeat it with --seed {seed}"));
+    }
+    match verdict {
+        Verdict::Failed { why } => {
+            for why in why {
+                tell(format_args!("error: {why}"));
+            }
+        }
+        Verdict::Inconclusive { why } if failure.is_none() => {
+            tell(format_args!("error: inconclusive: {why}"));
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! The results as a table for people.
 
-use std::io::{self, Write};
+use std::env;
+use std::io::{self, IsTerminal, Write};
 
 use chat_results::{
     Asked, Health, Isolation, Latency, Load, Order, Pacing, Quantile, Quantity, Results,
     ServerSeen, Verdict,
 };
 use console::Style;
+
+use crate::lines::is_closed_pipe;
 
 /// Prints the results, with colours if `is_coloured`.
 pub fn print(results: &Results, is_coloured: bool, out: &mut impl Write) -> io::Result<()> {
@@ -25,6 +28,28 @@ pub fn print(results: &Results, is_coloured: bool, out: &mut impl Write) -> io::
     }
     table.verdict(&results.verdict, is_coloured)?;
     table.out.flush()
+}
+
+/// Prints the results on standard output, in colours if it takes them.
+///
+/// # Errors
+///
+/// When they cannot be printed. That nobody reads standard output any more is no error.
+pub fn print_on_stdout(results: &Results) -> io::Result<()> {
+    match print(results, takes_colours(), &mut io::stdout()) {
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        printed => printed,
+    }
+}
+
+/// Tells whether standard output takes colours.
+///
+/// Source: no-color.org.
+fn takes_colours() -> bool {
+    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stdout().is_terminal()
+        && !is_dumb
+        && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Prints rows: a name, and behind it what there is to say.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use chat_results::{Count, Load, Observer, Tick};
 
-use crate::lines::{Lines, tell};
+use crate::lines::{Lines, WhileRead, tell};
 use crate::progress::Screen;
 
 /// Prints the result lines on `W` and shows on standard error how far a run is, one never in the
@@ -13,6 +13,49 @@ use crate::progress::Screen;
 pub struct Terminal<W> {
     lines: Lines<W>,
     screen: Screen,
+}
+
+/// Whether it is shown how far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It is not.
+    Hidden,
+    /// It is, on standard error.
+    Shown,
+}
+
+impl Progress {
+    /// Is hidden for those who want quiet.
+    pub fn shown_unless(is_quiet: bool) -> Self {
+        if is_quiet { Self::Hidden } else { Self::Shown }
+    }
+}
+
+/// Where the result lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinesTo {
+    /// Nowhere.
+    Nowhere,
+    /// Standard output. The run ends when nobody reads it any more.
+    Stdout,
+    /// Standard output, for as long as somebody reads it.
+    StdoutWhileRead,
+}
+
+impl Terminal<Box<dyn Write>> {
+    /// Makes one of the standard streams, for a run that has a title if there are others.
+    pub fn standard(title: &'static str, lines: LinesTo, progress: Progress) -> Self {
+        let out: Box<dyn Write> = match lines {
+            LinesTo::Nowhere => Box::new(io::sink()),
+            LinesTo::Stdout => Box::new(io::stdout()),
+            LinesTo::StdoutWhileRead => Box::new(WhileRead(io::stdout())),
+        };
+        let screen = match progress {
+            Progress::Hidden => Screen::quiet(),
+            Progress::Shown => Screen::new(title),
+        };
+        Self::new(Lines::new(out), screen)
+    }
 }
 
 impl<W: Write> Terminal<W> {

@@ -303,6 +303,12 @@ impl Check {
             Self::Full => "full",
         }
     }
+
+    /// Returns the one that a word is for, if there is one.
+    pub fn named(word: &str) -> Option<Self> {
+        let all = [Self::Off, Self::Basic, Self::Full];
+        all.into_iter().find(|check| check.word() == word)
+    }
 }
 
 /// How long nothing may go on when nothing is said. A judgement: long for a server that is busy,

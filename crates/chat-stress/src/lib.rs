@@ -79,6 +79,6 @@ pub use chat_target::{Interrupt, Launch, ServerError, null};
 pub use chat_trace::{Conviction, Kept, recording::RecordingError};
 pub use failure::Failure;
 pub use limits::{LoadError, REPETITIONS_MAX, WINDOW_MAX, check_load};
-pub use recheck::{RecheckError, Rechecked, recheck};
+pub use recheck::{RecheckError, Rechecked, recheck, recheck_file};
 pub use run::{Measured, Run, run};
 pub use target::{Served, Target};

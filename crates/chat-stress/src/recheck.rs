@@ -1,7 +1,9 @@
 //! The verdict on a recording.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
 
 use chat_results::Verdict;
 use chat_trace::Conviction;
@@ -41,6 +43,19 @@ pub fn recheck(
     } else {
         Err(RecheckError::Incomplete)
     }
+}
+
+/// Does the same with a recording in a file.
+///
+/// # Errors
+///
+/// As [`recheck`], and when the file cannot be opened.
+pub fn recheck_file(
+    path: &Path,
+    on_kept: impl FnMut(&Rechecked) -> io::Result<()>,
+) -> Result<(), RecheckError> {
+    let file = File::open(path).map_err(RecordingError::Read)?;
+    recheck(BufReader::with_capacity(BUF_LEN, file), on_kept)
 }
 
 /// A repetition that kept the promise. Displayed, it is a sentence.
@@ -110,3 +125,6 @@ impl RecheckError {
         }
     }
 }
+
+/// Length of the buffer in bytes. A judgement: recordings are long.
+const BUF_LEN: usize = 1 << 20;

@@ -87,6 +87,25 @@ pub enum NullError {
     Io(io::Error),
 }
 
+impl NullError {
+    /// Returns what to tell people, unless nobody is left to be told.
+    pub fn told(&self) -> Option<String> {
+        match self {
+            Self::Usage => Some(self.to_string()),
+            Self::Orphaned => None,
+            Self::Io(error) => Some(format!("error: {error}")),
+        }
+    }
+
+    /// Returns the exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage => 2,
+            Self::Orphaned | Self::Io(_) => 1,
+        }
+    }
+}
+
 /// A broadcaster on one thread.
 struct Broadcaster {
     listener: TcpListener,
