@@ -106,10 +106,8 @@ impl Args {
     fn load(&self) -> Load {
         let is_lasting = self.duration.is_some();
         let is_classic = self.window.is_none() && self.rate.is_none() && !is_lasting;
-        let (messages, repetitions) = (
-            (!is_lasting).then_some(MESSAGES),
-            if is_classic { REPETITIONS } else { 1 },
-        );
+        let repetitions = if is_classic { REPETITIONS } else { 1 };
+        let messages = Load::default().messages.filter(|_| !is_lasting);
         let window = self.window.map_or(Pacing::LOCK_STEP, Pacing::window);
         Load {
             publishers: self.publishers,
@@ -142,7 +140,5 @@ fn server_beside() -> PathBuf {
 
 const SERVER_NAME: &str = "chat-server";
 
-/// How many messages a publisher sends and how many repetitions there are, when nothing is said.
-/// They are classic.
-const MESSAGES: u32 = 1000;
+/// How many repetitions there are when nothing is said. They are classic.
 const REPETITIONS: u32 = 100;

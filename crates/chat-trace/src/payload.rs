@@ -21,7 +21,7 @@ pub struct Tag {
     pub client: u16,
     /// What it was sent for.
     pub kind: Kind,
-    /// How many messages that client had sent before it in this repetition, below [`NUMBER_END`].
+    /// How many messages that client had sent before it in this repetition, below 2^30.
     pub number: u32,
 }
 

@@ -18,7 +18,7 @@ pub struct Sends {
 
 /// Messages of one kind that were sent at the same moment.
 ///
-/// There may be as many as messages, so it is [`BURST_LEN`] bytes and no more.
+/// There may be as many as messages, so it is 48 bytes and no more.
 #[derive(Clone, Copy, Debug)]
 pub struct Burst {
     /// Number of the first message.

@@ -8,7 +8,7 @@ use crate::units::Quantity;
 /// Tells of each figure that is worse than it was by more than `noise`, a part of what it was, in a
 /// sentence.
 ///
-/// Drop rates are compared by their difference, which may be [`DROP_RATE_NOISE`]: what they were is
+/// Drop rates are compared by their difference, which may be a percentage point: what they were is
 /// often zero.
 pub fn regressions(then: &Results, now: &Results, noise: f64) -> Vec<String> {
     let relative = FIGURES
