@@ -100,8 +100,7 @@ impl<'a, P: Protocol> Intake<'a, P> {
             }
             Kind::Hello | Kind::Probe | Kind::Closing => {}
         }
-        let sent = self.trace.sent().of(run.sender).bursts()[run.place].sent;
-        match self.progress.settled(client, run, sent, now) {
+        match self.progress.settled(client, run, now) {
             Step::None => {}
             Step::Forward => self.has_progressed = true,
             Step::Complete => {
@@ -123,15 +122,21 @@ impl<'a, P: Protocol> Intake<'a, P> {
 
     fn take_load(&mut self, client: usize, run: Run, now: Nanos) {
         self.loaded_at = now;
-        let burst = self.trace.burst_mut(run.sender, run.place);
-        self.latencies
-            .arrived(client, run, burst, self.topology, now);
+        let is_received = self.topology.receivers().contains(&client);
+        if run.times.is_measured && is_received {
+            self.latencies.arrived(client, run, now);
+            if run.ends_burst() {
+                let burst = self.trace.burst_mut(run.sender, run.place);
+                self.latencies
+                    .ended(burst, self.topology.receivers().len(), now);
+            }
+        }
         let count = u64::from(run.count);
         self.count.read += count;
-        if self.topology.receivers().contains(&client) {
+        if is_received {
             self.count.delivered += count;
             self.count.delivered_bytes += run.byte_len;
-            self.count.measured += if burst.is_measured { count } else { 0 };
+            self.count.measured += if run.times.is_measured { count } else { 0 };
             if self.topology.own_subscribers(run.sender).contains(&client) {
                 self.count.own_delivered += count;
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chat_results::{Distribution, Latency, Summary};
-use chat_trace::{Burst, Nanos, Run, Topology};
+use chat_trace::{Burst, Nanos, Run, Times};
 use hdrhistogram::Histogram;
 
 /// Distributions of times, in nanoseconds, over all repetitions of a run. Their memory does not
@@ -27,49 +27,40 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// Records that a run of load messages, which is of `burst`, arrived at a client.
-    ///
-    /// What all receivers have of a burst is known by its last message: the last delivery and the
-    /// spread are that message's.
-    pub fn arrived(
-        &mut self,
-        client: usize,
-        run: Run,
-        burst: &mut Burst,
-        topology: Topology,
-        now: Nanos,
-    ) {
-        if !burst.is_measured || !topology.receivers().contains(&client) {
-            return;
-        }
-        let (time, count) = (now - burst.intended, u64::from(run.count));
+    /// Records that a run of load messages arrived at a client that is to receive it.
+    pub(crate) fn arrived(&mut self, client: usize, run: Run, now: Nanos) {
+        let Times { intended, sent, .. } = run.times;
+        let (time, count) = (now - intended, u64::from(run.count));
         self.record(Distribution::Delivery, time, count);
-        if burst.intended != burst.sent {
-            self.record(Distribution::DeliveryRaw, now - burst.sent, count);
+        if intended != sent {
+            self.record(Distribution::DeliveryRaw, now - sent, count);
         }
         if run.sender == client {
             self.record(Distribution::Echo, time, count);
         }
-        if run.end() == burst.end() {
-            let (first_arrival, arrival_count) = burst.arrived(now);
-            if arrival_count as usize == topology.receivers().len() {
-                self.record(Distribution::Last, time, burst.count.into());
-                self.record(
-                    Distribution::Spread,
-                    now - first_arrival,
-                    burst.count.into(),
-                );
-            }
+    }
+
+    /// Records that the last message of a burst arrived at one of the clients that are to receive
+    /// it, which are `receiver_count`.
+    ///
+    /// What all receivers have of a burst is known by its last message: the last delivery and the
+    /// spread are that message's.
+    pub(crate) fn ended(&mut self, burst: &mut Burst, receiver_count: usize, now: Nanos) {
+        let (first_arrival, arrival_count) = burst.arrived(now);
+        if arrival_count as usize == receiver_count {
+            let count = burst.count.into();
+            self.record(Distribution::Last, now - burst.intended, count);
+            self.record(Distribution::Spread, now - first_arrival, count);
         }
     }
 
     /// Records how long it took a client to join.
-    pub fn joined(&mut self, time: Nanos) {
+    pub(crate) fn joined(&mut self, time: Nanos) {
         self.record(Distribution::Join, time, 1);
     }
 
     /// Records how late a message was sent, since there was room for it.
-    pub fn was_late(&mut self, time: Nanos) {
+    pub(crate) fn was_late(&mut self, time: Nanos) {
         self.lateness.saturating_record(time);
     }
 

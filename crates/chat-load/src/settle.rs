@@ -95,13 +95,13 @@ impl Progress {
         sender.nudge_wait = (2 * sender.nudge_wait).min(NUDGE_WAIT_MAX);
     }
 
-    /// Records that `client` has received a run of messages, which were sent at `sent`.
-    pub(crate) fn settled(&mut self, client: usize, run: Run, sent: Nanos, now: Nanos) -> Step {
+    /// Records that `client` has received a run of messages.
+    pub(crate) fn settled(&mut self, client: usize, run: Run, now: Nanos) -> Step {
         let (before, count) = (run.before, run.end());
         let awaited = &mut self.senders[run.sender];
         if count > awaited.seen {
             awaited.seen = count;
-            self.slowest = self.slowest.max(now.saturating_sub(sent));
+            self.slowest = self.slowest.max(now.saturating_sub(run.times.sent));
         }
         let had = awaited.had_by_others + u64::from(run.count);
         awaited.had_by_others = if client == run.sender { 0 } else { had };

@@ -1,6 +1,7 @@
 //! What arrived.
 
 use crate::payload::{Kind, Tag};
+use crate::sends::{Burst, Times};
 
 /// A message that has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +40,21 @@ pub struct Run {
     pub count: u32,
     /// How many bytes they have on the wire.
     pub byte_len: u64,
+    /// When the burst was sent.
+    pub times: Times,
+    /// The number behind the last message of the burst.
+    pub burst_end: u32,
 }
 
 impl Run {
     /// Makes a run of `count` messages, the first of which has this tag. How far its receiver was,
     /// is not known yet.
-    pub(crate) fn new(tag: Tag, place: usize, count: u32, byte_len: usize) -> Self {
+    pub(crate) fn new(
+        tag: Tag,
+        place: usize,
+        burst: &Burst,
+        (count, byte_len): (u32, usize),
+    ) -> Self {
         Self {
             sender: tag.client.into(),
             kind: tag.kind,
@@ -53,12 +63,19 @@ impl Run {
             first: tag.number,
             count,
             byte_len: byte_len as u64,
+            times: burst.times(),
+            burst_end: burst.end(),
         }
     }
 
     /// Returns the number behind the last message.
     pub fn end(self) -> u32 {
         self.first + self.count
+    }
+
+    /// Tells whether the last message is the last of the burst.
+    pub fn ends_burst(self) -> bool {
+        self.end() == self.burst_end
     }
 }
 

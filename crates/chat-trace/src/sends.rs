@@ -154,6 +154,15 @@ impl Burst {
         self.first_arrival.map(NonZero::get)
     }
 
+    /// Returns when they were sent.
+    pub fn times(&self) -> Times {
+        Times {
+            intended: self.intended,
+            sent: self.sent,
+            is_measured: self.is_measured,
+        }
+    }
+
     /// Returns the number behind the last message.
     pub fn end(&self) -> u32 {
         self.first + self.count

@@ -204,9 +204,9 @@ impl Trace {
                 self.strange(client, Strange::Unsent(tag))
             });
         };
-        let end = self.sent().of(tag.client.into()).bursts()[place].end();
-        let mut run = Run::new(tag, place, 1, message_len);
-        while run.end() < end {
+        let burst = &self.sent().of(tag.client.into()).bursts()[place];
+        let mut run = Run::new(tag, place, burst, (1, message_len));
+        while !run.ends_burst() {
             let mut ahead = arrived.clone();
             let number = run.end();
             let Some(next) = ahead.next() else { break };
@@ -284,10 +284,10 @@ impl Trace {
         let sender = usize::from(tag.client);
         let recent = self.recent.get(sender)?;
         let place = self.find(client, tag)?;
-        let first = self.sent().of(sender).bursts()[place].first;
-        let (count, len) = recent.same(place, tag.number - first, bytes)?;
+        let burst = &self.sent().of(sender).bursts()[place];
+        let (count, len) = recent.same(place, tag.number - burst.first, bytes)?;
         *bytes = &bytes[len..];
-        Some(Run::new(tag, place, count, len))
+        Some(Run::new(tag, place, burst, (count, len)))
     }
 
     /// Takes a run of messages that are what their sender sent.

@@ -70,10 +70,11 @@ impl World {
         let body = &self.sent[sender][number];
         let message_len = 1 + body.len();
         let mut arrived = [Arrived { body, message_len }].into_iter();
-        let Some(Arrival::Run(run)) = self.trace.receive(client, &mut arrived) else {
+        let Some(Arrival::Run(mut run)) = self.trace.receive(client, &mut arrived) else {
             panic!("it is broken")
         };
-        self.progress.settled(client, run, now, now)
+        run.times.sent = now;
+        self.progress.settled(client, run, now)
     }
 
     fn open(&self) -> Vec<Open> {
