@@ -33,7 +33,7 @@ impl Latencies {
         let (time, count) = (now - intended, u64::from(run.count));
         self.record(Distribution::Delivery, time, count);
         if intended != sent {
-            self.record(Distribution::DeliveryRaw, now - sent, count);
+            self.record(Distribution::Uncorrected, now - sent, count);
         }
         if run.sender == client {
             self.record(Distribution::Echo, time, count);
@@ -49,8 +49,8 @@ impl Latencies {
         let (first_arrival, arrival_count) = burst.arrived(now);
         if arrival_count as usize == receiver_count {
             let count = burst.count.into();
-            self.record(Distribution::Last, now - burst.intended, count);
-            self.record(Distribution::Spread, now - first_arrival, count);
+            self.record(Distribution::TimeToAll, now - burst.intended, count);
+            self.record(Distribution::Skew, now - first_arrival, count);
         }
     }
 

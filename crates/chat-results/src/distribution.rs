@@ -15,13 +15,13 @@ pub enum Distribution {
     Delivery,
     /// From when it was really sent. There is none without a schedule, since then both are the
     /// same.
-    DeliveryRaw,
+    Uncorrected,
     /// To the delivery to the sender itself.
     Echo,
     /// To the delivery to the last client. Messages that some client lost have none.
-    Last,
+    TimeToAll,
     /// From the first to the last delivery of a message.
-    Spread,
+    Skew,
     /// From connecting to the echo of the hello message, of every client.
     Join,
 }
@@ -30,10 +30,10 @@ impl Distribution {
     /// All of them, in the order in which they are shown.
     pub const ALL: [Self; 6] = [
         Self::Delivery,
-        Self::DeliveryRaw,
+        Self::Uncorrected,
         Self::Echo,
-        Self::Last,
-        Self::Spread,
+        Self::TimeToAll,
+        Self::Skew,
         Self::Join,
     ];
 
@@ -41,10 +41,10 @@ impl Distribution {
     pub fn name(self) -> &'static str {
         match self {
             Self::Delivery => "delivery",
-            Self::DeliveryRaw => "delivery_raw",
+            Self::Uncorrected => "delivery_raw",
             Self::Echo => "echo",
-            Self::Last => "last",
-            Self::Spread => "spread",
+            Self::TimeToAll => "last",
+            Self::Skew => "spread",
             Self::Join => "join",
         }
     }
@@ -52,19 +52,33 @@ impl Distribution {
     /// Returns its name in thresholds, where it is typed.
     pub fn short_name(self) -> &'static str {
         match self {
-            Self::DeliveryRaw => "raw",
+            Self::Uncorrected => "raw",
             other => other.name(),
         }
+    }
+
+    /// Returns the one that is called so in a threshold.
+    pub fn named(name: &str) -> Option<Self> {
+        let field_name = |distribution| match distribution {
+            Self::Uncorrected => "uncorrected",
+            Self::TimeToAll => "time-to-all",
+            Self::Skew => "skew",
+            other => other.short_name(),
+        };
+        let mut all = Self::ALL.into_iter();
+        all.find(|&distribution| {
+            [distribution.short_name(), field_name(distribution)].contains(&name)
+        })
     }
 
     /// Returns its name in tables, for people.
     pub fn title(self) -> &'static str {
         match self {
             Self::Delivery => "delivery",
-            Self::DeliveryRaw => "  since really sent",
+            Self::Uncorrected => "  uncorrected",
             Self::Echo => "  to the sender",
-            Self::Last => "  to the last client",
-            Self::Spread => "first to last client",
+            Self::TimeToAll => "  time to all clients",
+            Self::Skew => "skew, first to last",
             Self::Join => "joining",
         }
     }

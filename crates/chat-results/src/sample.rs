@@ -18,10 +18,10 @@ pub fn results() -> Results {
     };
     let latency = Latency::of(|distribution| {
         let p99 = match distribution {
-            Distribution::DeliveryRaw => 3000.0,
+            Distribution::Uncorrected => 3000.0,
             Distribution::Echo => 2000.0,
-            Distribution::Last => 6000.0,
-            Distribution::Spread => 1000.0,
+            Distribution::TimeToAll => 6000.0,
+            Distribution::Skew => 1000.0,
             Distribution::Join => 500.0,
             Distribution::Delivery => summary.p99,
         };

@@ -1,8 +1,9 @@
 //! What is tested.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use chat_target::Launch;
@@ -49,6 +50,24 @@ impl Target {
             .spawn(move || drop(serve(listener)))?;
         Ok(Self::Served(Served { addr, thread }))
     }
+
+    /// Does the same with a server that wants an address, and no listener: a free port of the
+    /// loopback. Returns when `serve` accepts connections; the one that finds out is closed at once.
+    ///
+    /// Somebody else may take the port first, so [`serve`](Self::serve) is better where it can be.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no port or no thread, and when nobody listens there for long or
+    /// `serve` is over.
+    pub fn serve_at<T>(serve: impl FnOnce(SocketAddr) -> T + Send + 'static) -> io::Result<Self> {
+        let addr = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let thread = thread::Builder::new()
+            .name("server under test".to_owned())
+            .spawn(move || drop(serve(addr)))?;
+        wait_for(addr, &thread)?;
+        Ok(Self::Served(Served { addr, thread }))
+    }
 }
 
 impl fmt::Display for Target {
@@ -80,3 +99,22 @@ impl Served {
         self.thread.is_finished()
     }
 }
+
+/// Waits until somebody accepts connections at `addr`.
+fn wait_for(addr: SocketAddr, thread: &JoinHandle<()>) -> io::Result<()> {
+    let deadline = Instant::now() + LISTEN_WAIT;
+    loop {
+        match TcpStream::connect(addr) {
+            Ok(_) => return Ok(()),
+            Err(error) if thread.is_finished() || Instant::now() >= deadline => return Err(error),
+            Err(_) => thread::sleep(LISTEN_POLL_INTERVAL),
+        }
+    }
+}
+
+/// How long a server in this process has until it listens. A judgement: a thread that has no
+/// processor for so long will have none for a test either.
+const LISTEN_WAIT: Duration = Duration::from_secs(10);
+
+/// How often it is asked whether it does.
+const LISTEN_POLL_INTERVAL: Duration = Duration::from_millis(2);

@@ -25,8 +25,7 @@ impl Metric {
             return Some(Self::Quantile(Distribution::Delivery, quantile));
         }
         let (of, name) = name.split_once('.')?;
-        let mut distributions = Distribution::ALL.into_iter();
-        let distribution = distributions.find(|distribution| distribution.short_name() == of)?;
+        let distribution = Distribution::named(of)?;
         Some(Self::Quantile(distribution, quantile(name)?))
     }
 

@@ -216,6 +216,10 @@ mod tests {
                     "`raw.p99.9>7200\u{b5}s` holds: raw.p99.9 is 7.25 ms",
                 ),
                 (
+                    "skew.p99>0.5ms",
+                    "`skew.p99>0.5ms` holds: spread.p99 is 1 ms",
+                ),
+                (
                     "join.p99>0.4ms",
                     "`join.p99>0.4ms` holds: join.p99 is 500 \u{b5}s",
                 ),

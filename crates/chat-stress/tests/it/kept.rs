@@ -1,3 +1,6 @@
+use std::io;
+use std::net::TcpListener;
+
 use chat_stress::{BodyLens, Check, Distribution, Load, Order, Pacing, Slow, Target, Verdict, run};
 
 use crate::servers::{async_server, load, serve, to_all};
@@ -13,6 +16,14 @@ fn a_server_with_threads_is_proved() {
         (2 * 200, 2 * 200 * 8)
     );
     assert!(results.server.is_none(), "it is no process of its own");
+}
+
+#[test]
+fn a_server_that_takes_an_address_is_proved() {
+    let target = Target::serve_at(|addr| serve(TcpListener::bind(addr).unwrap(), to_all));
+    run(target.unwrap(), load()).unwrap().assert_proved();
+    let refused = Target::serve_at(|_| ()).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
 }
 
 #[test]
