@@ -11,7 +11,7 @@
 //! is can end it. It judges nothing: whether the promise was kept, the trace knows. It is about
 //! time, and reads the clock.
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
 mod antagonists;
 mod bench;

@@ -38,6 +38,10 @@ impl Schedule {
     }
 
     /// Returns when message `number` of a publisher is to be sent.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a cast of a float saturates, and this rounds down"
+    )]
     pub(crate) fn due(&self, publisher: usize, number: u64) -> Nanos {
         let place = number * self.publishers + publisher as u64;
         self.start + (place as f64 * self.gap) as Nanos
@@ -45,6 +49,10 @@ impl Schedule {
 
     /// Returns the number of the first message of a publisher that is to be sent at `time` or
     /// later.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a cast of a float saturates, and this rounds down"
+    )]
     pub(crate) fn first_since(&self, publisher: usize, time: Nanos) -> u64 {
         let place = time.saturating_sub(self.start) as f64 / self.gap;
         let mut number = (place / self.publishers as f64) as u64;

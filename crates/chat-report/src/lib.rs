@@ -29,7 +29,7 @@
 //! ```
 //!
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
 pub mod atomic_file;
 mod baseline;

@@ -25,7 +25,7 @@
 //! assert_eq!(Quantity::Time.read(1.0, "furlong"), None);
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
 mod distribution;
 pub mod judge;

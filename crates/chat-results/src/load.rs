@@ -124,6 +124,10 @@ impl Load {
 
     /// Returns how many visitors there are at a time, at most: they stay for a second, and some
     /// time goes by before they have joined.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a cast of a float saturates"
+    )]
     pub fn visitor_count_max(&self) -> u64 {
         (2.0 * self.churn).ceil() as u64
     }

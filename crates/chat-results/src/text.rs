@@ -72,15 +72,16 @@ pub fn parse_timeout(text: &str) -> Result<Duration, TextError> {
 /// # Errors
 ///
 /// When it is none, not a whole one, or too large.
+#[allow(clippy::cast_possible_truncation, reason = "it is whole and in range")]
 pub fn parse_count(text: &str) -> Result<u32, TextError> {
     let count = number(text, Quantity::Rate).filter(|count| count.fract() == 0.0);
     let is_in_range = |count: &f64| (1.0..=f64::from(u32::MAX)).contains(count);
-    // It is whole and in range, so nothing is lost.
     let count = count.filter(is_in_range).map(|count| count as u32);
     count.ok_or(TextError::Count)
 }
 
 /// Reads how many bytes there are, at least one: a number like `500` or `64KiB`.
+#[allow(clippy::cast_possible_truncation, reason = "it is whole and in range")]
 pub(crate) fn parse_bytes(text: &str) -> Option<u32> {
     // Memory is in KiB, and bytes have no name.
     text.parse().ok().or_else(|| {

@@ -100,6 +100,7 @@ impl Unit {
 
 /// Writes a number with [`DIGIT_COUNT`] significant digits, and more only where they stand before
 /// the point.
+#[allow(clippy::cast_possible_truncation, reason = "it was clamped")]
 fn significant(number: f64) -> String {
     let magnitude = if number == 0.0 {
         0.0

@@ -57,7 +57,7 @@
 //! process are a mixture; only its order is proved. It is about time and processes: it reads clocks,
 //! waits, and starts what it is told to start.
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
 mod campaign;
 mod failure;

@@ -370,9 +370,11 @@ fn strangers(target: &Target, load: &Load) -> Strangers {
     match target {
         Target::Launch(_) | Target::Served(_) => Strangers::None,
         // The lowest bits of a seed are as random as any.
-        Target::Running(_) => Strangers::Possible {
-            first_run: (load.seed % (1 << 16)) as u16,
-        },
+        Target::Running(_) => {
+            let [low, high, ..] = load.seed.to_le_bytes();
+            let first_run = u16::from_le_bytes([low, high]);
+            Strangers::Possible { first_run }
+        }
     }
 }
 

@@ -28,7 +28,7 @@
 //! drop(server); // Ends the shell and what it started.
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
 mod descriptors;
 mod interrupt;

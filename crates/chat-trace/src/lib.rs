@@ -39,7 +39,7 @@
 //! assert_eq!(trace.evidence().verdict().unwrap_err().class, "duplicate");
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
 mod arrival;
 mod budget;

@@ -29,6 +29,10 @@ impl Join {
 
     /// Begins to connect the residents that it is time for, and behind them connects the stalled
     /// clients.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a cast of a float saturates"
+    )]
     pub(crate) fn connect_due<P: Protocol + Copy>(
         &mut self,
         wiring: &mut Wiring<'_, P>,
