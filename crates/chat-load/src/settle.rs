@@ -64,21 +64,21 @@ impl Progress {
     }
 
     /// Returns how long a message may be under way that nobody has received, going by those before:
-    /// twice as long as any of them, and so that there is time to ask twice within `patience`.
-    pub(crate) fn pass_wait(&self, patience: Duration) -> Duration {
-        Duration::from_nanos(2 * self.slowest).min(patience / 2)
+    /// twice as long as any of them, and so that there is time to ask twice within `timeout`.
+    pub(crate) fn pass_wait(&self, timeout: Duration) -> Duration {
+        Duration::from_nanos(2 * self.slowest).min(timeout / 2)
     }
 
     /// Tells whether it is time to send something after the message of `sender` that is awaited:
     /// nobody has moved for a while.
-    pub(crate) fn is_nudge_due(&self, sender: usize, now: Nanos, patience: Duration) -> bool {
+    pub(crate) fn is_nudge_due(&self, sender: usize, now: Nanos, timeout: Duration) -> bool {
         let sender = &self.senders[sender];
         // What nobody has seen may be on its way; and if questions were faster than answers, these
         // would never catch up.
         let wait = match (sender.has_passed(), self.slowest) {
             (true, _) => sender.nudge_wait,
             (false, 0) => UNSEEN_FACTOR * sender.nudge_wait,
-            (false, _) => self.pass_wait(patience).max(sender.nudge_wait),
+            (false, _) => self.pass_wait(timeout).max(sender.nudge_wait),
         };
         sender.is_awaited && u128::from(now.saturating_sub(sender.quiet_since)) >= wait.as_nanos()
     }

@@ -41,9 +41,9 @@ impl Output {
         self.stdout.tail().line_count
     }
 
-    /// Returns the last lines of both streams, after waiting up to `patience` for their ends.
-    pub(crate) fn last_lines(&self, patience: Duration) -> LastLines {
-        let deadline = Instant::now() + patience;
+    /// Returns the last lines of both streams, after waiting up to `timeout` for their ends.
+    pub(crate) fn last_lines(&self, timeout: Duration) -> LastLines {
+        let deadline = Instant::now() + timeout;
         while !(self.stdout.tail().has_ended && self.stderr.tail().has_ended)
             && Instant::now() < deadline
         {

@@ -69,10 +69,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it says nothing of the kind within `patience`, when it ends before, and when a signal
+    /// When it says nothing of the kind within `timeout`, when it ends before, and when a signal
     /// asks to stop.
-    pub fn wait_ready(&mut self, patience: Duration) -> Result<SocketAddr, ServerError> {
-        let deadline = Instant::now() + patience;
+    pub fn wait_ready(&mut self, timeout: Duration) -> Result<SocketAddr, ServerError> {
+        let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if let Some(addr) = self.output.wait_ready(left.min(EXIT_POLL_INTERVAL)) {
@@ -89,7 +89,7 @@ impl Server {
             }
             if left.is_zero() {
                 return Err(ServerError::NotReady {
-                    patience,
+                    timeout,
                     lines: self.output.last_lines(Duration::ZERO),
                 });
             }
@@ -140,8 +140,8 @@ impl Server {
     }
 
     /// Waits until no process of the group is left and tells whether that happened in time.
-    fn wait_for_end(&mut self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    fn wait_for_end(&mut self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         // A zombie counts as a process, so the child is waited for first.
         while self.exit_status().is_none() || !self.group.is_empty() {
             if Instant::now() >= deadline {
@@ -173,10 +173,10 @@ pub enum ServerError {
         source: io::Error,
     },
     /// No ready line came in time.
-    #[error("the server printed no line that starts with `listening on ` within {} s{lines}", patience.as_secs())]
+    #[error("the server printed no line that starts with `listening on ` within {} s{lines}", timeout.as_secs())]
     NotReady {
         /// How long it had.
-        patience: Duration,
+        timeout: Duration,
         /// What it printed instead.
         lines: LastLines,
     },
