@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-use chat_proto::Messages;
+use chat_proto::Partial;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
@@ -13,7 +13,7 @@ use crate::null::Batch;
 pub(super) struct Client {
     pub(super) socket: Socket,
     /// The beginning of a message whose end has not arrived.
-    unfinished: Vec<u8>,
+    unfinished: Partial,
     /// What the socket did not take. It ends on a message boundary.
     queue: VecDeque<u8>,
     /// Whether it is among the ready ones.
@@ -35,7 +35,7 @@ impl Client {
             stream,
             is_writable: true,
         };
-        let (unfinished, queue) = (Vec::new(), VecDeque::new());
+        let (unfinished, queue) = (Partial::new(), VecDeque::new());
         Ok(Self {
             socket,
             unfinished,
@@ -52,8 +52,7 @@ impl Client {
             return false;
         }
         let room = &mut batch.buf[batch.len..];
-        let kept = self.unfinished.len();
-        room[..kept].copy_from_slice(&self.unfinished);
+        let kept = self.unfinished.prepend(room);
         let len = match self.socket.stream.read(&mut room[kept..]) {
             Ok(received) if received > 0 => kept + received,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
@@ -65,9 +64,7 @@ impl Client {
             }
         };
         let is_short = len < room.len();
-        let (messages, rest) = Messages::split(&room[..len]);
-        self.unfinished.clear();
-        self.unfinished.extend_from_slice(rest);
+        let messages = self.unfinished.split(&room[..len]);
         batch.len += messages.as_bytes().len();
         // The kernel had no more than this, so the next bytes are a new edge. Only the end of the
         // stream could hide behind them.
