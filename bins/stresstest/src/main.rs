@@ -1,61 +1,31 @@
 //! A load tester for broadcast chat servers that proves their order promise while it measures them.
 //!
-//! It starts a server, drives it from many connections on one thread, and records what every client
-//! sent and received. A repetition passes only if one order of all messages explains the records;
-//! what the server dropped is proved and counted.
-//!
-//! `command` does what the command line asks for; `run` tells the story of a run, `load` that of a
-//! repetition; `proof` has what is recorded and the verdict on it. What was found is in `results`,
-//! which `judge` compares and `report` prints.
+//! `args` has the options, `plan` what they ask for, and `command` does it. All else is in
+//! libraries: `chat-stress` runs the load, `chat-report` shows and writes what was found.
 
 mod args;
 mod command;
-mod file;
-mod judge;
-mod load;
-mod monitor;
-mod null;
-mod proof;
-mod quantity;
+mod plan;
 mod recheck;
-mod report;
-mod results;
-mod run;
-mod server;
-mod tally;
-mod watch;
 
 use std::process::ExitCode;
 
-use crate::args::Args;
+use chat_report::tell;
+use chat_stress::null::{self, NullError};
+
+use crate::plan::Plan;
 
 fn main() -> ExitCode {
-    if let Some(exit_code) = null::run(std::env::args_os().skip(1)) {
-        return exit_code;
-    }
-    if let Some(exit_code) = recheck::run(std::env::args_os().skip(1)) {
-        return exit_code.into();
-    }
-    command::execute(&Args::read()).into()
+    let args = || std::env::args_os().skip(1);
+    let exit_code = null::run(args())
+        .map(|served| served.map_or_else(|error| exit_code_of_null(&error), |()| 0))
+        .or_else(|| recheck::run(args()))
+        .unwrap_or_else(|| command::execute(&Plan::read()));
+    exit_code.into()
 }
 
-/// All repetitions passed.
-const EXIT_PASSED: u8 = 0;
-
-/// The run could not be completed.
-const EXIT_STOPPED: u8 = 1;
-
-/// The command line makes no sense.
-const EXIT_USAGE: u8 = 2;
-
-/// The server broke the specification.
-const EXIT_BROKEN: u8 = 3;
-
-/// A threshold was crossed, or the results are worse than the baseline.
-const EXIT_FAILED: u8 = 4;
-
-/// What the results tell is uncertain.
-const EXIT_INCONCLUSIVE: u8 = 5;
-
-/// A signal asked to stop: 128 and the number of SIGINT, as shells have it.
-const EXIT_INTERRUPTED: u8 = 130;
+/// Tells why the null broadcaster ended.
+fn exit_code_of_null(error: &NullError) -> u8 {
+    error.told().iter().for_each(tell);
+    error.exit_code()
+}

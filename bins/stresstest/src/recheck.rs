@@ -1,16 +1,13 @@
 //! The verdict on a recording.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, Write};
+use std::iter;
 use std::path::PathBuf;
 
+use chat_report::{WhileRead, tell};
+use chat_stress::{RecheckError, recheck_file};
 use clap::Parser;
-
-use crate::proof::recording::{Reader, RecordingError};
-use crate::proof::story::Conviction;
-use crate::report::{is_closed_pipe, tell};
-use crate::{EXIT_BROKEN, EXIT_INCONCLUSIVE, EXIT_PASSED, EXIT_STOPPED};
 
 /// Repeats the verdict on what --record has recorded, without the server
 #[derive(Debug, Parser)]
@@ -23,86 +20,18 @@ struct Args {
 /// Rechecks a recording, if that is what the process was started for, and returns the exit code.
 /// `args` come after the executable.
 pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
-    args.next().filter(|name| name == NAME)?;
-    let Args { file } = Args::parse_from(
-        [OsString::from(format!("stresstest {NAME}"))]
-            .into_iter()
-            .chain(args),
-    );
-    Some(match recheck(&file, &mut io::stdout()) {
-        Ok(()) => EXIT_PASSED,
-        Err(Failure::Broken {
-            iteration,
-            conviction,
-        }) => {
-            tell(format_args!("error: iteration {iteration}: {conviction}"));
-            EXIT_BROKEN
-        }
-        Err(failure @ Failure::Incomplete) => {
-            tell(format_args!("error: inconclusive: {failure}"));
-            EXIT_INCONCLUSIVE
-        }
-        Err(failure) => {
-            tell(format_args!(
-                "error: cannot recheck {}: {failure}",
-                file.display()
-            ));
-            EXIT_STOPPED
-        }
-    })
+    args.next().filter(|name| name == "recheck")?;
+    let Args { file } = Args::parse_from(iter::once("stresstest recheck".into()).chain(args));
+    // Whoever reads this may have had enough, which changes no verdict.
+    let mut out = WhileRead(io::stdout());
+    let Err(error) = recheck_file(&file, |kept| writeln!(out, "{kept}")) else {
+        return Some(0);
+    };
+    let what = match &error {
+        RecheckError::Broken { .. } => "error:".to_owned(),
+        RecheckError::Incomplete => "error: inconclusive:".to_owned(),
+        _ => format!("error: cannot recheck {}:", file.display()),
+    };
+    tell(format_args!("{what} {error}"));
+    Some(error.verdict().exit_code())
 }
-
-fn recheck(file: &PathBuf, out: &mut impl Write) -> Result<(), Failure> {
-    let file = File::open(file).map_err(RecordingError::Read)?;
-    let mut recording = Reader::begin(BufReader::with_capacity(BUF_LEN, file))?;
-    let mut is_complete = true;
-    while let Some(proof) = recording.next()? {
-        let iteration = proof.iteration();
-        proof.verdict().map_err(|conviction| Failure::Broken {
-            iteration,
-            conviction,
-        })?;
-        let (deliveries, messages) = (proof.recorded_count(), proof.message_count());
-        is_complete &= proof.is_complete();
-        let end = if proof.is_complete() {
-            ""
-        } else {
-            ", but it did not come to its end"
-        };
-        match writeln!(
-            out,
-            "iteration {iteration}: one order of {messages} messages explains all of {deliveries} deliveries{end}"
-        ) {
-            // Whoever read this has had enough, which changes no verdict.
-            Err(error) if !is_closed_pipe(&error) => return Err(error.into()),
-            _ => {}
-        }
-    }
-    if is_complete {
-        Ok(())
-    } else {
-        Err(Failure::Incomplete)
-    }
-}
-
-/// Why a recording did not pass.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Recording(#[from] RecordingError),
-    #[error("iteration {iteration}: {conviction}")]
-    Broken {
-        iteration: u16,
-        conviction: Conviction,
-    },
-    #[error("a repetition did not come to its end, and only the run could tell why")]
-    Incomplete,
-    #[error("cannot print: {0}")]
-    Print(#[from] io::Error),
-}
-
-/// What asks for this, as the first argument.
-const NAME: &str = "recheck";
-
-/// Length of the buffer in bytes. A judgement: recordings are long.
-const BUF_LEN: usize = 1 << 20;

@@ -93,10 +93,19 @@ fn list_module(
     lines: &mut BTreeSet<String>,
 ) {
     let mut shown = Shown::new();
+    let modules: BTreeSet<String> = items.iter().filter_map(module_name).collect();
     for item in &mut items {
         if let Item::Use(reexport) = item
             && is_public(&reexport.vis)
         {
+            if let UseTree::Path(of) = &reexport.tree
+                && !modules.contains(&of.ident.to_string())
+            {
+                // It is shown where it is from.
+                let names = foreign(&reexport.tree, "pub use ").into_iter();
+                lines.extend(names.map(|(name, used)| format!("{path}{name}: {used}")));
+                continue;
+            }
             let conditions = [conditions, &kept(&reexport.attrs)].concat();
             let names = reexported(&reexport.tree).into_iter();
             shown.extend(names.map(|(name, public)| {
@@ -157,6 +166,26 @@ fn content(dir: &Path, module: ItemMod) -> Vec<Item> {
     module
         .content
         .map_or_else(|| parse(&file), |(_, items)| items)
+}
+
+fn module_name(item: &Item) -> Option<String> {
+    let Item::Mod(module) = item else {
+        return None;
+    };
+    Some(module.ident.to_string())
+}
+
+/// Returns what another crate's items are called in public, each with where it is from.
+fn foreign(tree: &UseTree, from: &str) -> Vec<(String, String)> {
+    match tree {
+        UseTree::Path(path) => foreign(&path.tree, &format!("{from}{}::", path.ident)),
+        UseTree::Group(group) => {
+            let items = group.items.iter();
+            items.flat_map(|tree| foreign(tree, from)).collect()
+        }
+        UseTree::Name(name) => vec![(name.ident.to_string(), format!("{from}{}", name.ident))],
+        _ => panic!("only names of other crates can be shown"),
+    }
 }
 
 /// Returns the names in `module::{name, name as public}`, and what they are called in public.

@@ -1,0 +1,144 @@
+//! What the command line asks for, in the terms of the libraries.
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chat_report::{Baseline, LinesTo, Outputs, Progress, Standard};
+use chat_results::{Check, Load, Pacing};
+use chat_stress::{Campaign, Launch, Target, check_load};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use crate::args::Args;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) campaign: Campaign,
+    pub(crate) standard: Standard,
+    pub(crate) outputs: Outputs,
+    pub(crate) lines: LinesTo,
+    pub(crate) progress: Progress,
+    pub(crate) has_table: bool,
+    connect: Option<SocketAddr>,
+    launch: Launch,
+}
+
+impl Plan {
+    /// Reads the command line. Ends the process on `--help`, `--version` and everything that makes
+    /// no sense.
+    pub(crate) fn read() -> Self {
+        Args::parse().into_plan().unwrap_or_else(|problem| {
+            Args::command()
+                .error(ErrorKind::ValueValidation, problem)
+                .exit()
+        })
+    }
+
+    /// Returns what is tested.
+    pub(crate) fn target(&self) -> Target {
+        let launch = || Target::Launch(self.launch.clone());
+        self.connect.map_or_else(launch, Target::Running)
+    }
+}
+
+impl Args {
+    fn into_plan(self) -> Result<Plan, String> {
+        let load = self.load();
+        if self.isolation && !load.has_antagonists() {
+            return Err("--isolation needs --stalled, --slow or --churn: it tells how much the others suffer from those".to_owned());
+        }
+        if self.record.is_some() && load.check != Check::Full {
+            return Err(
+                "--record needs --check full, since only then there is something to record"
+                    .to_owned(),
+            );
+        }
+        let baseline = self.baseline.as_ref();
+        let is_judged =
+            self.fail_on.is_some() || baseline.is_some() || self.save_baseline.is_some();
+        // With none but the classic options, the classic lines are all that there is on anything
+        // but a terminal.
+        let is_classic =
+            load.is_classic() && self.window.is_none() && !is_judged && !self.calibrate;
+        let outputs = Outputs {
+            json: self.json,
+            csv: self.csv,
+            hdr: self.hdr,
+            record: self.record,
+            save_baseline: self.save_baseline,
+            baseline_dir: self.baseline_dir,
+            is_quiet: self.quiet,
+        };
+        let lines = match (self.quiet, is_judged || outputs.has_files()) {
+            (true, _) => LinesTo::Nowhere,
+            (false, true) => LinesTo::StdoutWhileRead,
+            (false, false) => LinesTo::Stdout,
+        };
+        check_load(&load).map_err(|error| error.to_string())?;
+        outputs.check().map_err(|error| error.to_string())?;
+        let baseline = baseline.map(|name| Baseline::load(&outputs.baseline_dir, name));
+        Ok(Plan {
+            campaign: Campaign {
+                load,
+                calibrate: self.calibrate,
+                isolation: self.isolation,
+            },
+            standard: Standard {
+                thresholds: self.fail_on.unwrap_or_default(),
+                baseline: baseline.transpose().map_err(|error| error.to_string())?,
+                noise: self.noise,
+            },
+            outputs,
+            lines,
+            progress: Progress::shown_unless(self.quiet),
+            has_table: !self.quiet && (!is_classic || io::stdout().is_terminal()),
+            connect: self.connect,
+            launch: Launch {
+                executable: self.executable.unwrap_or_else(server_beside),
+                args: self.args,
+                addr: self.server,
+            },
+        })
+    }
+
+    fn load(&self) -> Load {
+        let is_lasting = self.duration.is_some();
+        let is_classic = self.window.is_none() && self.rate.is_none() && !is_lasting;
+        let repetitions = if is_classic { REPETITIONS } else { 1 };
+        let messages = Load::default().messages.filter(|_| !is_lasting);
+        let window = self.window.map_or(Pacing::LOCK_STEP, Pacing::window);
+        Load {
+            publishers: self.publishers,
+            subscribers: self.subscribers,
+            publishers_read: !self.classic,
+            repetitions: self.repetitions.unwrap_or(repetitions),
+            messages: self.messages.or(messages),
+            duration: self.duration,
+            warmup: self.warmup,
+            pacing: self.rate.map_or(window, Pacing::Rate),
+            size: self.size,
+            stalled: self.stalled,
+            slow: self.slow,
+            churn: self.churn,
+            connect_rate: self.connect_rate,
+            check: self.check,
+            seed: self.seed,
+            timeout: self.timeout,
+        }
+    }
+}
+
+/// Returns the server that is tested when none is named.
+fn server_beside() -> PathBuf {
+    std::env::current_exe().map_or_else(
+        |_| SERVER_NAME.into(),
+        |path| path.with_file_name(SERVER_NAME),
+    )
+}
+
+const SERVER_NAME: &str = "chat-server";
+
+/// How many repetitions there are when nothing is said. They are classic.
+const REPETITIONS: u32 = 100;

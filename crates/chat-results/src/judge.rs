@@ -1,0 +1,11 @@
+//! What a run's results come to: what was asked of them, and how they compare with an earlier
+//! run's.
+
+mod metric;
+mod regression;
+mod threshold;
+mod verdict;
+
+pub use regression::{NoiseError, difference, noise_from_percent, regressions};
+pub use threshold::{ThresholdError, Thresholds};
+pub use verdict::{bound_by, nothing_measured, outweigh, verdict};

@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+use crate::distribution::{Distribution, Latency, Summary};
+use crate::load::{BodyLens, Load, Pacing};
+use crate::results::{Asked, Counts, Drops, Health, Order, Results, ServerSeen, VERSION, Verdict};
+
+/// Returns the results of a run in which everything was measured.
+pub fn results() -> Results {
+    let summary = Summary {
+        count: 1000,
+        min: 10.0,
+        mean: 100.0,
+        p50: 90.0,
+        p90: 400.0,
+        p99: 4000.0,
+        p99_9: 7250.0,
+        max: 2e6,
+    };
+    let latency = Latency::of(|distribution| {
+        let p99 = match distribution {
+            Distribution::Uncorrected => 3000.0,
+            Distribution::Echo => 2000.0,
+            Distribution::TimeToAll => 6000.0,
+            Distribution::Skew => 1000.0,
+            Distribution::Join => 500.0,
+            Distribution::Delivery => summary.p99,
+        };
+        Some(Summary { p99, ..summary })
+    });
+    let load = Load {
+        messages: None,
+        duration: Some(Duration::from_secs(10)),
+        pacing: Pacing::Rate(1e5),
+        size: BodyLens::new(16, 64).expect("they are in order"),
+        ..Load::default()
+    };
+    Results {
+        version: VERSION,
+        asked: Asked {
+            server: "./server".into(),
+            load,
+        },
+        counts: Counts {
+            repetitions: 1,
+            sent: 1000,
+            unsent: 7,
+            delivered: 7840,
+            deliveries_per_s: 2e6,
+            ..Counts::default()
+        },
+        drops: Drops {
+            dropped: 160,
+            rate: 0.02,
+            longest_run: 80,
+            unresolved: 3,
+            ..Drops::default()
+        },
+        latency,
+        order: Order::Proved { overtaken: 0 },
+        server: Some(ServerSeen {
+            cpu_us_per_delivery: Some(0.25),
+            cpus: Some(0.9),
+            rss_before_kib: 4096,
+            rss_peak_kib: 131_072,
+            rss_after_kib: 6144,
+            threads: 5,
+            descriptors: 20,
+        }),
+        health: Health::default(),
+        isolation: None,
+        verdict: Verdict::Passed,
+    }
+}

@@ -1,0 +1,121 @@
+//! Why a run did not pass.
+
+use std::io;
+use std::path::PathBuf;
+
+use chat_load::Stop;
+use chat_results::Verdict;
+use chat_target::ServerError;
+use chat_trace::{Conviction, Kept};
+
+use crate::limits::LoadError;
+
+/// Why a run did not pass.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// There can be no such load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The server is at fault, but not for an order.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The promise is broken.
+    #[error("iteration {iteration}: {conviction}")]
+    Broken {
+        /// Which repetition it was.
+        iteration: u32,
+        /// How it was broken.
+        conviction: Conviction,
+    },
+    /// A repetition could not be completed.
+    #[error("iteration {iteration}: {stop}")]
+    Stopped {
+        /// Which repetition it was.
+        iteration: u32,
+        /// Why.
+        stop: Stop,
+    },
+    /// A signal asked to stop.
+    #[error(
+        "interrupted in iteration {iteration}, in which {delivered} messages out of {sent} sent had been received{kept}"
+    )]
+    Interrupted {
+        /// Which repetition it was.
+        iteration: u32,
+        /// How many deliveries there had been to publishers' own subscribers.
+        delivered: u64,
+        /// How many of them were due.
+        sent: u64,
+        /// How far the promise was found to be kept until then.
+        kept: Kept,
+    },
+    /// There may not be that many connections.
+    #[error("{needed} open files are needed, and the limit is {limit} (see `ulimit -Hn`)")]
+    Descriptors {
+        /// How many descriptors the connections and the rest need.
+        needed: u64,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// The system gives nothing to wait with.
+    #[error("cannot set up waiting: {0}")]
+    Poll(io::Error),
+    /// This program does not find itself.
+    #[error("cannot find this program, to calibrate it: {0}")]
+    Unfindable(io::Error),
+    /// The limits of this program could not be measured, so nothing else was.
+    #[error("cannot calibrate, which is to run on the null broadcaster first: {0}")]
+    Calibrate(Box<Self>),
+    /// A file could not be begun that the run was to write.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The observer could not print.
+    #[error("cannot print: {0}")]
+    Print(#[from] io::Error),
+}
+
+impl Failure {
+    /// Returns what a run comes to that ended with this.
+    pub fn verdict(&self) -> Verdict {
+        let why = self.to_string();
+        match self {
+            // Whoever read standard output has had enough, and what was found until then stands.
+            _ if self.is_closed_pipe() => Verdict::Passed,
+            Self::Broken { .. } => Verdict::Broken { why },
+            Self::Interrupted { .. } | Self::Server(ServerError::Interrupted) => {
+                Verdict::Interrupted
+            }
+            Self::Calibrate(failure) if failure.verdict() == Verdict::Interrupted => {
+                Verdict::Interrupted
+            }
+            Self::Stopped {
+                stop: Stop::Unresolved(_),
+                ..
+            } => Verdict::Inconclusive { why },
+            _ => Verdict::Stopped { why },
+        }
+    }
+
+    /// Tells whether whoever read what the observer prints has had enough. That is a normal end.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Tells whether the bodies that were sent may have to do with it.
+    pub fn depends_on_seed(&self) -> bool {
+        match self {
+            Self::Broken { .. } | Self::Server(ServerError::Died { .. }) => true,
+            Self::Stopped { stop, .. } => !matches!(
+                stop,
+                Stop::Connection { .. } | Stop::NotConnected { .. } | Stop::Wait(_)
+            ),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What is looked at all the time during a run: the server, this process, the progress for others.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use chat_results::{Count, Load, Observer, Phase, ServerSeen, Tick};
+use chat_target::{Usage, own_cpu};
+use chat_trace::Conviction;
+
+/// Looks at everything when a repetition says so.
+pub(crate) struct Monitor<'a> {
+    usage: Option<Usage>,
+    observer: &'a mut dyn Observer,
+    load: Load,
+    iteration: u32,
+    phase: Phase,
+    /// When the load that is under way began, and how much processor time this thread had taken.
+    load_from: Option<(Instant, Duration)>,
+    /// How long the loads took, and how much processor time this thread took in them.
+    loads: (Duration, Duration),
+}
+
+impl<'a> Monitor<'a> {
+    /// Makes one that looks at a server through `usage`, if there is one.
+    pub(crate) fn new(usage: Option<Usage>, observer: &'a mut dyn Observer, load: Load) -> Self {
+        Self {
+            usage,
+            observer,
+            load,
+            iteration: 0,
+            phase: Phase::Join,
+            load_from: None,
+            loads: (Duration::ZERO, Duration::ZERO),
+        }
+    }
+
+    /// Notes that a repetition begins.
+    pub(crate) fn begin(&mut self, iteration: u32) -> io::Result<()> {
+        self.iteration = iteration;
+        self.observer.began(iteration, &self.load)
+    }
+
+    /// Notes that it came to its end.
+    pub(crate) fn completed(&mut self, count: &Count) -> io::Result<()> {
+        self.observer.completed(self.iteration, count)
+    }
+
+    /// Notes that the promise was broken.
+    pub(crate) fn violated(&mut self, Conviction { class, story }: &Conviction) {
+        self.observer.violated(self.iteration, class, story);
+    }
+
+    /// Tells something odd.
+    pub(crate) fn note(&mut self, note: &str) {
+        self.observer.noted(note);
+    }
+
+    /// Looks at everything.
+    pub(crate) fn tick(&mut self, tick: &Tick) {
+        if tick.phase != std::mem::replace(&mut self.phase, tick.phase) {
+            self.end_load();
+            if tick.phase == Phase::Load {
+                self.load_from = Some((Instant::now(), own_cpu()));
+                self.usage.iter_mut().for_each(Usage::begin_load);
+            }
+        }
+        self.usage.iter_mut().for_each(Usage::sample);
+        self.observer.ticked(self.iteration, &self.load, tick);
+    }
+
+    /// Returns what was seen of the server, which was part in so many deliveries during the load.
+    pub(crate) fn seen(&mut self, delivered: u64) -> Option<ServerSeen> {
+        self.end_load();
+        self.usage.as_mut().and_then(|usage| usage.seen(delivered))
+    }
+
+    /// Returns how much processor time this thread, which does all the work, took during the load,
+    /// and how long that was.
+    pub(crate) fn own_cpu(&self) -> (Duration, Duration) {
+        (self.loads.1, self.loads.0)
+    }
+
+    fn end_load(&mut self) {
+        if let Some((from, cpu)) = self.load_from.take() {
+            self.loads.0 += from.elapsed();
+            self.loads.1 += own_cpu().saturating_sub(cpu);
+            self.usage.iter_mut().for_each(Usage::end_load);
+        }
+    }
+}

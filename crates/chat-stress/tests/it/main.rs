@@ -1,0 +1,20 @@
+//! The public behaviour of chat-stress: loads on servers in this process, and on executables.
+
+/// Servers that break the promise, or stop being servers.
+mod broken;
+/// Executables that are started for a run.
+mod executable;
+/// Servers that keep the promise.
+mod kept;
+/// Loads that there cannot be.
+mod limits;
+/// What an observer is told.
+mod observed;
+/// Every public item, as the last review saw it.
+#[path = "../../../chat-proto/tests/it/public_api.rs"]
+mod public_api;
+/// What is recorded and judged again.
+mod recorded;
+
+/// Small servers for all tests.
+mod servers;

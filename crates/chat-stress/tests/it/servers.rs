@@ -1,0 +1,47 @@
+use std::io::Write;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use chat_proto::blocking::Reader;
+use chat_stress::{Load, Pacing};
+
+#[path = "../../examples/async_server.rs"]
+#[expect(dead_code, reason = "its `main` is for the shell")]
+pub(crate) mod async_server;
+
+/// A small load, with several messages in flight.
+pub(crate) fn load() -> Load {
+    Load {
+        messages: Some(200),
+        pacing: Pacing::window(8),
+        ..Load::default()
+    }
+}
+
+/// Writes a run of messages to all clients, which are in the order in which they came.
+pub(crate) type Broadcast = fn(&mut Vec<TcpStream>, &[u8]);
+
+/// Serves every client with two threads: one message goes to all before the next does.
+pub(crate) fn serve(listener: TcpListener, broadcast: Broadcast) {
+    let clients = Arc::new(Mutex::new(Vec::new()));
+    for stream in listener.incoming().map(Result::unwrap) {
+        stream.set_nodelay(true).unwrap();
+        clients.lock().unwrap().push(stream.try_clone().unwrap());
+        let clients = Arc::clone(&clients);
+        thread::spawn(move || {
+            let mut reader = Reader::new(&stream);
+            while let Ok(messages) = reader.next_messages()
+                && !messages.is_empty()
+            {
+                broadcast(&mut clients.lock().unwrap(), messages.as_bytes());
+            }
+            let _ = stream.shutdown(Shutdown::Both);
+        });
+    }
+}
+
+/// Writes to all clients, and forgets those that are gone.
+pub(crate) fn to_all(clients: &mut Vec<TcpStream>, messages: &[u8]) {
+    clients.retain_mut(|client| client.write_all(messages).is_ok());
+}

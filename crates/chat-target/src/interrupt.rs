@@ -1,0 +1,86 @@
+//! Signals that ask to stop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{io, thread};
+
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+use crate::process_group::ProcessGroup;
+
+/// Knows whether a signal asked to stop. Clones know the same.
+#[derive(Clone, Debug)]
+pub struct Interrupt {
+    state: Arc<SignalState>,
+}
+
+impl Interrupt {
+    /// Makes one that no signal ever interrupts: signals do to this process what they always do.
+    pub fn never() -> Self {
+        Self {
+            state: Arc::default(),
+        }
+    }
+
+    /// Takes, from now on, the signals that would end this process and leave the server behind. The
+    /// first asks to stop. The second kills the server and ends this process at once, with
+    /// [`EXIT_INTERRUPTED`].
+    ///
+    /// # Errors
+    ///
+    /// When the system does not let signals be taken.
+    pub fn on_signals() -> io::Result<Self> {
+        let interrupt = Self::never();
+        let (mut received, state) = (Signals::new(ENDING_SIGNALS)?, Arc::clone(&interrupt.state));
+        thread::spawn(move || {
+            for _ in received.forever() {
+                state.note();
+            }
+        });
+        Ok(interrupt)
+    }
+
+    /// Tells whether a signal asked to stop.
+    pub fn is_interrupted(&self) -> bool {
+        // Nothing else is read on the strength of this flag, so no ordering is needed.
+        self.state.is_interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Has `group` killed by a second signal, until there is another one or `None`.
+    pub(crate) fn guard(&self, group: Option<ProcessGroup>) {
+        *self.state.group() = group;
+    }
+}
+
+/// What the thread that takes signals shares with others.
+#[derive(Debug, Default)]
+struct SignalState {
+    is_interrupted: AtomicBool,
+    /// Guards the process group of the server that runs.
+    group: Mutex<Option<ProcessGroup>>,
+}
+
+impl SignalState {
+    /// Notes a signal. The first asks to stop, the second ends everything at once.
+    fn note(&self) {
+        if self.is_interrupted.swap(true, Ordering::Relaxed) {
+            if let Some(group) = *self.group() {
+                group.kill();
+            }
+            std::process::exit(EXIT_INTERRUPTED.into());
+        }
+    }
+
+    fn group(&self) -> MutexGuard<'_, Option<ProcessGroup>> {
+        // A group is replaced whole, so a panic elsewhere does not spoil it.
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The exit code of a process that a signal asked to stop: 128 and the number of SIGINT, as shells
+/// have it.
+pub const EXIT_INTERRUPTED: u8 = 130;
+
+/// What ends a process by default and can be caught, and is not a sign of a bug.
+const ENDING_SIGNALS: [i32; 7] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM];

@@ -1,0 +1,271 @@
+//! The server that is tested: a child process in a process group of its own.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use crate::interrupt::Interrupt;
+use crate::output::{LastLines, Output};
+use crate::process_group::ProcessGroup;
+use crate::usage::Usage;
+
+/// How to start a server.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The executable.
+    pub executable: PathBuf,
+    /// What it is given before the address.
+    pub args: Vec<OsString>,
+    /// The address it is told to listen on.
+    pub addr: SocketAddr,
+}
+
+/// A running server. Dropping it ends its whole process group.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    group: ProcessGroup,
+    output: Output,
+    interrupt: Interrupt,
+    exit_status: Option<ExitStatus>,
+}
+
+impl Server {
+    /// Starts a server. As long as it runs, a second signal that `interrupt` takes kills it.
+    ///
+    /// # Errors
+    ///
+    /// When the executable cannot be started.
+    pub fn start(launch: &Launch, interrupt: &Interrupt) -> Result<Self, ServerError> {
+        let mut child = Command::new(&launch.executable)
+            .args(&launch.args)
+            .arg(launch.addr.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(|source| ServerError::Start {
+                executable: launch.executable.clone(),
+                source,
+            })?;
+        let group = ProcessGroup::led_by(&child);
+        interrupt.guard(Some(group));
+        let output = Output::drain(&mut child);
+        Ok(Self {
+            child,
+            group,
+            output,
+            interrupt: interrupt.clone(),
+            exit_status: None,
+        })
+    }
+
+    /// Waits until the server says that it is ready and returns the address it listens on.
+    ///
+    /// # Errors
+    ///
+    /// When it says nothing of the kind within `timeout`, when it ends before, and when a signal
+    /// asks to stop.
+    pub fn wait_ready(&mut self, timeout: Duration) -> Result<SocketAddr, ServerError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Some(addr) = self.output.wait_ready(left.min(EXIT_POLL_INTERVAL)) {
+                return listening_addr(&addr);
+            }
+            if let Some(status) = self.exit_status() {
+                return Err(ServerError::ExitedEarly {
+                    status,
+                    lines: self.output.last_lines(DRAIN_WAIT),
+                });
+            }
+            if self.interrupt.is_interrupted() {
+                return Err(ServerError::Interrupted);
+            }
+            if left.is_zero() {
+                return Err(ServerError::NotReady {
+                    timeout,
+                    lines: self.output.last_lines(Duration::ZERO),
+                });
+            }
+        }
+    }
+
+    /// Tells how the server ended, if it has.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        if self.exit_status.is_none() {
+            // Only a child that somebody else waited for has no status, and nobody else does.
+            self.exit_status = self.child.try_wait().ok().flatten();
+        }
+        self.exit_status
+    }
+
+    /// Tells whether the server has died, given that its connections fail: the sockets of a dying
+    /// process close a little earlier.
+    pub fn death(&mut self) -> Option<ServerError> {
+        let deadline = Instant::now() + DEATH_WAIT;
+        while self.exit_status().is_none() && Instant::now() < deadline {
+            thread::sleep(END_POLL_INTERVAL);
+        }
+        let status = self.exit_status()?;
+        Some(ServerError::Died {
+            status,
+            lines: self.output.last_lines(DRAIN_WAIT),
+        })
+    }
+
+    /// Returns how many lines the server has printed on its standard output, the ready line
+    /// included.
+    pub fn stdout_line_count(&self) -> u64 {
+        self.output.stdout_line_count()
+    }
+
+    /// Begins to observe the server. No client has joined yet.
+    pub fn usage(&self) -> Usage {
+        Usage::new(self.child.id())
+    }
+
+    /// Ends the process group: politely, then not.
+    pub fn end(&mut self) {
+        self.group.terminate();
+        if !self.wait_for_end(END_GRACE) {
+            self.group.kill();
+            self.wait_for_end(END_GRACE);
+        }
+    }
+
+    /// Waits until no process of the group is left and tells whether that happened in time.
+    fn wait_for_end(&mut self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        // A zombie counts as a process, so the child is waited for first.
+        while self.exit_status().is_none() || !self.group.is_empty() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(END_POLL_INTERVAL);
+        }
+        true
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+        self.interrupt.guard(None);
+    }
+}
+
+/// Why there is no server to test, or no more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The executable could not be started.
+    #[error("cannot start {}: {source}", executable.display())]
+    Start {
+        /// The executable.
+        executable: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No ready line came in time.
+    #[error("the server printed no line that starts with `listening on ` within {} s{lines}", timeout.as_secs())]
+    NotReady {
+        /// How long it had.
+        timeout: Duration,
+        /// What it printed instead.
+        lines: LastLines,
+    },
+    /// The server ended before its ready line.
+    #[error("the server ended before it was ready: {status}{lines}")]
+    ExitedEarly {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it printed.
+        lines: LastLines,
+    },
+    /// The ready line names nothing to connect to.
+    #[error("the server's ready line names no IP address and port: `listening on {named}`")]
+    NoAddress {
+        /// What it names.
+        named: String,
+    },
+    /// The server ended while it was tested.
+    #[error("the server died: {status}{lines}")]
+    Died {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it printed.
+        lines: LastLines,
+    },
+    /// A signal asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Reads the address that a ready line names. A server that listens everywhere is reached through
+/// the loopback.
+fn listening_addr(named: &str) -> Result<SocketAddr, ServerError> {
+    let mut addr: SocketAddr = named
+        .trim_end()
+        .parse()
+        .map_err(|_| ServerError::NoAddress {
+            named: named.to_owned(),
+        })?;
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Ok(addr)
+}
+
+/// How often a server that says nothing is asked whether it still runs. Output wakes at once; this
+/// is for exits without any.
+const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How often a server that should end is asked whether it has.
+const END_POLL_INTERVAL: Duration = Duration::from_millis(2);
+
+/// How long a server has to end after SIGTERM, before SIGKILL. A judgement.
+const END_GRACE: Duration = Duration::from_secs(2);
+
+/// How long after its connections failed a server may take to be gone.
+const DEATH_WAIT: Duration = Duration::from_millis(300);
+
+/// How long the last lines of a server that is gone may take to arrive. Grandchildren may hold the
+/// pipes open for ever.
+const DRAIN_WAIT: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{self, AssertUnwindSafe};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_the_whole_group() {
+        let script = "sleep 600 & echo listening on $0; wait";
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
+        let launch = Launch {
+            executable: "sh".into(),
+            args: vec!["-c".into(), script.into()],
+            addr,
+        };
+        let mut group = None;
+        let ended = panic::catch_unwind(AssertUnwindSafe(|| {
+            let mut server = Server::start(&launch, &Interrupt::never()).unwrap();
+            assert_eq!(server.wait_ready(Duration::from_secs(30)).unwrap(), addr);
+            group = Some(server.group);
+            assert!(!server.group.is_empty());
+            panic!("on purpose");
+        }));
+        assert_eq!(ended.unwrap_err().downcast_ref(), Some(&"on purpose"));
+        assert!(group.unwrap().is_empty());
+    }
+}
