@@ -229,6 +229,17 @@ fn a_byte_that_is_no_text_takes_nothing_away() {
 }
 
 #[test]
+fn the_escape_key_stops_nothing() {
+    let server = Broadcast::start();
+    let mut terminal = start(&server);
+    terminal.type_in("\x1b");
+    server.say("hi");
+    terminal.wait_for("  hi");
+    terminal.type_in("x\r");
+    server.wait_for_received(&["x"]);
+}
+
+#[test]
 fn an_empty_line_sends_nothing() {
     let server = Broadcast::start();
     let mut terminal = start(&server);

@@ -111,6 +111,8 @@ pub(super) fn line_editor(assistant: Assistant) -> rustyline::Result<LineEditor>
         // It would leave out the row below the line; whether there are colours is decided there.
         .color_mode(ColorMode::Forced)
         .bell_style(BellStyle::None)
+        // Without it, nothing would be printed between Escape and the next key.
+        .keyseq_timeout(Some(ESCAPE_TIMEOUT_MS))
         .tab_stop(TAB_STOP as u8)
         .history_ignore_space(true)
         .max_history_size(HISTORY_MAX)?
@@ -351,6 +353,9 @@ impl Assistant {
 
 /// From how many bytes on the length is shown. A judgement: two lines on most terminals.
 const LEN_TOLD: usize = 200;
+
+/// How many milliseconds may be between Escape and the rest of a key: as much as in GNU Readline.
+const ESCAPE_TIMEOUT_MS: u16 = 500;
 
 /// How many lines the history has at most. A judgement.
 const HISTORY_MAX: usize = 5000;
