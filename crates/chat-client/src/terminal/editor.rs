@@ -12,7 +12,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::Validator;
 use rustyline::{
     Behavior, Cmd, ColorMode, ConditionalEventHandler, Config, Context, Editor, Event,
-    EventContext, EventHandler, Helper, KeyEvent, Movement, RepeatCount,
+    EventContext, EventHandler, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
 use super::chat::COMMANDS;
@@ -119,7 +119,7 @@ pub(super) fn line_editor(assistant: Assistant) -> rustyline::Result<LineEditor>
         .build();
     let mut editor = Editor::with_config(config)?;
     let keys = [
-        (KeyEvent::ctrl('M'), Key::Enter),
+        (KeyEvent(KeyCode::Enter, Modifiers::NONE), Key::Enter),
         (KeyEvent::ctrl('J'), Key::Enter),
         (KeyEvent::ctrl('C'), Key::Interrupt),
         (KeyEvent::ctrl('D'), Key::End),
