@@ -220,9 +220,10 @@ impl Desk {
         self.changed.notify_all();
     }
 
-    /// Returns whether the client is to end.
+    /// Returns whether the client is to end, and is not ending yet.
     pub(super) fn is_ended(&self) -> bool {
-        self.lock().end.is_some()
+        let board = self.lock();
+        board.end.is_some() && !board.is_closed
     }
 
     /// Waits until the client is to end; returns false if it was closed instead.
