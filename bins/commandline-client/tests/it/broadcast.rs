@@ -55,13 +55,17 @@ impl Broadcast {
         Self { address, state }
     }
 
-    /// Sends a message to everybody.
+    /// Sends a message to everybody; waits until there is somebody.
+    #[track_caller]
     pub(crate) fn say(&self, body: impl AsRef<[u8]>) {
+        self.wait_until(|state| !state.clients.is_empty());
         self.state.0.lock().unwrap().forward(body.as_ref());
     }
 
-    /// Sends wire bytes to everybody, as fast as they take them.
+    /// Sends wire bytes to everybody, as fast as they take them; waits until there is somebody.
+    #[track_caller]
     pub(crate) fn write(&self, wire: &[u8]) {
+        self.wait_until(|state| !state.clients.is_empty());
         let clients: Vec<_> = {
             let state = self.state.0.lock().unwrap();
             state
@@ -94,11 +98,11 @@ impl Broadcast {
         self.state.0.lock().unwrap().held = None;
     }
 
-    /// Closes the connections of all clients.
+    /// Closes the connections of all clients; waits until there is one.
+    #[track_caller]
     pub(crate) fn close_clients(&self) {
-        for client in self.state.0.lock().unwrap().clients.drain(..) {
-            let _ = client.shutdown(Shutdown::Both);
-        }
+        self.wait_until(|state| !state.clients.is_empty());
+        self.state.0.lock().unwrap().close_clients();
     }
 
     /// Waits until these messages came, since the server started, and no others.
@@ -133,6 +137,12 @@ impl Broadcast {
 }
 
 impl State {
+    fn close_clients(&mut self) {
+        for client in self.clients.drain(..) {
+            let _ = client.shutdown(Shutdown::Both);
+        }
+    }
+
     fn forward(&mut self, body: &[u8]) {
         let message = [&[body.len().try_into().unwrap()], body].concat();
         self.clients
@@ -163,8 +173,11 @@ fn serve(state: &(Mutex<State>, Condvar), stream: TcpStream) {
 
 impl Drop for Broadcast {
     fn drop(&mut self) {
-        self.state.0.lock().unwrap().is_ended = true;
-        self.close_clients();
+        {
+            let mut state = self.state.0.lock().unwrap();
+            state.is_ended = true;
+            state.close_clients();
+        }
         // It wakes the thread that listens, which ends.
         let _ = TcpStream::connect(&self.address);
         // Until it has: another server may listen there then.

@@ -181,13 +181,16 @@ impl Terminal {
         String::from_utf8_lossy(&self.bytes()).matches(text).count()
     }
 
-    /// Returns the rows of the screen, without the times that the client tells and without empty
-    /// rows in the end.
+    /// Returns the rows of the screen, without the times that the client tells, which depend on how
+    /// loaded the machine is, and without empty rows in the end.
     pub(crate) fn rows(&self) -> Vec<String> {
         let shown = self.shown.lock().unwrap();
         let (_, columns) = shown.parser.screen().size();
         let rows = shown.parser.screen().rows(0, columns.into());
-        let mut rows: Vec<_> = rows.filter(|row| !is_time(row)).collect();
+        let mut rows: Vec<_> = rows
+            .filter(|row| !is_time(row))
+            .map(without_round_trip)
+            .collect();
         while rows.last().is_some_and(String::is_empty) {
             rows.pop();
         }
@@ -326,6 +329,15 @@ impl Drop for Terminal {
         // It may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+fn without_round_trip(row: String) -> String {
+    match row.rsplit_once(" (") {
+        Some((message, time)) if time.ends_with(" ms)") || time.ends_with(" s)") => {
+            message.to_owned()
+        }
+        _ => row,
     }
 }
 

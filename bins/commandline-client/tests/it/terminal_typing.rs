@@ -229,6 +229,36 @@ fn a_byte_that_is_no_text_takes_nothing_away() {
 }
 
 #[test]
+fn what_comes_during_a_search_is_shown_after_it() {
+    let server = Broadcast::start();
+    let mut terminal = start(&server);
+    terminal.type_in("line\r");
+    terminal.wait_for_last(&["» line", ">"]);
+    terminal.type_in("\x12li");
+    terminal.wait_for("(reverse-i-search)`li': line");
+    server.say("one");
+    server.say("two");
+    terminal.type_in("n\x07");
+    terminal.wait_for_last(&["  one", "  two", ">"]);
+    server.say("three");
+    terminal.type_in("\x12lin\r");
+    terminal.wait_until(|rows| rows.iter().filter(|row| *row == "» line").count() == 2);
+    terminal.wait_for("  three");
+    server.wait_for_received(&["line", "line"]);
+}
+
+#[test]
+fn the_escape_key_stops_nothing() {
+    let server = Broadcast::start();
+    let mut terminal = start(&server);
+    terminal.type_in("\x1b");
+    server.say("hi");
+    terminal.wait_for("  hi");
+    terminal.type_in("x\r");
+    server.wait_for_received(&["x"]);
+}
+
+#[test]
 fn an_empty_line_sends_nothing() {
     let server = Broadcast::start();
     let mut terminal = start(&server);

@@ -220,9 +220,10 @@ impl Desk {
         self.changed.notify_all();
     }
 
-    /// Returns whether the client is to end.
+    /// Returns whether the client is to end, and is not ending yet.
     pub(super) fn is_ended(&self) -> bool {
-        self.lock().end.is_some()
+        let board = self.lock();
+        board.end.is_some() && !board.is_closed
     }
 
     /// Waits until the client is to end; returns false if it was closed instead.
@@ -252,7 +253,13 @@ impl Desk {
         while self.wait_for_entries() && self.turn.begin_printing() {
             let showing = self.lock().feed.take(Instant::now());
             let lines = view.render(showing, self.form(), columns());
-            let is_printed = lines.is_empty() || print(lines);
+            let is_printed = if lines.is_empty() {
+                // A flood begins. There will be nothing to see of this.
+                self.turn.show();
+                true
+            } else {
+                print(lines)
+            };
             self.turn.end_printing();
             if !is_printed {
                 return;

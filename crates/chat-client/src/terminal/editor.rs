@@ -12,7 +12,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::Validator;
 use rustyline::{
     Behavior, Cmd, ColorMode, ConditionalEventHandler, Config, Context, Editor, Event,
-    EventContext, EventHandler, Helper, KeyEvent, Movement, RepeatCount,
+    EventContext, EventHandler, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
 use super::chat::COMMANDS;
@@ -111,13 +111,15 @@ pub(super) fn line_editor(assistant: Assistant) -> rustyline::Result<LineEditor>
         // It would leave out the row below the line; whether there are colours is decided there.
         .color_mode(ColorMode::Forced)
         .bell_style(BellStyle::None)
+        // Without it, nothing would be printed between Escape and the next key.
+        .keyseq_timeout(Some(ESCAPE_TIMEOUT_MS))
         .tab_stop(TAB_STOP as u8)
         .history_ignore_space(true)
         .max_history_size(HISTORY_MAX)?
         .build();
     let mut editor = Editor::with_config(config)?;
     let keys = [
-        (KeyEvent::ctrl('M'), Key::Enter),
+        (KeyEvent(KeyCode::Enter, Modifiers::NONE), Key::Enter),
         (KeyEvent::ctrl('J'), Key::Enter),
         (KeyEvent::ctrl('C'), Key::Interrupt),
         (KeyEvent::ctrl('D'), Key::End),
@@ -351,6 +353,9 @@ impl Assistant {
 
 /// From how many bytes on the length is shown. A judgement: two lines on most terminals.
 const LEN_TOLD: usize = 200;
+
+/// How many milliseconds may be between Escape and the rest of a key: as much as in GNU Readline.
+const ESCAPE_TIMEOUT_MS: u16 = 500;
 
 /// How many lines the history has at most. A judgement.
 const HISTORY_MAX: usize = 5000;
