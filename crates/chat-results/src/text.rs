@@ -11,13 +11,7 @@ use crate::units::Quantity;
 ///
 /// When it is none, and when it is longer than a year.
 pub fn parse_time(text: &str) -> Result<Duration, TextError> {
-    let time = match text.parse() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds)
-            .map_err(|error| TextError::Seconds(error.to_string()))?,
-        Err(_) => {
-            humantime::parse_duration(text).map_err(|error| TextError::Time(error.to_string()))?
-        }
-    };
+    let time = chat_units::parse_duration(text)?;
     if time <= TIME_MAX {
         Ok(time)
     } else {
@@ -81,14 +75,9 @@ pub fn parse_count(text: &str) -> Result<u32, TextError> {
 }
 
 /// Reads how many bytes there are, at least one: a number like `500` or `64KiB`.
-#[allow(clippy::cast_possible_truncation, reason = "it is whole and in range")]
 pub(crate) fn parse_bytes(text: &str) -> Option<u32> {
-    // Memory is in KiB, and bytes have no name.
-    text.parse().ok().or_else(|| {
-        let bytes = number(text, Quantity::Memory)? * 1024.0;
-        let is_whole = bytes.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&bytes);
-        is_whole.then_some(bytes as u32)
-    })
+    let bytes = chat_units::parse_size(text).ok()?;
+    u32::try_from(bytes).ok().filter(|bytes| *bytes > 0)
 }
 
 /// Reads a number with a unit of a quantity behind it.
@@ -116,12 +105,9 @@ pub fn parse_per_second(text: &str) -> Result<f64, TextError> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// It is a number that is no time.
-    #[error("{0}")]
-    Seconds(String),
     /// It is no time.
-    #[error("{0}; a time is like 10s, 500ms or 2m")]
-    Time(String),
+    #[error(transparent)]
+    Time(#[from] chat_units::UnitError),
     /// It is longer than anybody waits.
     #[error("the longest is {} days", TIME_MAX.as_secs() / 86_400)]
     TooLong,
@@ -187,7 +173,7 @@ mod tests {
         for (text, bytes) in [("1", 1), ("64KiB", 65_536), ("0.5 MiB", 524_288)] {
             assert_eq!(parse_bytes(text), Some(bytes), "{text}");
         }
-        for text in ["", "1KB", "4GiB", "-1", "99999999999"] {
+        for text in ["", "0", "4GiB", "-1", "99999999999"] {
             assert_eq!(parse_bytes(text), None, "{text}");
         }
     }
