@@ -74,10 +74,10 @@ pub fn parse_count(text: &str) -> Result<u32, TextError> {
     count.ok_or(TextError::Count)
 }
 
-/// Reads how many bytes there are, at least one: a number like `500` or `64KiB`.
+/// Reads how many bytes there are: a number like `500` or `64KiB`.
 pub(crate) fn parse_bytes(text: &str) -> Option<u32> {
     let bytes = chat_units::parse_size(text).ok()?;
-    u32::try_from(bytes).ok().filter(|bytes| *bytes > 0)
+    u32::try_from(bytes).ok()
 }
 
 /// Reads a number with a unit of a quantity behind it.
@@ -173,7 +173,7 @@ mod tests {
         for (text, bytes) in [("1", 1), ("64KiB", 65_536), ("0.5 MiB", 524_288)] {
             assert_eq!(parse_bytes(text), Some(bytes), "{text}");
         }
-        for text in ["", "0", "4GiB", "-1", "99999999999"] {
+        for text in ["", "4GiB", "-1", "99999999999"] {
             assert_eq!(parse_bytes(text), None, "{text}");
         }
     }

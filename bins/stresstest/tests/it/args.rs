@@ -82,7 +82,10 @@ fn lengths_without_room_for_a_tag_are_refused() {
 
 #[test]
 fn times_and_rates_that_are_none_are_refused() {
-    check(&["--duration", "soon"], "is no duration; write it like 5s, 100ms or 1m 30s");
+    check(
+        &["--duration", "soon"],
+        "is no duration; write it like 5s, 100ms or 1m 30s",
+    );
     check(&["--duration", "0s"], "it has to be more than 0");
     check(&["--rate", "0"], "it has to be more than 0");
     check(&["--rate", "-5"], "unexpected argument '-5' found");
