@@ -13,6 +13,7 @@ mod rule_8;
 mod rule_9;
 
 use crate::case::Case;
+use crate::trial::{Trial, Wrong};
 
 /// Returns all cases, in the order of the rules.
 pub fn all() -> impl Iterator<Item = &'static Case> {
@@ -26,11 +27,22 @@ pub(crate) fn position(case: &Case) -> usize {
         .expect("a case is one of all")
 }
 
+/// Does what all cases begin with, and returns the case that is about the first thing that fails:
+/// the server gets ready, clients can connect, and a client hears itself.
+pub(crate) fn probe(trial: &mut Trial<'_>) -> Result<(), (&'static str, Wrong)> {
+    trial.serve().map_err(|wrong| (READY, wrong))?;
+    let client = trial.connect().map_err(|wrong| (CONNECTABLE, wrong))?;
+    rule_4::hears_itself(client).map_err(|wrong| (ECHO, wrong))
+}
+
 /// The case that fails when the server never gets ready.
-pub(crate) const READY: &str = "rule-2/ready-line";
+const READY: &str = "rule-2/ready-line";
 
 /// The case that fails when nobody can connect to a server that said it is ready.
-pub(crate) const CONNECTABLE: &str = "rule-2/connectable-when-ready";
+const CONNECTABLE: &str = "rule-2/connectable-when-ready";
+
+/// The case that fails when a client alone does not hear itself.
+const ECHO: &str = "rule-4/sender-included";
 
 const BY_RULE: [&[Case]; 10] = [
     rule_1::CASES,
@@ -61,7 +73,7 @@ mod tests {
                 assert_eq!(case.rule().number(), number, "{}", case.id());
             }
         }
-        for id in [READY, CONNECTABLE] {
+        for id in [READY, CONNECTABLE, ECHO] {
             assert!(ids.contains(id), "{id}");
         }
     }

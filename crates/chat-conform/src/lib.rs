@@ -19,11 +19,10 @@
 //!
 //! # Examples
 //!
-//! A test of your own server, in ten lines. Put it into `tests/` of the package with the server,
-//! and put the server's name in place of `my-server`:
+//! A test of your own server, in ten lines. Put it into `tests/` of the package with the server, where
+//! cargo knows the executable, and put the server's name in place of `my-server`:
 //!
-//! ```no_run
-//! # const _: &str = r#"
+//! ```ignore
 //! #[test]
 //! fn my_server_conforms() {
 //!     let report = chat_conform::Suite::new(env!("CARGO_BIN_EXE_my-server"))
@@ -32,8 +31,10 @@
 //!         .unwrap();
 //!     assert!(report.has_passed(), "{report}");
 //! }
-//! # "#;
 //! ```
+//!
+//! `bins/server/tests/it/conforms.rs` is that test for this repository's server, and
+//! `cargo run -p chat-conform --example conform -- SERVER` runs the cases on any.
 //!
 //! A server that is no chat server fails, and the report says how:
 //!

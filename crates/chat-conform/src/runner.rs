@@ -52,23 +52,18 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Starts the server once. When it does not get ready, or nobody can connect to it, all cases
-    /// would tell nothing but that, each after its deadline. So one does.
+    /// Tries what all cases begin with. When that fails, all would tell nothing but that, each after
+    /// its deadline. So the one that is about it does, and the others are skipped.
     fn probe(&self) {
-        let target = self.suite.target();
-        let mut trial = Trial::new(target);
+        let mut trial = Trial::new(self.suite.target());
         let begun = Instant::now();
-        let (id, wrong) = match trial.serve() {
-            Err(wrong) => (cases::READY, wrong),
-            Ok(()) => match trial.connect() {
-                Err(wrong) => (cases::CONNECTABLE, wrong),
-                Ok(_) => return,
-            },
+        let Err((id, wrong)) = cases::probe(&mut trial) else {
+            return;
         };
         let case = cases::all().find(|case| case.id() == id);
         let case = case.expect("the cases that the probe stands for exist");
         let outcome = self.outcome(case, &mut trial, Err(wrong));
-        self.stop("the server never got ready for clients");
+        self.stop(&format!("{id} failed, and all begin with that"));
         self.note(case, outcome, begun.elapsed());
     }
 

@@ -21,19 +21,15 @@ use crate::wire::Patience;
 ///
 /// # Examples
 ///
-/// A test of your own server, in `tests/conforms.rs` beside it. Cargo sets
-/// `CARGO_BIN_EXE_my-server` to the executable that it has built.
+/// ```
+/// use chat_conform::Suite;
 ///
-/// ```no_run
-/// #[test]
-/// fn my_server_conforms() {
-///     let report = chat_conform::Suite::new(env!("CARGO_BIN_EXE_my-server"))
-///         .strict(true)
-///         .run()
-///         .unwrap();
-///     assert!(report.has_passed(), "{report}");
-/// }
-/// # const _: () = ();
+/// let suite = Suite::new("./my-server").only(["rule-3/*", "rule-8/*"])?.strict(true);
+/// assert_eq!(suite.cases().len(), 24);
+///
+/// let error = Suite::new("./my-server").only(["rule-3/nothing-like-it"]).unwrap_err();
+/// assert_eq!(error.to_string(), "no case has an id like rule-3/nothing-like-it");
+/// # Ok::<(), chat_conform::SuiteError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Suite {

@@ -15,20 +15,21 @@ pub(super) struct Numbered {
 }
 
 impl Numbered {
-    /// Returns the body, `len` bytes of which all are known.
+    /// Returns the body, `len` bytes of which all are known. There are at least 7.
     pub(super) fn body(self, len: usize) -> Vec<u8> {
-        let mut body = vec![b'#', self.sender];
-        body.extend(self.number.to_be_bytes());
-        body.resize(len.max(HEAD_LEN), b'x');
+        let [a, b, c, d] = self.number.to_be_bytes();
+        let mut body = vec![b'#', self.sender, a, b, c, d, len as u8];
+        body.resize(len, b'x');
         body
     }
 
     /// Reads a body that [`body`](Self::body) made, to the last byte.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        let [b'#', sender, a, b, c, d, rest @ ..] = body else {
+        let [b'#', sender, a, b, c, d, len, rest @ ..] = body else {
             return None;
         };
-        rest.iter().all(|&byte| byte == b'x').then_some(Self {
+        let is_whole = usize::from(*len) == body.len();
+        (is_whole && rest.iter().all(|&byte| byte == b'x')).then_some(Self {
             sender: *sender,
             number: u32::from_be_bytes([*a, *b, *c, *d]),
         })
@@ -221,9 +222,6 @@ const HERE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How many messages are in a batch: 16 KiB fit into any socket's buffers.
 const BATCH_COUNT: u32 = 64;
-
-/// How many bytes say who sent a message and as which.
-const HEAD_LEN: usize = 6;
 
 /// How many bytes of a body that nobody sent are shown.
 const SHOWN_LEN: usize = 24;

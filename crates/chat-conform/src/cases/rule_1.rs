@@ -301,7 +301,7 @@ fn little_processor_time(trial: &mut Trial<'_>) -> Result<(), Wrong> {
     let before = watch.look().ok_or_else(nothing)?;
     thread::sleep(IDLE_TIME);
     let cpu = watch.look().ok_or_else(nothing)?.cpu_since(&before);
-    ensure(cpu < IDLE_TIME / 3, || {
+    ensure(cpu < IDLE_TIME * 2 / 3, || {
         format!("it took {cpu:?} of processor time in {IDLE_TIME:?} of doing nothing")
     })
 }
@@ -362,8 +362,8 @@ const DESCRIPTORS_SLACK: usize = 4;
 /// How long a connection may take that perhaps nobody accepts.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How long a server has nothing to do. A third of that is allowed: one that polls in a loop takes
-/// all of it.
+/// How long a server has nothing to do. Two thirds of that are allowed: one that polls in a loop
+/// takes all of it, where it gets it.
 const IDLE_TIME: Duration = Duration::from_millis(1200);
 
 /// How many bytes more a round of clients may take. A judgement: 8 KiB a message.

@@ -105,7 +105,6 @@ fn given_port(trial: &mut Trial<'_>) -> Result<(), Wrong> {
         let why = format!("somebody else may have got the port: {}", broken.what);
         return Err(Wrong::Skipped(why));
     }
-    ready_line(trial)?;
     ensure(trial.addr() == addr, || {
         format!("it was told {addr} and says {}", trial.addr())
     })

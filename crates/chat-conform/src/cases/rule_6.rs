@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::flood::{self, Numbered};
 use crate::case::Case;
-use crate::client::Client;
+use crate::client::{Client, encoded};
 use crate::trial::{Trial, Wrong};
 
 pub(super) const CASES: &[Case] = &[
@@ -179,8 +179,10 @@ fn sender_that_never_reads(trial: &mut Trial<'_>) -> Result<(), Wrong> {
     thread::scope(|scope| {
         let sending = scope.spawn(|| {
             let mut sender = deaf.sender()?;
-            for number in 0..DEAF_COUNT {
-                sender.send(&Numbered { sender: 0, number }.body(250))?;
+            for first in (0..DEAF_COUNT).step_by(DEAF_BATCH_COUNT) {
+                let batch = first..first + DEAF_BATCH_COUNT as u32;
+                let wire = |number| encoded(&Numbered { sender: 0, number }.body(250));
+                sender.send_raw(&batch.flat_map(wire).collect::<Vec<_>>())?;
             }
             // Whatever a server drops for a reader, it does not drop all of these.
             while !is_over.load(Ordering::Relaxed) {
@@ -211,6 +213,9 @@ const FLOOD_LEN: usize = 12 << 20;
 
 /// How many messages of 250 bytes a client sends that never reads.
 const DEAF_COUNT: u32 = 12_000;
+
+/// How many of them it sends at once.
+const DEAF_BATCH_COUNT: usize = 50;
 
 /// What a flood ends with.
 const LAST: &[u8] = b"last";

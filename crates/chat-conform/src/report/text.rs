@@ -47,8 +47,8 @@ impl Display for CaseResult {
             Outcome::Skipped { why } => writeln!(f, "  skip  {id:<ID_WIDTH$} {why}"),
             Outcome::Failed(failure) => {
                 writeln!(f, "  FAIL  {id:<ID_WIDTH$} {}", self.case.level())?;
-                writeln!(f, "    does      {}", self.case.does())?;
-                writeln!(f, "    rule      {}", self.case.rule().words())?;
+                paragraph(f, "does", self.case.does())?;
+                paragraph(f, "rule", self.case.rule().words())?;
                 failure.fmt(f)
             }
         }
@@ -57,7 +57,7 @@ impl Display for CaseResult {
 
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "    wrong     {}", self.what)?;
+        paragraph(f, "wrong", &self.what)?;
         for sent in &self.sent {
             let (client, len) = (sent.client, sent.total_len);
             let last = sent.last_bytes.len();
@@ -87,8 +87,23 @@ impl Display for Failure {
                 writeln!(f, "      {line}")?;
             }
         }
-        writeln!(f, "    usually   {}", self.hint)
+        paragraph(f, "usually", self.hint)
     }
+}
+
+/// Writes a text under a name, in lines that fit on a terminal.
+fn paragraph(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
+    write!(f, "    {name:<9}")?;
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        if column > 0 && column + word.len() >= TEXT_WIDTH {
+            write!(f, "\n    {:<9}", "")?;
+            column = 0;
+        }
+        write!(f, " {word}")?;
+        column += 1 + word.len();
+    }
+    writeln!(f)
 }
 
 fn dump(f: &mut fmt::Formatter<'_>, bytes: &[u8], pos: usize) -> fmt::Result {
@@ -102,6 +117,9 @@ fn dump(f: &mut fmt::Formatter<'_>, bytes: &[u8], pos: usize) -> fmt::Result {
 
 /// How wide the column of ids is: the longest fits.
 const ID_WIDTH: usize = 48;
+
+/// How wide texts are, beside their names. A judgement: a terminal of 80 columns.
+const TEXT_WIDTH: usize = 66;
 
 /// How many lines of the server's are shown. A judgement: a panic without its backtrace.
 const STDERR_LINES_MAX: usize = 10;
