@@ -6,10 +6,12 @@
 //!
 //! `command` does what the command line asks for; `run` tells the story of a run, `load` that of a
 //! repetition; `proof` has what is recorded and the verdict on it. What was found is in `results`,
-//! which `judge` compares and `report` prints.
+//! which `judge` compares and `report` prints. `conform` is a command of its own: it measures nothing
+//! and tells whether a server keeps the specification.
 
 mod args;
 mod command;
+mod conform;
 mod monitor;
 mod recheck;
 mod run;
@@ -27,6 +29,9 @@ fn main() -> ExitCode {
         return exit_code_of_null(served).into();
     }
     if let Some(exit_code) = recheck::run(std::env::args_os().skip(1)) {
+        return exit_code.into();
+    }
+    if let Some(exit_code) = conform::run(std::env::args_os().skip(1)) {
         return exit_code.into();
     }
     command::execute(&Args::read()).into()
