@@ -55,16 +55,12 @@ pub(super) fn parse_all(
 
 /// Makes a failure of a body that nobody sent.
 pub(super) fn not_sent(client: &Client, body: &[u8]) -> Wrong {
-    let what = format!(
-        "a message of {} bytes arrived that nobody sent: {}",
-        body.len(),
-        body.iter()
-            .take(SHOWN_LEN)
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<Vec<_>>()
-            .join(" ")
-    );
-    client.broken(what, &[])
+    let what = format!("a message of {} bytes arrived that nobody sent", body.len());
+    let mut wrong = client.broken(what, &[]);
+    if let Wrong::Broken(broken) = &mut wrong {
+        broken.received = encoded(body);
+    }
+    wrong
 }
 
 /// Fails unless each sender's numbers rise.
@@ -222,6 +218,3 @@ const HERE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How many messages are in a batch: 16 KiB fit into any socket's buffers.
 const BATCH_COUNT: u32 = 64;
-
-/// How many bytes of a body that nobody sent are shown.
-const SHOWN_LEN: usize = 24;

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 
+use crate::case::Level;
 use crate::report::{CaseResult, Failure, Outcome, Report};
 use crate::rules::Rule;
 use crate::story::HexDump;
@@ -26,7 +27,7 @@ impl Display for Report {
         for (count, what) in [
             (counts.failed_must, "failed (MUST)"),
             (counts.failed_should, "failed (SHOULD)"),
-            (counts.failed_info, "failed (INFO)"),
+            (counts.failed_info, "noted (INFO)"),
             (counts.skipped, "skipped"),
         ] {
             if count > 0 {
@@ -46,7 +47,10 @@ impl Display for CaseResult {
             }
             Outcome::Skipped { why } => writeln!(f, "  skip  {id:<ID_WIDTH$} {why}"),
             Outcome::Failed(failure) => {
-                writeln!(f, "  FAIL  {id:<ID_WIDTH$} {}", self.case.level())?;
+                // What never counts is no alarm.
+                let is_note = self.case.level() == Level::Info;
+                let word = if is_note { "note" } else { "FAIL" };
+                writeln!(f, "  {word}  {id:<ID_WIDTH$} {}", self.case.level())?;
                 paragraph(f, "does", self.case.does())?;
                 paragraph(f, "rule", self.case.rule().words())?;
                 failure.fmt(f)
