@@ -1,10 +1,12 @@
 //! A load tester for broadcast chat servers that proves their order promise while it measures them.
 //!
 //! `args` has the options, `plan` what they ask for, and `command` does it. All else is in
-//! libraries: `chat-stress` runs the load, `chat-report` shows and writes what was found.
+//! libraries: `chat-stress` runs the load, `chat-report` shows and writes what was found. `conform`
+//! is a command of its own: it measures nothing and tells whether a server keeps the specification.
 
 mod args;
 mod command;
+mod conform;
 mod plan;
 mod recheck;
 
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     let exit_code = null::run(args())
         .map(|served| served.map_or_else(|error| exit_code_of_null(&error), |()| 0))
         .or_else(|| recheck::run(args()))
+        .or_else(|| conform::run(args()))
         .unwrap_or_else(|| command::execute(&Plan::read()));
     exit_code.into()
 }

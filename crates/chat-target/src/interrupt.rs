@@ -24,7 +24,7 @@ impl Interrupt {
     }
 
     /// Takes, from now on, the signals that would end this process and leave the server behind. The
-    /// first asks to stop. The second kills the server and ends this process at once, with
+    /// first asks to stop. The second kills all servers and ends this process at once, with
     /// [`EXIT_INTERRUPTED`].
     ///
     /// # Errors
@@ -47,9 +47,14 @@ impl Interrupt {
         self.state.is_interrupted.load(Ordering::Relaxed)
     }
 
-    /// Has `group` killed by a second signal, until there is another one or `None`.
-    pub(crate) fn guard(&self, group: Option<ProcessGroup>) {
-        *self.state.group() = group;
+    /// Has `group` killed by a second signal, until it is released.
+    pub(crate) fn guard(&self, group: ProcessGroup) {
+        self.state.groups().push(group);
+    }
+
+    /// Lets a group go that has ended.
+    pub(crate) fn release(&self, group: ProcessGroup) {
+        self.state.groups().retain(|&guarded| guarded != group);
     }
 }
 
@@ -57,24 +62,22 @@ impl Interrupt {
 #[derive(Debug, Default)]
 struct SignalState {
     is_interrupted: AtomicBool,
-    /// Guards the process group of the server that runs.
-    group: Mutex<Option<ProcessGroup>>,
+    /// Guards the process groups of the servers that run.
+    groups: Mutex<Vec<ProcessGroup>>,
 }
 
 impl SignalState {
     /// Notes a signal. The first asks to stop, the second ends everything at once.
     fn note(&self) {
         if self.is_interrupted.swap(true, Ordering::Relaxed) {
-            if let Some(group) = *self.group() {
-                group.kill();
-            }
+            self.groups().iter().for_each(|group| group.kill());
             std::process::exit(EXIT_INTERRUPTED.into());
         }
     }
 
-    fn group(&self) -> MutexGuard<'_, Option<ProcessGroup>> {
-        // A group is replaced whole, so a panic elsewhere does not spoil it.
-        self.group.lock().unwrap_or_else(PoisonError::into_inner)
+    fn groups(&self) -> MutexGuard<'_, Vec<ProcessGroup>> {
+        // A group comes and goes whole, so a panic elsewhere does not spoil the list.
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -63,6 +63,18 @@ pub struct LastLines {
     stderr: Vec<String>,
 }
 
+impl LastLines {
+    /// Returns the last lines of standard output, control characters escaped.
+    pub fn stdout(&self) -> &[String] {
+        &self.stdout
+    }
+
+    /// Returns the last lines of standard error, control characters escaped.
+    pub fn stderr(&self) -> &[String] {
+        &self.stderr
+    }
+}
+
 impl fmt::Display for LastLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, lines) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {

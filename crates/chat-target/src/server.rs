@@ -54,7 +54,7 @@ impl Server {
                 source,
             })?;
         let group = ProcessGroup::led_by(&child);
-        interrupt.guard(Some(group));
+        interrupt.guard(group);
         let output = Output::drain(&mut child);
         Ok(Self {
             child,
@@ -119,6 +119,18 @@ impl Server {
         })
     }
 
+    /// Returns the process id of the server, which its process group has too.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the last lines that the server has printed. If it has ended, waits a little for what
+    /// is under way.
+    pub fn last_lines(&mut self) -> LastLines {
+        let patience = self.exit_status().map_or(Duration::ZERO, |_| DRAIN_WAIT);
+        self.output.last_lines(patience)
+    }
+
     /// Returns how many lines the server has printed on its standard output, the ready line
     /// included.
     pub fn stdout_line_count(&self) -> u64 {
@@ -156,7 +168,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end();
-        self.interrupt.guard(None);
+        self.interrupt.release(self.group);
     }
 }
 

@@ -74,6 +74,12 @@ impl Hub {
         self.clients[client].outbox = None;
     }
 
+    /// Lets all clients go, and returns what is left to write to them.
+    pub(crate) fn close(&mut self) -> Vec<Outbox> {
+        let clients = self.clients.iter_mut();
+        clients.filter_map(|client| client.outbox.take()).collect()
+    }
+
     /// Forwards what a client sent.
     pub(crate) fn publish(&mut self, sender: usize, body: &[u8]) {
         let message = self.message(sender, body);

@@ -21,9 +21,12 @@ use std::time::Duration;
 use chat_proto::Decoder;
 use clap::Parser;
 use rustix::net::{AddressFamily, SocketType};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::fault::Fault;
 use crate::hub::Hub;
+use crate::outbox::Outbox;
 
 #[derive(Parser)]
 struct Args {
@@ -83,11 +86,7 @@ fn main() {
         Fault::NoAddress => println!("listening on everything"),
         Fault::Talkative => println!("good morning"),
         Fault::Stubborn => {
-            signal_hook::flag::register(
-                signal_hook::consts::SIGTERM,
-                Arc::new(AtomicBool::new(false)),
-            )
-            .unwrap();
+            signal_hook::flag::register(SIGTERM, Arc::new(AtomicBool::new(false))).unwrap();
             let mut child = Command::new("sleep").arg("600").spawn().unwrap();
             thread::spawn(move || child.wait());
         }
@@ -98,23 +97,52 @@ fn main() {
 
 fn serve(args: &Args) {
     let listener = TcpListener::bind(args.addr).unwrap();
-    println!("listening on {}", listener.local_addr().unwrap());
     let hub = Arc::new(Mutex::new(Hub::new(
         args.fault,
         args.victim,
         Duration::from_millis(args.delay_ms),
     )));
+    if args.fault != Fault::Stubborn {
+        end_on_signals(&hub);
+    }
+    println!("listening on {}", listener.local_addr().unwrap());
     if args.fault == Fault::FloodStderr {
         let hub = Arc::clone(&hub);
         thread::spawn(move || flood_stderr(&hub));
     }
     for stream in listener.incoming() {
-        let stream = stream.unwrap();
+        // Without a descriptor there is nothing to do but wait until somebody leaves.
+        let Ok((stream, clone)) = stream.and_then(|stream| Ok((stream.try_clone()?, stream)))
+        else {
+            thread::sleep(ACCEPT_PAUSE);
+            continue;
+        };
         stream.set_nodelay(true).unwrap();
         let hub = Arc::clone(&hub);
-        let client = hub.lock().unwrap().join(stream.try_clone().unwrap());
+        let client = hub.lock().unwrap().join(clone);
         thread::spawn(move || receive(client, stream, &hub));
     }
+}
+
+/// Ends the process at a signal, when what is queued is written or takes too long. A second signal
+/// ends it at once.
+fn end_on_signals(hub: &Arc<Mutex<Hub>>) {
+    let (mut signals, hub) = (Signals::new([SIGINT, SIGTERM]).unwrap(), Arc::clone(hub));
+    thread::spawn(move || {
+        signals.forever().next();
+        thread::spawn(move || {
+            // Whoever has the lock publishes nothing any more.
+            let mut hub = hub.lock().unwrap();
+            hub.close().into_iter().for_each(Outbox::finish);
+            std::process::exit(0);
+        });
+        thread::spawn(|| {
+            thread::sleep(END_TIMEOUT);
+            std::process::exit(0);
+        });
+        signals.forever().next();
+        std::process::exit(1);
+    });
 }
 
 /// Publishes what a client sends, until it sends no more.
@@ -152,3 +180,10 @@ const FLOOD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How many bytes to read at a time. A judgement: some hundred messages under one lock.
 const READ_LEN: usize = 16 << 10;
+
+/// How long to wait before accepting again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long clients have to take what is queued for them. A judgement: less than the load tester
+/// gives the server.
+const END_TIMEOUT: Duration = Duration::from_secs(1);

@@ -52,6 +52,18 @@ impl Outbox {
     }
 }
 
+impl Outbox {
+    /// Waits until all that is queued is written and the connection closed.
+    pub(crate) fn finish(self) {
+        let shared = Arc::downgrade(&self.shared);
+        drop(self);
+        // The thread that writes has the other reference.
+        while shared.strong_count() > 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.shared.queue().has_ended = true;

@@ -2,6 +2,8 @@
 
 /// What the command line takes.
 mod args;
+/// The specification case by case, on servers wrong and right.
+mod conform;
 /// Servers that break the promise.
 mod convicted;
 /// Servers that cannot be tested, or stop being testable.

@@ -1,0 +1,207 @@
+//! `stresstest conform`: whether a server keeps the specification.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chat_conform::{Report, Suite, SuiteError};
+use chat_report::atomic_file::{Draft, try_write};
+use chat_report::{is_closed_pipe, tell};
+use chat_results::parse_timeout;
+use chat_target::{EXIT_INTERRUPTED, Interrupt};
+use clap::{Parser, value_parser};
+
+/// Tells whether a server keeps the specification of the broadcast chat
+///
+/// Takes the specification apart into cases and runs each on a server of its own. Cases are chosen
+/// by their ids behind `conform=`, separated by commas; in an id, * stands for any characters.
+#[derive(Debug, Parser)]
+#[command(version, override_usage = USAGE, after_help = AFTER_HELP)]
+struct Args {
+    /// List the cases and start nothing
+    #[arg(long)]
+    list: bool,
+
+    /// Count failures of the level SHOULD, too
+    #[arg(long)]
+    strict: bool,
+
+    /// Begin no further case after a failure that counts
+    #[arg(long)]
+    fail_fast: bool,
+
+    /// Write the report to this file as JUnit XML
+    #[arg(long, value_name = "FILE", value_parser = parse_output)]
+    junit: Option<PathBuf>,
+
+    /// Write the report to this file as JSON
+    #[arg(long, value_name = "FILE", value_parser = parse_output)]
+    json: Option<PathBuf>,
+
+    /// Number of cases that run side by side [default: twice the number of processors]
+    #[arg(short, long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
+    jobs: Option<u32>,
+
+    /// Time that anything a case waits for may take; a right server never needs it
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = parse_timeout)]
+    timeout: Duration,
+
+    /// Print nothing but failures
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Server to test
+    #[arg(required_unless_present = "list")]
+    executable: Option<PathBuf>,
+
+    /// Arguments for the server, which gets them before the address
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+/// Runs the cases, if that is what the process was started for, and returns the exit code. `args`
+/// come after the executable.
+pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
+    let word = args.next()?;
+    let globs = match word.to_str()?.strip_prefix(NAME)? {
+        "" => None,
+        rest => Some(rest.strip_prefix('=')?.to_owned()),
+    };
+    let name = OsString::from(format!("stresstest {NAME}"));
+    let args = Args::parse_from([name].into_iter().chain(args));
+    Some(match conform(&args, globs.as_deref()) {
+        Ok(exit_code) => exit_code,
+        Err(failure) => {
+            tell(format_args!("error: {failure}"));
+            match failure {
+                Failure::Suite(SuiteError::NoSuchCase { .. }) => EXIT_USAGE,
+                _ => EXIT_STOPPED,
+            }
+        }
+    })
+}
+
+fn conform(args: &Args, globs: Option<&str>) -> Result<u8, Failure> {
+    let suite = suite(args, globs)?;
+    if args.list {
+        return printed(list(&suite)).map(|()| EXIT_PASSED);
+    }
+    let interrupt = Interrupt::on_signals().map_err(Failure::Watch)?;
+    let shows_progress = io::stderr().is_terminal() && !args.quiet;
+    let report = suite.interrupt(interrupt.clone()).run_with(&|result| {
+        if shows_progress {
+            tell(format_args!("{} done", result.case.id()));
+        }
+    })?;
+    // Files first: who reads the terminal may be gone.
+    write_files(args, &report)?;
+    if !args.quiet || !report.has_passed() {
+        printed(write!(io::stdout(), "{report}"))?;
+    }
+    Ok(if !report.has_passed() {
+        EXIT_BROKEN
+    } else if interrupt.is_interrupted() {
+        EXIT_INTERRUPTED
+    } else {
+        EXIT_PASSED
+    })
+}
+
+fn suite(args: &Args, globs: Option<&str>) -> Result<Suite, SuiteError> {
+    let suite = Suite::new(args.executable.clone().unwrap_or_default())
+        .args(args.args.iter().cloned())
+        .strict(args.strict)
+        .fail_fast(args.fail_fast)
+        .patience(args.timeout);
+    let suite = match args.jobs {
+        Some(jobs) => suite.jobs(jobs as usize),
+        None => suite,
+    };
+    match globs {
+        Some(globs) => suite.only(globs.split(',')),
+        None => Ok(suite),
+    }
+}
+
+fn list(suite: &Suite) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for case in suite.cases() {
+        writeln!(out, "{:<40} {:<6} {}", case.id(), case.level(), case.does())?;
+    }
+    Ok(())
+}
+
+/// Lets it be when nobody reads what is printed.
+fn printed(printed: io::Result<()>) -> Result<(), Failure> {
+    match printed {
+        Err(error) if !is_closed_pipe(&error) => Err(Failure::Print(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Finds out, before anything is started, whether a file can be written.
+fn parse_output(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    try_write(&path).map_err(|error| format!("it cannot be written: {error}"))?;
+    Ok(path)
+}
+
+fn write_files(args: &Args, report: &Report) -> Result<(), Failure> {
+    if let Some(path) = &args.junit {
+        write_file(path, |out| report.write_junit(out))?;
+    }
+    if let Some(path) = &args.json {
+        write_file(path, |out| report.write_json(out))?;
+    }
+    Ok(())
+}
+
+fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let mut content = Vec::new();
+    write(&mut content)
+        .and_then(|()| Draft::write(path, &content))
+        .map_err(|source| Failure::Write {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// Why there is no verdict, or nobody could be told.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
+    #[error("cannot watch for signals: {0}")]
+    Watch(io::Error),
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot print the report: {0}")]
+    Print(io::Error),
+}
+
+const EXIT_PASSED: u8 = 0;
+const EXIT_STOPPED: u8 = 1;
+const EXIT_USAGE: u8 = 2;
+const EXIT_BROKEN: u8 = 3;
+
+/// What it is called on the command line.
+const NAME: &str = "conform";
+
+const USAGE: &str = "stresstest conform[=IDS] [OPTIONS] EXECUTABLE [ARGS]...";
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  3    the server broke the specification: a case of the level MUST failed, or with --strict one of SHOULD
+  1    the executable cannot be started, or a file cannot be written
+  130  interrupted; cases that had not ended are skipped
+  0    passed
+  2    the command line makes no sense, as when an id matches no case; nothing was started
+
+Examples:
+  stresstest conform ./target/release/chat-server
+  stresstest conform --list
+  stresstest 'conform=rule-3/*,rule-8/*' --strict --junit conform.xml python3 my_server.py";

@@ -1,0 +1,328 @@
+//! The running of one case: its servers, its clients, and what went wrong.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use chat_target::{Launch, Server, ServerError};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::Client;
+use crate::story::Story;
+use crate::watch::Watch;
+use crate::wire::Patience;
+
+/// What is tested.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) executable: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) patience: Patience,
+}
+
+/// What a case has: a server, and clients for it.
+#[derive(Debug)]
+pub(crate) struct Trial<'a> {
+    target: &'a Target,
+    server: Option<Server>,
+    addr: SocketAddr,
+    pub(crate) story: Story,
+    hello_count: AtomicU32,
+}
+
+impl<'a> Trial<'a> {
+    /// Makes one without a server.
+    pub(crate) fn new(target: &'a Target) -> Self {
+        Self {
+            target,
+            server: None,
+            addr: LOOPBACK,
+            story: Story::default(),
+            hello_count: AtomicU32::new(0),
+        }
+    }
+
+    /// Starts a server and waits until it is ready.
+    pub(crate) fn serve(&mut self) -> Result<(), Wrong> {
+        self.serve_at(LOOPBACK)
+    }
+
+    /// Starts a server that is to listen on `addr`, and waits until it is ready.
+    pub(crate) fn serve_at(&mut self, addr: SocketAddr) -> Result<(), Wrong> {
+        self.start(addr)?;
+        self.wait_ready()
+    }
+
+    /// Starts a server by a shell script, in which `"$0" "$@"` is its command line, and waits until
+    /// it is ready.
+    pub(crate) fn serve_by(&mut self, script: &str) -> Result<(), Wrong> {
+        self.start_by(script, LOOPBACK)?;
+        self.wait_ready()
+    }
+
+    /// Starts a server.
+    pub(crate) fn start(&mut self, addr: SocketAddr) -> Result<(), Wrong> {
+        self.launch(&Launch {
+            executable: self.target.executable.clone(),
+            args: self.target.args.clone(),
+            addr,
+        })
+    }
+
+    /// Starts a server by a shell script, in which `"$0" "$@"` is its command line.
+    pub(crate) fn start_by(&mut self, script: &str, addr: SocketAddr) -> Result<(), Wrong> {
+        let mut args: Vec<OsString> = vec!["-c".into(), script.into()];
+        args.push(self.target.executable.clone().into());
+        args.extend(self.target.args.iter().cloned());
+        self.launch(&Launch {
+            executable: "sh".into(),
+            args,
+            addr,
+        })
+    }
+
+    /// Starts a server with any text in place of the address.
+    pub(crate) fn start_with_address(&mut self, text: &str) -> Result<(), Wrong> {
+        // The shell gets the real address as the last argument and leaves it out.
+        let args: String = (1..=self.target.args.len())
+            .map(|number| format!("\"${{{number}}}\" "))
+            .collect();
+        self.start_by(&format!("exec \"$0\" {args}'{text}'"), LOOPBACK)
+    }
+
+    /// Waits until the server is ready.
+    pub(crate) fn wait_ready(&mut self) -> Result<(), Wrong> {
+        let patience = self.patience().time;
+        self.addr = self.server_mut().wait_ready(patience)?;
+        Ok(())
+    }
+
+    /// Ends the server, its whole process group.
+    pub(crate) fn end_server(&mut self) {
+        self.server = None;
+    }
+
+    /// Returns the server.
+    pub(crate) fn server_mut(&mut self) -> &mut Server {
+        self.server
+            .as_mut()
+            .expect("a case starts a server before it asks for it")
+    }
+
+    /// Tells whether there is a server.
+    pub(crate) fn has_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Returns the address that the server said it listens on.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Has clients connect to another address than the one that the server said.
+    pub(crate) fn set_addr(&mut self, addr: SocketAddr) {
+        self.addr = addr;
+    }
+
+    /// Returns how long anything may take.
+    pub(crate) fn patience(&self) -> &'a Patience {
+        &self.target.patience
+    }
+
+    /// Connects a client. The server knows it only once it has taken part.
+    pub(crate) fn connect(&self) -> Result<Client, Wrong> {
+        Client::connect(self.addr, self.patience(), self.story.begin())
+    }
+
+    /// Connects a client and waits for its own first message, so that the server is known to serve
+    /// it.
+    pub(crate) fn join(&self) -> Result<Client, Wrong> {
+        let mut client = self.connect()?;
+        self.greet(&mut client)?;
+        Ok(client)
+    }
+
+    /// Connects clients that have all taken part, and have nothing to receive.
+    pub(crate) fn join_many(&self, count: usize) -> Result<Vec<Client>, Wrong> {
+        let mut clients: Vec<Client> = Vec::with_capacity(count);
+        for _ in 0..count {
+            let mut client = self.connect()?;
+            let hello = self.greet(&mut client)?;
+            for earlier in &mut clients {
+                earlier.skip_to(&hello)?;
+            }
+            clients.push(client);
+        }
+        Ok(clients)
+    }
+
+    /// Connects as many clients as a pattern has, as [`join_many`](Self::join_many) does.
+    pub(crate) fn join_all<const N: usize>(&self) -> Result<[Client; N], Wrong> {
+        let clients = self.join_many(N)?;
+        Ok(clients.try_into().expect("there are as many as asked for"))
+    }
+
+    /// Has a client take part, and returns what it said.
+    pub(crate) fn greet(&self, client: &mut Client) -> Result<Vec<u8>, Wrong> {
+        // Nothing else depends on it than that no two are the same.
+        let number = self.hello_count.fetch_add(1, Ordering::Relaxed);
+        let hello = format!("hi{number}").into_bytes();
+        client.send(&hello)?;
+        client.skip_to(&hello)?;
+        Ok(hello)
+    }
+
+    /// Fails unless the server still runs and serves a client that comes now.
+    pub(crate) fn assert_serves(&mut self) -> Result<(), Wrong> {
+        self.join()?;
+        match self.server_mut().exit_status() {
+            None => Ok(()),
+            Some(status) => Err(Wrong::broken(format!("the server ended: {status}"))),
+        }
+    }
+
+    /// Sends the server a signal.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        let id = self.server_mut().id().cast_signed();
+        if let Some(pid) = Pid::from_raw(id).filter(|_| self.server_mut().exit_status().is_none()) {
+            // A server that has ended in the meantime needs none.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Waits until the server has ended by itself, and tells how.
+    pub(crate) fn wait_end(&mut self) -> Result<ExitStatus, Wrong> {
+        let (patience, deadline) = (self.patience(), self.patience().begin());
+        loop {
+            if let Some(status) = self.server_mut().exit_status() {
+                return Ok(status);
+            }
+            if patience.is_over(deadline) {
+                let what = format!("the server still runs after {} s", patience.time.as_secs());
+                return Err(Wrong::broken(what));
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Repeats a look at something until it is as wished, and fails at the deadline with what the
+    /// last look found.
+    pub(crate) fn wait_until(
+        &mut self,
+        mut look: impl FnMut(&Self) -> Result<(), String>,
+    ) -> Result<(), Wrong> {
+        let deadline = self.patience().begin();
+        while let Err(what) = look(self) {
+            let has_ended = |server: &mut Server| server.exit_status().is_some();
+            if self.patience().is_over(deadline) || self.server.as_mut().is_some_and(has_ended) {
+                return Err(Wrong::broken(what));
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Begins to watch what the server takes.
+    pub(crate) fn watch(&mut self) -> Watch {
+        Watch::new(self.server_mut().id().cast_signed())
+    }
+}
+
+impl Trial<'_> {
+    fn launch(&mut self, launch: &Launch) -> Result<(), Wrong> {
+        self.server = None;
+        self.server = Some(Server::start(launch, &self.patience().interrupt)?);
+        Ok(())
+    }
+}
+
+/// Why a case did not pass.
+#[derive(Debug)]
+pub(crate) enum Wrong {
+    /// The server did something else than it should.
+    Broken(Box<Broken>),
+    /// Here and now the case says nothing.
+    Skipped(String),
+    /// The executable cannot be started, so no case says anything.
+    CannotStart(ServerError),
+}
+
+impl Wrong {
+    /// Makes a failure that no bytes tell of.
+    pub(crate) fn broken(what: impl Into<String>) -> Self {
+        Self::Broken(Box::new(Broken {
+            what: what.into(),
+            client: None,
+            expected: Vec::new(),
+            received: Vec::new(),
+            offset: None,
+        }))
+    }
+
+    /// Makes a skip of something that this machine does not let the case do.
+    pub(crate) fn of_machine(error: io::Error) -> Self {
+        Self::Skipped(format!("this machine does not let it: {error}"))
+    }
+
+    /// Adds what was expected, if nothing is said of that.
+    pub(crate) fn expecting(mut self, expected: &[u8]) -> Self {
+        if let Self::Broken(broken) = &mut self
+            && broken.expected.is_empty()
+        {
+            broken.expected = expected.to_vec();
+            broken.offset = crate::story::first_difference(expected, &broken.received);
+        }
+        self
+    }
+}
+
+impl From<ServerError> for Wrong {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Start { .. } => Self::CannotStart(error),
+            ServerError::Interrupted => Self::Skipped("interrupted".to_owned()),
+            // The lines that follow are told of anyway.
+            error => {
+                let what = error.to_string();
+                Self::broken(what.lines().next().unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// What the server did.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) what: String,
+    pub(crate) client: Option<usize>,
+    pub(crate) expected: Vec<u8>,
+    pub(crate) received: Vec<u8>,
+    pub(crate) offset: Option<usize>,
+}
+
+/// Fails unless `condition` holds.
+pub(crate) fn ensure(condition: bool, what: impl FnOnce() -> String) -> Result<(), Wrong> {
+    if condition {
+        Ok(())
+    } else {
+        Err(Wrong::broken(what()))
+    }
+}
+
+/// Finds an address at which nobody listens.
+pub(crate) fn free_addr() -> Result<SocketAddr, Wrong> {
+    let listener = TcpListener::bind(LOOPBACK).map_err(Wrong::of_machine)?;
+    listener.local_addr().map_err(Wrong::of_machine)
+}
+
+/// Where servers listen, at a port that the system chooses.
+pub(crate) const LOOPBACK: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// How often something is looked at that does not tell of itself.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
