@@ -167,16 +167,28 @@ fn servers_that_break_down_are_found() {
 
 #[test]
 fn a_server_of_forty_lines_of_python_conforms_strictly() {
-    let mut python = Command::new("python3");
-    let version = python.arg("--version").stdout(Stdio::null()).status();
-    if !version.is_ok_and(|status| status.success()) {
-        println!("skipped: there is no python3 here");
+    if !has_python() {
         return;
     }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/chat_server.py");
-    let report = Suite::new("python3").args([script]).strict(true).run();
+    let report = Suite::new("python3").args([script()]).strict(true).run();
     let report = report.unwrap();
     assert!(report.has_passed(), "{report}");
+}
+
+/// Tells whether Python is there, and says so if not.
+pub(crate) fn has_python() -> bool {
+    let mut python = Command::new("python3");
+    let version = python.arg("--version").stdout(Stdio::null()).status();
+    let is_there = version.is_ok_and(|status| status.success());
+    if !is_there {
+        println!("skipped: there is no python3 here");
+    }
+    is_there
+}
+
+/// Returns the path of the server in Python.
+pub(crate) fn script() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/chat_server.py")
 }
 
 /// Runs `stresstest conform`, and returns its exit code and what it printed.

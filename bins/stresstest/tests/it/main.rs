@@ -4,6 +4,8 @@
 mod args;
 /// The specification case by case, on servers wrong and right.
 mod conform;
+/// Mistakes that people make, and the cases that find them.
+mod conform_mutants;
 /// Servers that break the promise.
 mod convicted;
 /// Servers that cannot be tested, or stop being testable.
