@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// End when nothing was sent or received for so long
+    /// End when nothing was received for so long after the input has ended
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     wait: Option<Duration>,
 
@@ -147,17 +147,18 @@ const AFTER_HELP: &str = "\
 A line is up to 255 bytes of any value, without its newline; an empty line is an empty message. A
 longer line is refused, unless --split is given, and the rest is still sent.
 
-At the end of the input the client stops sending, prints what still comes, its own messages
-included, and ends when the server closes. --listen, --count and --wait end it otherwise.
+At the end of the input the client stops sending, prints the messages that are still on their way,
+its own included, and ends when the server closes. --listen, --count and --wait end it otherwise.
 
-On a terminal, what could control it is printed as escapes: ESC as \\x1b.
+On a terminal, characters that could control it are printed as escapes: ESC as \\x1b.
 
 Try it:
   printf 'hello\\nworld\\n' | commandline-client 127.0.0.1:8080
-  commandline-client --listen --json < /dev/null          what is said, for programs
-  commandline-client --send-only --send-file notes.txt    say what is in a file
+  commandline-client --listen --json < /dev/null          print all messages, for programs
+  commandline-client --send-only --send-file notes.txt    send the lines of a file
 
 Exit codes:
   0  every line was sent and came back; or --count was reached, or nobody reads the output any more
+     (with --count, nothing less is enough; with --listen, the server must not close)
   1  not every line came back, a line was refused, or the connection, the input or the output failed
   2  the arguments are wrong";

@@ -37,10 +37,11 @@ pub struct Options {
     pub is_timed: bool,
     /// After how many received messages it is over.
     pub count: Option<u64>,
-    /// For how long nothing may be sent or received until it is over.
+    /// For how long nothing may be received, from the end of the input on, until it is over.
     pub wait: Option<Duration>,
-    /// Whether the connection stays open when the input has ended. Otherwise the client then ends
-    /// its sending side, and the server closes when it has sent everything back.
+    /// Whether the connection stays open when the input has ended; then it is a failure when the
+    /// server closes it. Otherwise the client ends its sending side, and the server closes when it
+    /// has sent everything back.
     pub is_listening: bool,
 }
 
@@ -64,6 +65,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.sent, self.unreturned) {
             (0, _) => f.write_str("no message was sent")?,
+            (1, 0) => f.write_str("the message that was sent came back")?,
             (sent, 0) => write!(f, "all {sent} messages that were sent came back")?,
             (sent, unreturned) => write!(f, "{unreturned} of {sent} messages did not come back")?,
         }
@@ -169,10 +171,11 @@ pub fn run(
     let sent = start_sending(&stream, &flight, input, options, refuse)?;
     let output = Output::new(&stream, &flight, output, options);
     let ended = output.run();
-    let sent = sent.try_recv().ok();
+    // An input that has nothing to say may still be about to end.
+    let sent = sent.recv_timeout(INPUT_END_TIME).ok();
     let summary = flight.summary(matches!(sent, Some(Ok(()))));
     flight.end();
-    judge(ended, sent, summary)
+    judge(ended, sent, summary, options)
 }
 
 /// Starts the thread that sends the input. How it ended comes out of the channel.
@@ -186,11 +189,18 @@ fn start_sending(
     let (stream, flight) = (Arc::clone(stream), Arc::clone(flight));
     let is_listening = options.is_listening;
     let (sender, receiver) = mpsc::channel();
-    let input = Input::new(Arc::clone(&stream), flight, input, options, refuse);
+    let input = Input::new(
+        Arc::clone(&stream),
+        Arc::clone(&flight),
+        input,
+        options,
+        refuse,
+    );
     let send = move || {
         let ended = input.run();
         // Before the shutdown: who sees the server's answer to that also sees this. Nobody asks
         // when it is over already.
+        flight.end_input();
         let _ = sender.send(ended);
         if !is_listening {
             // It fails only when the connection is gone, which receiving finds.
@@ -206,7 +216,10 @@ fn judge(
     ended: Result<End, OutputError>,
     sent: Option<Result<(), InputError>>,
     summary: Summary,
+    options: &Options,
 ) -> Result<Summary, PipeError> {
+    // Who listens, or counts, wants more than the server's end.
+    let wants_more = options.is_listening || options.count.is_some();
     let is_whole = summary.unreturned == 0 && summary.is_input_over;
     match (ended, sent) {
         (Err(OutputError::Output(error)), _) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -224,8 +237,13 @@ fn judge(
         {
             Err(PipeError::Lost { source, summary })
         }
-        (Ok(End::Closed), _) if !is_whole => Err(PipeError::Closed(summary)),
-        (Ok(End::Quiet), _) if summary.unreturned > 0 => Err(PipeError::Unreturned(summary)),
+        (Ok(End::Closed), _) if wants_more || !is_whole => Err(PipeError::Closed(summary)),
+        (Ok(End::Quiet), _) if options.count.is_some() || !is_whole => {
+            Err(PipeError::Unreturned(summary))
+        }
         (Ok(_), _) => Ok(summary),
     }
 }
+
+/// How long an input may take to end after the server has. A judgement: it has ended, or has more.
+const INPUT_END_TIME: Duration = Duration::from_millis(200);

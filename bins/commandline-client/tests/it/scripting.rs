@@ -146,7 +146,47 @@ fn a_listener_stays_when_the_input_has_ended() {
         stream.write_all(b"\x04more").unwrap();
         hello.to_vec()
     });
-    assert_eq!(output(&server, &["--listen"], "hello\n"), b"hello\nmore\n");
+    let args = ["--listen", &server.address];
+    let mut client = Client::start_with(args, Stdio::piped(), Stdio::piped());
+    client.feed("hello\n");
+    let ended = client.finish();
+    assert_eq!((ended.code, &ended.output[..]), (1, &b"hello\nmore\n"[..]));
+    let sentence = "the server closed the connection; the message that was sent came back\n";
+    assert!(ended.errors.ends_with(sentence), "{}", ended.errors);
+}
+
+#[test]
+fn fewer_messages_than_the_count_are_a_failure() {
+    let server = Server::start(echo);
+    let args = ["--count", "3", &server.address];
+    let mut client = Client::start_with(args, Stdio::piped(), Stdio::piped());
+    client.feed("a\nb\n");
+    let ended = client.finish();
+    assert_eq!((ended.code, &ended.output[..]), (1, &b"a\nb\n"[..]));
+}
+
+#[test]
+fn waiting_begins_when_the_input_has_ended() {
+    let server = Server::start(echo);
+    let args = ["--wait", "200ms", &server.address];
+    let mut client = Client::start_with(args, Stdio::piped(), Stdio::piped());
+    client.type_in(b"a\n");
+    assert_eq!(client.read_line(), "a\n");
+    thread::sleep(Duration::from_millis(500));
+    client.type_in(b"b\n");
+    client.end_input();
+    let ended = client.finish();
+    assert_eq!((ended.code, &ended.output[..]), (0, &b"b\n"[..]));
+}
+
+#[test]
+fn no_input_at_a_full_server_is_no_failure_whoever_is_first() {
+    for _ in 0..20 {
+        let server = Server::start(|stream| stream.shutdown(std::net::Shutdown::Write).unwrap());
+        let args = [&*server.address];
+        let ended = Client::start_with(args, Stdio::null(), Stdio::piped()).finish();
+        assert_eq!((ended.code, &ended.errors[..]), (0, ""));
+    }
 }
 
 #[test]

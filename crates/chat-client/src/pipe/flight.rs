@@ -22,7 +22,8 @@ struct State {
     sent_count: u64,
     received_count: u64,
     refused_count: u64,
-    sent_at: Instant,
+    /// When the input ended.
+    input_ended_at: Option<Instant>,
     /// Since when the receiving side could have received own messages and has not. While it prints,
     /// it cannot.
     quiet_since: Option<Instant>,
@@ -38,7 +39,7 @@ impl Default for Flight {
                 sent_count: 0,
                 received_count: 0,
                 refused_count: 0,
-                sent_at: now,
+                input_ended_at: None,
                 quiet_since: Some(now),
                 is_over: false,
             }),
@@ -61,7 +62,6 @@ impl Flight {
         }
         let now = Instant::now();
         state.sent_count += messages.count() as u64;
-        state.sent_at = now;
         state.outstanding.send(messages, now);
     }
 
@@ -93,9 +93,16 @@ impl Flight {
         }
     }
 
-    /// Tells whether nothing was sent for so long.
-    pub(super) fn is_unsent_for(&self, duration: Duration) -> bool {
-        self.state().sent_at.elapsed() >= duration
+    /// Notes that the input has ended.
+    pub(super) fn end_input(&self) {
+        self.state().input_ended_at = Some(Instant::now());
+    }
+
+    /// Tells whether the input ended so long ago.
+    pub(super) fn has_input_ended_for(&self, duration: Duration) -> bool {
+        self.state()
+            .input_ended_at
+            .is_some_and(|at| at.elapsed() >= duration)
     }
 
     /// Lets the sending side go on for ever, since nobody waits for it any more.

@@ -80,7 +80,7 @@ impl<'a, O: Write + AsFd> Output<'a, O> {
             Err(ReadError::Io(error)) if is_timeout(&error) => {
                 let is_quiet = self
                     .wait
-                    .is_some_and(|wait| self.flight.is_unsent_for(wait));
+                    .is_some_and(|wait| self.flight.has_input_ended_for(wait));
                 return Ok(is_quiet.then_some(End::Quiet));
             }
             Err(ReadError::Io(error)) => return Err(OutputError::Stream(error)),

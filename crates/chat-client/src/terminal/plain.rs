@@ -22,8 +22,7 @@ pub(super) fn run(mut chat: Chat, mut view: View) -> Result<(), TerminalError> {
                 printing_desk.turn.show();
                 tty::write(&lines).is_ok()
             };
-            // Rows are for those who see them.
-            printing_desk.show_all(&mut view, || 0, print);
+            printing_desk.show_all(&mut view, tty::columns, print);
             view
         });
     let printing = printing.map_err(TerminalError::Terminal)?;
@@ -36,7 +35,10 @@ pub(super) fn run(mut chat: Chat, mut view: View) -> Result<(), TerminalError> {
                 Next::Quit => break,
                 Next::Read(_) | Next::Ask(_) | Next::ClearScreen => {}
             },
-            Input::Failed(error) => result = Err(TerminalError::Terminal(error)),
+            Input::Failed(error) => {
+                result = Err(TerminalError::Terminal(error));
+                break;
+            }
             Input::Line(_) | Input::End => break,
         }
     }
