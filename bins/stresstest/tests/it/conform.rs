@@ -123,16 +123,9 @@ fn lost_messages_are_found() {
 
 #[test]
 fn wrong_orders_are_found() {
-    check(
-        "reorder",
-        &["rule-5/pairs-in-turn", "rule-5/one-order"],
-        FLOODS,
-    );
-    check(
-        "swap",
-        &["rule-5/senders-order", "rule-5/one-order"],
-        FLOODS,
-    );
+    // Whether many senders at once meet it as well is chance.
+    check("reorder", &["rule-5/pairs-in-turn"], FLOODS);
+    check("swap", &["rule-5/senders-order"], FLOODS);
     check("causal", &["rule-5/questions-and-answers"], FLOODS);
     check("reorder-late", &["rule-5/questions-and-answers"], FLOODS);
 }
