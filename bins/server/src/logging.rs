@@ -5,7 +5,6 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::panic;
 use std::str::FromStr;
-use std::sync::Mutex;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -95,7 +94,7 @@ pub(crate) fn start(asked: Option<Filter>) -> io::Result<LogEnd> {
     };
     let (writer, end) = log_writer::start(io::stderr(), LINES_MAX)?;
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(Mutex::new(writer))
+        .with_writer(move || writer.clone())
         .with_ansi(is_stderr_coloured());
     let Filter(targets) = filter;
     tracing_subscriber::registry()

@@ -171,8 +171,12 @@ pub fn run(
     let sent = start_sending(&stream, &flight, input, options, refuse)?;
     let output = Output::new(&stream, &flight, output, options);
     let ended = output.run();
-    // An input that has nothing to say may still be about to end.
-    let sent = sent.recv_timeout(INPUT_END_TIME).ok();
+    // When the server has closed, an input that has nothing to say may still be about to end.
+    let patience = match ended {
+        Ok(End::Closed) => INPUT_END_TIME,
+        _ => Duration::ZERO,
+    };
+    let sent = sent.recv_timeout(patience).ok();
     let summary = flight.summary(matches!(sent, Some(Ok(()))));
     flight.end();
     judge(ended, sent, summary, options)

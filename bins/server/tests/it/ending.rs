@@ -49,17 +49,23 @@ fn join_with_small_buffer(server: &Server) -> Client {
     client
 }
 
+/// How many of the longest messages a socket takes, so that the server has nothing more to write.
+const COUNT: usize = 100;
+
+/// Has a client send the longest messages, each when the one before has come back.
+fn say(sender: &mut Client, count: usize) {
+    for _ in 0..count {
+        sender.send(&[b'x'; 255]);
+        while sender.receive() != [b'x'; 255] {}
+    }
+}
+
 #[test]
 fn a_client_that_speaks_late_does_not_lose_what_is_on_its_way() {
     let server = Server::start_with(&LONG);
     let mut slow = join_with_small_buffer(&server);
     let mut sender = server.join(b"sender");
-    // What a socket takes, so that the server has nothing more to write.
-    let count = 100;
-    for _ in 0..count {
-        sender.send(&[b'x'; 255]);
-        while sender.receive() != [b'x'; 255] {}
-    }
+    say(&mut sender, COUNT);
     server.signal(Signal::TERM);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| server.wait());
@@ -68,7 +74,7 @@ fn a_client_that_speaks_late_does_not_lose_what_is_on_its_way() {
         slow.send(b"too late");
         let received = slow.receive_all();
         let whole = received.iter().filter(|body| body.len() == 255).count();
-        assert_eq!(whole, count, "it kept up, and loses nothing");
+        assert_eq!(whole, COUNT, "it kept up, and loses nothing");
         assert_eq!(waiting.join().unwrap().0.code(), Some(0));
     });
 }
@@ -79,11 +85,7 @@ fn the_stall_timeout_does_not_cut_a_client_that_still_takes_what_was_sent() {
     let server = Server::start_with(&args);
     let mut slow = join_with_small_buffer(&server);
     let mut sender = server.join(b"sender");
-    let count = 100;
-    for _ in 0..count {
-        sender.send(&[b'x'; 255]);
-        while sender.receive() != [b'x'; 255] {}
-    }
+    say(&mut sender, COUNT);
     server.signal(Signal::TERM);
     // Longer than the timeout, a little at a time.
     let mut whole = 0;
@@ -91,7 +93,7 @@ fn the_stall_timeout_does_not_cut_a_client_that_still_takes_what_was_sent() {
         whole += usize::from(body.len() == 255);
         thread::sleep(Duration::from_millis(30));
     }
-    assert_eq!(whole, count);
+    assert_eq!(whole, COUNT);
     drop((slow, sender));
     assert_eq!(server.wait().0.code(), Some(0));
 }
@@ -102,10 +104,7 @@ fn clients_that_take_nothing_are_left_at_the_deadline_and_that_is_told() {
     let server = Server::start_with(&args);
     let stalled = join_with_small_buffer(&server);
     let mut sender = server.join(b"sender");
-    for _ in 0..2000 {
-        sender.send(&[b'x'; 255]);
-        while sender.receive() != [b'x'; 255] {}
-    }
+    say(&mut sender, 2000);
     drop(sender);
     let log = server.end();
     let address = stalled.stream.local_addr().unwrap();

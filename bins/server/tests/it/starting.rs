@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use crate::util::{Client, DEADLINE, Server, chat_server, full_pipe, run};
+use crate::util::{Client, DEADLINE, Server, chat_server, full_pipe, run, wait_for_exit};
 
 #[test]
 fn a_signal_that_was_ignored_stays_ignored() {
@@ -29,14 +29,7 @@ fn a_signal_ends_the_server_at_any_moment_of_its_start() {
             .unwrap();
         thread::sleep(delay);
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-        let start = Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            if start.elapsed() > DEADLINE {
-                child.kill().unwrap();
-                panic!("it does not end, {delay:?} after its start");
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
+        wait_for_exit(&mut child);
     }
 }
 
@@ -107,9 +100,5 @@ fn assert_serves_and_ends(mut command: Command, address: &str) {
     assert_eq!(client.receive(), b"hello");
     drop(client);
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    while child.try_wait().unwrap().is_none() {
-        assert!(start.elapsed() < DEADLINE, "it does not end");
-        thread::sleep(Duration::from_millis(5));
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0));
 }

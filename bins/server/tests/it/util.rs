@@ -88,14 +88,7 @@ impl Server {
     /// Waits for the server to end by itself; returns how it did and what it printed since it was
     /// ready.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
-        let start = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(start.elapsed() < DEADLINE, "the server does not end");
-            thread::sleep(Duration::from_millis(5));
-        };
+        let status = wait_for_exit(&mut self.child);
         let mut printed = String::new();
         self.stdout.read_to_string(&mut printed).unwrap();
         (status, printed)
@@ -275,6 +268,22 @@ impl Client {
             Ok(len) => len == 0,
             Err(error) => error.kind() == ErrorKind::ConnectionReset,
         }
+    }
+}
+
+/// Waits for a server to end by itself; returns how it did.
+#[track_caller]
+pub(crate) fn wait_for_exit(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if start.elapsed() > DEADLINE {
+            child.kill().unwrap();
+            panic!("the server does not end");
+        }
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

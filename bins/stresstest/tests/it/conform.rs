@@ -33,13 +33,7 @@ fn suite(fault: &str) -> Suite {
 
 #[track_caller]
 fn check_report(report: &Report, fault: &str, must: &[&str], may: &[&str]) {
-    let failed: BTreeSet<&str> = report
-        .results()
-        .iter()
-        .filter(|result| matches!(result.outcome, Outcome::Failed(_)))
-        .filter(|result| result.case.level() == Level::Must)
-        .map(|result| result.case.id())
-        .collect();
+    let failed = failed_musts(report);
     let missing: Vec<_> = must.iter().filter(|id| !failed.contains(*id)).collect();
     let matches = |glob: &str, id: &str| match glob.strip_suffix('*') {
         Some(start) => id.starts_with(start),
@@ -53,6 +47,16 @@ fn check_report(report: &Report, fault: &str, must: &[&str], may: &[&str]) {
         missing.is_empty() && surplus.is_empty(),
         "{fault}: {missing:?} should fail, {surplus:?} should not\n{report}"
     );
+}
+
+/// Returns the cases of the level MUST that failed.
+pub(crate) fn failed_musts(report: &Report) -> BTreeSet<&str> {
+    let failed = report
+        .results()
+        .iter()
+        .filter(|result| matches!(result.outcome, Outcome::Failed(_)))
+        .filter(|result| result.case.level() == Level::Must);
+    failed.map(|result| result.case.id()).collect()
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! The server of forty lines of Python with one line changed, and the cases that find it. They stand
 //! for mistakes that people make, and that the wrong server for the load tester has not.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chat_conform::{Level, Outcome, Suite};
+use chat_conform::Suite;
 
-use crate::conform::{has_python, script};
+use crate::conform::{failed_musts, has_python, script};
 use crate::run::path;
 
 /// Changes lines of the server, and runs the cases that `globs` choose. All of `must` have to fail,
@@ -22,13 +21,7 @@ fn check(name: &str, [from, to]: [&str; 2], globs: &[&str], must: &[&str]) {
     std::fs::write(&mutant, source.replace(from, to)).unwrap();
     let suite = Suite::new("python3").args([&mutant]).patience(PATIENCE);
     let report = suite.only(globs.iter().copied()).unwrap().run().unwrap();
-    let failed: BTreeSet<&str> = report
-        .results()
-        .iter()
-        .filter(|result| matches!(result.outcome, Outcome::Failed(_)))
-        .filter(|result| result.case.level() == Level::Must)
-        .map(|result| result.case.id())
-        .collect();
+    let failed = failed_musts(&report);
     assert_eq!(failed, must.iter().copied().collect(), "{name}\n{report}");
 }
 

@@ -80,15 +80,20 @@ impl Reader {
         }
         let resumed = state.policy.resume(&state.log);
         let cursor = resumed.unwrap_or_else(|| state.log.tail());
-        // Messages beyond the end of the subscription were never to be delivered.
-        let end = state.end_of(self.key).min(cursor.place);
-        self.dropped += state.skip(self.key, cursor, end);
-        self.cursor = cursor;
+        self.skip_to(cursor, state);
         if resumed.is_none() {
             self.is_disconnected = true;
             state.end_at(self.key, cursor.place);
             state.disconnect(self.key, cursor);
         }
+    }
+
+    /// Goes on at `cursor`: what is before it is lost.
+    fn skip_to(&mut self, cursor: Cursor, state: &mut State) {
+        // Messages beyond the end of the subscription were never to be delivered.
+        let end = state.end_of(self.key).min(cursor.place);
+        self.dropped += state.skip(self.key, cursor, end);
+        self.cursor = cursor;
     }
 
     /// Ends the subscription here. What has been let go unread is lost.
@@ -98,10 +103,7 @@ impl Reader {
         }
         if !state.log.is_retained(self.cursor) {
             state.read(self.key, self.cursor);
-            let oldest = state.log.oldest();
-            let end = state.end_of(self.key).min(oldest.place);
-            self.dropped += state.skip(self.key, oldest, end);
-            self.cursor = oldest;
+            self.skip_to(state.log.oldest(), state);
         }
         state.end_at(self.key, self.cursor.place);
         self.end_if_over(state);
