@@ -4,8 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use chat_results::{Count, Load};
+use chat_trace::Nanos;
 use mio::Registry;
 use mio::event::Event;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::antagonists::STALLED_TOKEN;
 use crate::bench::{Bench, OnTick, nanos};
@@ -98,6 +100,37 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         let before = std::mem::replace(&mut self.now, self.clock.now());
         let had_no_time = self.now.saturating_sub(before) > nanos(TICK + CATCH_UP);
         self.since = if had_no_time { before } else { self.now };
+        if had_no_time {
+            self.excuse(before);
+        }
+        // Before the turn's work, so that this is part of the next turn's account.
+        if self.now >= self.tick_at {
+            self.cpu_at_tick = thread_cpu();
+        }
+    }
+
+    /// Takes the time since `before` out of all that is waited for, but for the longest wait there
+    /// is in a turn: nobody looked meanwhile. What of it was no work of this thread was a pause, and
+    /// nobody knows when that arrived which is found after it.
+    fn excuse(&mut self, before: Nanos) {
+        let unseen = self.now - before - nanos(TICK);
+        for since in [
+            &mut self.progressed_at,
+            &mut self.received_at,
+            &mut self.intake.loaded_at,
+        ] {
+            *since = (*since + unseen).min(self.now);
+        }
+        let worked = nanos(thread_cpu().saturating_sub(self.cpu_at_tick));
+        let pause = unseen.saturating_sub(worked);
+        if pause < nanos(CATCH_UP) {
+            return;
+        }
+        self.intake.paused_until = self.now;
+        if matches!(self.took, Took::Since(_)) {
+            self.intake.count.pause_count += 1;
+            self.intake.count.paused += Duration::from_nanos(pause);
+        }
     }
 
     /// Waits for events, or until there is something to do without one.
@@ -227,6 +260,13 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         }
         Ok(())
     }
+}
+
+/// Returns the processor time of this thread.
+pub(crate) fn thread_cpu() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime)
+        .try_into()
+        .unwrap_or_default()
 }
 
 /// How often to look after what no event tells. A judgement: half the shortest time after which a

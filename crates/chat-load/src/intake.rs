@@ -26,6 +26,9 @@ pub(crate) struct Intake<'a, P> {
     /// When a load message last arrived.
     pub(crate) loaded_at: Nanos,
     pub(crate) is_broken: bool,
+    /// When the last pause of the load tester ended. Nobody knows when that arrived which it found
+    /// afterwards.
+    pub(crate) paused_until: Nanos,
 }
 
 impl<'a, P: Protocol> Intake<'a, P> {
@@ -47,6 +50,7 @@ impl<'a, P: Protocol> Intake<'a, P> {
             has_progressed: false,
             loaded_at: 0,
             is_broken: false,
+            paused_until: 0,
         }
     }
 
@@ -123,7 +127,9 @@ impl<'a, P: Protocol> Intake<'a, P> {
     fn take_load(&mut self, client: usize, run: Run, now: Nanos) {
         self.loaded_at = now;
         let is_received = self.topology.receivers().contains(&client);
-        if run.times.is_measured && is_received {
+        if run.times.is_measured && is_received && run.times.intended < self.paused_until {
+            self.count.untimed += u64::from(run.count);
+        } else if run.times.is_measured && is_received {
             self.latencies.arrived(client, run, now);
             if run.ends_burst() {
                 let burst = self.trace.burst_mut(run.sender, run.place);

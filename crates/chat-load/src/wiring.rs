@@ -11,6 +11,7 @@ use mio::{Registry, Token};
 use crate::antagonists::{STAY, Stalled, Visits};
 use crate::bench::{Bench, Clock, OnTick, nanos};
 use crate::connection::Client;
+use crate::engine::thread_cpu;
 use crate::intake::Intake;
 use crate::outbox::Outbox;
 use crate::phases::LeftOpen;
@@ -48,6 +49,8 @@ pub(crate) struct Wiring<'a, P> {
     pub(crate) received_at: Nanos,
     /// When to look after what no event tells.
     pub(crate) tick_at: Nanos,
+    /// How much processor time this thread had taken when the turn of the last such look began.
+    pub(crate) cpu_at_tick: Duration,
     pub(crate) phase_start: Nanos,
     pub(crate) took: Took,
 }
@@ -100,6 +103,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
             progressed_at: now,
             received_at: now,
             tick_at: now,
+            cpu_at_tick: thread_cpu(),
             phase_start: now,
             took: Took::None,
         };
@@ -134,9 +138,13 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
 
     /// Records that a client is registered, and tells whether it is a visitor.
     pub(crate) fn joined(&mut self, client: usize) -> bool {
-        self.intake
-            .latencies
-            .joined(self.now.saturating_sub(self.connected_at[client]));
+        let connected_at = self.connected_at[client];
+        if connected_at < self.intake.paused_until {
+            self.intake.count.untimed += 1;
+        } else {
+            let time = self.now.saturating_sub(connected_at);
+            self.intake.latencies.joined(time);
+        }
         let is_visitor = client >= self.topology.resident_count();
         if is_visitor {
             self.visits.joined(client, self.now);

@@ -1,11 +1,13 @@
 //! The results as a table for people.
 
+mod health;
+
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
 use chat_results::{
-    Asked, Health, Isolation, Latency, Load, Order, Pacing, Quantile, Quantity, Results,
-    ServerSeen, Verdict,
+    Asked, Isolation, Latency, Load, Order, Pacing, Quantile, Quantity, Results, ServerSeen,
+    Verdict,
 };
 use console::Style;
 
@@ -241,32 +243,6 @@ impl<W: Write> Table<'_, W> {
             "its memory",
             &format!("{before} before, {peak} at most, {after} after"),
         )
-    }
-
-    fn health(&mut self, health: &Health, verdict: &Verdict) -> io::Result<()> {
-        let cpu = health.cpu_us_per_delivery.map_or_else(String::new, |cpu| {
-            format!("{} per delivery, ", Quantity::Effort.show(cpu))
-        });
-        let mut text = format!("{cpu}{:.0} % of a processor", 100.0 * health.cpu);
-        if let Some(achieved) = health.achieved {
-            text += &format!("; sent {} of the schedule", Quantity::Ratio.show(achieved));
-        }
-        if let Some(lateness) = &health.lateness {
-            let [p50, p99] = [lateness.p50, lateness.p99].map(|time| Quantity::Time.show(time));
-            text += &format!(", {p50} late as a rule (p50), {p99} at p99");
-        }
-        if let Some(ceiling) = health.ceiling {
-            text += &format!("; can do {} here", Quantity::Rate.show(ceiling));
-        }
-        self.row("load tester", &text)?;
-        match (&health.bound_by, verdict) {
-            // The verdict says the same.
-            (None, _) | (_, Verdict::Inconclusive { .. }) => Ok(()),
-            (Some(why), _) => self.row(
-                "",
-                &format!("generator-bound: it was the limit, since {why}"),
-            ),
-        }
     }
 
     fn isolation(&mut self, isolation: &Isolation) -> io::Result<()> {

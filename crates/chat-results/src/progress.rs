@@ -68,6 +68,14 @@ pub struct Count {
     pub visited: u64,
     /// How many connections of stalled and slow clients the server closed.
     pub closed: u64,
+    /// How many pauses the load tester itself made in the load: it was stopped, had no processor,
+    /// or something it called did not return.
+    pub pause_count: u64,
+    /// How long these were.
+    pub paused: Duration,
+    /// How many times of deliveries and joins were left out, since a pause of the load tester is
+    /// part of them.
+    pub untimed: u64,
 }
 
 /// Is told what happens in a run, while it happens. `()` is one that does not care.

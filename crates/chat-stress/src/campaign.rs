@@ -1,6 +1,6 @@
 //! Runs that belong together: what is measured besides the load itself.
 
-use chat_results::judge::{bound_by, verdict};
+use chat_results::judge::{bound_by, limit, verdict};
 use chat_results::{Isolation, Load, Pacing};
 use chat_target::null;
 
@@ -111,6 +111,10 @@ impl Findings {
             .as_ref()
             .map(|without| Isolation::new(&without.results, results));
         results.health.bound_by = bound_by(results);
+        results.health.limit = limit(results);
+        results.health.ceiling_used_ratio = ceiling
+            .filter(|&ceiling| ceiling > 0.0)
+            .map(|ceiling| results.counts.deliveries_per_s / ceiling);
         let ended = last.failure.as_ref().map(Failure::verdict);
         results.verdict = verdict(results, ended, Vec::new(), None);
         Self { last, without }

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use chat_results::{Count, Load, Observer, Phase, ServerSeen, Tick};
-use chat_target::{Usage, own_cpu};
+use chat_results::{Count, Load, Observer, Phase, ProcessorWait, ServerSeen, Tick};
+use chat_target::{ProcessorTimes, Usage};
 use chat_trace::Conviction;
 
 /// Looks at everything when a repetition says so.
@@ -14,10 +14,9 @@ pub(crate) struct Monitor<'a> {
     load: Load,
     iteration: u32,
     phase: Phase,
-    /// When the load that is under way began, and how much processor time this thread had taken.
-    load_from: Option<(Instant, Duration)>,
-    /// How long the loads took, and how much processor time this thread took in them.
-    loads: (Duration, Duration),
+    /// When the load that is under way began, and what this thread had taken and waited for.
+    load_from: Option<(Instant, ProcessorTimes)>,
+    loads: OwnUse,
 }
 
 impl<'a> Monitor<'a> {
@@ -30,7 +29,7 @@ impl<'a> Monitor<'a> {
             iteration: 0,
             phase: Phase::Join,
             load_from: None,
-            loads: (Duration::ZERO, Duration::ZERO),
+            loads: OwnUse::default(),
         }
     }
 
@@ -60,7 +59,7 @@ impl<'a> Monitor<'a> {
         if tick.phase != std::mem::replace(&mut self.phase, tick.phase) {
             self.end_load();
             if tick.phase == Phase::Load {
-                self.load_from = Some((Instant::now(), own_cpu()));
+                self.load_from = Some((Instant::now(), ProcessorTimes::now()));
                 self.usage.iter_mut().for_each(Usage::begin_load);
             }
         }
@@ -74,17 +73,30 @@ impl<'a> Monitor<'a> {
         self.usage.as_mut().and_then(|usage| usage.seen(delivered))
     }
 
-    /// Returns how much processor time this thread, which does all the work, took during the load,
-    /// and how long that was.
-    pub(crate) fn own_cpu(&self) -> (Duration, Duration) {
-        (self.loads.1, self.loads.0)
+    /// Returns what this thread, which does all the work, took and waited for during the load.
+    pub(crate) fn own_use(&self) -> OwnUse {
+        self.loads
     }
 
     fn end_load(&mut self) {
-        if let Some((from, cpu)) = self.load_from.take() {
-            self.loads.0 += from.elapsed();
-            self.loads.1 += own_cpu().saturating_sub(cpu);
+        if let Some((from, before)) = self.load_from.take() {
+            let now = ProcessorTimes::now();
+            self.loads.time += from.elapsed();
+            self.loads.cpu += now.cpu.saturating_sub(before.cpu);
+            let wait = now.waited_since(&before);
+            self.loads.wait = Some(self.loads.wait.map_or(wait, |earlier| earlier.and(wait)));
             self.usage.iter_mut().for_each(Usage::end_load);
         }
     }
+}
+
+/// What this thread took and waited for in all loads of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OwnUse {
+    /// How long the loads took.
+    pub(crate) time: Duration,
+    /// Processor time of this thread in them.
+    pub(crate) cpu: Duration,
+    /// What processors were waited for in them; `None` before the first has ended.
+    pub(crate) wait: Option<ProcessorWait>,
 }

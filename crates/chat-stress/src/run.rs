@@ -14,7 +14,7 @@ use chat_trace::{Conviction, Kept, Payloads, Strangers, Topology, Trace, recordi
 
 use crate::failure::Failure;
 use crate::limits::{check_descriptors, check_load};
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, OwnUse};
 use crate::subject::Subject;
 use crate::target::Target;
 use crate::totals::Totals;
@@ -309,7 +309,8 @@ impl Repetitions<'_> {
 
     /// Tells how well this process did.
     fn health(&self) -> Health {
-        let (cpu, time) = self.monitor.own_cpu();
+        let OwnUse { time, cpu, wait } = self.monitor.own_use();
+        let (pause_count, paused, untimed_count) = self.totals.pauses();
         let deliveries = self.totals.read();
         let per_delivery = cpu.as_secs_f64() * 1e6 / deliveries as f64;
         Health {
@@ -322,8 +323,12 @@ impl Repetitions<'_> {
                 cpu.as_secs_f64() / time.as_secs_f64()
             },
             cpu_us_per_delivery: (deliveries > 0).then_some(per_delivery),
-            ceiling: None,
-            bound_by: None,
+            observed_s: time.as_secs_f64(),
+            pause_count,
+            paused_s: paused.as_secs_f64(),
+            untimed_count,
+            processor_wait: wait.unwrap_or_default(),
+            ..Health::default()
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Totals {
     measured: (u64, Duration),
     /// How many messages the load tester came too late to send.
     missed: u64,
+    /// The pauses of the load tester: how many, how long, and how many times were left out.
+    pauses: (u64, Duration, u64),
     /// How many deliveries there were to all clients that read.
     read: u64,
     /// Whether any message of any kind was received, without which nothing is proved.
@@ -34,6 +36,9 @@ impl Totals {
         counts.churned += count.visited;
         counts.closed += count.closed;
         self.missed += count.missed;
+        self.pauses.0 += count.pause_count;
+        self.pauses.1 += count.paused;
+        self.pauses.2 += count.untimed;
         self.read += count.read;
         self.has_received |= trace.evidence().recorded_count() > 0 || count.read > 0;
         self.measured.0 += count.measured;
@@ -68,6 +73,12 @@ impl Totals {
     /// Returns how many messages the load tester came too late to send.
     pub(crate) fn missed(&self) -> u64 {
         self.missed
+    }
+
+    /// Returns the pauses of the load tester: how many, how long they were, and how many times were
+    /// left out for them.
+    pub(crate) fn pauses(&self) -> (u64, Duration, u64) {
+        self.pauses
     }
 
     /// Returns how many deliveries there were to all clients that read, slow ones and visitors too:

@@ -35,11 +35,13 @@ mod interrupt;
 pub mod null;
 mod output;
 mod process_group;
+mod processor;
 mod server;
 mod usage;
 
 pub use descriptors::raise_descriptor_limit;
 pub use interrupt::{EXIT_INTERRUPTED, Interrupt};
 pub use output::LastLines;
+pub use processor::ProcessorTimes;
 pub use server::{Launch, Server, ServerError};
 pub use usage::{Usage, own_cpu};

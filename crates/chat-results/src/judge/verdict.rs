@@ -1,11 +1,14 @@
 //! What a run comes to.
 
 use crate::distribution::Distribution;
-use crate::results::{Health, Results, Verdict};
+use crate::results::{Health, Limit, Results, Verdict};
 
 /// Decides what a run comes to: of all that applies, the worst. `ended` is why it ended early, if
 /// it did, `complaints` are thresholds that were crossed and regressions, and `incomparable` tells
 /// why there can be none of these.
+///
+/// Where the load tester was the limit, complaints tell of it rather than of the server: they make
+/// the run inconclusive, and are told with that.
 pub fn verdict(
     results: &Results,
     ended: Option<Verdict>,
@@ -16,16 +19,27 @@ pub fn verdict(
         Some(
             verdict @ (Verdict::Broken { .. } | Verdict::Stopped { .. } | Verdict::Interrupted),
         ) => verdict,
-        _ if !complaints.is_empty() => Verdict::Failed { why: complaints },
+        _ if !complaints.is_empty() => match bound(results) {
+            Some(why) => Verdict::Inconclusive {
+                why: format!("{why}; so nobody knows why {}", complaints.join("; ")),
+            },
+            None => Verdict::Failed { why: complaints },
+        },
         Some(verdict) => verdict,
         None => {
-            let bound = results.health.bound_by.as_ref();
-            let bound = bound
-                .map(|why| format!("generator-bound: the load tester was the limit, since {why}"));
+            let bound = bound(results);
             let why = nothing_measured(results).or(incomparable).or(bound);
             why.map_or(Verdict::Passed, |why| Verdict::Inconclusive { why })
         }
     }
+}
+
+/// Tells that the load tester was the limit, if it was.
+fn bound(results: &Results) -> Option<String> {
+    let why = results.health.bound_by.as_ref()?;
+    Some(format!(
+        "generator-bound: the load tester was the limit, since {why}"
+    ))
 }
 
 /// Makes a verdict worse by what went wrong after it, unless it is worse already.
@@ -48,6 +62,9 @@ pub fn nothing_measured(results: &Results) -> Option<String> {
 /// Tells why the figures tell of the load tester rather than of the server, if they do.
 pub fn bound_by(results: &Results) -> Option<String> {
     let (health, counts) = (&results.health, &results.counts);
+    if let Some(why) = kept_from_running(results) {
+        return Some(why);
+    }
     if let (Some(lateness), Some(delivery)) =
         (health.lateness, results.latency[Distribution::Delivery])
         && lateness.p90 > LATENESS_PART * delivery.p90
@@ -70,6 +87,63 @@ pub fn bound_by(results: &Results) -> Option<String> {
         ));
     }
     busy(results)
+}
+
+/// Tells by what a run on a calibrated load tester was limited, or `None` without a calibration.
+/// Asks what [`bound_by`] found, which is in the results by then.
+pub fn limit(results: &Results) -> Option<Limit> {
+    let health = &results.health;
+    health.ceiling?;
+    Some(if health.bound_by.is_some() {
+        Limit::LoadTester
+    } else if health
+        .achieved
+        .is_some_and(|achieved| achieved >= KEPT_PART)
+    {
+        Limit::Schedule
+    } else {
+        Limit::Server
+    })
+}
+
+/// Tells that the load tester did not run for much of the load, if that was so.
+fn kept_from_running(results: &Results) -> Option<String> {
+    let Health {
+        observed_s,
+        paused_s,
+        untimed_count,
+        processor_wait: wait,
+        ..
+    } = results.health;
+    if paused_s > PAUSED_PART * observed_s {
+        return Some(format!(
+            "it did not run for {paused_s:.2} of the {observed_s:.2} s of the load, in pauses of its own"
+        ));
+    }
+    let timed = results.latency[Distribution::Delivery].map_or(0, |delivery| delivery.count);
+    if untimed_count as f64 > UNTIMED_PART * (timed + untimed_count) as f64 {
+        return Some(format!(
+            "its own pauses are part of {untimed_count} of {} latencies",
+            timed + untimed_count
+        ));
+    }
+    // A moment is too short to tell.
+    if observed_s < LOAD_MIN_S {
+        return None;
+    }
+    if let Some(delay) = wait
+        .run_delay_s
+        .filter(|delay| *delay > RUN_DELAY_PART * observed_s)
+    {
+        return Some(format!(
+            "it waited for a processor for {delay:.2} of the {observed_s:.2} s of the load"
+        ));
+    }
+    wait.steal_s.filter(|steal| *steal > STEAL_PART * observed_s).map(|steal| {
+        format!(
+            "the processors were kept from this machine for {steal:.2} of the {observed_s:.2} s of the load"
+        )
+    })
 }
 
 /// Tells that the load tester had no time left, if that was so.
@@ -110,6 +184,25 @@ const LATENESS_PART: f64 = 0.5;
 /// events of a single socket.
 const BUSY: f64 = 0.8;
 
+/// Which part of the load the load tester may pause. A judgement: that much too low may deliveries
+/// per second be, and less than that, runs of the same server differ.
+const PAUSED_PART: f64 = 0.05;
+
+/// Which part of the latencies may be unknown for pauses. With more than that, the 99th percentile
+/// is among those that are not known.
+const UNTIMED_PART: f64 = 0.01;
+
+/// Which part of the load the load tester may wait for a processor. A judgement: on a machine that
+/// has one for it, it is below a tenth; with one that it shares with a busy server, above a quarter.
+const RUN_DELAY_PART: f64 = 0.2;
+
+/// Which part of the load the hypervisor may keep a processor from the machine. As
+/// [`PAUSED_PART`]: the server is slower by as much.
+const STEAL_PART: f64 = 0.05;
+
+/// Which part of a schedule is sent when it is kept. As [`MISSED_PART`].
+const KEPT_PART: f64 = 0.99;
+
 /// How long a load lasts at least from which anything can be told of processors, in seconds. A
 /// judgement.
 const LOAD_MIN_S: f64 = 0.5;
@@ -118,177 +211,4 @@ const LOAD_MIN_S: f64 = 0.5;
 const MISSED_PART: f64 = 0.01;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::distribution::Summary;
-    use crate::results::{Drops, ServerSeen};
-    use crate::sample::results;
-
-    /// Returns results of ten seconds without a schedule, in which the load tester took this much
-    /// of a processor, and the server that much.
-    fn busy_results(cpu: f64, server_cpus: f64) -> Results {
-        let mut results = results();
-        results.counts.load_s = 10.0;
-        results.health.cpu = cpu;
-        results.drops = Drops::default();
-        results.server = Some(ServerSeen {
-            cpus: Some(server_cpus),
-            ..ServerSeen::default()
-        });
-        results
-    }
-
-    #[track_caller]
-    fn check_bound(results: &Results, told: Option<&str>) {
-        assert_eq!(bound_by(results).as_deref(), told);
-    }
-
-    #[test]
-    fn who_has_no_time_left_is_the_limit_unless_the_server_has_less() {
-        check_bound(&busy_results(0.79, 0.1), None);
-        check_bound(
-            &busy_results(0.9, 0.7),
-            Some("it took 90 % of a processor, and the server 70 %"),
-        );
-        check_bound(&busy_results(0.9, 1.1), None);
-        check_bound(
-            &Results {
-                server: None,
-                ..busy_results(0.9, 0.0)
-            },
-            Some("it took 90 % of a processor"),
-        );
-        let mut dropped = busy_results(0.9, 1.1);
-        dropped.drops.dropped = 1;
-        check_bound(
-            &dropped,
-            Some("it took 90 % of a processor, so it may have read too slowly what was dropped"),
-        );
-        let mut short = busy_results(0.9, 0.7);
-        short.counts.load_s = 0.4;
-        check_bound(&short, None);
-        let mut scheduled = busy_results(1.0, 0.7);
-        scheduled.health.achieved = Some(1.0);
-        check_bound(&scheduled, None);
-    }
-
-    #[test]
-    fn who_is_near_its_ceiling_is_the_limit() {
-        let mut results = busy_results(0.5, 0.5);
-        results.health.ceiling = Some(2.3e6);
-        check_bound(&results, None);
-        results.health.ceiling = Some(2.2e6);
-        check_bound(
-            &results,
-            Some("with a server that takes no time it would make 2.2 million deliveries a second"),
-        );
-    }
-
-    #[test]
-    fn who_sends_late_or_not_at_all_is_the_limit() {
-        let mut results = busy_results(0.5, 0.5);
-        results.health.lateness = Some(Summary {
-            p90: 199.0,
-            p99: 3999.0,
-            ..Summary::default()
-        });
-        check_bound(&results, None);
-        results.health.lateness = Some(Summary {
-            p90: 201.0,
-            ..Summary::default()
-        });
-        check_bound(
-            &results,
-            Some("it sent messages so late that this is most of their latency"),
-        );
-        let mut results = busy_results(0.5, 0.5);
-        results.health.missed = 10;
-        check_bound(&results, None);
-        results.health.missed = 11;
-        check_bound(
-            &results,
-            Some("it came too late to send 11 of the messages that the schedule had"),
-        );
-    }
-
-    #[test]
-    fn the_worst_that_applies_is_the_verdict() {
-        let measured = || busy_results(0.5, 0.5);
-        let bound = || {
-            let mut results = measured();
-            results.health.bound_by = Some("it was".to_owned());
-            results
-        };
-        let why = || "because".to_owned();
-        let failed = Verdict::Failed { why: vec![why()] };
-        let unresolved = Verdict::Inconclusive {
-            why: "unresolved".to_owned(),
-        };
-        for ended in [
-            Verdict::Broken { why: why() },
-            Verdict::Stopped { why: why() },
-            Verdict::Interrupted,
-        ] {
-            assert_eq!(
-                verdict(&bound(), Some(ended.clone()), vec![why()], Some(why())),
-                ended
-            );
-        }
-        assert_eq!(
-            verdict(&bound(), Some(unresolved.clone()), vec![why()], Some(why())),
-            failed
-        );
-        assert_eq!(verdict(&bound(), None, vec![why()], None), failed);
-        assert_eq!(
-            verdict(&bound(), Some(unresolved.clone()), Vec::new(), Some(why())),
-            unresolved
-        );
-        assert_eq!(
-            verdict(&bound(), None, Vec::new(), Some(why())),
-            Verdict::Inconclusive { why: why() }
-        );
-        let told = "generator-bound: the load tester was the limit, since it was".to_owned();
-        assert_eq!(
-            verdict(&bound(), None, Vec::new(), None),
-            Verdict::Inconclusive { why: told }
-        );
-        assert_eq!(
-            verdict(&measured(), None, Vec::new(), None),
-            Verdict::Passed
-        );
-    }
-
-    #[test]
-    fn without_figures_nothing_passes() {
-        let mut nothing = busy_results(0.0, 0.0);
-        nothing.counts.load_s = 0.0;
-        assert!(
-            matches!(verdict(&nothing, None, Vec::new(), None), Verdict::Inconclusive { why } if why.contains("warm-up"))
-        );
-        nothing.counts.sent = 0;
-        assert!(
-            matches!(verdict(&nothing, None, Vec::new(), None), Verdict::Inconclusive { why } if why.contains("no message"))
-        );
-    }
-
-    #[test]
-    fn what_goes_wrong_later_outweighs_all_but_the_worst() {
-        let stopped = || Verdict::Stopped {
-            why: "the disk is full".to_owned(),
-        };
-        for mild in [
-            Verdict::Passed,
-            Verdict::Interrupted,
-            Verdict::Failed { why: Vec::new() },
-        ] {
-            let mut verdict = mild;
-            outweigh(&mut verdict, stopped());
-            assert_eq!(verdict, stopped());
-        }
-        let mut broken = Verdict::Broken {
-            why: "it is".to_owned(),
-        };
-        outweigh(&mut broken, stopped());
-        assert!(matches!(broken, Verdict::Broken { .. }));
-    }
-}
+mod tests;
