@@ -103,6 +103,7 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         if had_no_time {
             self.excuse(before);
         }
+        self.intake.pauses.begin_turn(self.now);
         // Before the turn's work, so that this is part of the next turn's account.
         if self.now >= self.tick_at {
             self.cpu_at_tick = thread_cpu();
@@ -126,7 +127,7 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         if pause < nanos(CATCH_UP) {
             return;
         }
-        self.intake.paused_until = self.now;
+        self.intake.pauses.end(self.now);
         if matches!(self.took, Took::Since(_)) {
             self.intake.count.pause_count += 1;
             self.intake.count.paused += Duration::from_nanos(pause);

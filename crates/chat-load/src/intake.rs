@@ -6,6 +6,7 @@ use chat_results::Count;
 use chat_trace::{Arrival, Kind, Nanos, Run, Topology, Trace};
 
 use crate::latency::Latencies;
+use crate::pauses::Pauses;
 use crate::protocol::Protocol;
 use crate::settle::{Progress, Step};
 
@@ -26,9 +27,7 @@ pub(crate) struct Intake<'a, P> {
     /// When a load message last arrived.
     pub(crate) loaded_at: Nanos,
     pub(crate) is_broken: bool,
-    /// When the last pause of the load tester ended. Nobody knows when that arrived which it found
-    /// afterwards.
-    pub(crate) paused_until: Nanos,
+    pub(crate) pauses: Pauses,
 }
 
 impl<'a, P: Protocol> Intake<'a, P> {
@@ -50,7 +49,7 @@ impl<'a, P: Protocol> Intake<'a, P> {
             has_progressed: false,
             loaded_at: 0,
             is_broken: false,
-            paused_until: 0,
+            pauses: Pauses::default(),
         }
     }
 
@@ -62,6 +61,7 @@ impl<'a, P: Protocol> Intake<'a, P> {
         bytes: &[u8],
         now: Nanos,
     ) -> ControlFlow<(), usize> {
+        self.pauses.look(now);
         let mut rest = bytes;
         loop {
             while let Some(arrival) = self.receive_recent(client, &mut rest) {
@@ -127,7 +127,8 @@ impl<'a, P: Protocol> Intake<'a, P> {
     fn take_load(&mut self, client: usize, run: Run, now: Nanos) {
         self.loaded_at = now;
         let is_received = self.topology.receivers().contains(&client);
-        if run.times.is_measured && is_received && run.times.intended < self.paused_until {
+        if run.times.is_measured && is_received && self.pauses.are_in_time_since(run.times.intended)
+        {
             self.count.untimed += u64::from(run.count);
         } else if run.times.is_measured && is_received {
             self.latencies.arrived(client, run, now);

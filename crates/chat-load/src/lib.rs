@@ -41,6 +41,7 @@ mod intake;
 mod latency;
 mod outbox;
 mod pacing;
+mod pauses;
 mod phases;
 mod poller;
 mod protocol;

@@ -139,7 +139,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     /// Records that a client is registered, and tells whether it is a visitor.
     pub(crate) fn joined(&mut self, client: usize) -> bool {
         let connected_at = self.connected_at[client];
-        if connected_at < self.intake.paused_until {
+        if self.intake.pauses.are_in_time_since(connected_at) {
             self.intake.count.untimed += 1;
         } else {
             let time = self.now.saturating_sub(connected_at);

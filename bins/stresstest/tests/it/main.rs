@@ -20,6 +20,8 @@ mod measured;
 mod null;
 /// Servers that keep the promise.
 mod passed;
+/// Pauses of the load tester and of the server, told apart.
+mod paused;
 /// Runs the binary under a deadline.
 mod run;
 /// What is shown on a terminal.
