@@ -116,7 +116,7 @@ pub(crate) struct Args {
     pub(crate) isolation: bool,
 
     /// Measure first what this program itself can do with the same load, on a server that does
-    /// next to nothing
+    /// next to nothing, and tell what was the limit: the server, this program or the schedule
     #[arg(long, help_heading = "Load")]
     pub(crate) calibrate: bool,
 

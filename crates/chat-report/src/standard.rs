@@ -24,7 +24,9 @@ impl Standard {
         if let Some(baseline) = &self.baseline {
             incomparable = baseline.incomparable(results);
             if incomparable.is_none() {
-                complaints.extend(baseline.regressions(results, self.noise));
+                complaints
+                    .of_both
+                    .extend(baseline.regressions(results, self.noise));
             }
         }
         verdict(results, ended, complaints, incomparable)

@@ -8,4 +8,4 @@ mod verdict;
 
 pub use regression::{NoiseError, difference, noise_from_percent, regressions};
 pub use threshold::{ThresholdError, Thresholds};
-pub use verdict::{bound_by, limit, nothing_measured, outweigh, verdict};
+pub use verdict::{Complaints, bound_by, limit, nothing_measured, outweigh, verdict};

@@ -19,7 +19,7 @@
 //!
 //! let results = sample::results();
 //! let thresholds: Thresholds = "drop>1%,p99>5ms".parse().unwrap();
-//! assert_eq!(thresholds.crossed(&results), ["`drop>1%` holds: drop is 2 %"]);
+//! assert_eq!(thresholds.crossed(&results).all(), ["`drop>1%` holds: drop is 2 %"]);
 //!
 //! assert_eq!(Quantity::Time.show(7215.0), "7.215 ms");
 //! assert_eq!(Quantity::Time.read(1.0, "furlong"), None);

@@ -1,6 +1,6 @@
 //! Runs that belong together: what is measured besides the load itself.
 
-use chat_results::judge::{bound_by, limit, verdict};
+use chat_results::judge::{Complaints, bound_by, limit, verdict};
 use chat_results::{Isolation, Load, Pacing};
 use chat_target::null;
 
@@ -116,7 +116,7 @@ impl Findings {
             .filter(|&ceiling| ceiling > 0.0)
             .map(|ceiling| results.counts.deliveries_per_s / ceiling);
         let ended = last.failure.as_ref().map(Failure::verdict);
-        results.verdict = verdict(results, ended, Vec::new(), None);
+        results.verdict = verdict(results, ended, Complaints::default(), None);
         Self { last, without }
     }
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use chat_load::{Bench, Chat, Ended, LEAVE_WAIT, Latencies, Stop};
-use chat_results::judge::{bound_by, verdict};
+use chat_results::judge::{Complaints, bound_by, verdict};
 use chat_results::{
     Asked, Count, Health, Load, Observer, Order, Phase, Results, Tick, VERSION, Verdict,
 };
@@ -279,7 +279,12 @@ impl Repetitions<'_> {
             verdict: Verdict::Passed,
         };
         results.health.bound_by = bound_by(&results);
-        results.verdict = verdict(&results, failure.map(Failure::verdict), Vec::new(), None);
+        results.verdict = verdict(
+            &results,
+            failure.map(Failure::verdict),
+            Complaints::default(),
+            None,
+        );
         results
     }
 

@@ -508,6 +508,14 @@ fn calibration_tells_what_the_load_tester_can_do() {
         ceiling > 10.0 * number(&results, "/counts/deliveries_per_s"),
         "{results:#}"
     );
+    assert_eq!(results["health"]["limit"], "server");
+    assert!(number(&results, "/health/ceiling_used_ratio") < 0.1);
+    assert!(
+        run.stdout
+            .contains("limit          the server (the load tester is at "),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use chat_results::{Health, Quantity, Verdict};
+use chat_results::{Health, Limit, Quantity, Verdict};
 
 use super::{Table, many};
 
@@ -28,14 +28,14 @@ impl<W: Write> Table<'_, W> {
             self.row("", &text)?;
         }
         if let (Some(limit), Some(used)) = (health.limit, health.ceiling_used_ratio) {
-            self.row(
-                "limit",
-                &format!(
-                    "{} (the load tester is at {:.0} % of what it can do)",
-                    limit.name(),
-                    100.0 * used
-                ),
-            )?;
+            let at = format!("at {:.0} % of what it can do", 100.0 * used);
+            let text = match limit {
+                Limit::LoadTester => {
+                    format!("{}, {at} with a server that takes no time", limit.name())
+                }
+                _ => format!("{} (the load tester is {at})", limit.name()),
+            };
+            self.row("limit", &text)?;
         }
         match (&health.bound_by, verdict) {
             // The verdict says the same.

@@ -1,3 +1,4 @@
+use chat_results::Limit;
 use chat_results::sample::results;
 
 use super::*;
@@ -97,4 +98,45 @@ fn colours_are_for_terminals() {
     print(&results(), false, &mut plain).unwrap();
     print(&results(), true, &mut coloured).unwrap();
     assert!(!plain.contains(&0x1b) && coloured.contains(&0x1b));
+}
+
+#[test]
+fn the_limit_of_a_calibrated_run_is_told() {
+    #[track_caller]
+    fn check(limit: Limit, expected: &str) {
+        let mut results = results();
+        results.health.limit = Some(limit);
+        results.health.ceiling_used_ratio = Some(0.49);
+        let text = printed(&results);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert!(words.join(" ").contains(expected), "{text}");
+    }
+    check(
+        Limit::Server,
+        "limit the server (the load tester is at 49 % of what it can do)",
+    );
+    check(
+        Limit::Schedule,
+        "limit the schedule, which was kept (the load tester is at 49 % of what it can do)",
+    );
+    check(
+        Limit::LoadTester,
+        "limit the load tester, at 49 % of what it can do with a server that takes no time",
+    );
+}
+
+#[test]
+fn pauses_and_waits_are_told_when_there_are_any() {
+    let mut results = results();
+    results.health.observed_s = 10.0;
+    results.health.processor_wait.run_delay_s = Some(0.5);
+    assert!(!printed(&results).contains("waited for a processor"));
+    results.health.processor_wait.run_delay_s = Some(0.6);
+    results.health.pause_count = 2;
+    results.health.paused_s = 0.25;
+    results.health.untimed_count = 3;
+    let text = printed(&results);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let told = "did not run for 0.25 s in 2 pauses; 3 latencies left out for that; waited for a processor for 0.60 s";
+    assert!(words.join(" ").contains(told), "{text}");
 }

@@ -36,6 +36,12 @@ impl Metric {
         }
     }
 
+    /// Tells whether too much of it is the server's doing whatever the load tester did. Times,
+    /// rates, drops and the schedule are of both.
+    pub(super) fn is_server_alone(self) -> bool {
+        matches!(self, Self::Plain(plain) if SERVER_ALONE.contains(&plain.name))
+    }
+
     /// Returns the value, if there is one.
     pub(super) fn find(self, results: &Results) -> Option<f64> {
         match self {
@@ -92,6 +98,9 @@ fn seen(results: &Results, find: impl Fn(&ServerSeen) -> u64) -> Option<f64> {
 fn due(results: &Results, value: f64) -> Option<f64> {
     (results.counts.sent > 0).then_some(value)
 }
+
+/// The metrics of what the server holds: a slower load tester makes none of them larger.
+const SERVER_ALONE: [&str; 4] = ["rss", "rss-growth", "threads", "descriptors"];
 
 const PLAIN: [Plain; 10] = [
     Plain {

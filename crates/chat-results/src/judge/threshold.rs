@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::judge::metric::{Metric, metric_names};
+use crate::judge::verdict::Complaints;
 use crate::results::Results;
 use crate::units::Quantity;
 
@@ -15,11 +16,18 @@ pub struct Thresholds {
 impl Thresholds {
     /// Tells of each condition that holds, in a sentence. One on something that was not measured is
     /// told of, too: nobody knows whether it holds.
-    pub fn crossed(&self, results: &Results) -> Vec<String> {
-        self.conditions
-            .iter()
-            .filter_map(|condition| condition.crossed(results))
-            .collect()
+    pub fn crossed(&self, results: &Results) -> Complaints {
+        let mut complaints = Complaints::default();
+        for condition in &self.conditions {
+            if let Some(why) = condition.crossed(results) {
+                if condition.metric.is_server_alone() {
+                    complaints.of_server.push(why);
+                } else {
+                    complaints.of_both.push(why);
+                }
+            }
+        }
+        complaints
     }
 }
 
@@ -186,7 +194,7 @@ mod tests {
     #[track_caller]
     fn check(results: &Results, expected: &[(&str, &str)]) {
         for (text, sentence) in expected {
-            let crossed = text.parse::<Thresholds>().unwrap().crossed(results);
+            let crossed = text.parse::<Thresholds>().unwrap().crossed(results).all();
             assert_eq!(crossed.concat(), *sentence, "{text}");
         }
     }
@@ -258,8 +266,8 @@ mod tests {
     #[test]
     fn every_condition_is_told_of_by_itself() {
         let thresholds: Thresholds = "drop>1%,p50>1s, cpu>1ns".parse().unwrap();
-        assert_eq!(thresholds.crossed(&results()).len(), 2);
-        assert!(Thresholds::default().crossed(&results()).is_empty());
+        assert_eq!(thresholds.crossed(&results()).all().len(), 2);
+        assert!(Thresholds::default().crossed(&results()).all().is_empty());
     }
 
     #[test]
@@ -281,7 +289,7 @@ mod tests {
         let all = "drop>1,unresolved>0,unsent>0,closed>0,rate<1,cpu>1ms,\
                    rss>1GiB,rss-growth>1GiB,threads>9,descriptors>99,p50>1s,join.max>9s";
         let thresholds: Thresholds = all.parse().unwrap();
-        let crossed = thresholds.crossed(&results);
+        let crossed = thresholds.crossed(&results).all();
         assert_eq!(crossed.len(), all.split(',').count());
         assert!(
             crossed

@@ -3,28 +3,49 @@
 use crate::distribution::Distribution;
 use crate::results::{Health, Limit, Results, Verdict};
 
+/// Why a run has failed, in sentences.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Complaints {
+    /// Those that are about the server whatever the load tester did, such as its memory.
+    pub of_server: Vec<String>,
+    /// Those on figures that the load tester is part of, such as latency, and all regressions:
+    /// where the load tester was the limit, they tell of it rather than of the server.
+    pub of_both: Vec<String>,
+}
+
+impl Complaints {
+    /// Returns all of them.
+    pub fn all(self) -> Vec<String> {
+        [self.of_server, self.of_both].concat()
+    }
+}
+
 /// Decides what a run comes to: of all that applies, the worst. `ended` is why it ended early, if
 /// it did, `complaints` are thresholds that were crossed and regressions, and `incomparable` tells
-/// why there can be none of these.
-///
-/// Where the load tester was the limit, complaints tell of it rather than of the server: they make
+/// why there can be no regressions. Where the load tester was the limit, complaints about both make
 /// the run inconclusive, and are told with that.
 pub fn verdict(
     results: &Results,
     ended: Option<Verdict>,
-    complaints: Vec<String>,
+    complaints: Complaints,
     incomparable: Option<String>,
 ) -> Verdict {
     match ended {
         Some(
             verdict @ (Verdict::Broken { .. } | Verdict::Stopped { .. } | Verdict::Interrupted),
         ) => verdict,
-        _ if !complaints.is_empty() => match bound(results) {
-            Some(why) => Verdict::Inconclusive {
-                why: format!("{why}; so nobody knows why {}", complaints.join("; ")),
-            },
-            None => Verdict::Failed { why: complaints },
+        _ if !complaints.of_server.is_empty() => Verdict::Failed {
+            why: complaints.all(),
         },
+        _ if !complaints.of_both.is_empty() => {
+            let why = complaints.all();
+            match bound(results) {
+                Some(bound) => Verdict::Inconclusive {
+                    why: format!("{bound}; so it may be the reason why {}", why.join("; ")),
+                },
+                None => Verdict::Failed { why },
+            }
+        }
         Some(verdict) => verdict,
         None => {
             let bound = bound(results);

@@ -99,6 +99,10 @@ fn the_worst_that_applies_is_the_verdict() {
         results
     };
     let why = || "because".to_owned();
+    let complaints = || Complaints {
+        of_both: vec![why()],
+        ..Complaints::default()
+    };
     let failed = Verdict::Failed { why: vec![why()] };
     let unresolved = Verdict::Inconclusive {
         why: "unresolved".to_owned(),
@@ -109,7 +113,7 @@ fn the_worst_that_applies_is_the_verdict() {
         Verdict::Interrupted,
     ] {
         assert_eq!(
-            verdict(&bound(), Some(ended.clone()), vec![why()], Some(why())),
+            verdict(&bound(), Some(ended.clone()), complaints(), Some(why())),
             ended
         );
     }
@@ -117,35 +121,46 @@ fn the_worst_that_applies_is_the_verdict() {
         verdict(
             &measured(),
             Some(unresolved.clone()),
-            vec![why()],
+            complaints(),
             Some(why())
         ),
         failed
     );
-    assert_eq!(verdict(&measured(), None, vec![why()], None), failed);
+    assert_eq!(verdict(&measured(), None, complaints(), None), failed);
     assert_eq!(
-        verdict(&bound(), Some(unresolved.clone()), Vec::new(), Some(why())),
+        verdict(
+            &bound(),
+            Some(unresolved.clone()),
+            Complaints::default(),
+            Some(why())
+        ),
         unresolved
     );
     assert_eq!(
-        verdict(&bound(), None, Vec::new(), Some(why())),
+        verdict(&bound(), None, Complaints::default(), Some(why())),
         Verdict::Inconclusive { why: why() }
     );
     let told = "generator-bound: the load tester was the limit, since it was".to_owned();
     assert_eq!(
-        verdict(&bound(), None, Vec::new(), None),
+        verdict(&bound(), None, Complaints::default(), None),
         Verdict::Inconclusive { why: told.clone() }
     );
     assert_eq!(
-        verdict(&bound(), None, vec![why()], None),
+        verdict(&bound(), None, complaints(), None),
         Verdict::Inconclusive {
-            why: format!("{told}; so nobody knows why because")
+            why: format!("{told}; so it may be the reason why because")
         }
     );
     assert_eq!(
-        verdict(&measured(), None, Vec::new(), None),
+        verdict(&measured(), None, Complaints::default(), None),
         Verdict::Passed
     );
+    // A leak is one however slow the load tester is.
+    let leak = Complaints {
+        of_server: vec![why()],
+        ..Complaints::default()
+    };
+    assert_eq!(verdict(&bound(), None, leak, None), failed);
 }
 
 #[test]
@@ -153,11 +168,11 @@ fn without_figures_nothing_passes() {
     let mut nothing = busy_results(0.0, 0.0);
     nothing.counts.load_s = 0.0;
     assert!(
-        matches!(verdict(&nothing, None, Vec::new(), None), Verdict::Inconclusive { why } if why.contains("warm-up"))
+        matches!(verdict(&nothing, None, Complaints::default(), None), Verdict::Inconclusive { why } if why.contains("warm-up"))
     );
     nothing.counts.sent = 0;
     assert!(
-        matches!(verdict(&nothing, None, Vec::new(), None), Verdict::Inconclusive { why } if why.contains("no message"))
+        matches!(verdict(&nothing, None, Complaints::default(), None), Verdict::Inconclusive { why } if why.contains("no message"))
     );
 }
 
