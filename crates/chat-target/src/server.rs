@@ -69,15 +69,17 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When it says nothing of the kind within `timeout`, when it ends before, and when a signal
-    /// asks to stop.
+    /// When it says nothing of the kind within `timeout`, in which time does not count in which this
+    /// process did not run; when it ends before, and when a signal asks to stop.
     pub fn wait_ready(&mut self, timeout: Duration) -> Result<SocketAddr, ServerError> {
-        let deadline = Instant::now() + timeout;
+        let mut left = timeout;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if let Some(addr) = self.output.wait_ready(left.min(EXIT_POLL_INTERVAL)) {
+            let (start, step) = (Instant::now(), left.min(EXIT_POLL_INTERVAL));
+            if let Some(addr) = self.output.wait_ready(step) {
                 return listening_addr(&addr);
             }
+            // A wait that lasted longer was a pause of this process, which is none of the server's.
+            left -= start.elapsed().min(step);
             if let Some(status) = self.exit_status() {
                 return Err(ServerError::ExitedEarly {
                     status,

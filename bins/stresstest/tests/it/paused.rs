@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::Value;
 
-use crate::run::{Run, Running, path};
+use crate::run::{Run, Running, path, server, stresstest};
 
 /// Who is stopped in the middle of a run.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +120,23 @@ fn a_pause_of_the_server_is_its_latency() {
             assert_eq!(results["order"]["is"], "proved");
         },
     );
+}
+
+#[test]
+fn a_pause_while_the_server_starts_is_not_the_servers() {
+    let running = Running::start_command(
+        stresstest()
+            .args(["-a", "127.0.0.1:0", "-m", "1", "-r", "1", "--timeout", "3s"])
+            .args(["/bin/sh", "--", "-c", "sleep 5; exec \"$0\" \"$@\""])
+            .arg(server())
+            .arg("honest"),
+    );
+    running.wait_for_child();
+    // Of the five seconds until the server is ready, the load tester runs for less than two.
+    running.signal(Signal::STOP);
+    thread::sleep(Duration::from_millis(4_500));
+    running.signal(Signal::CONT);
+    running.wait().check(0, &[]);
 }
 
 #[test]
