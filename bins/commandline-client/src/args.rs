@@ -17,7 +17,8 @@ use clap_complete::Shell;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Where the server listens, as IP:PORT or NAME:PORT; several are tried in turn
+    /// Where the server listens, as IP:PORT or NAME:PORT; of several, the first that accepts the
+    /// connection. On a terminal, the next is tried when one is full or does not come back
     #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) addresses: Vec<Address>,
 

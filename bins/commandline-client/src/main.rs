@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use chat_client::terminal::{self, TerminalError};
+use chat_client::terminal;
 use chat_client::{Address, ConnectError, RefusedLine, pipe};
 use clap::{CommandFactory, Parser};
 
@@ -32,7 +32,7 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     }
     if args.is_for_terminal(io::stdin().is_terminal() && io::stdout().is_terminal()) {
-        chat(args)?;
+        terminal::run(&args.addresses, &args.terminal_options())?;
         return Ok(ExitCode::SUCCESS);
     }
     let input = input(args)?;
@@ -44,21 +44,6 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     })
     .map_err(|error| format!("{address}: {error}"))?;
     Ok(ExitCode::from(u8::from(summary.refused > 0)))
-}
-
-/// Lets people chat on the terminal, with the first server that answers.
-fn chat(args: &Args) -> Result<(), TerminalError> {
-    let options = args.terminal_options();
-    let (last, others) = args.addresses.split_last().expect("there is a default");
-    for address in others {
-        match terminal::run(address, &options) {
-            Err(TerminalError::Start(error)) => {
-                tell("warning", format!("{error}; trying the next address"));
-            }
-            result => return result,
-        }
-    }
-    terminal::run(last, &options)
 }
 
 /// Opens what is sent. It is read without a buffer in between.

@@ -2,6 +2,7 @@
 
 mod connection;
 mod event;
+mod rota;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use chat_proto::{Body, Messages};
 
+use self::rota::Rota;
 use self::shared::{Phase, Shared};
 use crate::{Address, Backoff, ConnectError};
 
@@ -48,7 +50,7 @@ pub use event::{Event, LinkError, Received};
 /// });
 ///
 /// let (sender, receiver) = mpsc::channel();
-/// let link = Link::connect(&address, LinkOptions::default(), move |event| {
+/// let link = Link::connect(&[address], LinkOptions::default(), move |event| {
 ///     if let Event::Received(received) = event {
 ///         for (body, echo) in &received {
 ///             let _ = sender.send((body.as_bytes().to_vec(), echo.is_some()));
@@ -91,12 +93,17 @@ pub enum Reconnect {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// No connection came about.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
+    /// No address answered. These are the failures of all of them, in order.
+    #[error("{}", join(.0))]
+    Connect(Vec<ConnectError>),
     /// There is no thread to read in.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
+}
+
+fn join(errors: &[ConnectError]) -> String {
+    let texts: Vec<_> = errors.iter().map(ConnectError::to_string).collect();
+    texts.join("; ")
 }
 
 /// Says why a message was not sent.
@@ -116,25 +123,45 @@ impl Link {
     /// more than anybody pastes.
     pub const UNDER_WAY_LEN_MAX: usize = 1024 * 1024;
 
-    /// Connects, and hands everything that happens to `on_event`, which is called in a thread of the
-    /// link and delays reading for as long as it takes.
+    /// Connects to the first of the addresses that answers, and hands everything that happens to
+    /// `on_event`, which is called in a thread of the link and delays reading for as long as it
+    /// takes.
+    ///
+    /// When the connection is lost, the same address is tried again, and the others in turn if that
+    /// fails. A server that closes within five seconds, as one does that is full, counts as one that
+    /// failed.
     ///
     /// # Errors
     ///
-    /// [`StartError`] when the first try to connect fails: an address may be wrong then.
+    /// [`StartError`] when no address answers at first: they may be wrong then.
+    ///
+    /// # Panics
+    ///
+    /// If there is no address.
     pub fn connect(
-        address: &Address,
+        addresses: &[Address],
         options: LinkOptions,
-        on_event: impl FnMut(Event<'_>) + Send + 'static,
+        mut on_event: impl FnMut(Event<'_>) + Send + 'static,
     ) -> Result<Self, StartError> {
-        let stream = address.connect(options.connect_timeout)?;
-        let shared = Arc::new(Shared::new(address.clone(), options));
+        let mut rota = Rota::new(addresses, options.backoff.clone());
+        let shared = Arc::new(Shared::new(options));
+        let (stream, failures) = shared.start(&mut rota);
+        let Some(stream) = stream else {
+            return Err(StartError::Connect(failures));
+        };
         // From now on there is something to send on.
         let connection = shared.attach(stream);
         let serving = Arc::clone(&shared);
+        let serve = move || {
+            for error in &failures {
+                let retry_in = Duration::ZERO;
+                on_event(Event::Failed { error, retry_in });
+            }
+            serving.serve(connection, &mut rota, on_event);
+        };
         thread::Builder::new()
             .name("link".to_owned())
-            .spawn(move || serving.serve(connection, on_event))
+            .spawn(serve)
             .map_err(StartError::Thread)?;
         Ok(Self { shared })
     }

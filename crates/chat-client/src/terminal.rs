@@ -128,8 +128,8 @@ impl Options {
     }
 }
 
-/// Connects the terminal, which has to be standard input and standard output, to the server at
-/// `address` until the user has enough.
+/// Connects the terminal, which has to be standard input and standard output, to the first of the
+/// servers at `addresses` that serves it, until the user has enough; see [`Link::connect`].
 ///
 /// It is made for a process that has nothing else to do: it takes the signals SIGHUP, SIGINT and
 /// SIGTERM, and the process is not to go on long after it, since threads may still wait for keys.
@@ -149,14 +149,14 @@ impl Options {
 /// options.nick = Some("ann".parse()?);
 /// options.long_lines = LongLines::Split;
 /// if stdin().is_terminal() && stdout().is_terminal() {
-///     terminal::run(&"127.0.0.1:8080".parse()?, &options)?;
+///     terminal::run(&["127.0.0.1:8080".parse()?], &options)?;
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn run(address: &Address, options: &Options) -> Result<(), TerminalError> {
+pub fn run(addresses: &[Address], options: &Options) -> Result<(), TerminalError> {
     let desk = Arc::new(Desk::new());
     let noting = Arc::clone(&desk);
-    let link = Link::connect(address, options.link.clone(), move |event| {
+    let link = Link::connect(addresses, options.link.clone(), move |event| {
         noting.note(event)
     })?;
     let chat = Chat {

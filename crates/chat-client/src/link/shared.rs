@@ -5,13 +5,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
+use super::rota::Rota;
 use super::{Event, LinkError, LinkOptions, Reconnect};
-use crate::{Address, Backoff, Outstanding};
+use crate::{Address, ConnectError, Outstanding};
 
 /// What the threads and the owner of a link share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    address: Address,
     options: LinkOptions,
     /// Guards everything that changes.
     state: Mutex<State>,
@@ -43,7 +43,7 @@ pub(super) enum Phase {
 }
 
 impl Shared {
-    pub(super) fn new(address: Address, options: LinkOptions) -> Self {
+    pub(super) fn new(options: LinkOptions) -> Self {
         let state = State {
             outstanding: Outstanding::default(),
             queue: Vec::new(),
@@ -54,7 +54,6 @@ impl Shared {
             is_overdue: false,
         };
         Self {
-            address,
             options,
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -75,31 +74,44 @@ impl Shared {
         result.unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Tries the addresses until one answers, each once. Returns the failures of the others, too.
+    pub(super) fn start(&self, rota: &mut Rota) -> (Option<TcpStream>, Vec<ConnectError>) {
+        let mut failures = Vec::new();
+        loop {
+            match rota.address().connect(self.options.connect_timeout) {
+                Ok(stream) => return (Some(stream), failures),
+                Err(error) => failures.push(error),
+            }
+            rota.fail();
+            if rota.is_round() {
+                return (None, failures);
+            }
+        }
+    }
+
     /// Serves one connection after the other, until the owner has enough.
     pub(super) fn serve(
         &self,
         first: Option<Arc<Connection>>,
+        rota: &mut Rota,
         mut on_event: impl FnMut(Event<'_>),
     ) {
-        let mut backoff = self.options.backoff.clone();
         let mut next = first;
         while let Some(connection) = next {
             let start = Instant::now();
-            let served = self.serve_connection(&connection, &mut on_event);
+            let served = self.serve_connection(&connection, rota.address(), &mut on_event);
             let Some((error, unreturned)) = served else {
                 return;
             };
             // A server that is full accepts and closes: that is no success.
-            if start.elapsed() > LASTING {
-                backoff.reset();
-            }
-            let retry_in = self.retry_in(&mut backoff, &error);
+            let has_lasted = start.elapsed() > LASTING;
+            let retry_in = self.retry_in(rota, has_lasted, &error);
             on_event(Event::Disconnected {
                 error: &error,
                 unreturned,
                 retry_in,
             });
-            next = retry_in.and_then(|wait| self.connect(wait, &mut backoff, &mut on_event));
+            next = retry_in.and_then(|wait| self.connect(wait, rota, &mut on_event));
         }
     }
 
@@ -120,11 +132,10 @@ impl Shared {
     fn serve_connection(
         &self,
         connection: &Arc<Connection>,
+        address: &Address,
         on_event: &mut impl FnMut(Event<'_>),
     ) -> Option<(LinkError, Vec<Vec<u8>>)> {
-        on_event(Event::Connected {
-            address: &self.address,
-        });
+        on_event(Event::Connected { address });
         let error = self.run(connection, on_event);
         let mut state = self.lock();
         if matches!(state.phase, Phase::Closed) {
@@ -147,10 +158,11 @@ impl Shared {
         Some((error, unreturned))
     }
 
-    fn retry_in(&self, backoff: &mut Backoff, error: &LinkError) -> Option<Duration> {
+    fn retry_in(&self, rota: &mut Rota, has_lasted: bool, error: &LinkError) -> Option<Duration> {
         match (self.options.reconnect, error) {
             (_, LinkError::Asked) => Some(Duration::ZERO),
-            (Reconnect::Always, _) => Some(backoff.next_wait()),
+            (Reconnect::Always, _) if has_lasted => Some(rota.lose()),
+            (Reconnect::Always, _) => Some(rota.fail()),
             (Reconnect::Never, _) => None,
         }
     }
@@ -159,17 +171,17 @@ impl Shared {
     fn connect(
         &self,
         mut wait: Duration,
-        backoff: &mut Backoff,
+        rota: &mut Rota,
         on_event: &mut impl FnMut(Event<'_>),
     ) -> Option<Arc<Connection>> {
         loop {
             if !self.pause(wait) {
                 return None;
             }
-            match self.address.connect(self.options.connect_timeout) {
+            match rota.address().connect(self.options.connect_timeout) {
                 Ok(stream) => return self.attach(stream),
                 Err(error) => {
-                    wait = backoff.next_wait();
+                    wait = rota.fail();
                     on_event(Event::Failed {
                         error: &error,
                         retry_in: wait,

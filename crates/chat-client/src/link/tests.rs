@@ -25,7 +25,7 @@ impl Pair {
             reconnect,
             ..LinkOptions::default()
         };
-        let link = Link::connect(&address, options, move |event| {
+        let link = Link::connect(&[address], options, move |event| {
             for words in in_words(&event) {
                 // The test may be over.
                 let _ = sender.send(words);
@@ -182,4 +182,82 @@ fn a_dropped_link_ends_its_connection() {
     drop(pair.link);
     assert_eq!(pair.stream.read(&mut [0]).unwrap(), 0);
     assert!(pair.events.recv_timeout(DEADLINE).is_err());
+}
+
+#[test]
+fn a_server_that_is_full_is_left_for_the_next() {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let addresses = [&listeners[0], &listeners[1]]
+        .map(|listener| Address::from(listener.local_addr().unwrap()));
+    let [full, free] = addresses.clone();
+    let (sender, events) = channel();
+    // A wait would be longer than the test.
+    let backoff = Backoff::new(DEADLINE * 10, DEADLINE * 10);
+    let options = LinkOptions {
+        backoff,
+        ..LinkOptions::default()
+    };
+    let link = Link::connect(&addresses, options, move |event| {
+        // The test may be over.
+        let _ = sender.send(match event {
+            Event::Connected { address } => format!("connected to {address}"),
+            Event::Disconnected { retry_in, .. } => format!("lost, again in {retry_in:?}"),
+            event => format!("{event:?}"),
+        });
+    });
+    let _link = link.unwrap();
+    drop(listeners[0].accept().unwrap());
+    let _served = listeners[1].accept().unwrap();
+    for expected in [
+        format!("connected to {full}"),
+        "lost, again in Some(0ns)".to_owned(),
+        format!("connected to {free}"),
+    ] {
+        assert_eq!(events.recv_timeout(DEADLINE).unwrap(), expected);
+    }
+}
+
+#[test]
+fn an_address_that_does_not_answer_is_passed_over_and_told_of() {
+    let taken = taken_address();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::from(listener.local_addr().unwrap());
+    let (sender, events) = channel();
+    let addresses = [taken.1.clone(), address.clone()];
+    let link = Link::connect(&addresses, LinkOptions::default(), move |event| {
+        // The test may be over.
+        let _ = sender.send(match event {
+            Event::Connected { address } => format!("connected to {address}"),
+            Event::Failed { error, .. } => error.to_string(),
+            event => format!("{event:?}"),
+        });
+    });
+    let _link = link.unwrap();
+    let failure = events.recv_timeout(DEADLINE).unwrap();
+    let expected = format!("cannot connect to {}: ", taken.1);
+    assert!(failure.starts_with(&expected), "{failure}");
+    let connected = events.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(connected, format!("connected to {address}"));
+}
+
+#[test]
+fn when_no_address_answers_each_is_named() {
+    let (first, second) = (taken_address(), taken_address());
+    let addresses = [first.1, second.1];
+    let error = Link::connect(&addresses, LinkOptions::default(), |_| ()).unwrap_err();
+    let error = error.to_string();
+    for address in addresses {
+        assert!(
+            error.contains(&format!("cannot connect to {address}: ")),
+            "{error}"
+        );
+    }
+}
+
+/// An address where nobody listens, and what keeps others from listening there.
+fn taken_address() -> (TcpStream, Address) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let address = Address::from(taken.local_addr().unwrap());
+    (taken, address)
 }

@@ -29,8 +29,8 @@ struct Board {
     statistics: Statistics,
     /// Own messages that did not come back before a connection was lost, oldest first.
     unreturned: Vec<Vec<u8>>,
-    /// What the last failed try to connect said.
-    failure: Option<String>,
+    /// What failed tries to connect said since there was a connection.
+    failures: Vec<String>,
     end: Option<End>,
     is_closed: bool,
 }
@@ -58,7 +58,7 @@ impl Desk {
             feed: Feed::new(now),
             statistics: Statistics::new(now),
             unreturned: Vec::new(),
-            failure: None,
+            failures: Vec::new(),
             end: None,
             is_closed: false,
         };
@@ -81,7 +81,7 @@ impl Desk {
     pub(super) fn note(&self, event: Event<'_>) {
         match event {
             Event::Connected { address } => {
-                self.lock().failure = None;
+                self.lock().failures.clear();
                 self.say(Level::Info, format!("connected to {address}"));
             }
             Event::Received(received) => self.receive(received),
@@ -101,17 +101,25 @@ impl Desk {
             } => {
                 self.disconnect(&ending(error), unreturned, retry_in);
             }
-            Event::Failed { error, .. } => {
-                let cause = error.to_string();
-                // It is told once, not with each try.
-                if self.lock().failure.replace(cause.clone()).as_ref() != Some(&cause) {
-                    self.say(
-                        Level::Warning,
-                        format!("{cause}; trying again until it works"),
-                    );
-                }
-            }
+            Event::Failed { error, retry_in } => self.fail(error.to_string(), retry_in),
         }
+    }
+
+    /// Says that there is no connection: with each cause once, not with each try.
+    fn fail(&self, cause: String, retry_in: Duration) {
+        {
+            let failures = &mut self.lock().failures;
+            if failures.contains(&cause) {
+                return;
+            }
+            failures.push(cause.clone());
+        }
+        let next = if retry_in.is_zero() {
+            "trying the next address"
+        } else {
+            "trying again until it works"
+        };
+        self.say(Level::Warning, format!("{cause}; {next}"));
     }
 
     fn receive(&self, received: Received<'_>) {
