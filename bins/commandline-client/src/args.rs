@@ -23,7 +23,7 @@ pub(crate) struct Args {
     pub(crate) addresses: Vec<Address>,
 
     /// How long to try to connect to each address
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_timeout)]
     pub(crate) connect_timeout: Duration,
 
     /// End after so many received messages
@@ -141,6 +141,13 @@ impl Args {
             wait: self.wait,
             is_listening: self.listen,
         }
+    }
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text).map_err(|error| error.to_string())? {
+        Duration::ZERO => Err("no connection is made in no time".to_owned()),
+        timeout => Ok(timeout),
     }
 }
 

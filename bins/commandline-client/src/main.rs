@@ -5,13 +5,13 @@ mod args;
 use std::error::Error;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use chat_client::terminal;
-use chat_client::{Address, ConnectError, RefusedLine, pipe};
+use chat_client::pipe::{self, Notice};
+use chat_client::{Address, ConnectError, patient, terminal};
 use clap::{CommandFactory, Parser};
 
 use crate::args::Args;
@@ -39,8 +39,9 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let options = args.pipe_options(output.is_terminal());
     let (address, stream) = connect(args)?;
-    let summary = pipe::run(stream, input, output, &options, |line: RefusedLine| {
-        tell("error", line)
+    let summary = pipe::run(stream, input, output, &options, |notice| match notice {
+        Notice::Refused(line) => tell("error", line),
+        notice => tell("warning", notice),
     })
     .map_err(|error| format!("{address}: {error}"))?;
     Ok(ExitCode::from(u8::from(summary.refused > 0)))
@@ -78,11 +79,16 @@ fn print_definition(args: &Args) -> io::Result<()> {
         }
         None => clap_mangen::Man::new(command).render(&mut text)?,
     }
-    io::stdout().write_all(&text)
+    let mut output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    match patient::write_all(&mut output, &text) {
+        // Who reads it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Tells the user something, in one write, so that the lines of two threads do not mix.
 fn tell(kind: &str, text: impl Display) {
     // Nobody is left to be told when standard error is closed.
-    let _ = io::stderr().write_all(format!("{kind}: {text}\n").as_bytes());
+    let _ = patient::write_all(&mut io::stderr(), format!("{kind}: {text}\n").as_bytes());
 }

@@ -51,18 +51,27 @@ fn append_text(valid: &str, text: &mut String) {
         text.push_str(valid);
         return;
     }
-    let mut before = Before::default();
-    let mut chars = valid.chars().peekable();
-    while let Some(char) = chars.next() {
-        if is_shown(char) || before.makes_emoji_with(char, chars.peek()) {
+    for (char, is_shown) in with_visibility(valid) {
+        if is_shown {
             text.push(char);
         } else if char.is_ascii() {
             append_byte(char as u8, text);
         } else {
             text.extend(char.escape_unicode());
         }
-        before.shift(char);
     }
+}
+
+/// Returns each character of a text, and whether it is shown, alone or as a part of an emoji.
+pub(crate) fn with_visibility(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let mut before = Before::default();
+    let mut chars = text.chars().peekable();
+    std::iter::from_fn(move || {
+        let char = chars.next()?;
+        let is_shown = is_shown(char) || before.makes_emoji_with(char, chars.peek().copied());
+        before.shift(char);
+        Some((char, is_shown))
+    })
 }
 
 fn append_byte(byte: u8, text: &mut String) {
@@ -89,14 +98,16 @@ struct Before {
 
 impl Before {
     /// Tells whether an invisible character is a part of an emoji: it chooses the coloured form, or
-    /// joins two of them (Unicode Technical Standard #51, sections 1.4.3 and 1.4.9).
-    fn makes_emoji_with(&self, char: char, after: Option<&char>) -> bool {
+    /// joins two of them (Unicode Technical Standard #51, sections 1.4.3 and 1.4.9). Digits, `#` and
+    /// `*` have such a form as keycaps only (section 1.4.5).
+    fn makes_emoji_with(&self, char: char, after: Option<char>) -> bool {
         match char {
-            EMOJI_PRESENTATION => self
-                .char
-                .is_some_and(|before| CodePointSetData::new::<Emoji>().contains(before)),
+            EMOJI_PRESENTATION => self.char.is_some_and(|before| {
+                CodePointSetData::new::<Emoji>().contains(before)
+                    && (!before.is_ascii() || after == Some(KEYCAP))
+            }),
             ZERO_WIDTH_JOINER => {
-                self.base.is_some_and(is_pictograph) && after.copied().is_some_and(is_pictograph)
+                self.base.is_some_and(is_pictograph) && after.is_some_and(is_pictograph)
             }
             _ => false,
         }
@@ -117,6 +128,7 @@ fn is_pictograph(char: char) -> bool {
 
 const EMOJI_PRESENTATION: char = '\u{fe0f}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
+const KEYCAP: char = '\u{20e3}';
 
 #[cfg(test)]
 mod tests {
@@ -184,6 +196,10 @@ mod tests {
         check("❤\u{fe0f}\u{fe0f}", "❤\u{fe0f}\\u{fe0f}");
         check("❤\u{200d}\u{200d}🔥", "❤\\u{200d}\\u{200d}🔥");
         check("❤\u{200d}x", "❤\\u{200d}x");
+        for text in ["1\u{fe0f}", "#\u{fe0f}1", "*\u{fe0f}\u{fe0f}\u{20e3}"] {
+            let escaped = escape(text.as_bytes());
+            assert!(escaped.contains("\\u{fe0f}"), "{escaped}");
+        }
     }
 
     #[test]

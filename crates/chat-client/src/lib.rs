@@ -11,6 +11,7 @@
 //! * [`Link`] is a connection that comes back, with everything that happens on it as [`Event`]s.
 //! * [`pipe`] connects an input and an output to a server, and is exact: it says when a message of
 //!   its own did not come back.
+//! * [`patient`] reads and writes, and waits for files that do not block.
 //! * `terminal`, with the feature of that name, is a client for people.
 //!
 //! # Examples
@@ -32,6 +33,7 @@ mod form;
 mod lines;
 mod link;
 mod outstanding;
+pub mod patient;
 pub mod pipe;
 #[cfg(feature = "terminal")]
 pub mod terminal;

@@ -25,9 +25,10 @@ pub enum Framing {
 pub struct Lines {
     framing: Framing,
     is_splitting: bool,
-    /// The beginning of the unfinished line, up to [`Self::kept_max`] bytes.
+    /// The beginning of the unfinished line, up to [`Self::kept_max`] bytes. In hexadecimal, there
+    /// is one space for several.
     kept: Vec<u8>,
-    /// Length in bytes of the unfinished line.
+    /// Length in bytes of the unfinished line; in hexadecimal, without spaces.
     len: usize,
     /// How many lines have ended.
     count: u64,
@@ -78,8 +79,9 @@ impl Lines {
         }
     }
 
-    /// Sends a line that is too long as several messages. Each ends behind a space, or else between
-    /// two characters, or else wherever it is full. Lines in hexadecimal are refused all the same.
+    /// Sends a line that is too long as several messages. Each ends after a space, if there is more
+    /// than spaces before that; or else between two characters; or else wherever it is full. Lines in
+    /// hexadecimal are refused all the same.
     pub fn splitting(mut self) -> Self {
         self.is_splitting = self.framing != Framing::Hex;
         self
@@ -116,6 +118,9 @@ impl Lines {
     }
 
     fn extend(&mut self, mut bytes: &[u8], batch: &mut Batch) {
+        if self.framing == Framing::Hex {
+            return bytes.iter().for_each(|&byte| self.extend_hex(byte));
+        }
         self.len = self.len.saturating_add(bytes.len());
         loop {
             let free = self.kept_max() - self.kept.len();
@@ -126,6 +131,15 @@ impl Lines {
             }
             bytes = rest;
             self.split_off(batch);
+        }
+    }
+
+    fn extend_hex(&mut self, byte: u8) {
+        let is_space = is_hex_space(byte);
+        self.len += usize::from(!is_space);
+        let is_repeated = is_space && self.kept.last().is_none_or(|&last| is_hex_space(last));
+        if !is_repeated && self.kept.len() < self.kept_max() {
+            self.kept.push(byte);
         }
     }
 
@@ -155,7 +169,11 @@ impl Lines {
     /// Makes a body of the line.
     fn body(&mut self) -> Result<(), LineError> {
         if self.framing == Framing::Hex {
-            let len = decode_hex(&mut self.kept, self.len)?;
+            if self.len > 2 * BODY_LEN_MAX {
+                let len = self.len.div_ceil(2);
+                return Err(BodyTooLong { len }.into());
+            }
+            let len = decode_hex(&mut self.kept).ok_or(LineError::Hex)?;
             self.kept.truncate(len);
         } else if !self.is_splitting && self.len > BODY_LEN_MAX {
             return Err(BodyTooLong { len: self.len }.into());
@@ -185,7 +203,9 @@ impl Batch {
 /// Returns how many bytes of a line that is longer than `len_max` are sent first.
 pub(crate) fn part_len(line: &[u8], len_max: usize) -> usize {
     let full = &line[..len_max];
-    if let Some(space) = full.iter().rposition(|&byte| byte == b' ') {
+    let start = full.iter().position(|&byte| byte != b' ');
+    let space = full.iter().rposition(|&byte| byte == b' ');
+    if let Some(space) = space.filter(|&space| start.is_some_and(|start| start < space)) {
         return space + 1;
     }
     // A character has at most four bytes, of which all but the first begin with the bits 10.
@@ -195,37 +215,30 @@ pub(crate) fn part_len(line: &[u8], len_max: usize) -> usize {
 }
 
 /// Decodes hexadecimal digits in place and returns how many bytes they are.
-fn decode_hex(line: &mut [u8], line_len: usize) -> Result<usize, LineError> {
+fn decode_hex(line: &mut [u8]) -> Option<usize> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     let mut len = 0;
     let mut index = 0;
     while index < line.len() {
-        if matches!(line[index], b' ' | b'\t' | b'\r') {
+        if is_hex_space(line[index]) {
             index += 1;
             continue;
         }
-        let high = digit(line[index]).ok_or(LineError::Hex)?;
-        let low = line
-            .get(index + 1)
-            .copied()
-            .and_then(digit)
-            .ok_or(LineError::Hex)?;
+        let (high, low) = (digit(line[index])?, digit(*line.get(index + 1)?)?);
         line[len] = high << 4 | low;
         len += 1;
         index += 2;
     }
-    if len > BODY_LEN_MAX || line_len > line.len() {
-        return Err(BodyTooLong {
-            len: len.max(line_len / 3),
-        }
-        .into());
-    }
-    Ok(len)
+    Some(len)
 }
 
-/// How many bytes of a line in hexadecimal are kept: three for each byte of the longest body, and
-/// some for more spaces.
-const HEX_LEN_MAX: usize = 4 * BODY_LEN_MAX;
+fn is_hex_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
+}
+
+/// How many bytes of a line in hexadecimal are kept: two digits and a space for each byte of the
+/// longest body, and one more digit to say that it is too long.
+const HEX_LEN_MAX: usize = 3 * BODY_LEN_MAX + 1;
 
 #[cfg(test)]
 mod tests;

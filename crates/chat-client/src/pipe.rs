@@ -76,6 +76,24 @@ impl fmt::Display for Summary {
     }
 }
 
+/// Something to tell the user while it goes on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A line was not sent.
+    #[error(transparent)]
+    Refused(#[from] RefusedLine),
+    /// Nothing of what is under way has come back for a second. It is said once.
+    #[error(
+        "{count} of the messages that were sent have not come back for a second; is it a chat server? \
+         The rest is sent slowly"
+    )]
+    Overdue {
+        /// How many messages are under way.
+        count: u64,
+    },
+}
+
 /// Says why not everything went through.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -127,8 +145,8 @@ enum End {
 /// Connects an input and an output to the server at the far end of `stream`, until the server
 /// closes, nobody reads the output any more, or the options say so.
 ///
-/// Each line that cannot be sent goes to `refuse`. Inputs and outputs that do not block are waited
-/// for. A thread reads the input; it is left behind, and ends with the process or with the input,
+/// What the user should know meanwhile goes to `tell`. Inputs and outputs that do not block are
+/// waited for. A thread reads the input; it is left behind, and ends with the process or with the input,
 /// when it is over before the input is.
 ///
 /// # Errors
@@ -155,7 +173,7 @@ enum End {
 /// drop(writer);
 /// let output = File::create("/dev/null")?;
 /// let options = pipe::Options { form: Some(Form::Raw), ..Default::default() };
-/// let summary = pipe::run(stream, input, output, &options, |line| eprintln!("{line}"))?;
+/// let summary = pipe::run(stream, input, output, &options, |notice| eprintln!("{notice}"))?;
 /// assert_eq!((summary.sent, summary.unreturned, summary.received), (2, 0, 2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -164,11 +182,11 @@ pub fn run(
     input: impl Read + AsFd + Send + 'static,
     output: impl Write + AsFd,
     options: &Options,
-    refuse: impl FnMut(RefusedLine) + Send + 'static,
+    tell: impl FnMut(Notice) + Send + 'static,
 ) -> Result<Summary, PipeError> {
     let stream = Arc::new(stream);
     let flight = Arc::new(Flight::default());
-    let sent = start_sending(&stream, &flight, input, options, refuse)?;
+    let sent = start_sending(&stream, &flight, input, options, tell)?;
     let output = Output::new(&stream, &flight, output, options);
     let ended = output.run();
     // When the server has closed, an input that has nothing to say may still be about to end.
@@ -188,7 +206,7 @@ fn start_sending(
     flight: &Arc<Flight>,
     input: impl Read + AsFd + Send + 'static,
     options: &Options,
-    refuse: impl FnMut(RefusedLine) + Send + 'static,
+    tell: impl FnMut(Notice) + Send + 'static,
 ) -> Result<mpsc::Receiver<Result<(), InputError>>, PipeError> {
     let (stream, flight) = (Arc::clone(stream), Arc::clone(flight));
     let is_listening = options.is_listening;
@@ -198,7 +216,7 @@ fn start_sending(
         Arc::clone(&flight),
         input,
         options,
-        refuse,
+        tell,
     );
     let send = move || {
         let ended = input.run();

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::process::Stdio;
 
 use crate::client::{Client, Ended};
@@ -30,6 +31,10 @@ fn wrong_arguments_are_usage_errors() {
     check_usage_error(["127.0.0.1:1", "--loud"], "unexpected argument");
     check_usage_error(["--wait", "5 parsecs"], "is no duration; write it like 5s");
     check_usage_error(["--count", "0"], "0 is not in 1..");
+    check_usage_error(
+        ["--connect-timeout", "0s"],
+        "no connection is made in no time",
+    );
     check_usage_error(["--hex", "--null"], "cannot be used with");
     check_usage_error(["--hex", "--split"], "cannot be used with");
 }
@@ -68,4 +73,19 @@ fn completions_and_the_man_page_come_from_the_same_definition() {
         assert_eq!((ended.code, &ended.errors[..]), (0, ""));
         assert!(printed.contains(part), "{printed}");
     }
+}
+
+#[test]
+fn a_definition_that_nobody_reads_to_its_end_is_no_failure() {
+    for args in [&["--man"][..], &["--completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let client = Client::start_args(args.iter().copied(), Stdio::null(), writer.into());
+        let ended = client.finish();
+        assert_eq!((ended.code, &ended.errors[..]), (0, ""), "{args:?}");
+    }
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let ended = Client::start_args(["--man"], Stdio::null(), full.into()).finish();
+    assert_eq!(ended.code, 1);
+    assert!(ended.errors.starts_with("error: "), "{}", ended.errors);
 }

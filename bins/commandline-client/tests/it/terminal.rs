@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -160,6 +161,12 @@ impl Terminal {
             shown,
             taking,
         }
+    }
+
+    /// Lets the terminal not block, for all who have it open.
+    pub(crate) fn set_nonblocking(&self) {
+        let flags = fcntl_getfl(&self.peer).unwrap();
+        fcntl_setfl(&self.peer, flags | OFlags::NONBLOCK).unwrap();
     }
 
     /// Takes nothing that the client writes, until what is returned is dropped.

@@ -238,6 +238,58 @@ fn a_resized_terminal_goes_on() {
 }
 
 #[test]
+fn a_terminal_that_loses_rows_keeps_the_messages() {
+    let server = Broadcast::start();
+    let mut terminal = start(&Setup::new(&server.address));
+    for index in 0..40 {
+        server.say(format!("message {index}"));
+    }
+    terminal.wait_for_last(&["  message 39", ">", HINT]);
+    // The row below the line is cut off each time.
+    for rows in [23, 22, 21] {
+        terminal.resize(rows, 80);
+        terminal.type_in("x");
+        terminal.wait_for_last(&["  message 39", "> x"]);
+        terminal.type_in("\x7f");
+        terminal.wait_for_last(&["  message 38", "  message 39", ">", HINT]);
+    }
+    server.say("after");
+    terminal.wait_for_last(&["  message 38", "  message 39", "  after", ">", HINT]);
+}
+
+#[test]
+fn a_terminal_that_does_not_block_is_waited_for() {
+    for arg in ["--split", "--plain"] {
+        let server = Broadcast::start();
+        let mut terminal = Setup::new(&server.address).arg(arg).start();
+        terminal.wait_for("-- connected to");
+        // From the next line on it is read without waiting, and written to while it takes nothing.
+        for round in 0..3 {
+            terminal.set_nonblocking();
+            terminal.type_in(format!("line {round}\n"));
+            terminal.wait_for(&format!("line {round}"));
+            terminal.set_nonblocking();
+            let stalled = terminal.stall();
+            for _ in 0..200 {
+                server.say("x".repeat(255));
+            }
+            thread::sleep(Duration::from_millis(200));
+            drop(stalled);
+            server.say(format!("end {round}"));
+            terminal.wait_for(&format!("end {round}"));
+        }
+        terminal.type_in("\x04");
+        assert_eq!(
+            terminal.wait().code(),
+            Some(0),
+            "{arg} {:?}",
+            terminal.rows()
+        );
+        server.wait_for_received(&["line 0", "line 1", "line 2"]);
+    }
+}
+
+#[test]
 fn the_smallest_terminals_do() {
     for (rows, columns) in [(24, 1), (24, 2), (24, 3), (24, 9), (1, 80), (1, 1), (2, 5)] {
         let server = Broadcast::start();

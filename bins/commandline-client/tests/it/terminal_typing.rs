@@ -266,3 +266,19 @@ fn an_empty_line_sends_nothing() {
     terminal.wait_for_last(&["» x", ">"]);
     server.wait_for_received(&["x"]);
 }
+
+#[test]
+fn a_typed_line_hides_nothing() {
+    let server = Broadcast::start();
+    let mut terminal = start(&server);
+    terminal.type_in("\x1b[200~pay\u{200b}pal\u{202e}\x1b[31m!\x1b[201~");
+    terminal.wait_for_last(&["> paypal!", "2 invisible characters"]);
+    // Typed as it is.
+    terminal.type_in("\x16\x07");
+    terminal.wait_for_last(&["> paypal!", "3 invisible characters"]);
+    assert_eq!(terminal.cursor().1, 9);
+    assert_eq!(terminal.count("\x1b[31m"), 0);
+    terminal.type_in("\r");
+    terminal.wait_for_last(&[r"» pay\u{200b}pal\u{202e}!\x07", ">"]);
+    server.wait_for_received(&["pay\u{200b}pal\u{202e}!\x07"]);
+}

@@ -81,6 +81,16 @@ fn a_line_may_be_hexadecimal() {
     check(hex(), "41".repeat(256).as_bytes(), b"", &[too_long(1, 256)]);
     let batch = split_chunks(hex(), ["41 ".repeat(10_000).as_bytes()]);
     assert_eq!(batch.refused, [too_long(1, 10_000)]);
+    check(
+        hex(),
+        "4".repeat(3999).as_bytes(),
+        b"",
+        &[too_long(1, 2000)],
+    );
+    // Spaces do not count, however many there are.
+    let sparse = format!("  41{}42 \t", " ".repeat(5000));
+    check(hex(), sparse.as_bytes(), b"\x02AB", &[]);
+    check(hex(), b" \n ", b"\0", &[]);
 }
 
 #[test]

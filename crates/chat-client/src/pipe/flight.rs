@@ -27,6 +27,8 @@ struct State {
     /// Since when the receiving side could have received own messages and has not. While it prints,
     /// it cannot.
     quiet_since: Option<Instant>,
+    /// Whether any messages were given up.
+    has_given_up: bool,
     is_over: bool,
 }
 
@@ -41,6 +43,7 @@ impl Default for Flight {
                 refused_count: 0,
                 input_ended_at: None,
                 quiet_since: Some(now),
+                has_given_up: false,
                 is_over: false,
             }),
             changed: Condvar::new(),
@@ -49,20 +52,25 @@ impl Default for Flight {
 }
 
 impl Flight {
-    /// Notes messages that are about to be sent, as soon as there is room for them.
-    pub(super) fn send(&self, messages: Messages<'_>) {
+    /// Notes messages that are about to be sent, as soon as there is room for them. Returns how many
+    /// were given up to make room, the first time.
+    pub(super) fn send(&self, messages: Messages<'_>) -> Option<u64> {
         let mut state = self.state();
+        let mut overdue = None;
         while !state.has_room(messages.as_bytes().len()) {
             let waited = self.changed.wait_timeout(state, PATIENCE);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             if state.is_quiet_for(PATIENCE) {
                 // They were lost, or this is no chat. If they come, they count all the same.
+                let is_first = !std::mem::replace(&mut state.has_given_up, true);
+                overdue = overdue.or(is_first.then_some(state.outstanding.count()));
                 state.outstanding.give_up();
             }
         }
         let now = Instant::now();
         state.sent_count += messages.count() as u64;
         state.outstanding.send(messages, now);
+        overdue
     }
 
     /// Notes lines that are not sent.
@@ -202,9 +210,10 @@ mod tests {
         let flight = Flight::default();
         let wire = [255; MESSAGE_LEN].repeat(16);
         let count = 2 * WINDOW / wire.len();
-        for _ in 0..count {
-            flight.send(messages(&wire));
-        }
+        let told: Vec<_> = (0..count)
+            .filter_map(|_| flight.send(messages(&wire)))
+            .collect();
+        assert_eq!(told, [(WINDOW / MESSAGE_LEN) as u64]);
         let sent = (count * 16) as u64;
         assert_eq!(
             (flight.summary(true).sent, flight.summary(true).unreturned),

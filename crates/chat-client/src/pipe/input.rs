@@ -6,19 +6,18 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use chat_proto::Messages;
-use rustix::event::{PollFd, PollFlags, poll};
 
-use super::Options;
 use super::flight::Flight;
-use crate::{Batch, Lines, RefusedLine};
+use super::{Notice, Options};
+use crate::{Batch, Lines, patient};
 
 /// The sending side of a connection.
-pub(super) struct Input<I, R> {
+pub(super) struct Input<I, T> {
     stream: Arc<TcpStream>,
     flight: Arc<Flight>,
     input: I,
     lines: Lines,
-    refuse: R,
+    tell: T,
 }
 
 /// Says why not all of the input was sent.
@@ -28,13 +27,13 @@ pub(super) enum InputError {
     Stream(io::Error),
 }
 
-impl<I: Read + AsFd, R: FnMut(RefusedLine)> Input<I, R> {
+impl<I: Read + AsFd, T: FnMut(Notice)> Input<I, T> {
     pub(super) fn new(
         stream: Arc<TcpStream>,
         flight: Arc<Flight>,
         input: I,
         options: &Options,
-        refuse: R,
+        tell: T,
     ) -> Self {
         let lines = Lines::new(options.framing);
         Self {
@@ -46,7 +45,7 @@ impl<I: Read + AsFd, R: FnMut(RefusedLine)> Input<I, R> {
             } else {
                 lines
             },
-            refuse,
+            tell,
         }
     }
 
@@ -56,28 +55,15 @@ impl<I: Read + AsFd, R: FnMut(RefusedLine)> Input<I, R> {
         let mut buf = vec![0; INPUT_BUF_LEN];
         let mut batch = Batch::default();
         loop {
-            let len = self.read(&mut buf).map_err(InputError::Input)?;
+            let len = patient::read(&mut self.input, &mut buf).map_err(InputError::Input)?;
             if len == 0 {
                 break;
             }
             self.lines.push(&buf[..len], &mut batch);
-            send(&self.stream, &self.flight, &mut batch, &mut self.refuse)?;
+            send(&self.stream, &self.flight, &mut batch, &mut self.tell)?;
         }
         self.lines.finish(&mut batch);
-        send(&self.stream, &self.flight, &mut batch, &mut self.refuse)
-    }
-
-    /// Reads, and waits for an input that does not block.
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.input.read(buf) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    wait(&self.input, PollFlags::IN);
-                }
-                read => return read,
-            }
-        }
+        send(&self.stream, &self.flight, &mut batch, &mut self.tell)
     }
 }
 
@@ -86,26 +72,22 @@ fn send(
     mut stream: &TcpStream,
     flight: &Flight,
     batch: &mut Batch,
-    refuse: &mut impl FnMut(RefusedLine),
+    tell: &mut impl FnMut(Notice),
 ) -> Result<(), InputError> {
     flight.refuse(batch.refused.len());
-    batch.refused.drain(..).for_each(refuse);
+    batch.refused.drain(..).for_each(|line| tell(line.into()));
     let mut messages = Messages::from_parts(&batch.wire, batch.count as usize);
     while !messages.is_empty() {
         let part = messages.take_len(PART_LEN);
         let bytes = part.as_bytes();
-        flight.send(part);
+        if let Some(count) = flight.send(part) {
+            tell(Notice::Overdue { count });
+        }
         stream.write_all(bytes).map_err(InputError::Stream)?;
     }
     batch.wire.clear();
     batch.count = 0;
     Ok(())
-}
-
-/// Waits until something that does not block can be read or written.
-pub(super) fn wait(fd: &impl AsFd, flags: PollFlags) {
-    // Where it fails, the next try does.
-    let _ = poll(&mut [PollFd::new(fd, flags)], None);
 }
 
 /// Length in bytes of one read of the input: what a pipe holds by default on Linux (pipe(7), "Pipe

@@ -7,12 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chat_proto::blocking::Reader;
 use chat_proto::{ReadError, Unfinished};
-use rustix::event::PollFlags;
 
 use super::flight::Flight;
-use super::input::wait;
 use super::{End, Options};
-use crate::Form;
+use crate::{Form, patient};
 
 /// The receiving side of a connection.
 pub(super) struct Output<'a, O> {
@@ -66,7 +64,7 @@ impl<'a, O: Write + AsFd> Output<'a, O> {
                 return Ok(end);
             }
             let start = Instant::now();
-            self.print(&text).map_err(OutputError::Output)?;
+            patient::write_all(&mut self.output, &text).map_err(OutputError::Output)?;
             self.flight.receive_on(start.elapsed());
         }
         Ok(End::Enough)
@@ -104,22 +102,6 @@ impl<'a, O: Write + AsFd> Output<'a, O> {
         }
         self.left = self.left.map(|left| left - count);
         Ok(None)
-    }
-
-    /// Writes, and waits for an output that does not block.
-    fn print(&mut self, mut text: &[u8]) -> io::Result<()> {
-        while !text.is_empty() {
-            match self.output.write(text) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(len) => text = &text[len..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    wait(&self.output, PollFlags::OUT);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        self.output.flush()
     }
 }
 

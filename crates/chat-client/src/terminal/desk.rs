@@ -1,5 +1,6 @@
 //! What the threads of the client share: what happened, and whether it is over.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -39,6 +40,7 @@ struct Board {
 #[derive(Debug)]
 pub(super) enum End {
     Lost(String),
+    Terminal(io::Error),
     Signal,
 }
 
@@ -46,6 +48,7 @@ impl From<End> for TerminalError {
     fn from(end: End) -> Self {
         match end {
             End::Lost(cause) => Self::Lost(cause),
+            End::Terminal(error) => Self::Terminal(error),
             End::Signal => Self::Signal,
         }
     }
@@ -162,12 +165,16 @@ impl Desk {
         };
         self.say(Level::Warning, with_retry(cause, wait));
         self.name(&unreturned);
-        if !unreturned.is_empty() {
-            let them = if unreturned.len() == 1 { "it" } else { "them" };
-            let text = format!("Alt-R or /resend sends {them} again");
-            self.say(Level::Info, text);
-            self.keep(unreturned);
+        if unreturned.is_empty() {
+            return;
         }
+        let is_one = unreturned.len() == 1;
+        let them = match self.keep(unreturned) {
+            0 if is_one => "it".to_owned(),
+            0 => "them".to_owned(),
+            _ => format!("the last {UNRETURNED_MAX}"),
+        };
+        self.say(Level::Info, format!("Alt-R or /resend sends {them} again"));
     }
 
     /// Names own messages that did not come back.
@@ -184,20 +191,24 @@ impl Desk {
         }
     }
 
-    /// Keeps messages for sending them again.
-    fn keep(&self, mut unreturned: Vec<Vec<u8>>) {
+    /// Keeps messages for sending them again. Returns how many are too many for that.
+    fn keep(&self, mut unreturned: Vec<Vec<u8>>) -> usize {
         let mut board = self.lock();
         board.unreturned.append(&mut unreturned);
         let too_many = board.unreturned.len().saturating_sub(UNRETURNED_MAX);
         board.unreturned.drain(..too_many);
+        too_many
     }
 
     pub(super) fn take_unreturned(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.lock().unreturned)
     }
 
-    pub(super) fn put_back(&self, unreturned: Vec<Vec<u8>>) {
-        self.lock().unreturned = unreturned;
+    /// Keeps messages again that were taken and not sent. Others may have been kept meanwhile.
+    pub(super) fn put_back(&self, mut unreturned: Vec<Vec<u8>>) {
+        let mut board = self.lock();
+        unreturned.append(&mut board.unreturned);
+        board.unreturned = unreturned;
     }
 
     pub(super) fn count_sent(&self, bytes: usize) {
@@ -250,27 +261,27 @@ impl Desk {
         self.lock().end.take()
     }
 
-    /// Shows everything that happens, a bundle at a time, until the desk is closed or printing
-    /// fails.
+    /// Shows everything that happens, a bundle at a time, until the desk is closed. The client ends
+    /// when printing fails.
     pub(super) fn show_all(
         &self,
         view: &mut View,
         columns: impl Fn() -> usize,
-        mut print: impl FnMut(String) -> bool,
+        mut print: impl FnMut(String) -> io::Result<()>,
     ) {
         while self.wait_for_entries() && self.turn.begin_printing() {
             let showing = self.lock().feed.take(Instant::now());
             let lines = view.render(showing, self.form(), columns());
-            let is_printed = if lines.is_empty() {
+            let printed = if lines.is_empty() {
                 // A flood begins. There will be nothing to see of this.
                 self.turn.show();
-                true
+                Ok(())
             } else {
                 print(lines)
             };
             self.turn.end_printing();
-            if !is_printed {
-                return;
+            if let Err(error) = printed {
+                return self.end(End::Terminal(error));
             }
             thread::sleep(BUNDLE_TIME);
         }

@@ -17,8 +17,8 @@ use rustyline::{
 
 use super::chat::COMMANDS;
 use super::desk::Desk;
-use super::rows::{TAB_STOP, fills_row, rows_below, shorten};
-use super::tty;
+use super::rows::{TAB_STOP, drawn, fills_row, rows_below, shorten};
+use super::tty::{self, Size};
 use super::view::{Colours, Style};
 use crate::{Link, escape};
 
@@ -49,8 +49,8 @@ struct TypingState {
     prompt: String,
     line: String,
     pos: usize,
-    /// For how many columns the line was drawn; `None` before it was.
-    columns: Option<usize>,
+    /// The size of the terminal for which the line was drawn; `None` before it was.
+    size: Option<Size>,
     /// Whether the line editor is about to draw because the line changed. If it draws without that,
     /// it has printed something.
     is_changing: bool,
@@ -79,7 +79,7 @@ impl Typing {
     /// Notes that the next line is not drawn yet.
     pub(super) fn begin(&self) {
         let mut state = self.lock();
-        (state.columns, state.is_changing) = (None, false);
+        (state.size, state.is_changing) = (None, false);
     }
 
     /// Notes that the line is being drawn behind this prompt. Returns whether it is because the line
@@ -206,12 +206,7 @@ impl Hinter for Assistant {
 
 impl Highlighter for Assistant {
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
-        // What was pasted may contain what controls the terminal, and takes no column.
-        let controls = |char: char| char.is_control() && char != '\n' && char != '\t';
-        match line.contains(controls) {
-            true => Cow::Owned(line.replace(controls, "")),
-            false => Cow::Borrowed(line),
-        }
+        Cow::Owned(drawn(line).0)
     }
 
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(
@@ -269,32 +264,29 @@ impl Helper for Assistant {}
 
 impl Assistant {
     /// Sees to it that the line editor erases what it has drawn and no more, when the terminal has
-    /// put that on other rows because its width has changed. The line editor counts on the rows that
+    /// put that on other rows because its size has changed. The line editor counts on the rows that
     /// it has drawn.
     ///
     /// Terminals that leave rows as they are keep some of the line above it, and those that do not
     /// keep some when they become narrower: nobody can tell them apart, and nothing of others is to
     /// be erased.
     fn make_room(&self) {
-        let columns = tty::columns();
+        let size = tty::size();
         let mut state = self.typing.lock();
-        let Some(drawn) = state
-            .columns
-            .replace(columns)
-            .filter(|&drawn| drawn != columns)
-        else {
+        let Some(drawn) = state.size.replace(size).filter(|&drawn| drawn != size) else {
             return;
         };
         let left = &state.line[..state.pos];
-        let rows = |text: &str, columns| rows_below(&state.prompt, text, columns);
-        let (above, drawn_above) = (rows(left, columns), rows(left, drawn));
+        let rows = |text: &str, size: Size| rows_below(&state.prompt, text, size.columns);
+        let (above, drawn_above) = (rows(left, size), rows(left, drawn));
         let drawn_below = 1 + rows(&state.line, drawn) - drawn_above;
         // When it fails, drawing fails too, and says so.
         let _ = if above < drawn_above {
             tty::erase_rows(above)
                 .and_then(|()| tty::add_rows(drawn_above + drawn_below, drawn_below))
         } else {
-            tty::erase_below()
+            // A terminal with fewer rows may have cut off those below the cursor.
+            tty::add_rows(drawn_below, drawn_below)
         };
     }
 
@@ -306,6 +298,11 @@ impl Assistant {
         if let Some((text, of_length)) = self.length() {
             parts.push(text);
             style = of_length;
+        }
+        match drawn(&self.typing.lock().line).1 {
+            0 => {}
+            1 => parts.push("1 invisible character".to_owned()),
+            count => parts.push(format!("{count} invisible characters")),
         }
         if !self.link.is_connected() {
             parts.push("not connected".to_owned());

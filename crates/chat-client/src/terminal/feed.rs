@@ -31,11 +31,13 @@ pub(super) struct Showing {
     /// How many messages of others came in how long a time, if not all of them are among the
     /// entries.
     pub(super) flood: Option<(u64, Duration)>,
+    /// How many older entries of other kinds are left out.
+    pub(super) omitted: u64,
     pub(super) entries: Vec<Entry>,
 }
 
-/// The entries that wait, in two rings: the messages of others may be passed over, one's own and
-/// what the client says may not.
+/// The entries that wait, in two rings: many messages of others may be passed over, of one's own and
+/// of what the client says only what nobody could read anyway. Both are counted.
 ///
 /// As long as messages come at a rate that can be read, all are shown. When they do not, there is a
 /// flood: once a second the last few are shown, and how many there were.
@@ -49,6 +51,8 @@ pub(super) struct Feed {
     next_place: u64,
     /// How many of others have been passed over since something was shown.
     passed_count: u64,
+    /// The same for the other entries.
+    omitted_count: u64,
     /// How many messages of others may be shown now.
     credit: f64,
     credited: Instant,
@@ -63,6 +67,7 @@ impl Feed {
             kept: VecDeque::new(),
             next_place: 0,
             passed_count: 0,
+            omitted_count: 0,
             credit: CREDIT_MAX,
             credited: now,
             flood_since: None,
@@ -83,10 +88,11 @@ impl Feed {
         self.next_place += 1;
     }
 
-    /// Adds something that must be shown.
+    /// Adds something that is to be shown, or counted at least.
     pub(super) fn push(&mut self, entry: Entry) {
         if self.kept.len() >= KEPT_MAX {
             self.kept.pop_front();
+            self.omitted_count += 1;
         }
         self.kept.push_back((self.next_place, entry));
         self.next_place += 1;
@@ -163,7 +169,11 @@ impl Feed {
             entries.push(Entry::Other { body, at });
         }
         entries.extend(kept.map(|(_, entry)| entry));
-        Showing { flood, entries }
+        Showing {
+            flood,
+            omitted: std::mem::take(&mut self.omitted_count),
+            entries,
+        }
     }
 }
 
@@ -267,5 +277,8 @@ mod tests {
         let rest = feed.take_rest(now);
         assert_eq!(rest.entries.len(), FLOOD_SHOWN + KEPT_MAX);
         assert_eq!(rest.flood.unwrap().0, 100_000);
+        assert_eq!(rest.omitted, 10_000 - KEPT_MAX as u64);
+        feed.push(own("x"));
+        assert_eq!(feed.take_rest(now).omitted, 0);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::rows::char_width;
+use super::rows::width;
 use crate::escape;
 
 /// A name to put before one's messages: `NAME: text`.
@@ -64,9 +64,7 @@ pub(super) fn split_name(text: &str) -> Option<(&str, &str, usize)> {
 
 fn is_name(text: &str) -> bool {
     let is_part = |char: char| !char.is_whitespace() && char != ':';
-    (1..=NICK_LEN_MAX).contains(&text.len())
-        && text.chars().all(is_part)
-        && text.chars().any(|char| char_width(char) > 0)
+    (1..=NICK_LEN_MAX).contains(&text.len()) && text.chars().all(is_part) && width(text) > 0
 }
 
 /// FNV-1a, which gives the same every time: <http://www.isthe.com/chongo/tech/comp/fnv/>.

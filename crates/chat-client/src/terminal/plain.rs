@@ -4,10 +4,13 @@ use std::io::{self, BufRead};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+use rustix::event::PollFlags;
+
 use super::chat::{Chat, Next};
 use super::tty;
 use super::view::View;
 use super::{TerminalError, leave};
+use crate::patient;
 
 /// Reads lines as the terminal gives them and prints lines, until the user or the link ends it.
 pub(super) fn run(mut chat: Chat, mut view: View) -> Result<(), TerminalError> {
@@ -20,7 +23,7 @@ pub(super) fn run(mut chat: Chat, mut view: View) -> Result<(), TerminalError> {
         .spawn(move || {
             let print = |lines: String| {
                 printing_desk.turn.show();
-                tty::write(&lines).is_ok()
+                tty::write(&lines)
             };
             printing_desk.show_all(&mut view, tty::columns, print);
             view
@@ -62,6 +65,19 @@ enum Input {
     End,
 }
 
+/// Reads a line with its newline, or nothing at the end.
+fn read_line(line: &mut Vec<u8>) -> io::Result<()> {
+    line.clear();
+    loop {
+        match io::stdin().lock().read_until(b'\n', line) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                patient::wait(&io::stdin(), PollFlags::IN);
+            }
+            read => return read.map(drop),
+        }
+    }
+}
+
 /// Reads lines in a thread of its own, which waits for the terminal until the process ends.
 fn read_lines(desk: &Arc<super::desk::Desk>) -> Result<mpsc::Receiver<Input>, TerminalError> {
     let (sender, receiver) = mpsc::sync_channel(1);
@@ -71,10 +87,9 @@ fn read_lines(desk: &Arc<super::desk::Desk>) -> Result<mpsc::Receiver<Input>, Te
         .spawn(move || {
             let mut line = Vec::new();
             loop {
-                line.clear();
-                let input = match io::stdin().lock().read_until(b'\n', &mut line) {
-                    Ok(0) => Input::End,
-                    Ok(_) => {
+                let input = match read_line(&mut line) {
+                    Ok(()) if line.is_empty() => Input::End,
+                    Ok(()) => {
                         let text = line.strip_suffix(b"\n").unwrap_or(&line);
                         Input::Line(String::from_utf8_lossy(text).into_owned())
                     }

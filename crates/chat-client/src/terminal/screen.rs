@@ -47,7 +47,10 @@ pub(super) fn run(chat: Chat, view: View, options: &Options) -> Result<(), Termi
     let printing = thread::Builder::new()
         .name("print".to_owned())
         .spawn(move || {
-            let print = |lines| printer.print(lines).is_ok();
+            let print = |lines| {
+                tty::let_block()?;
+                printer.print(lines).map_err(io::Error::other)
+            };
             printing_desk.show_all(&mut view, tty::columns, print);
             view
         });
@@ -141,6 +144,7 @@ impl Screen {
         let mut initial = (left.clone(), right.clone());
         loop {
             self.typing.begin();
+            tty::let_block().map_err(TerminalError::Terminal)?;
             let result = self
                 .editor
                 .readline_with_initial(prompt, (&initial.0, &initial.1));
@@ -154,11 +158,7 @@ impl Screen {
                     return Ok(detour.map_or(Reading::Line(line), Reading::Detour));
                 }
                 Err(ReadlineError::Eof | ReadlineError::Interrupted) => return Ok(Reading::End),
-                // Something that was typed is no UTF-8, or the size changed at a bad time.
-                Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                    initial = halves;
-                }
-                Err(ReadlineError::Signal(_)) => initial = halves,
+                Err(error) if is_passing(&error) => initial = halves,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -203,6 +203,19 @@ impl Screen {
             self.chat.desk.say(Level::Warning, warning);
         }
     }
+}
+
+/// Tells whether an error is over when the line is read again.
+fn is_passing(error: &ReadlineError) -> bool {
+    let kind = match error {
+        // The size changed at a bad time.
+        ReadlineError::Signal(_) => return true,
+        ReadlineError::Io(error) => error.kind(),
+        ReadlineError::Errno(errno) => io::Error::from(*errno).kind(),
+        _ => return false,
+    };
+    // Something that was typed is no UTF-8, or somebody has told the terminal not to block.
+    matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::WouldBlock)
 }
 
 /// Returns how many rows above the cursor the line begins, after the line editor has ended.

@@ -1,12 +1,16 @@
 //! The state of the terminal.
 
-use std::io::{self, Write, stdin, stdout};
+use std::io::{self, Stdout, Write, stdin, stdout};
+use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Signal, kill_current_process_group};
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr,
     tcgetwinsize, tcsetattr,
 };
+
+use crate::patient;
 
 /// The terminal, quiet: what is typed does not appear by itself and makes no signals, also between
 /// two lines. Dropping it restores the terminal, and forgets what was typed and not read: a shell
@@ -54,11 +58,26 @@ pub(super) fn forget_typed() {
     let _ = tcflush(stdin(), QueueSelector::IFlush);
 }
 
-/// Returns how many columns the terminal has; it may say that it has none.
+/// How large the terminal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) columns: usize,
+    pub(super) rows: usize,
+}
+
+/// Returns how large the terminal is; it may say that it has no rows and no columns.
+pub(super) fn size() -> Size {
+    let (columns, rows) = tcgetwinsize(stdout()).map_or((0, 0), |size| (size.ws_col, size.ws_row));
+    let or = |count: u16, default| if count == 0 { default } else { count.into() };
+    Size {
+        columns: or(columns, 80),
+        rows: or(rows, 24),
+    }
+}
+
+/// Returns how many columns the terminal has.
 pub(super) fn columns() -> usize {
-    let size = tcgetwinsize(stdout());
-    let columns = size.map_or(0, |size| usize::from(size.ws_col));
-    if columns == 0 { 80 } else { columns }
+    size().columns
 }
 
 /// Moves the cursor up by so many rows, and erases everything from there on.
@@ -71,11 +90,6 @@ pub(super) fn erase_rows(rows: usize) -> io::Result<()> {
     write(&format!("{up}\r\x1b[J"))
 }
 
-/// Erases everything from the cursor on.
-pub(super) fn erase_below() -> io::Result<()> {
-    write("\x1b[J")
-}
-
 /// Makes empty rows below the cursor, and moves it down so that `below` of them are below it.
 pub(super) fn add_rows(count: usize, below: usize) -> io::Result<()> {
     write(&"\n".repeat(count))?;
@@ -86,8 +100,37 @@ pub(super) fn clear_screen() -> io::Result<()> {
     write("\x1b[H\x1b[2J")
 }
 
+/// Writes to the terminal itself, past what the process may keep to be written later.
 pub(super) fn write(text: &str) -> io::Result<()> {
-    let mut stdout = stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
+    patient::write_all(&mut Output(stdout()), text.as_bytes())
+}
+
+/// Lets the terminal block: the line editor cannot wait for one that does not.
+pub(super) fn let_block() -> io::Result<()> {
+    for fd in [stdin().as_fd(), stdout().as_fd()] {
+        let flags = fcntl_getfl(fd)?;
+        if flags.contains(OFlags::NONBLOCK) {
+            fcntl_setfl(fd, flags - OFlags::NONBLOCK)?;
+        }
+    }
+    Ok(())
+}
+
+/// Standard output, without a buffer.
+struct Output(Stdout);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(&self.0, bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Output {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }

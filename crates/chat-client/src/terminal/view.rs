@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::feed::{Entry, Level, Showing};
 use super::nick::split_name;
-use super::rows::{char_width, wrap};
+use super::rows::{width, wrap};
 use crate::escape::append_escaped;
 
 /// Turns entries into lines.
@@ -96,6 +96,13 @@ impl View {
         let mut lines = String::new();
         let others = |entry: &&Entry| matches!(entry, Entry::Other { .. });
         let other_count = showing.entries.iter().filter(others).count();
+        if showing.omitted > 0 {
+            let text = format!(
+                "… {} earlier lines are not shown",
+                group_digits(showing.omitted)
+            );
+            self.append_notice(Level::Warning, &text, columns, &mut lines);
+        }
         for entry in showing.entries {
             match entry {
                 Entry::Other { body, at } => {
@@ -211,14 +218,10 @@ fn show_body(body: &[u8], form: BodyForm) -> String {
     text
 }
 
-/// Divides a text into rows that fit beside the margin. A terminal that is too narrow for that
-/// divides them itself.
+/// Divides a text into rows that fit beside the margin, as far as they can: a terminal that divided
+/// them itself would begin a row without the margin.
 fn rows_of<'a>(text: &'a str, margin: &str, columns: usize) -> Vec<&'a str> {
-    let margin_width = margin.chars().map(char_width).sum::<usize>();
-    match columns.checked_sub(margin_width + 1) {
-        Some(width) if width >= WIDTH_MIN => wrap(text, width),
-        _ => vec![text],
-    }
+    wrap(text, columns.saturating_sub(width(margin) + 1).max(1))
 }
 
 /// Writes a number with thin gaps between the thousands.
@@ -256,9 +259,6 @@ const NAME_COLOURS: [u8; 6] = [31, 32, 35, 36, 91, 94];
 /// How long a round trip has to be to be told of.
 const ROUND_TRIP_SHOWN: Duration = Duration::from_millis(100);
 
-/// How many columns rows need beside the margin. A judgement.
-const WIDTH_MIN: usize = 8;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,6 +289,7 @@ mod tests {
     fn check(entry: Entry, columns: usize, expected: &str) {
         let showing = Showing {
             flood: None,
+            omitted: 0,
             entries: vec![entry],
         };
         let lines = view(Colours::Off).render(showing, BodyForm::Text, columns);
@@ -317,9 +318,10 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_divides_lines_itself() {
-        for columns in 0..10 {
-            check(other(b"hello, world"), columns, "  hello, world\n");
+    fn on_a_narrow_terminal_each_row_has_its_margin_too() {
+        check(other(b"hello -- all"), 8, "  hello\n  --\n  all\n");
+        for columns in 0..5 {
+            check(other(b"-- x"), columns, "  -\n  -\n  x\n");
         }
     }
 
@@ -327,6 +329,7 @@ mod tests {
     fn names_have_their_colours() {
         let showing = Showing {
             flood: None,
+            omitted: 0,
             entries: vec![other(b"ann: hi"), other(b"ann: again"), other(b"no name")],
         };
         let lines = view(Colours::On).render(showing, BodyForm::Text, 80);
@@ -344,6 +347,7 @@ mod tests {
         });
         let showing = Showing {
             flood: None,
+            omitted: 0,
             entries: entries.to_vec(),
         };
         let lines = view(Colours::Off).render(showing, BodyForm::Text, 80);
@@ -355,10 +359,13 @@ mod tests {
         let flood = Some((12_304, Duration::from_secs(1)));
         let showing = Showing {
             flood,
+            omitted: 1100,
             entries: vec![other(b"x")],
         };
         let lines = view(Colours::Off).render(showing, BodyForm::Hex, 80);
-        assert_eq!(lines, "  78\n-- … 12 304 messages in 1 s, last 1 shown\n");
+        let expected = "-- … 1 100 earlier lines are not shown\n  78\n\
+                        -- … 12 304 messages in 1 s, last 1 shown\n";
+        assert_eq!(lines, expected);
     }
 
     #[test]
