@@ -47,7 +47,7 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::from(u8::from(summary.refused > 0)))
 }
 
-/// Opens what is sent. It is read without a buffer in between.
+/// Opens the input. It is read without a buffer in between.
 fn input(args: &Args) -> Result<File, Box<dyn Error>> {
     match &args.send_file {
         Some(path) => File::open(path)
@@ -68,7 +68,7 @@ fn connect(args: &Args) -> Result<(&Address, TcpStream), ConnectError> {
     Ok((last, last.connect(args.connect_timeout)?))
 }
 
-/// Prints what other programs make of the arguments' definition.
+/// Prints the completions or the man page, which are made from the arguments' definition.
 fn print_definition(args: &Args) -> io::Result<()> {
     let mut command = Args::command();
     let mut text = Vec::new();
@@ -81,7 +81,7 @@ fn print_definition(args: &Args) -> io::Result<()> {
     }
     let mut output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     match patient::write_all(&mut output, &text) {
-        // Who reads it has seen enough.
+        // The reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }

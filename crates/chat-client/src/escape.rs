@@ -1,4 +1,4 @@
-//! Text that cannot control a terminal, whoever sent it.
+//! Text that cannot control a terminal.
 
 use std::ascii;
 
@@ -7,7 +7,7 @@ use icu_properties::props::{
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Returns what anybody sent in a form that a terminal shows and does not act on; see
+/// Returns text of others in a form that a terminal shows and does not act on; see
 /// [`append_escaped`].
 ///
 /// # Examples
@@ -26,16 +26,16 @@ pub fn escape(bytes: &[u8]) -> String {
     text
 }
 
-/// Adds what anybody sent to `text`, in a form that a terminal shows and does not act on.
+/// Adds text of others to `text`, in a form that a terminal shows and does not act on.
 ///
 /// These become escapes: control characters (`\x1b`, `\n`, `\u{9b}`), format characters and all
 /// others that are invisible by default, such as those that change the direction of text
 /// (`\u{202e}`), and line and paragraph separators. Which they are, the Unicode properties
-/// `General_Category` and `Default_Ignorable_Code_Point` say. What is not UTF-8 becomes `\xff`. Emoji
+/// `General_Category` and `Default_Ignorable_Code_Point` say. Bytes that are not UTF-8 become `\xff`. Emoji
 /// that consist of several characters stay whole. A backslash stays too: the form is for eyes, and
 /// not meant to be read back.
 ///
-/// What is added is at most four times as long as `bytes`, and eight bytes for a character that
+/// The addition is at most four times as long as `bytes`, and eight bytes for a character that
 /// becomes an escape.
 pub fn append_escaped(bytes: &[u8], text: &mut String) {
     for chunk in bytes.utf8_chunks() {
@@ -88,7 +88,7 @@ fn is_shown(char: char) -> bool {
     ) && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(char)
 }
 
-/// What stands before a character.
+/// The characters before one.
 #[derive(Default)]
 struct Before {
     char: Option<char>,

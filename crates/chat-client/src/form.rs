@@ -42,7 +42,7 @@ pub enum Form {
     /// Two hexadecimal digits for each byte, then a newline.
     Hex,
     /// An object of JSON on a line: `time` of arrival (RFC 3339), `length` in bytes, and `text`, or
-    /// `base64` for what is not UTF-8.
+    /// `base64` for bytes that are not UTF-8.
     Json,
 }
 

@@ -5,7 +5,7 @@
 //! * [`Outstanding`] tells which received messages are one's own, how long they were under way, and
 //!   which of one's own never came back.
 //! * [`Lines`] turns input, chunk by chunk, into messages, and [`Form`] turns messages into output.
-//! * [`escape`] shows what anybody sent without letting it control the terminal.
+//! * [`escape`] shows text of others without letting it control the terminal.
 //! * [`Address`] connects by name, to the first of several addresses that answers; [`Backoff`] says
 //!   how long to wait until the next try.
 //! * [`Link`] is a connection that comes back, with everything that happens on it as [`Event`]s.

@@ -19,7 +19,7 @@ pub enum Framing {
 
 /// Divides input into lines and encodes each as a message, whatever chunks the input comes in.
 ///
-/// A line is what ends with the framing's last byte; what follows the last of them is a line too,
+/// A line ends with the framing's last byte; the bytes after the last of them are a line too,
 /// unless it is empty. Memory is bounded: of a line that is too long only the beginning is kept.
 #[derive(Debug)]
 pub struct Lines {
@@ -34,7 +34,7 @@ pub struct Lines {
     count: u64,
 }
 
-/// What lines came to: messages to send, and lines that are refused.
+/// Messages to send, and lines that are refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// The messages in their wire form, in order.
@@ -51,11 +51,11 @@ pub struct Batch {
 pub struct RefusedLine {
     /// Which line of the input it is, from 1 on.
     pub number: u64,
-    /// What is wrong with it.
+    /// The fault in it.
     pub cause: LineError,
 }
 
-/// What is wrong with a line.
+/// The fault in a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineError {

@@ -23,10 +23,10 @@ pub use event::{Event, LinkError, Received};
 /// A connection to a server that connects again when it was lost.
 ///
 /// Two threads serve it. One reads, always and at full speed, so that the client is never the one
-/// that does not keep up; it hands everything to a function as [`Event`]s. The other writes what
-/// [`send`](Self::send) left for it, so that nobody waits for the socket.
+/// that does not keep up; it hands everything to a function as [`Event`]s. The other writes the
+/// messages that [`send`](Self::send) left for it, so that nobody waits for the socket.
 ///
-/// What is under way is bounded by [`UNDER_WAY_LEN_MAX`](Self::UNDER_WAY_LEN_MAX); received messages are
+/// The messages under way are bounded by [`UNDER_WAY_LEN_MAX`](Self::UNDER_WAY_LEN_MAX); received messages are
 /// kept nowhere.
 ///
 /// # Examples

@@ -14,7 +14,7 @@ use chat_proto::{Body, Messages};
 /// a later one does was lost, as a rule.
 ///
 /// Others may send the same bytes. Then a message may be taken for one's own that is not, but the
-/// count of what did not come back is right as soon as everything has arrived: it is the number of
+/// count of missing messages is right as soon as everything has arrived: it is the number of
 /// own messages for which no equal one was received.
 ///
 /// The time to receive a message does not grow with the number of those under way, except that each
@@ -201,7 +201,7 @@ impl Outstanding {
         })
     }
 
-    /// Frees the room of what has come back.
+    /// Frees the room of messages that have come back.
     fn compact(&mut self) {
         self.wire.drain(..self.front);
         for (end, _) in &mut self.sent {

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// Reads what is there, and waits until something is.
+/// Reads, and waits until there is something to read.
 ///
 /// # Errors
 ///

@@ -24,7 +24,7 @@ use flight::Flight;
 use input::{Input, InputError};
 use output::{Output, OutputError};
 
-/// What is sent and printed, and when it is over.
+/// How to send and print, and when to end.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// How the input is divided into messages.
@@ -45,7 +45,7 @@ pub struct Options {
     pub is_listening: bool,
 }
 
-/// What went through.
+/// Counts of the messages that went through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
@@ -83,7 +83,7 @@ pub enum Notice {
     /// A line was not sent.
     #[error(transparent)]
     Refused(#[from] RefusedLine),
-    /// Nothing of what is under way has come back for a second. It is said once.
+    /// None of the messages under way has come back for a second. It is said once.
     #[error(
         "{count} of the messages that were sent have not come back for a second; is it a chat server? \
          The rest is sent slowly"
@@ -103,7 +103,7 @@ pub enum PipeError {
     Lost {
         /// The failure.
         source: io::Error,
-        /// What went through until then.
+        /// Everything that went through until then.
         summary: Summary,
     },
     /// The server closed inside a message.
@@ -111,7 +111,7 @@ pub enum PipeError {
     Cut {
         /// How much of the message had arrived.
         cause: Unfinished,
-        /// What went through until then.
+        /// Everything that went through until then.
         summary: Summary,
     },
     /// The server closed, though not everything was sent and received back.
@@ -120,7 +120,7 @@ pub enum PipeError {
     /// Nothing was received for the time that there is for it, though something should have been.
     #[error("nothing more is coming; {0}")]
     Unreturned(Summary),
-    /// The input failed; what had been read before was sent.
+    /// The input failed; everything that had been read before was sent.
     #[error("cannot read the input: {0}")]
     Input(#[source] io::Error),
     /// The output failed, for another reason than that nobody reads it any more.
@@ -145,7 +145,7 @@ enum End {
 /// Connects an input and an output to the server at the far end of `stream`, until the server
 /// closes, nobody reads the output any more, or the options say so.
 ///
-/// What the user should know meanwhile goes to `tell`. Inputs and outputs that do not block are
+/// News for the user goes to `tell` meanwhile. Inputs and outputs that do not block are
 /// waited for. A thread reads the input; it is left behind, and ends with the process or with the input,
 /// when it is over before the input is.
 ///
@@ -220,7 +220,7 @@ fn start_sending(
     );
     let send = move || {
         let ended = input.run();
-        // Before the shutdown: who sees the server's answer to that also sees this. Nobody asks
+        // Before the shutdown, so that the receiving side knows it when the server answers that. Nobody asks
         // when it is over already.
         flight.end_input();
         let _ = sender.send(ended);
@@ -233,14 +233,14 @@ fn start_sending(
     thread.map(|_| receiver).map_err(PipeError::Thread)
 }
 
-/// Says what it comes to, from how both sides ended.
+/// Judges the whole by the ends of both sides.
 fn judge(
     ended: Result<End, OutputError>,
     sent: Option<Result<(), InputError>>,
     summary: Summary,
     options: &Options,
 ) -> Result<Summary, PipeError> {
-    // Who listens, or counts, wants more than the server's end.
+    // A client that listens, or counts, wants more than the server's end.
     let wants_more = options.is_listening || options.count.is_some();
     let is_whole = summary.unreturned == 0 && summary.is_input_over;
     match (ended, sent) {

@@ -8,9 +8,9 @@
 //!
 //! One edits the line and sends it, without ever waiting for the socket. One reads the socket at
 //! full speed into a bounded ring. One prints what is in the ring, up to twenty times a second;
-//! what comes faster than anybody reads is summed up once a second.
+//! messages that come faster than anybody reads are summed up once a second.
 //!
-//! # What it does not do
+//! # Limits
 //!
 //! It does not take the whole screen, and keeps no messages: scrolling back is the terminal's.
 
@@ -46,17 +46,17 @@ use crate::{Address, Link, LinkOptions, StartError};
 pub use self::nick::{Nick, NickError};
 pub use self::view::Colours;
 
-/// What the client does and how it looks.
+/// The options of the client.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Options {
     /// The name before one's messages.
     pub nick: Option<Nick>,
-    /// What becomes of a line that is too long for a message.
+    /// Whether a line that is too long for a message is refused or split.
     pub long_lines: LongLines,
     /// How to connect, and whether to connect again.
     pub link: LinkOptions,
-    /// What the terminal can do.
+    /// The abilities of the terminal.
     pub display: Display,
     /// Whether there are colours.
     pub colours: Colours,
@@ -64,7 +64,7 @@ pub struct Options {
     pub history: Option<PathBuf>,
 }
 
-/// What becomes of a line that is too long for a message.
+/// How to treat a line that is too long for a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LongLines {
     /// It is not sent, and can be made shorter.
@@ -74,7 +74,7 @@ pub enum LongLines {
     Split,
 }
 
-/// What a terminal can do.
+/// The abilities of a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Display {
     /// It understands escape sequences.
@@ -106,7 +106,7 @@ pub enum TerminalError {
 }
 
 impl Options {
-    /// Returns what the environment says: `TERM=dumb` stands for plain lines, `NO_COLOR` for no
+    /// Reads the environment: `TERM=dumb` stands for plain lines, `NO_COLOR` for no
     /// colours (<https://no-color.org>), and `XDG_STATE_HOME` or `HOME` for the place of the history.
     pub fn from_env() -> Self {
         let is_dumb = env::var_os("TERM").is_none_or(|term| DUMB.iter().any(|dumb| term == *dumb));
@@ -174,7 +174,7 @@ pub fn run(addresses: &[Address], options: &Options) -> Result<(), TerminalError
     }
 }
 
-/// Waits for what is under way, and shows what has not been shown.
+/// Waits for the messages under way, and shows everything that has not been shown.
 fn leave(chat: &Chat, view: &mut View, is_connected: bool) {
     let timeout = if is_connected {
         FINISH_TIMEOUT
@@ -199,7 +199,7 @@ fn leave(chat: &Chat, view: &mut View, is_connected: bool) {
 /// The values of `TERM` for terminals that can do nothing; the line editor knows the last three.
 const DUMB: [&str; 4] = ["", "dumb", "cons25", "emacs"];
 
-/// How long to wait for what is under way in the end. A judgement: as long as people do.
+/// How long to wait for messages under way in the end. A judgement: as long as people do.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long somebody types on when it is suddenly over. A judgement: between two keys.

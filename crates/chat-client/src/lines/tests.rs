@@ -121,7 +121,7 @@ fn bodies(batch: &Batch) -> Vec<&[u8]> {
 }
 
 #[test]
-fn a_long_line_is_split_behind_a_space_or_between_characters() {
+fn a_long_line_is_split_after_a_space_or_between_characters() {
     let split = |line: &str| split_chunks(newline().splitting(), [line.as_bytes()]);
     let words = format!("{} {} {}", "a".repeat(100), "b".repeat(150), "c".repeat(10));
     let batch = split(&words);

@@ -1,4 +1,4 @@
-//! What happens on a link.
+//! The events of a link.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use chat_proto::{Body, Messages, Unfinished};
 
 use crate::{Address, ConnectError, Echo};
 
-/// What happened on a [`Link`](crate::Link).
+/// An event of a [`Link`](crate::Link).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {

@@ -1,4 +1,4 @@
-//! What becomes of a typed line.
+//! Sending typed lines, and obeying commands.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) struct Chat {
     pub(super) long_lines: LongLines,
 }
 
-/// What to do after a line.
+/// The next step after a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Read another, which begins with this.
@@ -38,7 +38,7 @@ impl Next {
 }
 
 impl Chat {
-    /// Does what a typed line says: sends it, or obeys it.
+    /// Sends a typed line, or obeys it.
     pub(super) fn accept(&mut self, line: &str) -> Next {
         if line.contains('\n') {
             let lines: Vec<_> = line.split('\n').filter(|line| !line.is_empty()).collect();
@@ -52,13 +52,13 @@ impl Chat {
             // One slash more makes a message of it.
             Some(text) if text.starts_with('/') => self.send(&[text]),
             Some(command) => self.obey(command),
-            // Enter alone is how people make room, not what they say.
+            // People press Enter alone to make room, and say nothing with it.
             None if line.is_empty() => Next::read(),
             None => self.send(&[line]),
         }
     }
 
-    /// Sends lines in order. What cannot be sent is given back.
+    /// Sends lines in order. The lines that cannot be sent are given back.
     pub(super) fn send(&mut self, lines: &[impl AsRef<str>]) -> Next {
         for (index, line) in lines.iter().enumerate() {
             if let Err(problem) = self.send_line(line.as_ref()) {
@@ -77,7 +77,7 @@ impl Chat {
         Next::read()
     }
 
-    /// Sends again what had not come back when a connection was lost.
+    /// Sends the messages again that had not come back when a connection was lost.
     pub(super) fn resend(&self) {
         let bodies = self.desk.take_unreturned();
         if bodies.is_empty() {
@@ -189,7 +189,7 @@ impl Chat {
 fn refusal(error: SendError) -> String {
     match error {
         SendError::NotConnected => "not sent: there is no connection now".to_owned(),
-        SendError::Full => "not sent: the server is behind with what was sent before".to_owned(),
+        SendError::Full => "not sent: too many of your messages have not come back yet".to_owned(),
     }
 }
 
@@ -206,12 +206,12 @@ pub(super) const COMMANDS: [&str; 8] = [
 ];
 
 const HELP: [&str; 10] = [
-    "/stats      what was sent and received, and how long it took",
+    "/stats      messages, bytes, rates and round trips",
     "/hex        messages as bytes, and as text again",
     "/clear      an empty screen",
     "/nick NAME  a name before your messages; /nick alone takes it away",
     "/reconnect  another connection",
-    "/resend     sends again what did not come back (Alt-R)",
+    "/resend     sends the messages again that did not come back (Alt-R)",
     "/quit       ends (Ctrl-D or Ctrl-C on an empty line)",
     "//x         sends /x",
     "Ctrl-R      searches the lines that you have typed",

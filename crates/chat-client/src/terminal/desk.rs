@@ -1,4 +1,4 @@
-//! What the threads of the client share: what happened, and whether it is over.
+//! The state that the threads of the client share: all that happened, and whether it is over.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ struct Board {
     statistics: Statistics,
     /// Own messages that did not come back before a connection was lost, oldest first.
     unreturned: Vec<Vec<u8>>,
-    /// What failed tries to connect said since there was a connection.
+    /// The causes of failed tries to connect, since there was a connection.
     failures: Vec<String>,
     end: Option<End>,
     is_closed: bool,

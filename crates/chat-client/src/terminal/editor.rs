@@ -1,4 +1,4 @@
-//! The line editor: its keys, and what it shows beside the line.
+//! The line editor: its keys, and the row below the line.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ use crate::{Link, escape};
 
 pub(super) type LineEditor = Editor<Assistant, DefaultHistory>;
 
-/// What the line editor asks for while a line is typed.
+/// Answers the line editor's questions while a line is typed.
 #[derive(Debug)]
 pub(super) struct Assistant {
     pub(super) link: Arc<Link>,
@@ -82,7 +82,7 @@ impl Typing {
         (state.size, state.is_changing) = (None, false);
     }
 
-    /// Notes that the line is being drawn behind this prompt. Returns whether it is because the line
+    /// Notes that the line is being drawn after this prompt. Returns whether it is because the line
     /// changed.
     fn begin_drawing(&self, prompt: &str) -> bool {
         let mut state = self.lock();
@@ -92,7 +92,7 @@ impl Typing {
 
     fn update(&self, line: &str, pos: usize) {
         let mut state = self.lock();
-        // In the end, the line editor moves the cursor behind the line.
+        // In the end, the line editor moves the cursor after the line.
         if state.detour.is_none() {
             line.clone_into(&mut state.line);
             state.pos = pos;
@@ -138,7 +138,7 @@ pub(super) fn line_editor(assistant: Assistant) -> rustyline::Result<LineEditor>
     Ok(editor)
 }
 
-/// What a key does.
+/// The effect of a key.
 #[derive(Clone, Copy, Debug)]
 enum Key {
     Enter,
@@ -147,7 +147,7 @@ enum Key {
     Detour(Detour),
 }
 
-/// Does what a key does, and ends the turn of the line editor where it ends reading.
+/// Gives a key its effect, and ends the turn of the line editor where it ends reading.
 #[derive(Debug)]
 struct Handler {
     key: Key,
@@ -235,7 +235,7 @@ impl Highlighter for Assistant {
             let state = self.typing.lock();
             fills_row(&state.prompt, &state.line, tty::columns())
         };
-        // The line editor adds a newline behind a full row, but not before a newline.
+        // The line editor adds a newline after a full row, but not before a newline.
         let newline = if is_full { "\n" } else { "" };
         Cow::Owned(format!("{newline}{hint}{}", self.row_below()))
     }

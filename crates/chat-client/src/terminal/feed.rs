@@ -1,4 +1,4 @@
-//! What waits to be shown: bounded, whatever arrives.
+//! Entries that wait to be shown, in bounded memory.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,7 +25,7 @@ pub(super) enum Level {
     Warning,
 }
 
-/// What is to be shown now.
+/// The entries to show now.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Showing {
     /// How many messages of others came in how long a time, if not all of them are among the
@@ -37,7 +37,7 @@ pub(super) struct Showing {
 }
 
 /// The entries that wait, in two rings: many messages of others may be passed over, of one's own and
-/// of what the client says only what nobody could read anyway. Both are counted.
+/// of the client's notices only those that nobody could read anyway. Both are counted.
 ///
 /// As long as messages come at a rate that can be read, all are shown. When they do not, there is a
 /// flood: once a second the last few are shown, and how many there were.
@@ -110,7 +110,7 @@ impl Feed {
         }
     }
 
-    /// Takes what is to be shown now.
+    /// Takes the entries to show now.
     pub(super) fn take(&mut self, now: Instant) -> Showing {
         let passed = now.duration_since(self.credited).as_secs_f64();
         self.credit = (self.credit + passed * CREDIT_RATE).min(CREDIT_MAX);

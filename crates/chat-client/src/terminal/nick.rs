@@ -51,7 +51,7 @@ impl fmt::Display for Nick {
     }
 }
 
-/// Divides `NAME: text` behind the colon, and chooses a colour: one name always has the same.
+/// Divides `NAME: text` after the colon, and chooses a colour: one name always has the same.
 pub(super) fn split_name(text: &str) -> Option<(&str, &str, usize)> {
     let colon = text.find(": ")?;
     let name = &text[..colon];

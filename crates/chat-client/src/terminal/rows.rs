@@ -21,7 +21,7 @@ fn cluster_width(cluster: &str) -> usize {
     cluster.width().max(each)
 }
 
-/// Divides a text into rows of at most `width` columns, behind spaces where there are some. The
+/// Divides a text into rows of at most `width` columns, after spaces where there are some. The
 /// spaces at the end of a row are left out.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<&str> {
     let mut rows = Vec::new();
@@ -79,20 +79,20 @@ pub(super) fn shorten(text: &str, columns: usize) -> String {
     short
 }
 
-/// Returns how many rows further down the cursor is behind a prompt and a line, in the way in which
+/// Returns how many rows further down the cursor is after a prompt and a line, in the way in which
 /// the line editor counts.
 pub(super) fn rows_below(prompt: &str, line: &str, columns: usize) -> usize {
     end(prompt, line, columns).0
 }
 
 /// Tells whether a prompt and a line end with a full row: the cursor is believed to be on the next
-/// one then, and terminals leave it behind the last column.
+/// one then, and terminals leave it after the last column.
 pub(super) fn fills_row(prompt: &str, line: &str, columns: usize) -> bool {
     let (row, column) = end(prompt, line, columns);
     row > 0 && column == 0 && !line.ends_with('\n')
 }
 
-/// Returns the row and the column behind a prompt and a line.
+/// Returns the row and the column after a prompt and a line.
 fn end(prompt: &str, line: &str, columns: usize) -> (usize, usize) {
     let (mut row, mut column) = (0, 0);
     for part in [prompt, line] {

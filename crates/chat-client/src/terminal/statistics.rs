@@ -1,4 +1,4 @@
-//! Counts of what was sent and received.
+//! Counts of messages sent and received.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::view::{group_digits, in_words};
 
-/// What `/stats` tells.
+/// The figures of `/stats`.
 #[derive(Debug)]
 pub(super) struct Statistics {
     start: Instant,

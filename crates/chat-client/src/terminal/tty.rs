@@ -53,7 +53,7 @@ impl Drop for Tty {
     }
 }
 
-/// Takes what was typed and not read out of the queue of the terminal.
+/// Takes typed keys that nobody has read out of the queue of the terminal.
 pub(super) fn forget_typed() {
     let _ = tcflush(stdin(), QueueSelector::IFlush);
 }
@@ -100,7 +100,7 @@ pub(super) fn clear_screen() -> io::Result<()> {
     write("\x1b[H\x1b[2J")
 }
 
-/// Writes to the terminal itself, past what the process may keep to be written later.
+/// Writes to the terminal at once, past the buffer of standard output.
 pub(super) fn write(text: &str) -> io::Result<()> {
     patient::write_all(&mut Output(stdout()), text.as_bytes())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Keeps the printing thread from writing while the line editor is neither reading nor going to.
 ///
 /// The line editor prints what other threads hand to it, above the line. While it is not reading,
-/// its printer would write directly: into what is being erased, or behind a prompt that is just
+/// its printer would write directly: into what is being erased, or after a prompt that is just
 /// being drawn. And it takes one thing at a time: who hands over another one waits for as long as it
 /// does not read.
 #[derive(Debug, Default)]

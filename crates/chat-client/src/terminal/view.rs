@@ -1,4 +1,4 @@
-//! What entries look like.
+//! Entries as lines of the terminal.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +12,8 @@ use crate::escape::append_escaped;
 
 /// Turns entries into lines.
 ///
-/// Everything that anybody sent stands behind a margin, every row of it, and what the client says
-/// does not. So no message looks like the client's words or like the prompt.
+/// Everything that anybody sent stands after a margin, every row of it, and the client's notices
+/// do not. So no message looks like the client's words or like the prompt.
 #[derive(Debug)]
 pub(super) struct View {
     colours: Colours,
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_stand_behind_a_margin() {
+    fn messages_stand_after_a_margin() {
         check(other(b"hello"), 80, "  hello\n");
         check(own("hello", 3), 80, "» hello\n");
         check(own("hello", 132), 80, "» hello (132 ms)\n");
