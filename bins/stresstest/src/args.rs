@@ -106,6 +106,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N/s", value_parser = parse_rate, help_heading = "Load")]
     pub(crate) connect_rate: Option<f64>,
 
+    /// Write whole messages only, and have no client leave inside one. Otherwise some writes end
+    /// inside a message, whose rest follows when another client has written; no figure is touched
+    #[arg(long, help_heading = "Load")]
+    pub(crate) no_cuts: bool,
+
     /// Have publishers never read, as old load testers did
     #[arg(long, help_heading = "Load")]
     pub(crate) classic: bool,

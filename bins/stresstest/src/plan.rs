@@ -123,6 +123,7 @@ impl Args {
             slow: self.slow,
             churn: self.churn,
             connect_rate: self.connect_rate,
+            cuts: !self.no_cuts,
             check: self.check,
             seed: self.seed,
             timeout: self.timeout,

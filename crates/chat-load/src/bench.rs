@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use chat_results::{Count, Load, Tick};
 use chat_trace::{Nanos, Trace};
 
+use crate::conduct::Conduct;
 use crate::connection::SCRATCH_LEN;
 use crate::engine::play;
 use crate::latency::Latencies;
-use crate::phases::LeftOpen;
 use crate::poller::Poller;
 use crate::protocol::{Chat, Protocol};
 use crate::stop::Stop;
@@ -28,8 +28,8 @@ pub struct Bench<P = Chat> {
     pub latencies: Latencies,
     /// Where connections read to.
     pub(crate) scratch: Box<[u8]>,
-    /// What the server left open until now.
-    pub left_open: LeftOpen,
+    /// What the server did when clients left, until now.
+    pub conduct: Conduct,
     pub(crate) poller: Poller,
 }
 
@@ -48,7 +48,7 @@ impl<P: Protocol + Copy> Bench<P> {
             trace,
             latencies: Latencies::default(),
             scratch: vec![0; SCRATCH_LEN].into(),
-            left_open: LeftOpen::default(),
+            conduct: Conduct::default(),
             poller: Poller::new()?,
         })
     }

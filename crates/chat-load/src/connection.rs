@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 /// A connection to the server.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Client {
     unsent: Vec<u8>,
     /// How much of `unsent` the socket has taken.
     taken: usize,
+    /// Whether `unsent` waits for something else than the socket.
+    is_held: bool,
 }
 
 impl Client {
@@ -35,6 +38,7 @@ impl Client {
             unfinished: Vec::new(),
             unsent: Vec::new(),
             taken: 0,
+            is_held: false,
         })
     }
 
@@ -55,6 +59,11 @@ impl Client {
         self.stream.set_nodelay(true)?;
         self.is_connected = true;
         Ok(true)
+    }
+
+    /// Has the system hold little of what this client has not read, so that it falls behind early.
+    pub(crate) fn hold_little(&self) -> io::Result<()> {
+        Ok(set_socket_recv_buffer_size(&self.stream, LITTLE_LEN)?)
     }
 
     /// Tells whether the connection is established.
@@ -83,8 +92,26 @@ impl Client {
         Ok(())
     }
 
-    /// Sends what is unsent, as far as the socket takes it.
+    /// Sends the first `len` bytes of messages, and holds the rest back until [`Self::release`].
+    /// Nothing is unsent before.
+    pub(crate) fn send_part(&mut self, messages: &[u8], len: usize) -> io::Result<()> {
+        self.send(&messages[..len])?;
+        self.unsent.extend_from_slice(&messages[len..]);
+        self.is_held = true;
+        Ok(())
+    }
+
+    /// Sends what was held back, as far as the socket takes it.
+    pub(crate) fn release(&mut self) -> io::Result<()> {
+        self.is_held = false;
+        self.flush()
+    }
+
+    /// Sends what is unsent, as far as the socket takes it, unless it is held back.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.is_held {
+            return Ok(());
+        }
         if self.has_unsent() {
             self.taken += write_some(&mut self.stream, &self.unsent[self.taken..])?;
         }
@@ -265,6 +292,11 @@ fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     }
     Ok(taken)
 }
+
+/// How many bytes the system holds for a client that reads slowly; Linux doubles it, for its own use.
+/// A judgement: with less than the longest segment of the loopback, 64 KiB, it would deliver only now
+/// and then.
+const LITTLE_LEN: usize = 64 << 10;
 
 /// What every connection waits for.
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);

@@ -38,6 +38,7 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         join.connect_due(self, poller.registry())?;
         self.drive(&mut join, poller)?;
 
+        self.quit_inside_messages();
         let mut publish = Publish::new(self);
         self.took = Took::Since(self.now);
         self.begin(&publish)?;
@@ -55,7 +56,7 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
             return Ok(());
         };
         self.begin(&leave)?;
-        leave.start(self);
+        leave.start(self)?;
         self.drive(&mut leave, poller)
     }
 
@@ -87,6 +88,10 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
                 self.handle(part, event, poller.registry())?;
             }
             part.turn(self, poller.registry())?;
+            self.release(None)?;
+            while let Some(publisher) = self.released.pop() {
+                part.got_room(self, publisher);
+            }
             if self.now >= self.tick_at {
                 self.tick(part, poller.registry())?;
             }
@@ -136,6 +141,11 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
 
     /// Waits for events, or until there is something to do without one.
     fn wait(&self, pause: Pause, poller: &mut Poller) -> io::Result<()> {
+        let pause = match (self.cuts.due(), pause) {
+            (Some(due), Pause::Until(other)) => Pause::Until(due.min(other)),
+            (Some(due), Pause::Tick) => Pause::Until(due),
+            (_, pause) => pause,
+        };
         match pause {
             Pause::None => return poller.wait(Duration::ZERO),
             Pause::Until(due) => {
@@ -256,6 +266,7 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
                 && self.intake.progress.is_nudge_due(sender, self.now, timeout);
             if is_due && !self.client(sender).has_unsent() {
                 self.send(sender, nudge)?;
+                self.nudge_count += 1;
                 self.intake.progress.nudged(sender, self.now);
             }
         }

@@ -35,7 +35,9 @@
 
 mod antagonists;
 mod bench;
+mod conduct;
 mod connection;
+mod cuts;
 mod engine;
 mod intake;
 mod latency;
@@ -45,14 +47,15 @@ mod pauses;
 mod phases;
 mod poller;
 mod protocol;
+mod quitters;
 mod settle;
 mod stop;
 mod timeout;
 mod wiring;
 
 pub use bench::{Bench, Ended, OnTick, run};
+pub use conduct::Conduct;
 pub use latency::Latencies;
 pub use pacing::burst_len_min;
-pub use phases::{LEAVE_WAIT, LeftOpen};
 pub use protocol::{Chat, ChatBodies, Protocol};
 pub use stop::{Stop, Unresolved};

@@ -73,8 +73,23 @@ impl<P: Protocol> Outbox<P> {
         end
     }
 
+    /// Returns what a client says first, and the beginning of a message.
+    pub(crate) fn unfinished(&mut self) -> &[u8] {
+        self.clear();
+        self.open();
+        let start = self.wire.len();
+        self.protocol
+            .encode(&[b'u'; UNFINISHED_LEN], &mut self.wire);
+        self.wire.truncate(start + (self.wire.len() - start) / 2);
+        &self.wire
+    }
+
     /// Returns what is being sent.
     pub(crate) fn wire(&self) -> &[u8] {
         &self.wire
     }
 }
+
+/// Length in bytes of the body of a message whose end is never sent. A judgement: longer than most,
+/// so that what follows it would be taken for a part of it.
+const UNFINISHED_LEN: usize = 200;

@@ -20,7 +20,6 @@ use crate::wiring::Wiring;
 pub(crate) use close::Close;
 pub(crate) use join::{Join, STALLING};
 pub(crate) use leave::Leave;
-pub use leave::{LEAVE_WAIT, LeftOpen};
 pub(crate) use publish::Publish;
 
 /// What a phase has to do. The engine calls it in turns, until nothing is open.

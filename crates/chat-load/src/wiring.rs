@@ -10,11 +10,12 @@ use mio::{Registry, Token};
 
 use crate::antagonists::{STAY, Stalled, Visits};
 use crate::bench::{Bench, Clock, OnTick, nanos};
+use crate::conduct::Conduct;
 use crate::connection::Client;
+use crate::cuts::{Cuts, Held};
 use crate::engine::thread_cpu;
 use crate::intake::Intake;
 use crate::outbox::Outbox;
-use crate::phases::LeftOpen;
 use crate::poller::Poller;
 use crate::protocol::Protocol;
 use crate::stop::Stop;
@@ -26,7 +27,7 @@ pub(crate) struct Wiring<'a, P> {
     pub(crate) addr: SocketAddr,
     pub(crate) clock: Clock,
     pub(crate) scratch: &'a mut [u8],
-    pub(crate) left_open: &'a mut LeftOpen,
+    pub(crate) conduct: &'a mut Conduct,
     on_tick: &'a mut OnTick<'a>,
     /// The clients, by their numbers. Visitors that have left are none.
     pub(crate) clients: Vec<Option<Client>>,
@@ -35,8 +36,13 @@ pub(crate) struct Wiring<'a, P> {
     pub(crate) intake: Intake<'a, P>,
     /// What is being sent.
     pub(crate) outbox: Outbox<P>,
+    pub(crate) cuts: Cuts,
+    /// The publishers whose sockets took what had been held back; at most one entry each.
+    pub(crate) released: Vec<usize>,
     pub(crate) stalled: Stalled,
     pub(crate) visits: Visits,
+    /// How many messages were sent to find out what became of others.
+    pub(crate) nudge_count: u64,
     /// A client that the server may leave out, and that has ended its sending side to find out.
     pub(crate) suspect: Option<usize>,
     /// When the current turn began.
@@ -80,7 +86,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
             trace,
             latencies,
             scratch,
-            left_open,
+            conduct,
             poller,
         } = bench;
         let wiring = Self {
@@ -89,12 +95,15 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
             addr: *addr,
             clock: *clock,
             scratch,
-            left_open,
+            conduct,
             on_tick,
             clients: Vec::with_capacity(topology.resident_count()),
             connected_at: Vec::with_capacity(topology.resident_count()),
             intake: Intake::new(*protocol, topology, trace, latencies),
             outbox: Outbox::new(*protocol),
+            cuts: Cuts::new(load.seed, if load.cuts { topology.publishers } else { 0 }),
+            released: Vec::new(),
+            nudge_count: 0,
             stalled: Stalled::default(),
             visits: Visits::new(now, 0.0),
             suspect: None,
@@ -129,6 +138,10 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
             .finish_connecting()
             .map_err(|source| self.failed(client, source))?;
         if is_connected {
+            if self.topology.slow_clients().contains(&client) {
+                let held = self.client(client).hold_little();
+                held.map_err(|source| self.failed(client, source))?;
+            }
             self.outbox.clear();
             self.outbox.open();
             self.write(client)?;
@@ -218,9 +231,16 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
             is_measured: false,
         };
         self.outbox.clear();
-        let count = self.outbox.add(self.intake.trace, sender, kind, 1, times);
+        let count = self.add(sender, kind, 1, times);
         self.write(sender)?;
         Ok(count)
+    }
+
+    /// Adds the next `count` messages of a client to what is being sent. Returns how many it has
+    /// sent then.
+    pub(crate) fn add(&mut self, sender: usize, kind: Kind, count: u32, times: Times) -> u32 {
+        self.outbox
+            .add(self.intake.trace, sender, kind, count, times)
     }
 
     /// Writes what is being sent.
@@ -228,7 +248,61 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         let connection = self.clients[sender].as_mut().expect("who sends is there");
         connection
             .send(self.outbox.wire())
-            .map_err(|source| self.failed(sender, source))
+            .map_err(|source| self.failed(sender, source))?;
+        self.release(Some(sender))
+    }
+
+    /// Tells whether the next write of a publisher is to end inside a message.
+    pub(crate) fn is_next_cut(&mut self, publisher: usize) -> bool {
+        !self.client(publisher).has_unsent() && self.cuts.is_next(publisher, self.now)
+    }
+
+    /// Writes what is being sent, but for the end of the last message, which begins at `start` and
+    /// is a burst of its own.
+    pub(crate) fn write_part(&mut self, publisher: usize, start: usize) -> Result<(), Stop> {
+        let wire = self.outbox.wire();
+        let len = start + self.cuts.first_len(wire.len() - start);
+        let connection = self.clients[publisher]
+            .as_mut()
+            .expect("who sends is there");
+        connection
+            .send_part(wire, len)
+            .map_err(|source| self.failed(publisher, source))?;
+        self.release(Some(publisher))?;
+        let place = self.intake.trace.sent().of(publisher).bursts().len() - 1;
+        let cut_at = self.clock.now();
+        self.cuts.hold(Held {
+            publisher,
+            place,
+            cut_at,
+        });
+        Ok(())
+    }
+
+    /// Writes the rest of messages that has been held back for long enough, or to let `writer`
+    /// write in between, which it has.
+    pub(crate) fn release(&mut self, writer: Option<usize>) -> Result<(), Stop> {
+        if self.cuts.due().is_none() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        while let Some(Held {
+            publisher,
+            place,
+            cut_at,
+        }) = self.cuts.next_due(writer, now)
+        {
+            // It is sent now, and the time until now was our own choice.
+            let burst = self.intake.trace.burst_mut(publisher, place);
+            burst.intended += now.saturating_sub(cut_at);
+            burst.sent = now;
+            let released = self.client(publisher).release();
+            released.map_err(|source| self.failed(publisher, source))?;
+            if !self.client(publisher).has_unsent() {
+                self.released.push(publisher);
+            }
+        }
+        Ok(())
     }
 
     /// Returns what has been counted so far.

@@ -20,6 +20,7 @@ pub fn print(results: &Results, is_coloured: bool, out: &mut impl Write) -> io::
     table.load(&results.asked)?;
     table.deliveries(results)?;
     table.order(&results.order)?;
+    table.rules(results)?;
     table.latency(&results.latency, results.load())?;
     if let Some(server) = &results.server {
         table.server(server)?;
@@ -188,6 +189,19 @@ impl<W: Write> Table<'_, W> {
         self.row("order", &text)
     }
 
+    fn rules(&mut self, results: &Results) -> io::Result<()> {
+        let mut name = "rules";
+        for violation in &results.violations {
+            self.row(name, &format!("BROKEN: {violation}"))?;
+            name = "";
+        }
+        if !results.not_tested.is_empty() {
+            let text = format!("not tested here: {}", results.not_tested.join("; "));
+            self.row(name, &text)?;
+        }
+        Ok(())
+    }
+
     fn latency(&mut self, latency: &Latency, load: &Load) -> io::Result<()> {
         if latency.iter().all(|(_, summary)| summary.is_none()) {
             return Ok(());
@@ -276,7 +290,7 @@ impl<W: Write> Table<'_, W> {
                 style.red().apply_to("FAILED"),
                 why.iter().map(String::as_str).collect(),
             ),
-            // The order tells how.
+            // The order and the rules tell how.
             Verdict::Broken { .. } => (style.red().apply_to("BROKEN"), Vec::new()),
             // What the server printed stands on standard error.
             Verdict::Stopped { why } => (

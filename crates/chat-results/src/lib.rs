@@ -42,7 +42,7 @@ pub use load::{BodyLens, BodyLensError, Check, Load, Pacing, Slow, SlowError, ra
 pub use progress::{Count, Observer, Phase, Tick};
 pub use results::{
     Asked, Counts, Drops, Health, Isolation, Limit, Order, ProcessorWait, Results, ServerSeen,
-    VERSION, Verdict,
+    VERSION, Verdict, Violation,
 };
 pub use text::{
     TextError, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,

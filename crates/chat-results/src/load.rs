@@ -44,9 +44,12 @@ pub struct Load {
     pub churn: f64,
     /// How many clients connect a second, if that is limited.
     pub connect_rate: Option<f64>,
+    /// Whether some writes of publishers end inside a message, the rest of which follows when
+    /// another has written, and two clients leave inside a message.
+    pub cuts: bool,
     /// How much is checked.
     pub check: Check,
-    /// The seed of all bodies.
+    /// The seed of all bodies, and of which writes are cut.
     pub seed: u64,
     /// How long nothing may go on before a repetition is given up.
     pub timeout: Duration,
@@ -68,6 +71,7 @@ impl Default for Load {
             slow: Slow::default(),
             churn: 0.0,
             connect_rate: None,
+            cuts: true,
             check: Check::Full,
             seed: 0,
             timeout: TIMEOUT,

@@ -1,6 +1,8 @@
 //! What a run found. Everything that is printed, stored, judged and compared afterwards is derived
 //! from this, and from nothing else.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::{Distribution, Latency, Summary};
@@ -28,8 +30,29 @@ pub struct Results {
     pub health: Health,
     /// How much publishers and subscribers suffer from the other clients, by `--isolation`.
     pub isolation: Option<Isolation>,
+    /// The rules of the specification that the server broke, but for those of the order.
+    #[serde(default)]
+    pub violations: Vec<Violation>,
+    /// What a run of this kind does not test of the specification, in sentences.
+    #[serde(default)]
+    pub not_tested: Vec<String>,
     /// What it comes to.
     pub verdict: Verdict,
+}
+
+/// A rule of the specification that a server broke.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Violation {
+    /// The number of the rule, from 1 to 10.
+    pub rule: u8,
+    /// How it was broken.
+    pub story: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server breaks rule {}: {}", self.rule, self.story)
+    }
 }
 
 /// What was tested, and what was asked of it.

@@ -67,6 +67,8 @@ pub fn results() -> Results {
             descriptors: 20,
         }),
         health: Health::default(),
+        violations: Vec::new(),
+        not_tested: Vec::new(),
         isolation: None,
         verdict: Verdict::Passed,
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use chat_load::Stop;
-use chat_results::Verdict;
+use chat_results::{Verdict, Violation};
 use chat_target::ServerError;
 use chat_trace::{Conviction, Kept};
 
@@ -28,6 +28,9 @@ pub enum Failure {
         /// How it was broken.
         conviction: Conviction,
     },
+    /// The server broke rules of the specification that are not about the order.
+    #[error("{}", sentences(.0))]
+    Misbehaved(Vec<Violation>),
     /// A repetition could not be completed.
     #[error("iteration {iteration}: {stop}")]
     Stopped {
@@ -80,14 +83,24 @@ pub enum Failure {
     Print(#[from] io::Error),
 }
 
+fn sentences(violations: &[Violation]) -> String {
+    let sentences: Vec<_> = violations.iter().map(Violation::to_string).collect();
+    sentences.join("; ")
+}
+
 impl Failure {
+    /// Makes the failure of a run that came to its end and found these, if there are any.
+    pub(crate) fn of_violations(violations: &[Violation]) -> Option<Self> {
+        (!violations.is_empty()).then(|| Self::Misbehaved(violations.to_vec()))
+    }
+
     /// Returns what a run comes to that ended with this.
     pub fn verdict(&self) -> Verdict {
         let why = self.to_string();
         match self {
             // Whoever read standard output has had enough, and what was found until then stands.
             _ if self.is_closed_pipe() => Verdict::Passed,
-            Self::Broken { .. } => Verdict::Broken { why },
+            Self::Broken { .. } | Self::Misbehaved(_) => Verdict::Broken { why },
             Self::Interrupted { .. } | Self::Server(ServerError::Interrupted) => {
                 Verdict::Interrupted
             }

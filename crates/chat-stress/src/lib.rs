@@ -43,7 +43,7 @@
 //!         messages: Some(100),
 //!         ..Load::default()
 //!     };
-//!     run(target, load).unwrap().assert_proved();
+//!     run(target, load).unwrap().assert_kept();
 //! }
 //! # every_client_sees_one_order();
 //! ```
@@ -60,6 +60,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
 mod campaign;
+mod conduct;
 mod failure;
 mod limits;
 mod monitor;
@@ -73,7 +74,7 @@ pub use campaign::{Campaign, Findings, Stage};
 pub use chat_load::{Latencies, Stop, Unresolved};
 pub use chat_results::{
     BodyLens, Check, Count, Distribution, Load, Observer, Order, Pacing, Phase, Results, Slow,
-    Tick, Verdict,
+    Tick, Verdict, Violation,
 };
 pub use chat_target::{Interrupt, Launch, ServerError, null};
 pub use chat_trace::{Conviction, Kept, recording::RecordingError};

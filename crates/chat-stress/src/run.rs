@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use chat_load::{Bench, Chat, Ended, LEAVE_WAIT, Latencies, Stop};
+use chat_load::{Bench, Chat, Ended, Latencies, Stop};
 use chat_results::judge::{Complaints, bound_by, verdict};
 use chat_results::{
     Asked, Count, Health, Load, Observer, Order, Phase, Results, Tick, VERSION, Verdict,
@@ -12,6 +12,7 @@ use chat_results::{
 use chat_target::Interrupt;
 use chat_trace::{Conviction, Kept, Payloads, Strangers, Topology, Trace, recording};
 
+use crate::conduct::{Departure, not_tested, violations};
 use crate::failure::Failure;
 use crate::limits::{check_descriptors, check_load};
 use crate::monitor::{Monitor, OwnUse};
@@ -80,6 +81,7 @@ impl<'a> Run<'a> {
         check_load(&load)?;
         let server_name = target.to_string();
         let strangers = strangers(&target, &load);
+        let is_executable = matches!(target, Target::Launch(_));
         observer.waiting("waiting for the server to get ready");
         let (subject, addr) = Subject::start(target, load.timeout, &interrupt)?;
         // Not before the start, or the server would inherit what it should ask for itself.
@@ -97,11 +99,24 @@ impl<'a> Run<'a> {
             totals: Totals::default(),
         };
         let failure = repetitions.play_all(recorder.as_mut()).err();
-        let results = repetitions.results(server_name, failure.as_ref());
-        let latencies = repetitions.end(addr);
+        let mut results = repetitions.results(server_name, failure.as_ref());
+        let departure = repetitions.end(addr);
+        results.not_tested = not_tested(&load, &repetitions.bench.conduct, is_executable);
+        // Of a server that is not at its end, these would not tell.
+        if failure.is_none() {
+            let conduct = &repetitions.bench.conduct;
+            results.violations = violations(conduct, departure.as_ref(), load.timeout);
+        }
+        let failure = failure.or_else(|| Failure::of_violations(&results.violations));
+        results.verdict = verdict(
+            &results,
+            failure.as_ref().map(Failure::verdict),
+            Complaints::default(),
+            None,
+        );
         Ok(Measured {
             results,
-            latencies,
+            latencies: repetitions.bench.latencies,
             failure,
             unrecorded: recorder.and_then(Recorder::end),
         })
@@ -136,7 +151,8 @@ impl Measured {
     #[track_caller]
     pub fn assert_proved(&self) {
         let Asked { server, load } = &self.results.asked;
-        if let Some(failure) = &self.failure {
+        let failure = self.failure.as_ref();
+        if let Some(failure) = failure.filter(|it| !matches!(it, Failure::Misbehaved(_))) {
             panic!("{server}: {failure} (seed {})", load.seed);
         }
         assert!(
@@ -145,6 +161,21 @@ impl Measured {
             self.results.order.word(),
             load.seed
         );
+    }
+
+    /// Asserts, for a test, that the server kept all rules of the specification that the run tested:
+    /// those of the order, as [`assert_proved`](Self::assert_proved) does, and those on leaving, on
+    /// standard output and on the end after SIGTERM.
+    ///
+    /// # Panics
+    ///
+    /// When it is not so. The message says which rule was broken, and how.
+    #[track_caller]
+    pub fn assert_kept(&self) {
+        self.assert_proved();
+        if let Some(violation) = self.results.violations.first() {
+            panic!("{}: {violation}", self.results.asked.server);
+        }
     }
 }
 
@@ -276,38 +307,20 @@ impl Repetitions<'_> {
             server: self.monitor.seen(self.totals.read()),
             health: self.health(),
             isolation: None,
+            violations: Vec::new(),
+            not_tested: Vec::new(),
             verdict: Verdict::Passed,
         };
         results.health.bound_by = bound_by(&results);
-        results.verdict = verdict(
-            &results,
-            failure.map(Failure::verdict),
-            Complaints::default(),
-            None,
-        );
         results
     }
 
     fn note_oddities(&mut self) {
-        let (subject, bench, monitor) = (&self.subject, &self.bench, &mut self.monitor);
-        if let Some(count) = subject.stdout_line_count().filter(|&count| count > 1) {
-            monitor.note(&format!(
-                "the server printed {count} lines on standard output, where the specification has the ready line only"
-            ));
-        }
-        let passed_over = bench.trace.passed_over();
+        let passed_over = self.bench.trace.passed_over();
         if passed_over > 0 {
-            monitor.note(&format!(
+            self.monitor.note(&format!(
                 "{passed_over} messages were passed over that none of these clients had sent; if nobody else uses the server, it made \
                  them up"
-            ));
-        }
-        if bench.left_open.repetitions > 0 {
-            monitor.note(&format!(
-                "the server left {} connections open for {} s after the clients had ended their sending side, where the \
-                 specification has it close them; what it might send later was not waited for",
-                bench.left_open.connections,
-                LEAVE_WAIT.as_secs()
             ));
         }
     }
@@ -337,14 +350,15 @@ impl Repetitions<'_> {
         }
     }
 
-    /// Ends the server, if it was started for the run, and returns the latencies.
-    fn end(mut self, addr: SocketAddr) -> Latencies {
-        if self.subject.end() && TcpStream::connect_timeout(&addr, STILL_LISTENING_WAIT).is_ok() {
+    /// Ends the server, if it was started for the run, and returns how it ended.
+    fn end(&mut self, addr: SocketAddr) -> Option<Departure> {
+        let departure = self.subject.end(self.load.timeout);
+        if departure.is_some() && TcpStream::connect_timeout(&addr, STILL_LISTENING_WAIT).is_ok() {
             self.monitor.note(&format!(
                 "something still listens on {addr}, though the server's process group has been ended: did it leave the group?"
             ));
         }
-        self.bench.latencies
+        departure
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use chat_target::{Interrupt, Server, ServerError, Usage};
 
+use crate::conduct::Departure;
+
 use crate::target::{Served, Target};
 
 /// The server under load.
@@ -63,17 +65,21 @@ impl Subject {
         self.server().map(Server::usage)
     }
 
-    /// Returns how many lines the server has printed on standard output, if that can be told.
-    pub(crate) fn stdout_line_count(&self) -> Option<u64> {
-        self.server().map(Server::stdout_line_count)
-    }
-
-    /// Ends a server that was started for the run, and tells whether there was one.
-    pub(crate) fn end(&mut self) -> bool {
-        match self {
-            Self::Launched(server) => server.take().is_some(),
-            Self::Served(_) | Self::Running => false,
-        }
+    /// Ends a server that was started for the run, and tells how it ended.
+    pub(crate) fn end(&mut self, grace: Duration) -> Option<Departure> {
+        let mut server = match self {
+            Self::Launched(server) => server.take()?,
+            Self::Served(_) | Self::Running => return None,
+        };
+        let ending = server.end(grace);
+        // It waits for the last of them, and so comes first.
+        let lines = server.last_lines();
+        Some(Departure {
+            ending,
+            grace,
+            line_count: server.stdout_line_count(),
+            last_line: lines.stdout().last().cloned(),
+        })
     }
 
     fn server(&self) -> Option<&Server> {

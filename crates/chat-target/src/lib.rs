@@ -43,5 +43,5 @@ pub use descriptors::raise_descriptor_limit;
 pub use interrupt::{EXIT_INTERRUPTED, Interrupt};
 pub use output::LastLines;
 pub use processor::ProcessorTimes;
-pub use server::{Launch, Server, ServerError};
+pub use server::{Ending, Launch, Server, ServerError};
 pub use usage::{Usage, own_cpu};

@@ -1,7 +1,7 @@
 //! The null broadcaster: what the load tester can do at most is what it does with a server that
 //! does next to nothing.
 //!
-//! It keeps the specification, but a signal ends it at once. One thread serves all clients by
+//! It keeps the specification, but a signal ends it at once, with code 0. One thread serves all clients by
 //! rounds: it reads what has arrived, one client's bytes behind the other's, and writes this batch
 //! to everybody, straight from where it was read to.
 
@@ -11,12 +11,16 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_shutdown;
 use slab::Slab;
 
 use crate::descriptors::raise_descriptor_limit;
@@ -67,11 +71,20 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> Option<Result<(), NullEr
         .and_then(OsStr::to_str)
         .and_then(|addr| addr.parse().ok());
     let served = addr.ok_or(NullError::Usage).and_then(|addr| {
+        end_on_signals().map_err(NullError::Io)?;
         Broadcaster::listen(addr)
             .and_then(Broadcaster::serve)
             .map_err(NullError::Io)
     });
     Some(served)
+}
+
+/// Has SIGINT and SIGTERM end the process at once, with code 0.
+fn end_on_signals() -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        register_conditional_shutdown(signal, 0, Arc::new(AtomicBool::new(true)))?;
+    }
+    Ok(())
 }
 
 /// Why there is no null broadcaster any more.

@@ -144,24 +144,43 @@ impl Server {
         Usage::new(self.child.id())
     }
 
-    /// Ends the process group: politely, then not.
-    pub fn end(&mut self) {
+    /// Ends the process group: politely, and after `grace` not. Tells how the server itself ended.
+    pub fn end(&mut self, grace: Duration) -> Ending {
+        if let Some(status) = self.exit_status() {
+            self.end_group();
+            return Ending::Earlier(status);
+        }
         self.group.terminate();
-        if !self.wait_for_end(END_GRACE) {
+        self.wait_until(grace, |server| server.exit_status().is_some());
+        let ending = self.exit_status.map_or(Ending::Killed, Ending::Terminated);
+        self.end_group();
+        ending
+    }
+
+    /// Ends what is left of the process group: politely, then not.
+    fn end_group(&mut self) {
+        let is_over = |server: &mut Self| {
+            // A zombie counts as a process, so the child is waited for first.
+            server.exit_status().is_some() && server.group.is_empty()
+        };
+        self.group.terminate();
+        if !self.wait_until(END_GRACE, is_over) {
             self.group.kill();
-            self.wait_for_end(END_GRACE);
+            self.wait_until(END_GRACE, is_over);
         }
     }
 
-    /// Waits until no process of the group is left and tells whether that happened in time.
-    fn wait_for_end(&mut self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        // A zombie counts as a process, so the child is waited for first.
-        while self.exit_status().is_none() || !self.group.is_empty() {
-            if Instant::now() >= deadline {
+    /// Waits until something is so, and tells whether that happened in time. Time does not count in
+    /// which this process did not run.
+    fn wait_until(&mut self, timeout: Duration, mut is_so: impl FnMut(&mut Self) -> bool) -> bool {
+        let mut left = timeout;
+        while !is_so(self) {
+            if left.is_zero() {
                 return false;
             }
-            thread::sleep(END_POLL_INTERVAL);
+            let (start, step) = (Instant::now(), left.min(END_POLL_INTERVAL));
+            thread::sleep(step);
+            left -= start.elapsed().min(2 * step).min(left);
         }
         true
     }
@@ -169,9 +188,20 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.end();
+        self.end_group();
         self.interrupt.release(self.group);
     }
+}
+
+/// How a server ended that was asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It had ended before.
+    Earlier(ExitStatus),
+    /// It ended after SIGTERM, in time.
+    Terminated(ExitStatus),
+    /// It did not, and was killed.
+    Killed,
 }
 
 /// Why there is no server to test, or no more.

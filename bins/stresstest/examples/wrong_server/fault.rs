@@ -90,4 +90,19 @@ pub(crate) enum Fault {
     Escape,
     /// Ignores SIGTERM and starts a process of its own.
     Stubborn,
+    /// Dies of SIGTERM.
+    DieOfTerm,
+    /// Exits with code 4 after SIGTERM.
+    ExitNonZero,
+    /// Forwards bytes as it reads them.
+    Relay,
+    /// Forwards bytes as it reads them, up to 256 at a time.
+    RelayPieces,
+    /// Forwards the beginning of a message whose sender has left.
+    ForwardUnfinished,
+    /// Closes a connection as soon as the client has ended its sending side, and forgets what it
+    /// still had for it.
+    CloseEarly,
+    /// Resets a connection when the client has ended its sending side.
+    Abort,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chat_proto::{Body, MESSAGE_LEN_MAX};
 
 use crate::fault::Fault;
+use crate::message::{CLOSING, HELLO, Held, Message, TAG_LEN, is_unlucky};
 use crate::outbox::Outbox;
 
 /// All clients, and what the fault remembers.
@@ -56,6 +57,7 @@ impl Hub {
         self.clients.push(Client {
             outbox: Some(Outbox::start(stream, delay)),
             load_count: 0,
+            has_spoken: false,
         });
         client
     }
@@ -69,9 +71,28 @@ impl Hub {
                 .outbox
                 .iter()
                 .for_each(|outbox| outbox.push(&[20, 1, 2])),
+            Fault::CloseEarly | Fault::Abort => {
+                if let Some(outbox) = &self.clients[client].outbox {
+                    outbox.close_now(self.fault == Fault::Abort);
+                }
+            }
             _ => {}
         }
         self.clients[client].outbox = None;
+    }
+
+    /// Forwards the beginning of a message whose sender has left, if the fault has it so.
+    pub(crate) fn forward_rest(&self, unfinished: &[u8]) {
+        if self.fault == Fault::ForwardUnfinished {
+            self.forward(unfinished);
+        }
+    }
+
+    /// Forwards bytes as they are.
+    pub(crate) fn forward(&self, bytes: &[u8]) {
+        for client in &self.clients {
+            client.outbox.iter().for_each(|outbox| outbox.push(bytes));
+        }
     }
 
     /// Lets all clients go, and returns what is left to write to them.
@@ -105,6 +126,7 @@ impl Hub {
     /// Looks at a message and counts it. Leaks or breaks down if the fault has it so.
     fn message<'a>(&mut self, sender: usize, body: &'a [u8]) -> Message<'a> {
         let kind = body.get(4..8).map(|field| field[3] >> 6);
+        self.clients[sender].has_spoken = true;
         if self.fault == Fault::Leak {
             // What is not zero is really there.
             self.leaked.push(vec![1; LEAK_LEN]);
@@ -281,7 +303,9 @@ impl Hub {
         if !message.is_load() || message.sender != 0 {
             return self.broadcast(message);
         }
-        let last = self.clients.len() - 1;
+        // Some come and say nothing.
+        let last = self.clients.iter().rposition(|client| client.has_spoken);
+        let last = last.expect("somebody has sent this");
         for client in 0..last {
             self.deliver(client, message.body);
         }
@@ -329,57 +353,9 @@ struct Client {
     outbox: Option<Outbox>,
     /// How many load messages it has sent.
     load_count: usize,
+    /// Whether it has sent a message.
+    has_spoken: bool,
 }
-
-/// A message to be forwarded.
-#[derive(Clone, Copy)]
-struct Message<'a> {
-    sender: usize,
-    /// What the load tester sent it for; `None` when it is somebody else's.
-    kind: Option<u8>,
-    /// How many load messages the sender had sent before.
-    number: usize,
-    body: &'a [u8],
-}
-
-impl Message<'_> {
-    fn is_load(self) -> bool {
-        self.kind == Some(LOAD)
-    }
-
-    fn held(self) -> Held {
-        Held {
-            sender: self.sender,
-            body: self.body.to_vec(),
-            had_by: None,
-        }
-    }
-}
-
-/// A message that is kept.
-struct Held {
-    sender: usize,
-    body: Vec<u8>,
-    /// A client that has received it nevertheless.
-    had_by: Option<usize>,
-}
-
-/// Draws from a body, differently for each client, one of three.
-fn is_unlucky(client: usize, body: &[u8]) -> bool {
-    body.iter().fold(client, |sum, &byte| {
-        sum.wrapping_mul(31).wrapping_add(byte.into())
-    }) % 3
-        == 0
-}
-
-/// What the load tester puts into the two highest bits of its tags, for three of its kinds of
-/// message.
-const HELLO: u8 = 0;
-const LOAD: u8 = 1;
-const CLOSING: u8 = 3;
-
-/// Length in bytes of the load tester's tag, with which each of its bodies begins.
-const TAG_LEN: usize = 8;
 
 /// How many load messages make it late. A judgement: any load has settled by then, and a test has
 /// not become slow.

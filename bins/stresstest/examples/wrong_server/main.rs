@@ -7,6 +7,7 @@
 
 mod fault;
 mod hub;
+mod message;
 mod outbox;
 
 use std::io::{Read, Write};
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use chat_proto::Decoder;
+use chat_proto::{Decoder, Messages};
 use clap::Parser;
 use rustix::net::{AddressFamily, SocketType};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -102,8 +103,10 @@ fn serve(args: &Args) {
         args.victim,
         Duration::from_millis(args.delay_ms),
     )));
-    if args.fault != Fault::Stubborn {
-        end_on_signals(&hub);
+    match args.fault {
+        Fault::Stubborn | Fault::DieOfTerm => {}
+        Fault::ExitNonZero => end_on_signals(&hub, 4),
+        _ => end_on_signals(&hub, 0),
     }
     println!("listening on {}", listener.local_addr().unwrap());
     if args.fault == Fault::FloodStderr {
@@ -120,13 +123,17 @@ fn serve(args: &Args) {
         stream.set_nodelay(true).unwrap();
         let hub = Arc::clone(&hub);
         let client = hub.lock().unwrap().join(clone);
-        thread::spawn(move || receive(client, stream, &hub));
+        match args.fault {
+            Fault::Relay => thread::spawn(move || relay(client, stream, &hub, READ_LEN)),
+            Fault::RelayPieces => thread::spawn(move || relay(client, stream, &hub, PIECE_LEN)),
+            _ => thread::spawn(move || receive(client, stream, &hub)),
+        };
     }
 }
 
 /// Ends the process at a signal, when what is queued is written or takes too long. A second signal
 /// ends it at once.
-fn end_on_signals(hub: &Arc<Mutex<Hub>>) {
+fn end_on_signals(hub: &Arc<Mutex<Hub>>, code: i32) {
     let (mut signals, hub) = (Signals::new([SIGINT, SIGTERM]).unwrap(), Arc::clone(hub));
     thread::spawn(move || {
         signals.forever().next();
@@ -134,11 +141,11 @@ fn end_on_signals(hub: &Arc<Mutex<Hub>>) {
             // Whoever has the lock publishes nothing any more.
             let mut hub = hub.lock().unwrap();
             hub.close().into_iter().for_each(Outbox::finish);
-            std::process::exit(0);
+            std::process::exit(code);
         });
-        thread::spawn(|| {
+        thread::spawn(move || {
             thread::sleep(END_TIMEOUT);
-            std::process::exit(0);
+            std::process::exit(code);
         });
         signals.forever().next();
         std::process::exit(1);
@@ -148,12 +155,27 @@ fn end_on_signals(hub: &Arc<Mutex<Hub>>) {
 /// Publishes what a client sends, until it sends no more.
 fn receive(client: usize, mut stream: TcpStream, hub: &Mutex<Hub>) {
     let mut decoder = Decoder::with_buf(vec![0; READ_LEN]).unwrap();
+    // What the decoder has of a message whose end has not come.
+    let mut unfinished = Vec::new();
     while let Ok(len @ 1..) = stream.read(decoder.spare()) {
+        unfinished.extend_from_slice(&decoder.spare()[..len]);
+        unfinished.drain(..Messages::split(&unfinished).0.as_bytes().len());
         decoder.advance(len);
         let mut hub = hub.lock().unwrap();
         while let Some(body) = decoder.next_body() {
             hub.publish(client, body.as_bytes());
         }
+    }
+    let mut hub = hub.lock().unwrap();
+    hub.forward_rest(&unfinished);
+    hub.leave(client);
+}
+
+/// Forwards what a client sends as it comes, until it sends no more.
+fn relay(client: usize, mut stream: TcpStream, hub: &Mutex<Hub>, len_max: usize) {
+    let mut buf = vec![0; len_max];
+    while let Ok(len @ 1..) = stream.read(&mut buf) {
+        hub.lock().unwrap().forward(&buf[..len]);
     }
     hub.lock().unwrap().leave(client);
 }
@@ -180,6 +202,9 @@ const FLOOD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How many bytes to read at a time. A judgement: some hundred messages under one lock.
 const READ_LEN: usize = 16 << 10;
+
+/// How many to forward at a time in pieces.
+const PIECE_LEN: usize = 256;
 
 /// How long to wait before accepting again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 /// The sending side of a connection. When it is dropped, the connection is closed as soon as all
 /// that is queued is written.
 pub(crate) struct Outbox {
+    stream: TcpStream,
     shared: Arc<Shared>,
     delay: Duration,
 }
@@ -25,8 +26,28 @@ impl Outbox {
             is_filled: Condvar::new(),
         });
         let filled = Arc::clone(&shared);
-        thread::spawn(move || filled.write_to(&stream));
-        Self { shared, delay }
+        let writing = stream.try_clone().unwrap();
+        thread::spawn(move || filled.write_to(&writing));
+        Self {
+            stream,
+            shared,
+            delay,
+        }
+    }
+
+    /// Forgets what is queued and closes the connection, by a reset if `is_reset`.
+    pub(crate) fn close_now(&self, is_reset: bool) {
+        let mut queue = self.shared.queue();
+        queue.chunks.clear();
+        queue.len = 0;
+        if is_reset {
+            let linger = Some(Duration::ZERO);
+            rustix::net::sockopt::set_socket_linger(&self.stream, linger).unwrap();
+            queue.is_reset = true;
+        } else {
+            // The client may be gone.
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// Queues a message. When there is no room, it is dropped: the client does not keep up.
@@ -94,8 +115,10 @@ impl Shared {
                 break;
             }
         }
-        // A client that is gone cannot be told.
-        let _ = stream.shutdown(Shutdown::Both);
+        if !self.queue().is_reset {
+            // A client that is gone cannot be told.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// Waits for something to write; there is none after the end.
@@ -114,6 +137,8 @@ struct Queue {
     chunks: VecDeque<Chunk>,
     len: usize,
     has_ended: bool,
+    /// Whether the connection ends by a reset.
+    is_reset: bool,
 }
 
 /// Messages that are due together.

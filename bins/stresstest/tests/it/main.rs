@@ -22,6 +22,8 @@ mod null;
 mod passed;
 /// Pauses of the load tester and of the server, told apart.
 mod paused;
+/// Rules that are not about the order.
+mod rules;
 /// Runs the binary under a deadline.
 mod run;
 /// What is shown on a terminal.

@@ -187,27 +187,6 @@ fn the_table_tells_how_much_was_checked() {
 }
 
 #[test]
-fn other_lines_on_stdout_are_noted() {
-    run("talkative", &["-m", "2", "-r", "1"])
-        .check(0, &["note: the server printed 2 lines on standard output"]);
-}
-
-#[test]
-fn connections_that_are_never_closed_are_noted_once() {
-    let run = run("stay-open", &["-m", "2", "-r", "3"]);
-    run.check(0, &[]);
-    run.check_lines(2, 3, &[12, 12, 12]);
-    assert_eq!(
-        run.stderr
-            .matches("note: the server left 24 connections open for 1 s after ")
-            .count(),
-        1,
-        "{}",
-        run.stderr
-    );
-}
-
-#[test]
 fn stalled_clients_keep_to_the_rate_of_connecting() {
     let began = Instant::now();
     run(
@@ -242,13 +221,6 @@ fn a_full_standard_error_does_not_hold_up_the_server() {
     run.check(0, &[]);
     run.check_lines(50, 3, &[300, 300, 300]);
     assert_eq!(run.stderr, "");
-}
-
-#[test]
-fn a_server_that_ignores_sigterm_is_killed_with_its_children() {
-    let run = run("stubborn", &["-m", "2", "-r", "1"]);
-    run.check(0, &[]);
-    run.check_lines(2, 1, &[12]);
 }
 
 #[test]

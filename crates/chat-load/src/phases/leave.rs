@@ -1,10 +1,9 @@
 //! Everybody leaves: each client ends its sending side, and reads to the end of the stream.
 
 use std::io;
-use std::time::Duration;
 
 use chat_results::Phase;
-use chat_trace::{Arrival, Kind};
+use chat_trace::{Arrival, Kind, Times};
 use mio::Registry;
 
 use crate::bench::nanos;
@@ -15,28 +14,39 @@ use crate::settle::Audience;
 use crate::stop::Stop;
 use crate::wiring::Wiring;
 
-/// Everybody leaves, so that whatever the server sends is looked at.
+/// Everybody leaves, so that whatever the server sends is looked at. Publishers that read send some
+/// last messages before: they are still to get them back (rule 9 of the specification).
 #[derive(Debug)]
 pub(crate) struct Leave {
     /// How many connections the server has not closed.
     open: usize,
+    /// The publishers that sent last messages, in order.
+    parted: Vec<usize>,
 }
 
 impl Leave {
-    /// A server that leaves connections open, repetition after repetition, is not asked any more:
-    /// nobody could tell when it has sent all.
+    /// A server that leaves connections open is not asked any more: nobody could tell when it has
+    /// sent all.
     pub(crate) fn new<P: Protocol + Copy>(wiring: &Wiring<'_, P>) -> Option<Self> {
-        if wiring.left_open.repetitions == LEFT_OPEN_MAX {
+        if wiring.conduct.left_open > 0 {
             return None;
         }
         let readers = &wiring.clients[wiring.topology.readers().start..];
         let open = readers.iter().flatten().count();
-        Some(Self { open })
+        let parted = Vec::new();
+        Some(Self { open, parted })
     }
 
     /// Has everybody end its sending side.
-    pub(crate) fn start<P: Protocol + Copy>(&mut self, wiring: &mut Wiring<'_, P>) {
-        for client in wiring.topology.readers().start..wiring.clients.len() {
+    pub(crate) fn start<P: Protocol + Copy>(
+        &mut self,
+        wiring: &mut Wiring<'_, P>,
+    ) -> Result<(), Stop> {
+        let readers = wiring.topology.readers();
+        for client in readers.start..wiring.clients.len() {
+            if client < wiring.topology.publishers {
+                self.send_last(wiring, client)?;
+            }
             let ended = wiring.clients[client]
                 .as_mut()
                 .map_or(Ok(()), Client::end_sending);
@@ -44,6 +54,50 @@ impl Leave {
                 self.left(wiring, client);
             }
         }
+        Ok(())
+    }
+
+    /// Sends the last messages of a publisher.
+    fn send_last<P: Protocol + Copy>(
+        &mut self,
+        wiring: &mut Wiring<'_, P>,
+        publisher: usize,
+    ) -> Result<(), Stop> {
+        let times = Times {
+            intended: wiring.now,
+            sent: wiring.now,
+            is_measured: false,
+        };
+        wiring.outbox.clear();
+        wiring.add(publisher, Kind::Probe, LAST_COUNT, times);
+        wiring.write(publisher)?;
+        // With what was not sent, nothing could be told.
+        if !wiring.client(publisher).has_unsent() {
+            self.parted.push(publisher);
+        }
+        Ok(())
+    }
+
+    /// Notes that the stream to a publisher ended before it had its last messages back. Where any
+    /// were dropped before, these may have been, too.
+    fn check_last<P: Protocol + Copy>(&self, wiring: &mut Wiring<'_, P>, client: usize) {
+        let trace = &wiring.intake.trace;
+        let sent = trace.sent().of(client).count();
+        let settled = trace.receivers().settled(client, client).unwrap_or(0);
+        if self.parted.binary_search(&client).is_err() || settled >= sent {
+            return;
+        }
+        if trace.receivers().lost() > 0 || wiring.nudge_count > 0 {
+            wiring.conduct.has_dropped_last = true;
+            return;
+        }
+        let (who, missing) = (wiring.topology.role(client), sent - settled);
+        wiring.conduct.closed_early.get_or_insert_with(|| {
+            format!(
+                "{who} sent its last messages and ended its sending side, and the stream to it ended \
+                 before the last {missing} of them"
+            )
+        });
     }
 
     /// Notes that the connection of a client is closed.
@@ -75,8 +129,8 @@ impl<P: Protocol + Copy> Part<P> for Leave {
         Ok(())
     }
 
-    /// Looks at how the stream to a client ended: where nothing was under way any more, it ends on a
-    /// message boundary.
+    /// Looks at how the stream to a client ended: in order, on a message boundary, and with its own
+    /// last message. Slow clients may be cut off.
     fn ended(
         &mut self,
         wiring: &mut Wiring<'_, P>,
@@ -84,10 +138,15 @@ impl<P: Protocol + Copy> Part<P> for Leave {
         error: Option<io::Error>,
         _registry: &Registry,
     ) -> Result<(), Stop> {
+        let is_slow = wiring.topology.slow_clients().contains(&client);
         let unfinished_len = wiring.client(client).unfinished_len();
-        if error.is_none()
-            && unfinished_len > 0
-            && has_everything(wiring, client)
+        if let Some(error) = error.filter(|_| !is_slow) {
+            let who = wiring.topology.role(client);
+            wiring.conduct.broken_off.get_or_insert_with(|| {
+                format!("{who} ended its sending side, and the stream to it failed: {error}")
+            });
+        } else if unfinished_len > 0
+            && !is_slow
             && wiring
                 .intake
                 .trace
@@ -95,6 +154,8 @@ impl<P: Protocol + Copy> Part<P> for Leave {
                 == Arrival::Broken
         {
             return Err(Stop::Broken);
+        } else {
+            self.check_last(wiring, client);
         }
         self.left(wiring, client);
         Ok(())
@@ -102,39 +163,13 @@ impl<P: Protocol + Copy> Part<P> for Leave {
 
     /// Stops waiting for a server that leaves connections open.
     fn tick(&mut self, wiring: &mut Wiring<'_, P>, _registry: &Registry) -> Result<(), Stop> {
-        if wiring.now.saturating_sub(wiring.progressed_at) >= nanos(LEAVE_WAIT) {
-            wiring.left_open.connections += std::mem::take(&mut self.open);
-            wiring.left_open.repetitions += 1;
+        if wiring.now.saturating_sub(wiring.progressed_at) >= nanos(wiring.load.timeout) {
+            wiring.conduct.left_open = std::mem::take(&mut self.open);
         }
         Ok(())
     }
 }
 
-/// Tells whether a client has all that anybody has sent. What visitors sent, and what was sent to
-/// them, may be under way.
-fn has_everything<P: Protocol + Copy>(wiring: &Wiring<'_, P>, client: usize) -> bool {
-    let (trace, topology) = (&wiring.intake.trace, wiring.topology);
-    let has_all_of = |publisher| {
-        trace.receivers().settled(client, publisher) == Some(trace.sent().of(publisher).count())
-    };
-    wiring.load.churn == 0.0
-        && client < topology.resident_count()
-        && (0..topology.publishers).all(has_all_of)
-}
-
-/// What a server left open though the clients had ended their sending side.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LeftOpen {
-    /// How many connections.
-    pub connections: usize,
-    /// In how many repetitions.
-    pub repetitions: u32,
-}
-
-/// In how many repetitions a server may leave connections open until it is not asked any more. A
-/// judgement: one of them may be an accident, and each takes [`LEAVE_WAIT`].
-const LEFT_OPEN_MAX: u32 = 3;
-
-/// How long no connection may be closed until it is clear that the server leaves them open. A
-/// judgement.
-pub const LEAVE_WAIT: Duration = Duration::from_secs(1);
+/// How many last messages a publisher sends. A judgement: a server that closes too early has written
+/// some of them at most.
+const LAST_COUNT: u32 = 64;

@@ -255,18 +255,25 @@ fn send_load<P: Protocol + Copy>(
     publisher: usize,
     count: u32,
 ) -> Result<(), Stop> {
+    let is_cut = wiring.is_next_cut(publisher);
     let now = wiring.clock.now();
     let times = Times {
         intended: now,
         sent: now,
         is_measured: now >= measure_start(wiring),
     };
-    wiring.outbox.clear();
-    wiring
-        .outbox
-        .add(wiring.intake.trace, publisher, Kind::Load, count, times);
     wiring.intake.count.sent += u64::from(count);
-    wiring.write(publisher)
+    wiring.outbox.clear();
+    if !is_cut {
+        wiring.add(publisher, Kind::Load, count, times);
+        return wiring.write(publisher);
+    }
+    if count > 1 {
+        wiring.add(publisher, Kind::Load, count - 1, times);
+    }
+    let start = wiring.outbox.wire().len();
+    wiring.add(publisher, Kind::Load, 1, times);
+    wiring.write_part(publisher, start)
 }
 
 /// Returns how many load messages a publisher may send yet.

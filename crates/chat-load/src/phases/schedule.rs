@@ -33,7 +33,9 @@ impl Publish {
             .min(end);
         let free = schedule.first_since(publisher, free_since);
         self.give_up(wiring, publisher, kept, free);
+        let is_cut = !is_full && wiring.is_next_cut(publisher);
         wiring.outbox.clear();
+        let mut last_start = None;
         let measure_start = measure_start(wiring);
         let next = &mut self.publishers[publisher].next;
         while !is_full
@@ -46,19 +48,22 @@ impl Publish {
                 break;
             }
             let times = Times {
-                intended: due,
+                // The time in which the rest of a message was held back was our own choice.
+                intended: due.max(wiring.cuts.released_at(publisher)),
                 sent: now,
                 is_measured: due >= measure_start,
             };
-            wiring
-                .outbox
-                .add(wiring.intake.trace, publisher, Kind::Load, 1, times);
+            last_start = Some(wiring.outbox.wire().len());
+            wiring.add(publisher, Kind::Load, 1, times);
             wiring.intake.latencies.was_late(now - due.max(free_since));
             wiring.intake.count.sent += 1;
             *next += 1;
         }
         let has_sent_all = *next == end;
-        wiring.write(publisher)?;
+        match last_start.filter(|_| is_cut) {
+            Some(start) => wiring.write_part(publisher, start)?,
+            None => wiring.write(publisher)?,
+        }
         if has_sent_all || load_is_full(wiring) {
             self.await_last(wiring, publisher);
         }

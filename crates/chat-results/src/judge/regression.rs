@@ -120,6 +120,7 @@ fn differing_parts(load: &Load) -> Vec<(&'static str, String)> {
         slow,
         churn,
         connect_rate,
+        cuts,
         check,
         seed: _,
         timeout: _,
@@ -142,6 +143,7 @@ fn differing_parts(load: &Load) -> Vec<(&'static str, String)> {
         ("rate of slow clients", or_none(slow_rate)),
         ("churn", churn.to_string()),
         ("connect rate", or_none(*connect_rate)),
+        ("cut writes", cuts.to_string()),
         ("check", check.word().to_owned()),
     ]
 }

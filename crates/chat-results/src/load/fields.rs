@@ -24,6 +24,8 @@ pub(super) struct Fields {
     slow_bytes_per_s: Option<u32>,
     churn: f64,
     connect_rate: Option<f64>,
+    #[serde(default = "yes")]
+    cuts: bool,
     check: Check,
     seed: u64,
 }
@@ -47,6 +49,7 @@ impl From<Load> for Fields {
             slow_bytes_per_s: (count > 0).then_some(bytes_per_s),
             churn: load.churn,
             connect_rate: load.connect_rate,
+            cuts: load.cuts,
             check: load.check,
             seed: load.seed,
         }
@@ -77,9 +80,15 @@ impl From<Fields> for Load {
             },
             churn: fields.churn,
             connect_rate: fields.connect_rate,
+            cuts: fields.cuts,
             check: fields.check,
             seed: fields.seed,
             timeout: TIMEOUT,
         }
     }
+}
+
+/// The value of a field that older files do not have.
+fn yes() -> bool {
+    true
 }

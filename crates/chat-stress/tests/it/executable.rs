@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -17,6 +18,17 @@ fn example() -> PathBuf {
 fn an_executable_is_started_measured_and_ended() {
     let measured = run(Target::executable(example()), load()).unwrap();
     measured.assert_proved();
+    // It has no handler for the signal.
+    let rules: Vec<_> = measured
+        .results
+        .violations
+        .iter()
+        .map(|it| it.rule)
+        .collect();
+    assert_eq!(rules, [10]);
+    assert!(matches!(measured.failure, Some(Failure::Misbehaved(_))));
+    let kept = std::panic::catch_unwind(AssertUnwindSafe(|| measured.assert_kept()));
+    assert!(kept.is_err());
     let server = measured.results.server.expect("it is a process");
     assert!(server.rss_peak_kib > 0 && server.threads > 0, "{server:?}");
     assert_eq!(

@@ -1,0 +1,125 @@
+//! The rules of the specification that are not about the order.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use chat_load::Conduct;
+use chat_results::{Load, Violation};
+use chat_target::Ending;
+
+/// How a server ended that was started for a run.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    pub(crate) ending: Ending,
+    /// How long it had after SIGTERM.
+    pub(crate) grace: Duration,
+    /// How many lines it had printed on standard output.
+    pub(crate) line_count: u64,
+    pub(crate) last_line: Option<String>,
+}
+
+/// Lists the rules that a server broke when clients left and when it was ended.
+pub(crate) fn violations(
+    conduct: &Conduct,
+    departure: Option<&Departure>,
+    timeout: Duration,
+) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut add = |rule, story: Option<String>| {
+        violations.extend(story.map(|story| Violation { rule, story }));
+    };
+    add(2, departure.and_then(surplus_output));
+    add(9, conduct.closed_early.clone());
+    add(9, conduct.broken_off.clone());
+    let left_open = (conduct.left_open > 0).then(|| {
+        let connections = match conduct.left_open {
+            1 => "1 connection".to_owned(),
+            count => format!("{count} connections"),
+        };
+        format!(
+            "it left {connections} open for {} s after the clients had ended their sending side",
+            timeout.as_secs_f64()
+        )
+    });
+    add(9, left_open);
+    add(10, departure.and_then(wrong_ending));
+    violations
+}
+
+fn surplus_output(departure: &Departure) -> Option<String> {
+    let Departure {
+        line_count,
+        last_line,
+        ..
+    } = departure;
+    (*line_count > 1).then(|| {
+        format!(
+            "it printed {line_count} lines on standard output, where only the ready line belongs; the last is `{}`",
+            last_line.as_deref().unwrap_or_default()
+        )
+    })
+}
+
+fn wrong_ending(departure: &Departure) -> Option<String> {
+    let status = match departure.ending {
+        Ending::Terminated(status) if status.success() => return None,
+        Ending::Terminated(status) => status,
+        Ending::Earlier(status) => {
+            return Some(format!(
+                "it ended by itself after the last client had left: {status}"
+            ));
+        }
+        Ending::Killed => {
+            let grace = departure.grace.as_secs_f64();
+            return Some(format!("it did not end within {grace} s after SIGTERM"));
+        }
+    };
+    Some(match status.signal() {
+        Some(_) => format!("it died of SIGTERM instead of exiting with code 0: {status}"),
+        None => format!("it ended after SIGTERM, but not with code 0: {status}"),
+    })
+}
+
+/// Lists what a run of this kind does not test, in sentences.
+pub(crate) fn not_tested(load: &Load, conduct: &Conduct, is_executable: bool) -> Vec<String> {
+    let mut not_tested = Vec::new();
+    let mut add = |is_missing: bool, what: &str| {
+        if is_missing {
+            not_tested.push(what.to_owned());
+        }
+    };
+    add(
+        !is_executable,
+        "rules 1, 2 and 10, which are about an executable that the run starts",
+    );
+    add(
+        load.stalled == 0 && load.slow.count == 0,
+        "rule 6 for clients that do not keep up (--stalled, --slow)",
+    );
+    add(
+        load.churn == 0.0,
+        "rule 7 for clients that join under load (--churn)",
+    );
+    if !load.cuts {
+        add(true, "rule 8 (--no-cuts)");
+    } else if let Some(error) = &conduct.no_quitter {
+        add(
+            true,
+            &format!(
+                "rule 8, since a client that was to leave inside a message could not connect: {error}"
+            ),
+        );
+    }
+    if !load.publishers_read {
+        add(
+            true,
+            "rule 9 for a client's own last messages, since publishers do not read",
+        );
+    } else if conduct.has_dropped_last {
+        add(
+            true,
+            "rule 9 for a client's own last messages, since messages were dropped",
+        );
+    }
+    not_tested
+}
