@@ -111,7 +111,8 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Load")]
     pub(crate) no_cuts: bool,
 
-    /// Have publishers never read, as old load testers did
+    /// Have publishers never read, as old load testers did, and no second load with many messages
+    /// in flight
     #[arg(long, help_heading = "Load")]
     pub(crate) classic: bool,
 

@@ -57,14 +57,15 @@ fn measure(
         tell(format_args!("note: the run {}", stage.title()));
     }
     let run = Run::new(stage.target(|| plan.target())?, load).with_interrupt(interrupt);
-    let lines = if stage == Stage::Calibration {
+    let lines = if matches!(stage, Stage::Calibration | Stage::InFlight) {
         LinesTo::Nowhere
     } else {
         plan.lines
     };
     let mut terminal = Terminal::standard(stage.title(), lines, plan.progress);
     let record = plan.outputs.record.as_deref();
-    let Some(path) = record.filter(|_| stage != Stage::Calibration) else {
+    let is_recorded = !matches!(stage, Stage::Calibration | Stage::InFlight);
+    let Some(path) = record.filter(|_| is_recorded) else {
         return run.measure(&mut terminal);
     };
     let unwritten = |source| Failure::Write {

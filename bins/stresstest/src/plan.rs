@@ -62,6 +62,7 @@ impl Args {
         // but a terminal.
         let is_classic =
             load.is_classic() && self.window.is_none() && !is_judged && !self.calibrate;
+        let in_flight = load.pacing == Pacing::LOCK_STEP && self.window.is_none() && !self.classic;
         let outputs = Outputs {
             json: self.json,
             csv: self.csv,
@@ -84,6 +85,7 @@ impl Args {
                 load,
                 calibrate: self.calibrate,
                 isolation: self.isolation,
+                in_flight,
             },
             standard: Standard {
                 thresholds: self.fail_on.unwrap_or_default(),

@@ -68,8 +68,11 @@ impl Cuts {
     }
 
     /// Returns how many bytes of a message of `len` bytes are written first: at least one, and not
-    /// all.
+    /// all. Often it is one, which is the header of the chat.
     pub(crate) fn first_len(&mut self, len: usize) -> usize {
+        if self.draw().is_multiple_of(HEADER_ONE_IN) {
+            return 1;
+        }
         let rest_max = len.saturating_sub(1).max(1) as u64;
         1 + usize::try_from(self.draw() % rest_max).unwrap_or(0)
     }
@@ -120,6 +123,9 @@ impl Cuts {
 
 /// One of how many writes ends inside a message. A judgement: a load of a few messages has some.
 const ONE_IN: u64 = 8;
+
+/// After the first byte ends one of how many writes that are cut.
+const HEADER_ONE_IN: u64 = 4;
 
 /// How many writes of a publisher are cut in a repetition before they are cut less often.
 const OFTEN: u32 = 16;

@@ -20,6 +20,9 @@ pub struct Campaign {
     /// Whether to run without stalled, slow and visiting clients first, to tell how much the others
     /// suffer from them.
     pub isolation: bool,
+    /// Whether a short second load follows, with many messages in flight: with one in flight, as in
+    /// the classic load, nobody can tell whether a server keeps messages of one sender in order.
+    pub in_flight: bool,
 }
 
 impl Campaign {
@@ -37,6 +40,7 @@ impl Campaign {
             load,
             calibrate,
             isolation,
+            in_flight,
         } = self;
         let ceiling = if calibrate {
             let measured = run(Stage::Calibration, calibration(load));
@@ -45,7 +49,13 @@ impl Campaign {
             None
         };
         if !isolation {
-            return Ok(Findings::new(run(Stage::Only, load)?, None, ceiling));
+            let mut only = run(Stage::Only, load)?;
+            if in_flight && only.failure.is_none() {
+                only.failure = run(Stage::InFlight, with_many_in_flight(load))
+                    .map_or_else(Some, |measured| measured.failure)
+                    .map(|failure| Failure::InFlight(failure.into()));
+            }
+            return Ok(Findings::new(only, None, ceiling));
         }
         let without = run(Stage::Without, load.without_antagonists())?;
         if without.failure.is_some() {
@@ -65,8 +75,10 @@ pub enum Stage {
     Without,
     /// The load with antagonists, after it was run without.
     With,
-    /// The one run there is.
+    /// The one run there is, but for the next.
     Only,
+    /// The short second load, of which only failures are told.
+    InFlight,
 }
 
 impl Stage {
@@ -90,6 +102,7 @@ impl Stage {
             Self::Without => "without stalled, slow and visiting clients",
             Self::With => "with stalled, slow and visiting clients",
             Self::Only => "",
+            Self::InFlight => "with many messages in flight",
         }
     }
 }
@@ -118,6 +131,20 @@ impl Findings {
         let ended = last.failure.as_ref().map(Failure::verdict);
         results.verdict = verdict(results, ended, Complaints::default(), None);
         Self { last, without }
+    }
+}
+
+/// Returns a short load that tells how a server keeps many messages in order.
+fn with_many_in_flight(load: Load) -> Load {
+    Load {
+        publishers: 8,
+        subscribers: 1,
+        messages: Some(2000),
+        pacing: Pacing::window(100),
+        cuts: load.cuts,
+        seed: load.seed,
+        timeout: load.timeout,
+        ..Load::default()
     }
 }
 

@@ -70,6 +70,9 @@ pub enum Failure {
     /// The limits of this program could not be measured, so nothing else was.
     #[error("cannot calibrate, which is to run on the null broadcaster first: {0}")]
     Calibrate(Box<Self>),
+    /// The run did not pass in the short second load.
+    #[error("with many messages in flight: {0}")]
+    InFlight(Box<Self>),
     /// A file could not be begun that the run was to write.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -101,6 +104,12 @@ impl Failure {
             // Whoever read standard output has had enough, and what was found until then stands.
             _ if self.is_closed_pipe() => Verdict::Passed,
             Self::Broken { .. } | Self::Misbehaved(_) => Verdict::Broken { why },
+            Self::InFlight(failure) => match failure.verdict() {
+                Verdict::Broken { .. } => Verdict::Broken { why },
+                Verdict::Inconclusive { .. } => Verdict::Inconclusive { why },
+                Verdict::Stopped { .. } => Verdict::Stopped { why },
+                verdict => verdict,
+            },
             Self::Interrupted { .. } | Self::Server(ServerError::Interrupted) => {
                 Verdict::Interrupted
             }
@@ -123,6 +132,7 @@ impl Failure {
     /// Tells whether the bodies that were sent may have to do with it.
     pub fn depends_on_seed(&self) -> bool {
         match self {
+            Self::InFlight(failure) => failure.depends_on_seed(),
             Self::Broken { .. } | Self::Server(ServerError::Died { .. }) => true,
             Self::Stopped { stop, .. } => !matches!(
                 stop,

@@ -141,11 +141,13 @@ impl SentLog {
         let number = if kind == Kind::Load {
             sends.load_before(number, place)
         } else {
-            // A message of another kind is a burst by itself.
-            sends.bursts()[..place]
-                .iter()
-                .map(|burst| u32::from(burst.kind == kind))
-                .sum()
+            let before = sends.bursts()[..place].iter();
+            let of_kind = before.filter(|burst| burst.kind == kind);
+            let in_burst = sends
+                .bursts()
+                .get(place)
+                .map_or(0, |burst| number - burst.first);
+            of_kind.map(|burst| burst.count).sum::<u32>() + in_burst
         };
         MessageName {
             sender: self.topology.role(client),

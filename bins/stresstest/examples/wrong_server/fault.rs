@@ -103,6 +103,11 @@ pub(crate) enum Fault {
     /// Closes a connection as soon as the client has ended its sending side, and forgets what it
     /// still had for it.
     CloseEarly,
+    /// Has a job of its own for each load message that it read with others, so that these overtake
+    /// each other.
+    JobPerMessage,
+    /// Loses the header of a message when nothing behind it has arrived yet.
+    LoseHeader,
     /// Resets a connection when the client has ended its sending side.
     Abort,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chat_proto::{Body, MESSAGE_LEN_MAX};
 
 use crate::fault::Fault;
-use crate::message::{CLOSING, HELLO, Held, Message, TAG_LEN, is_unlucky};
+use crate::message::{self, CLOSING, HELLO, Held, Message, TAG_LEN, is_unlucky};
 use crate::outbox::Outbox;
 
 /// All clients, and what the fault remembers.
@@ -125,7 +125,7 @@ impl Hub {
 
     /// Looks at a message and counts it. Leaks or breaks down if the fault has it so.
     fn message<'a>(&mut self, sender: usize, body: &'a [u8]) -> Message<'a> {
-        let kind = body.get(4..8).map(|field| field[3] >> 6);
+        let kind = message::kind(body);
         self.clients[sender].has_spoken = true;
         if self.fault == Fault::Leak {
             // What is not zero is really there.

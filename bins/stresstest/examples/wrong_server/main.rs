@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use chat_proto::{Decoder, Messages};
+use chat_proto::Messages;
 use clap::Parser;
 use rustix::net::{AddressFamily, SocketType};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -126,7 +126,7 @@ fn serve(args: &Args) {
         match args.fault {
             Fault::Relay => thread::spawn(move || relay(client, stream, &hub, READ_LEN)),
             Fault::RelayPieces => thread::spawn(move || relay(client, stream, &hub, PIECE_LEN)),
-            _ => thread::spawn(move || receive(client, stream, &hub)),
+            fault => thread::spawn(move || receive(fault, client, stream, &hub)),
         };
     }
 }
@@ -153,22 +153,40 @@ fn end_on_signals(hub: &Arc<Mutex<Hub>>, code: i32) {
 }
 
 /// Publishes what a client sends, until it sends no more.
-fn receive(client: usize, mut stream: TcpStream, hub: &Mutex<Hub>) {
-    let mut decoder = Decoder::with_buf(vec![0; READ_LEN]).unwrap();
-    // What the decoder has of a message whose end has not come.
-    let mut unfinished = Vec::new();
-    while let Ok(len @ 1..) = stream.read(decoder.spare()) {
-        unfinished.extend_from_slice(&decoder.spare()[..len]);
-        unfinished.drain(..Messages::split(&unfinished).0.as_bytes().len());
-        decoder.advance(len);
-        let mut hub = hub.lock().unwrap();
-        while let Some(body) = decoder.next_body() {
-            hub.publish(client, body.as_bytes());
+fn receive(fault: Fault, client: usize, mut stream: TcpStream, hub: &Arc<Mutex<Hub>>) {
+    let mut buf = vec![0; READ_LEN];
+    let mut bytes = Vec::new();
+    while let Ok(len @ 1..) = stream.read(&mut buf) {
+        bytes.extend_from_slice(&buf[..len]);
+        let (messages, rest) = Messages::split(&bytes);
+        let is_load =
+            |body: chat_proto::Body<'_>| message::kind(body.as_bytes()) == Some(message::LOAD);
+        if fault == Fault::JobPerMessage && messages.iter().all(is_load) {
+            publish_in_jobs(client, messages, hub);
+        } else {
+            let mut hub = hub.lock().unwrap();
+            for body in messages.iter() {
+                hub.publish(client, body.as_bytes());
+            }
+        }
+        let rest_len = rest.len();
+        bytes.drain(..bytes.len() - rest_len);
+        if fault == Fault::LoseHeader && rest_len == 1 {
+            bytes.clear();
         }
     }
     let mut hub = hub.lock().unwrap();
-    hub.forward_rest(&unfinished);
+    hub.forward_rest(&bytes);
     hub.leave(client);
+}
+
+/// Publishes messages side by side.
+fn publish_in_jobs(client: usize, messages: Messages<'_>, hub: &Mutex<Hub>) {
+    thread::scope(|scope| {
+        for body in messages.iter() {
+            scope.spawn(move || hub.lock().unwrap().publish(client, body.as_bytes()));
+        }
+    });
 }
 
 /// Forwards what a client sends as it comes, until it sends no more.

@@ -33,6 +33,11 @@ pub(crate) struct Held {
     pub(crate) had_by: Option<usize>,
 }
 
+/// Returns what the load tester sent a body for, if it is one of its own.
+pub(crate) fn kind(body: &[u8]) -> Option<u8> {
+    body.get(4..8).map(|field| field[3] >> 6)
+}
+
 /// Draws from a body, differently for each client, one of three.
 pub(crate) fn is_unlucky(client: usize, body: &[u8]) -> bool {
     body.iter().fold(client, |sum, &byte| {

@@ -136,3 +136,24 @@ fn without_cuts_a_relay_passes_and_the_run_says_so() {
     assert!(not_tested.contains("rule 8 (--no-cuts)"), "{not_tested}");
     assert!(run.stdout.contains("not tested here: "), "{}", run.stdout);
 }
+
+#[test]
+fn a_job_per_message_is_seen_in_the_second_load_of_the_classic_one() {
+    for _ in 0..5 {
+        let run = run("job-per-message", &["-m", "50", "-r", "2"]);
+        run.check(
+            3,
+            &["error: with many messages in flight: iteration 0: the promise is broken ("],
+        );
+        run.check_lines(50, 2, &[300, 300]);
+    }
+    run("job-per-message", &["-m", "50", "-r", "2", "--classic"]).check(0, &[]);
+}
+
+#[test]
+fn a_header_that_is_lost_is_seen_by_the_classic_load() {
+    for _ in 0..5 {
+        let run = run("lose-header", &["-m", "100", "-r", "5", "--timeout", "3s"]);
+        assert!(matches!(run.code, Some(1 | 3)), "{}", run.stderr);
+    }
+}
