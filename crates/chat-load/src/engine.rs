@@ -259,11 +259,13 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         let Some(nudge) = T::NUDGE else {
             return Ok(());
         };
+        if self.inquire(part, nudge)? {
+            return Ok(());
+        }
         self.ask_visitors()?;
         self.check_timeout(part)?;
         for sender in 0..self.topology.resident_count().min(self.clients.len()) {
-            let is_due = self.suspect != Some(sender)
-                && self.intake.progress.is_nudge_due(sender, self.now, timeout);
+            let is_due = self.intake.progress.is_nudge_due(sender, self.now, timeout);
             if is_due && !self.client(sender).has_unsent() {
                 self.send(sender, nudge)?;
                 self.nudge_count += 1;

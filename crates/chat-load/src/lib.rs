@@ -39,6 +39,7 @@ mod conduct;
 mod connection;
 mod cuts;
 mod engine;
+mod inquiry;
 mod intake;
 mod latency;
 mod outbox;

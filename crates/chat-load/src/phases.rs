@@ -34,10 +34,6 @@ pub(crate) trait Part<P: Protocol + Copy>: Sized {
     /// `None` where nobody sends any more.
     const NUDGE: Option<Kind>;
 
-    /// Whether a client that gets none of its own messages back is asked to close, to find out
-    /// whether the server leaves it out.
-    const SEEKS_MISSING_ECHO: bool;
-
     /// Whether a server that sends nothing hangs.
     const MAY_HANG: bool;
 
@@ -95,8 +91,9 @@ pub(crate) trait Part<P: Protocol + Copy>: Sized {
         error: Option<io::Error>,
         registry: &Registry,
     ) -> Result<(), Stop> {
-        if wiring.suspect == Some(client) {
-            return Err(wiring.judge_suspect(self, client, error));
+        let inquiry = wiring.inquiry.filter(|inquiry| inquiry.client == client);
+        if let Some(inquiry) = inquiry.filter(|inquiry| inquiry.is_closing) {
+            return Err(wiring.judge_left_out(self, inquiry, error.is_some()));
         }
         if Self::PHASE != Phase::Join && wiring.topology.slow_clients().contains(&client) {
             return self.dismiss(wiring, client, registry);

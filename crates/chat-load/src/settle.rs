@@ -103,8 +103,6 @@ impl Progress {
             awaited.seen = count;
             self.slowest = self.slowest.max(now.saturating_sub(run.times.sent));
         }
-        let had = awaited.had_by_others + u64::from(run.count);
-        awaited.had_by_others = if client == run.sender { 0 } else { had };
         if !awaited.is_awaited {
             return Step::None;
         }
@@ -152,27 +150,14 @@ impl Progress {
         completed
     }
 
-    /// Returns how many messages of a client others have received since the last that it got back
-    /// itself, if it waits for one and they are too many to be dropped by accident: at least
-    /// [`MISSING_ECHO_FACTOR`] times one more than the longest gap of anybody, where others have
-    /// half of what they were due. So far `connected` clients have connected.
-    pub(crate) fn missing_echo_count(
-        &self,
-        client: usize,
-        connected: usize,
-        trace: &Trace,
-    ) -> Option<u32> {
-        let sender = &self.senders[client];
-        let missing = sender
-            .seen
-            .saturating_sub(trace.receivers().settled(client, client)?);
-        let others = connected
-            .min(self.topology.readers().end)
-            .saturating_sub(self.topology.readers().start + 1);
-        let due_to_others = u64::from(missing) * others as u64;
-        let is_no_accident = missing / MISSING_ECHO_FACTOR > trace.receivers().longest_gap()
-            && 2 * sender.had_by_others >= due_to_others;
-        (sender.is_awaited && is_no_accident).then_some(missing)
+    /// Returns how many messages of a sender somebody is settled on.
+    pub(crate) fn seen(&self, sender: usize) -> u32 {
+        self.senders[sender].seen
+    }
+
+    /// Records that `sender` sent so many messages more.
+    pub(crate) fn asked(&mut self, sender: usize, count: u32) {
+        self.senders[sender].sent += count;
     }
 
     /// Visits all that is awaited and open.
@@ -282,8 +267,6 @@ struct Sender {
     /// How many of its messages any client at all is settled on: these have passed through the
     /// server.
     seen: u32,
-    /// How many deliveries of its messages there were to others since one came back to itself.
-    had_by_others: u64,
     /// How many of them the audience has to be settled on.
     awaited: u32,
     /// How many clients of the audience are not.
@@ -325,13 +308,6 @@ const NUDGE_WAIT_MAX: Duration = Duration::from_millis(400);
 /// How many times as long to wait for a message that nobody has received, as long as it is not
 /// known how long messages take. A judgement: or a server that begins slowly would get a backlog.
 const UNSEEN_FACTOR: u32 = 4;
-
-/// How many times one more than the longest gap of anybody a client has to miss of its own messages
-/// in a row, for the server to be one that leaves out senders. A judgement: of a server that drops
-/// at random, the longest of all gaps is one that happens about once in a run, so ten times as many
-/// in a row happen about once in so many runs to the power of nine. Each is sent some hundred
-/// milliseconds after the one before, to a client with an empty socket.
-const MISSING_ECHO_FACTOR: u32 = 10;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,5 @@
 //! Waiting: how long nothing may go on, and what is told then.
 
-use std::io;
-
 use chat_trace::Kind;
 
 use crate::bench::nanos;
@@ -37,11 +35,8 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         if self.now.saturating_sub(since) < nanos(timeout) {
             return Ok(());
         }
-        if T::SEEKS_MISSING_ECHO
-            && self.suspect.is_none()
-            && let Some(client) = self.without_echo()
-        {
-            return self.ask_to_close(client);
+        if self.inquiry.is_none() && self.begin_inquiry() {
+            return Ok(());
         }
         if let Some(who) = self.unconnected() {
             return Err(Stop::NotConnected { who, timeout });
@@ -64,58 +59,8 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         client.or_else(|| (self.stalled.connecting_count() > 0).then(|| STALLING.to_owned()))
     }
 
-    /// Returns a client that the server may leave out of its own messages, if there is one.
-    fn without_echo(&self) -> Option<usize> {
-        self.topology
-            .readers()
-            .take_while(|&client| client < self.clients.len())
-            .find(|&client| {
-                self.clients[client].is_some() && self.missing_echo_count(client).is_some()
-            })
-    }
-
-    fn missing_echo_count(&self, client: usize) -> Option<u32> {
-        self.intake
-            .progress
-            .missing_echo_count(client, self.clients.len(), self.intake.trace)
-    }
-
-    /// Has a client end its sending side that the server may leave out: it is owed all up to its
-    /// own last message, and then the end. So not a clock decides whether it is left out, but
-    /// what comes until then.
-    fn ask_to_close(&mut self, client: usize) -> Result<(), Stop> {
-        self.suspect = Some(client);
-        self.progressed_at = self.now;
-        self.client(client)
-            .end_sending()
-            .map_err(|source| self.failed(client, source))
-    }
-
-    /// Decides what became of a client that the server may have left out, at the end of its stream.
-    pub(crate) fn judge_suspect<T: Part<P>>(
-        &mut self,
-        part: &T,
-        client: usize,
-        error: Option<io::Error>,
-    ) -> Stop {
-        if error.is_some() {
-            return Stop::Unresolved(self.unresolved(part));
-        }
-        if let Some(count) = self.missing_echo_count(client) {
-            self.intake.trace.note_missing_echo(client, count);
-            return Stop::Broken;
-        }
-        let mut unresolved = Unresolved::new(self.load.timeout);
-        unresolved.push(|| {
-            format!(
-                "{} got its own messages back only after that",
-                self.topology.role(client)
-            )
-        });
-        Stop::Unresolved(unresolved)
-    }
-
-    fn unresolved<T: Part<P>>(&self, part: &T) -> Unresolved {
+    /// Lists what is unresolved.
+    pub(crate) fn unresolved<T: Part<P>>(&self, part: &T) -> Unresolved {
         let mut unresolved = Unresolved::new(self.load.timeout);
         for visitor in self.visits.waiting() {
             let role = self.topology.role(visitor);

@@ -14,6 +14,7 @@ use crate::conduct::Conduct;
 use crate::connection::Client;
 use crate::cuts::{Cuts, Held};
 use crate::engine::thread_cpu;
+use crate::inquiry::Inquiry;
 use crate::intake::Intake;
 use crate::outbox::Outbox;
 use crate::poller::Poller;
@@ -43,8 +44,8 @@ pub(crate) struct Wiring<'a, P> {
     pub(crate) visits: Visits,
     /// How many messages were sent to find out what became of others.
     pub(crate) nudge_count: u64,
-    /// A client that the server may leave out, and that has ended its sending side to find out.
-    pub(crate) suspect: Option<usize>,
+    /// Whether the server leaves somebody out, while that is found out.
+    pub(crate) inquiry: Option<Inquiry>,
     /// When the current turn began.
     pub(crate) now: Nanos,
     /// When that may have happened which the current turn is told of, at the earliest.
@@ -106,7 +107,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
             nudge_count: 0,
             stalled: Stalled::default(),
             visits: Visits::new(now, 0.0),
-            suspect: None,
+            inquiry: None,
             now,
             since: now,
             progressed_at: now,
@@ -225,13 +226,18 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
 
     /// Sends a message that is no load, and returns how many messages the client has sent.
     pub(crate) fn send(&mut self, sender: usize, kind: Kind) -> Result<u32, Stop> {
+        self.send_many(sender, kind, 1)
+    }
+
+    /// Sends messages that are no load, and returns how many messages the client has sent.
+    pub(crate) fn send_many(&mut self, sender: usize, kind: Kind, count: u32) -> Result<u32, Stop> {
         let times = Times {
             intended: self.now,
             sent: self.now,
             is_measured: false,
         };
         self.outbox.clear();
-        let count = self.add(sender, kind, 1, times);
+        let count = self.add(sender, kind, count, times);
         self.write(sender)?;
         Ok(count)
     }

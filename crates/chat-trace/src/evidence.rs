@@ -4,7 +4,7 @@ use chat_check::{MessageId, Record, check};
 use chat_results::Check;
 
 use crate::arrival::Strange;
-use crate::missing_echo::MissingEcho;
+use crate::left_out::LeftOut;
 use crate::sends::Sends;
 use crate::sent_log::SentLog;
 use crate::story::{Conviction, Kept};
@@ -23,7 +23,7 @@ pub struct Evidence {
     /// The first thing that is no delivery of a message in its place. The repetition ends with it.
     strange: Option<(usize, Strange)>,
     /// A sender that the server leaves out.
-    missing_echo: Option<MissingEcho>,
+    left_out: Option<LeftOut>,
     /// Whether the repetition came to its end.
     is_complete: bool,
 }
@@ -36,7 +36,7 @@ impl Evidence {
             sent: SentLog::new(topology),
             records: Vec::new(),
             strange: None,
-            missing_echo: None,
+            left_out: None,
             is_complete: false,
         }
     }
@@ -47,7 +47,7 @@ impl Evidence {
         topology: Topology,
         iteration: u16,
         (sent, records): (Vec<Sends>, Vec<Record>),
-        missing_echo: Option<MissingEcho>,
+        left_out: Option<LeftOut>,
         is_complete: bool,
     ) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Evidence {
             sent: SentLog::recorded(topology, iteration, sent),
             records,
             strange: None,
-            missing_echo,
+            left_out,
             is_complete,
         }
     }
@@ -66,7 +66,7 @@ impl Evidence {
         self.iteration = iteration;
         self.sent.begin(run);
         self.records.iter_mut().for_each(Record::clear);
-        (self.strange, self.missing_echo, self.is_complete) = (None, None, false);
+        (self.strange, self.left_out, self.is_complete) = (None, None, false);
     }
 
     /// Makes room for `client_count` clients, if there is less.
@@ -112,8 +112,8 @@ impl Evidence {
     }
 
     /// Notes a sender that the server leaves out, unless there is one.
-    pub(crate) fn note_missing_echo(&mut self, missing: MissingEcho) {
-        self.missing_echo.get_or_insert(missing);
+    pub(crate) fn note_left_out(&mut self, missing: LeftOut) {
+        self.left_out.get_or_insert(missing);
     }
 
     /// Notes that the repetition came to its end.
@@ -148,7 +148,7 @@ impl Evidence {
                 }
             }
         };
-        self.missing_echo
+        self.left_out
             .map_or(Ok(kept), |missing| Err(missing.conviction(self.topology())))
     }
 
@@ -184,8 +184,8 @@ impl Evidence {
         self.strange.map(|(_, strange)| strange)
     }
 
-    pub(crate) fn missing_echo(&self) -> Option<MissingEcho> {
-        self.missing_echo
+    pub(crate) fn left_out(&self) -> Option<LeftOut> {
+        self.left_out
     }
 
     pub(crate) fn topology(&self) -> Topology {

@@ -44,7 +44,7 @@
 mod arrival;
 mod budget;
 mod evidence;
-mod missing_echo;
+mod left_out;
 mod payload;
 mod real_time;
 mod receivers;
@@ -59,6 +59,7 @@ mod trace;
 pub use arrival::{Arrival, Arrived, Run};
 pub use budget::{LOAD_MAX, MEMORY_MAX, memory_len};
 pub use evidence::Evidence;
+pub use left_out::LeftOut;
 pub use payload::{BODY_LEN_MAX, CLIENTS_MAX, Kind, Payloads, Reading, Tag};
 pub use receivers::Receivers;
 pub use sends::{Burst, Nanos, Sends, Times};

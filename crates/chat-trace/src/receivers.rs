@@ -1,7 +1,7 @@
 //! How far the clients are that receive.
 
 use crate::arrival::{Run, Strange};
-use crate::missing_echo::MissingEcho;
+use crate::left_out::LeftOut;
 use crate::sent_log::SentLog;
 use crate::topology::{Role, Topology};
 
@@ -21,9 +21,6 @@ pub struct Receivers {
     lost_of: Vec<u64>,
     own_lost: Vec<u64>,
     longest_loss: u64,
-    /// How many messages in a row, of any kind, a client has missed at most between two of one
-    /// sender, in all repetitions.
-    longest_gap: u32,
 }
 
 impl Receivers {
@@ -36,7 +33,6 @@ impl Receivers {
             lost_of: vec![0; topology.publishers],
             own_lost: vec![0; topology.publishers],
             longest_loss: 0,
-            longest_gap: 0,
         }
     }
 
@@ -78,10 +74,6 @@ impl Receivers {
                 number: run.first,
                 next: run.before,
             });
-        }
-        // What was sent before its first, it may have joined too late for.
-        if run.before > 0 {
-            self.longest_gap = self.longest_gap.max(run.first - run.before);
         }
         if run.first > run.before && client < self.lost.len() {
             self.lose(client, run, cell, sent);
@@ -149,12 +141,6 @@ impl Receivers {
         self.longest_loss
     }
 
-    /// Returns how many messages in a row, of any kind, a client has missed at most between two of
-    /// one sender, in all repetitions so far.
-    pub fn longest_gap(&self) -> u32 {
-        self.longest_gap
-    }
-
     /// Returns the receiver that lost most, if any did, and how many it lost.
     pub fn worst_loss(&self) -> Option<(Role, u64)> {
         let client = (0..self.lost.len())
@@ -189,7 +175,7 @@ impl Receivers {
 
     /// Looks for a publisher that got none of its own load messages, which everybody else did, and
     /// every one of the other publishers'.
-    pub(crate) fn missing_echo(&self, sent: &SentLog) -> Option<MissingEcho> {
+    pub(crate) fn left_out(&self, sent: &SentLog) -> Option<LeftOut> {
         let publishers = self.topology.publishers;
         let receivers = self.topology.receivers();
         receivers
@@ -205,8 +191,11 @@ impl Receivers {
                     .all(|publisher| self.unresolved_at(client, publisher, sent) == 0)
                     && self.unresolved_of(client, sent) == 0;
                 let is_missing = lost == u64::from(own) && has_lost_nothing_else && is_all_known;
-                (own.min(others) >= MissingEcho::LOAD_MIN && is_missing)
-                    .then_some(MissingEcho { client, count: own })
+                (own.min(others) >= LeftOut::LOAD_MIN && is_missing).then_some(LeftOut {
+                    client,
+                    sender: client,
+                    count: own,
+                })
             })
     }
 

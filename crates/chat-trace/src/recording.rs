@@ -17,7 +17,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use chat_check::Record;
 
 use crate::evidence::Evidence;
-use crate::missing_echo::MissingEcho;
+use crate::left_out::LeftOut;
 use crate::payload::{CLIENTS_MAX, Kind};
 use crate::sends::{Sends, Times};
 use crate::topology::Topology;
@@ -49,11 +49,17 @@ impl<W: Write> Writer<W> {
         self.write(1)?;
         self.write(evidence.iteration().into())?;
         self.write(evidence.is_complete().into())?;
-        let missing = evidence
-            .missing_echo()
-            .map_or((0, 0), |MissingEcho { client, count }| (client + 1, count));
-        self.write_count(missing.0)?;
-        self.write(missing.1)?;
+        let missing = evidence.left_out().map_or(
+            [0, 0, 0],
+            |LeftOut {
+                 client,
+                 sender,
+                 count,
+             }| { [client + 1, sender, count as usize] },
+        );
+        missing
+            .into_iter()
+            .try_for_each(|word| self.write_count(word))?;
         let sent = evidence.sent().all();
         self.write_count(sent.len())?;
         for (sends, record) in sent.iter().zip(evidence.records()) {
@@ -131,11 +137,18 @@ impl<R: Read> Reader<R> {
             [1] => {}
             _ => return Err(RecordingError::Damaged),
         }
-        let [run, is_complete, missing_end, missing_count, client_count] =
-            read_words(&mut self.input)?;
+        let [
+            run,
+            is_complete,
+            missing_end,
+            missing_sender,
+            missing_count,
+            client_count,
+        ] = read_words(&mut self.input)?;
         let run = u16::try_from(run).map_err(|_| RecordingError::Damaged)?;
         let is_plausible = is_complete <= 1
             && missing_end <= client_count
+            && missing_sender < client_count
             && (missing_end == 0) == (missing_count == 0)
             && (self.topology.resident_count()..=CLIENTS_MAX as usize)
                 .contains(&(client_count as usize));
@@ -148,15 +161,16 @@ impl<R: Read> Reader<R> {
         for _ in 0..client_count {
             clients.push((self.read_sends()?, self.read_record()?));
         }
-        let missing_echo = missing_end.checked_sub(1).map(|client| MissingEcho {
+        let left_out = missing_end.checked_sub(1).map(|client| LeftOut {
             client: client as usize,
+            sender: missing_sender as usize,
             count: missing_count,
         });
         let evidence = Evidence::recorded(
             self.topology,
             run,
             clients.into_iter().unzip(),
-            missing_echo,
+            left_out,
             is_complete == 1,
         );
         if is_sound(&evidence) {
@@ -275,7 +289,7 @@ fn read_words<const N: usize>(input: &mut impl Read) -> Result<[u32; N], Recordi
 }
 
 /// How a recording begins; the last byte is the version.
-const MAGIC: &[u8; 8] = b"chatrec\x02";
+const MAGIC: &[u8; 8] = b"chatrec\x03";
 
 /// The layout of an event.
 ///

@@ -25,7 +25,7 @@ use chat_results::Check;
 use crate::arrival::{Arrival, Arrived, Run, Strange};
 use crate::budget::{EVENT_LEN, LOAD_MAX, MEMORY_MAX, memory_len};
 use crate::evidence::Evidence;
-use crate::missing_echo::MissingEcho;
+use crate::left_out::LeftOut;
 use crate::payload::{BODY_LEN_MAX, Kind, Payloads, Reading, Tag};
 use crate::receivers::Receivers;
 use crate::recent::{RECENT_LEN_MAX, Recent};
@@ -220,18 +220,16 @@ impl Trace {
         Some(self.receive_run(client, run))
     }
 
-    /// Notes that others received the last `count` messages that `client` sent, and it none of them
-    /// up to the end of its stream.
-    pub fn note_missing_echo(&mut self, client: usize, count: u32) {
-        self.evidence
-            .note_missing_echo(MissingEcho { client, count });
+    /// Notes that a client got none of some messages up to the end of its stream.
+    pub fn note_left_out(&mut self, left_out: LeftOut) {
+        self.evidence.note_left_out(left_out);
     }
 
     /// Notes that the repetition came to its end.
     pub fn complete(&mut self) {
         self.evidence.complete();
-        if let Some(missing) = self.receivers.missing_echo(self.evidence.sent()) {
-            self.evidence.note_missing_echo(missing);
+        if let Some(missing) = self.receivers.left_out(self.evidence.sent()) {
+            self.evidence.note_left_out(missing);
         }
     }
 

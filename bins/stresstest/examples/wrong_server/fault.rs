@@ -20,12 +20,20 @@ pub(crate) enum Fault {
     /// Drops about a third of everything for every client, which is legal: every kind of message
     /// has to be repeated.
     DropAnything,
-    /// Drops everything but hello messages for the victim, which is legal and leaves nothing to
-    /// prove it by.
+    /// Drops everything but hello messages for the victim.
     DropAll,
-    /// Drops closing messages for the victim, which is legal and leaves nothing to prove it by
-    /// either.
+    /// Drops closing messages for the victim.
     DropClosing,
+    /// Drops closing messages of client 0 for everybody, which leaves nothing to prove it by.
+    SwallowClosing,
+    /// Drops nine tenths of everything for the victim at random.
+    DropMostRandom,
+    /// Sends the victim nothing at all.
+    ForgetVictim,
+    /// Sends the victim nothing more, late.
+    ForgetVictimLate,
+    /// Sends messages back to their senders only.
+    EchoOnly,
     /// Never sends a client's messages back to it.
     ForgetSender,
     /// Never sends a client's load messages back to it.

@@ -169,8 +169,7 @@ impl Hub {
     /// has it.
     fn broadcast(&mut self, message: Message<'_>) {
         for client in 0..self.clients.len() {
-            if self.is_dropped(client, message) || (self.fault == Fault::DropRandom && self.toss())
-            {
+            if self.is_dropped(client, message) || self.is_dropped_at_random(client) {
                 continue;
             }
             if client == self.victim {
@@ -178,6 +177,17 @@ impl Hub {
             } else {
                 self.deliver(client, message.body);
             }
+        }
+    }
+
+    fn is_dropped_at_random(&mut self, client: usize) -> bool {
+        match self.fault {
+            Fault::DropRandom => self.toss(),
+            Fault::DropMostRandom if client == self.victim => {
+                self.toss();
+                self.random >> 32 < (u64::from(u32::MAX) / 10) * 9
+            }
+            _ => false,
         }
     }
 
@@ -202,6 +212,10 @@ impl Hub {
                 client == self.victim && (message.is_load() || message.sender != client)
             }
             Fault::DropClosing => client == self.victim && message.kind == Some(CLOSING),
+            Fault::SwallowClosing => message.sender == 0 && message.kind == Some(CLOSING),
+            Fault::ForgetVictim => client == self.victim,
+            Fault::ForgetVictimLate => client == self.victim && self.load_count >= LATE,
+            Fault::EchoOnly => client != message.sender,
             Fault::ForgetSender => client == message.sender,
             Fault::ForgetLoad => message.is_load() && client == message.sender,
             _ => false,

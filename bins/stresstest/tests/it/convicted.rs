@@ -1,3 +1,5 @@
+use std::thread;
+
 use crate::run::run;
 
 /// Runs a server with a fault and expects it to be convicted with all of `told`.
@@ -186,6 +188,53 @@ fn a_message_of_the_repetition_before_may_not_follow_the_own_hello() {
         &[
             "iteration 1: the promise is broken (phantom): ",
             " received a message of iteration 0, after its own hello",
+        ],
+    );
+}
+
+#[test]
+fn a_client_that_is_left_out_is_found_whenever_that_begins_and_under_any_load() {
+    let loads: [&[&str]; 4] = [
+        &["-m", "300", "-r", "1"],
+        &["--window", "100", "-m", "2000"],
+        &["--rate", "1000", "--duration", "1s"],
+        &["--window", "10", "--duration", "500ms", "--churn", "10"],
+    ];
+    let faults = [
+        "forget-victim",
+        "forget-victim --victim 0",
+        "forget-victim-late",
+        "forget-victim-late --victim 0",
+        "drop-all",
+        "drop-closing",
+        "echo-only",
+        "forget-sender",
+    ];
+    // They wait most of the time.
+    thread::scope(|scope| {
+        for (load, fault) in loads
+            .iter()
+            .flat_map(|load| faults.map(|fault| (load, fault)))
+        {
+            scope.spawn(move || {
+                let options = [load, &["--timeout", "2s"][..]].concat();
+                run(fault, &options).check(3, &["(forgotten): "]);
+            });
+        }
+    });
+}
+
+#[test]
+fn publishers_that_do_not_read_are_not_said_to_be_left_out() {
+    let run = run(
+        "drop-closing",
+        &["--classic", "-m", "5", "-r", "1", "--timeout", "2s"],
+    );
+    run.check(
+        3,
+        &[
+            "(forgotten): subscriber 0 of publisher 0 got none of ",
+            " messages in a row that publisher ",
         ],
     );
 }

@@ -7,9 +7,12 @@ use crate::run::{Running, path, run, server, stresstest};
 
 #[test]
 fn what_cannot_be_proved_is_named_and_inconclusive() {
-    let run = run("drop-all", &["-m", "5", "-r", "1", "--patience", "3"]);
+    let run = run(
+        "swallow-closing",
+        &["-m", "5", "-r", "1", "--timeout", "3s"],
+    );
     let unresolved = "error: iteration 0: nothing went on for 3 s, and this is unresolved:\n  \
-                      subscriber 0 of publisher 0 got neither publisher 0's message 0 nor anything that publisher 0 sent later";
+                      publisher 0 got neither publisher 0's closing message 0 nor anything that publisher 0 sent later";
     run.check(5, &[unresolved]);
     assert!(!run.stdout.contains("successfully"), "{}", run.stdout);
 }

@@ -418,7 +418,7 @@ fn a_recorded_run_is_convicted_again_without_a_server() {
     recheck(&path).check(3, &[forgetful.stderr.lines().next().unwrap()]);
 
     run(
-        "drop-all",
+        "swallow-closing",
         &[
             "-m",
             "5",

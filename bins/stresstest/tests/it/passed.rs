@@ -148,18 +148,6 @@ fn a_server_that_takes_seconds_for_everything_passes() {
 }
 
 #[test]
-fn publishers_that_do_not_read_are_not_said_to_be_left_out() {
-    let run = run(
-        "drop-closing",
-        &["--classic", "-m", "5", "-r", "1", "--patience", "3"],
-    );
-    run.check(
-        5,
-        &["  subscriber 0 of publisher 0 got neither publisher 0's closing message 0 nor anything that publisher 0 sent later"],
-    );
-}
-
-#[test]
 fn a_message_of_the_repetition_before_may_precede_the_own_hello() {
     let run = run("replay-early", &["-m", "2", "-r", "2"]);
     run.check(0, &[]);

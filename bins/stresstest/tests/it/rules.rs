@@ -129,7 +129,15 @@ fn a_server_has_to_end_in_order_after_sigterm() {
 fn without_cuts_a_relay_passes_and_the_run_says_so() {
     let (run, results) = results(
         "relay",
-        &["-m", "20", "-r", "1", "--no-cuts", "--fail-on", "drop>0"],
+        &[
+            "-m",
+            "20",
+            "--window",
+            "1",
+            "--no-cuts",
+            "--fail-on",
+            "drop>0",
+        ],
     );
     run.check(0, &[]);
     let not_tested = results["not_tested"].to_string();

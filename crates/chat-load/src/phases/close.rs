@@ -48,7 +48,6 @@ impl<P: Protocol + Copy> Part<P> for Close {
     const PHASE: Phase = Phase::Close;
     const AUDIENCE: Audience = Audience::Everyone;
     const NUDGE: Option<Kind> = Some(Kind::Closing);
-    const SEEKS_MISSING_ECHO: bool = true;
     const MAY_HANG: bool = false;
 
     fn open(&self) -> usize {

@@ -68,7 +68,6 @@ impl<P: Protocol + Copy> Part<P> for Join {
     const PHASE: Phase = Phase::Join;
     const AUDIENCE: Audience = Audience::Sender;
     const NUDGE: Option<Kind> = Some(Kind::Hello);
-    const SEEKS_MISSING_ECHO: bool = true;
     const MAY_HANG: bool = true;
 
     fn open(&self) -> usize {

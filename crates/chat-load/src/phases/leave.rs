@@ -3,7 +3,7 @@
 use std::io;
 
 use chat_results::Phase;
-use chat_trace::{Arrival, Kind, Times};
+use chat_trace::{Arrival, Kind};
 use mio::Registry;
 
 use crate::bench::nanos;
@@ -63,14 +63,7 @@ impl Leave {
         wiring: &mut Wiring<'_, P>,
         publisher: usize,
     ) -> Result<(), Stop> {
-        let times = Times {
-            intended: wiring.now,
-            sent: wiring.now,
-            is_measured: false,
-        };
-        wiring.outbox.clear();
-        wiring.add(publisher, Kind::Probe, LAST_COUNT, times);
-        wiring.write(publisher)?;
+        wiring.send_many(publisher, Kind::Probe, LAST_COUNT)?;
         // With what was not sent, nothing could be told.
         if !wiring.client(publisher).has_unsent() {
             self.parted.push(publisher);
@@ -112,7 +105,6 @@ impl<P: Protocol + Copy> Part<P> for Leave {
     const PHASE: Phase = Phase::Leave;
     const AUDIENCE: Audience = Audience::Everyone;
     const NUDGE: Option<Kind> = None;
-    const SEEKS_MISSING_ECHO: bool = false;
     const MAY_HANG: bool = false;
 
     fn open(&self) -> usize {

@@ -165,7 +165,6 @@ impl<P: Protocol + Copy> Part<P> for Publish {
     const PHASE: Phase = Phase::Load;
     const AUDIENCE: Audience = Audience::OwnSubscribers;
     const NUDGE: Option<Kind> = Some(Kind::Probe);
-    const SEEKS_MISSING_ECHO: bool = false;
     const MAY_HANG: bool = true;
 
     fn open(&self) -> usize {

@@ -6,6 +6,8 @@ mod broken;
 mod executable;
 /// Servers that keep the promise.
 mod kept;
+/// Clients that a server leaves out, and others that it drops much for.
+mod left_out;
 /// Loads that there cannot be.
 mod limits;
 /// What an observer is told.
