@@ -1,5 +1,6 @@
 //! What arrived.
 
+use crate::history::Misplaced;
 use crate::payload::{Kind, Tag};
 use crate::sends::{Burst, Times};
 
@@ -90,6 +91,10 @@ pub(crate) enum Strange {
     Unsent(Tag),
     /// Tag and content do not fit, and the tag was never used in this repetition.
     Damaged,
+    /// It is no message of ours, but one of ours is inside it.
+    Inside(Tag),
+    /// It is of an earlier repetition, and not in its place.
+    Replayed(Tag, Misplaced),
     /// Tag and content do not fit.
     Corrupt(Tag),
     /// It arrives again, or after a later message of the same sender: `next` of them had been
@@ -106,16 +111,19 @@ impl Strange {
     pub(crate) fn may_be_of_strangers(self) -> bool {
         matches!(
             self,
-            Self::Untagged { .. } | Self::Unfinished { .. } | Self::Unsent(_) | Self::Damaged
+            Self::Untagged { .. } | Self::Unsent(_) | Self::Damaged
         )
     }
 
     /// Returns the class of the violation, where there are no records to tell it from.
     pub(crate) fn class(self) -> &'static str {
         match self {
-            Self::Untagged { .. } | Self::Unfinished { .. } | Self::Unsent(_) | Self::Damaged => {
-                "phantom"
-            }
+            Self::Untagged { .. }
+            | Self::Unfinished { .. }
+            | Self::Unsent(_)
+            | Self::Damaged
+            | Self::Inside(_)
+            | Self::Replayed(..) => "phantom",
             Self::Corrupt(_) => "corrupt",
             Self::OutOfOrder { .. } => "duplicate or reordered",
         }

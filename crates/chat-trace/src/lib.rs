@@ -44,6 +44,7 @@
 mod arrival;
 mod budget;
 mod evidence;
+mod history;
 mod left_out;
 mod payload;
 mod real_time;

@@ -130,6 +130,14 @@ impl Payloads {
             .is_some_and(|(&tag, rest)| tag == expected && self.is_intact(tag, rest))
     }
 
+    /// Tells whether `message` begins the body that belongs to `tag`, which has a length that
+    /// `header` says. Enough of it has to be there that it is no accident.
+    pub(crate) fn begins(self, tag: Tag, message: &[u8], header: u8) -> bool {
+        let mut buf = [0; BODY_LEN_MAX];
+        let body = self.body(tag, &mut buf);
+        body.len() == usize::from(header) && body.starts_with(message)
+    }
+
     fn is_intact(self, tag: [u8; TAG_LEN], rest: &[u8]) -> bool {
         let filler = self.filler(tag);
         TAG_LEN + rest.len() == draw_len(self.lens, filler.start) && filler.matches(rest)

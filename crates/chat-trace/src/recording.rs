@@ -149,6 +149,7 @@ impl<R: Read> Reader<R> {
         let is_plausible = is_complete <= 1
             && missing_end <= client_count
             && missing_sender < client_count
+            && (missing_end > 0 || missing_sender == 0)
             && (missing_end == 0) == (missing_count == 0)
             && (self.topology.resident_count()..=CLIENTS_MAX as usize)
                 .contains(&(client_count as usize));

@@ -6,6 +6,7 @@ use chat_check::{Step, StepKind, Violation};
 
 use crate::arrival::Strange;
 use crate::evidence::Evidence;
+use crate::history::Misplaced;
 use crate::payload::Kind;
 use crate::sent_log::SentLog;
 use crate::topology::Role;
@@ -172,6 +173,19 @@ impl Strange {
             }
             Self::Damaged => {
                 "a message that nobody sent, or one whose first bytes are damaged".to_owned()
+            }
+            Self::Inside(tag) => {
+                format!(
+                    "bytes that are no message, with {} inside: the boundaries between messages are lost",
+                    sent.name(tag.client.into(), tag.number)
+                )
+            }
+            Self::Replayed(tag, misplaced) => {
+                let how = match misplaced {
+                    Misplaced::Passed => "again, or after a later one of the same sender",
+                    Misplaced::Overtaken => "after another that others had received later",
+                };
+                format!("a message of iteration {} {how}", tag.run)
             }
             Self::Corrupt(tag) => {
                 format!(

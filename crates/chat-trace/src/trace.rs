@@ -9,7 +9,7 @@
 //! A repetition closes its connections, and the next one opens new ones. A server may begin a new
 //! client's stream anywhere (rule 7 of the specification settles only what follows the client's own
 //! first message), so messages of an earlier repetition may reach it at first, and are passed over.
-//! They may not do so any more when the client's own hello message has come back: a repetition ends
+//! Each client gets them once, and in one order (`history.rs`). They may not come any more when the client's own hello message has come back: a repetition ends
 //! only when the last message of each of its senders has come out of the server, so all of them
 //! stand before that hello message, and the server has taken such a message out of its place. It
 //! counts as a phantom.
@@ -25,6 +25,7 @@ use chat_results::Check;
 use crate::arrival::{Arrival, Arrived, Run, Strange};
 use crate::budget::{EVENT_LEN, LOAD_MAX, MEMORY_MAX, memory_len};
 use crate::evidence::Evidence;
+use crate::history::History;
 use crate::left_out::LeftOut;
 use crate::payload::{BODY_LEN_MAX, Kind, Payloads, Reading, Tag};
 use crate::receivers::Receivers;
@@ -44,6 +45,7 @@ pub struct Trace {
     passed_over: u64,
     evidence: Evidence,
     receivers: Receivers,
+    history: History,
     /// What each publisher sent last.
     recent: Vec<Recent>,
     /// How many bytes all that takes, once everybody has received what was sent.
@@ -85,6 +87,7 @@ impl Trace {
             passed_over: 0,
             evidence: Evidence::new(topology, check),
             receivers: Receivers::new(topology),
+            history: History::default(),
             recent,
             memory_len: 0,
         };
@@ -99,6 +102,7 @@ impl Trace {
             Strangers::Possible { first_run } => first_run.wrapping_add(iteration),
         };
         self.evidence.begin(iteration, run);
+        self.history.begin();
         self.receivers.begin();
         self.recent.iter_mut().for_each(Recent::clear);
         self.memory_len = self.visitors_len();
@@ -190,19 +194,14 @@ impl Trace {
         let Arrived { body, message_len } = arrived.next()?;
         let tag = match self.read(body) {
             Reading::Intact(tag) => tag,
-            Reading::Damaged(tag) => return Some(self.receive_damaged(client, tag)),
+            Reading::Damaged(tag) => return Some(self.receive_damaged(client, tag, body)),
             Reading::Untagged => {
                 let len = body.len();
-                return Some(self.strange(client, Strange::Untagged { len }));
+                return Some(self.unknown(client, Strange::Untagged { len }, body));
             }
         };
         let Some(place) = self.find(client, tag) else {
-            let is_earlier = tag.run < self.sent().run() && !self.receivers.has_joined(client);
-            return Some(if is_earlier {
-                Arrival::Earlier
-            } else {
-                self.strange(client, Strange::Unsent(tag))
-            });
+            return Some(self.receive_unsent(client, tag, body));
         };
         let burst = &self.sent().of(tag.client.into()).bursts()[place];
         let mut run = Run::new(tag, place, burst, (1, message_len));
@@ -297,6 +296,9 @@ impl Trace {
                 self.memory_len += EVENT_LEN * u64::from(run.count);
             }
         }
+        if client == self.topology.readers().start {
+            self.history.witness(run.sender, run.first, run.count);
+        }
         let settled = self
             .receivers
             .settle(client, &mut run, self.evidence.sent());
@@ -306,14 +308,55 @@ impl Trace {
         }
     }
 
-    fn receive_damaged(&mut self, client: usize, tag: Tag) -> Arrival {
+    /// Takes a message whose tag was never used in this repetition.
+    fn receive_unsent(&mut self, client: usize, tag: Tag, body: &[u8]) -> Arrival {
+        let run = self.sent().run();
+        if tag.run >= run || self.receivers.has_joined(client) {
+            return self.unknown(client, Strange::Unsent(tag), body);
+        }
+        match self
+            .history
+            .receive(client, tag, tag.run.wrapping_add(1) == run)
+        {
+            Ok(()) => Arrival::Earlier,
+            Err(misplaced) => self.strange(client, Strange::Replayed(tag, misplaced)),
+        }
+    }
+
+    fn receive_damaged(&mut self, client: usize, tag: Tag, body: &[u8]) -> Arrival {
         let Some(place) = self.find(client, tag) else {
-            return self.strange(client, Strange::Damaged);
+            return self.unknown(client, Strange::Damaged, body);
         };
         let id = self.sent().id(tag.client.into(), place, tag.number);
         self.evidence
             .record_corrupt(client, id, Strange::Corrupt(tag));
         Arrival::Broken
+    }
+
+    /// Notes a message that nobody sent, unless strangers may have: but not if it has messages of
+    /// ours inside, which tell that the server has lost the boundaries between messages.
+    fn unknown(&mut self, client: usize, strange: Strange, body: &[u8]) -> Arrival {
+        let inside = if self.strangers == Strangers::None {
+            None
+        } else {
+            self.own_inside(body)
+        };
+        self.strange(client, inside.map_or(strange, Strange::Inside))
+    }
+
+    /// Finds a message of this repetition, or the beginning of one, inside a body.
+    fn own_inside(&self, body: &[u8]) -> Option<Tag> {
+        (0..body.len()).find_map(|start| {
+            let (&header, rest) = body[start..].split_first()?;
+            let message = rest.get(..usize::from(header)).unwrap_or(rest);
+            let Reading::Intact(tag) = Payloads::tag(message) else {
+                return None;
+            };
+            let is_own = tag.run == self.sent().run()
+                && self.find(usize::from(tag.client), tag).is_some()
+                && self.payloads.begins(tag, message, header);
+            is_own.then_some(tag)
+        })
     }
 
     /// Notes what no server may send.

@@ -44,6 +44,12 @@ pub(crate) enum Fault {
     WrongStart,
     /// Begins each client's stream with a message of the repetition before, which is legal.
     ReplayEarly,
+    /// Begins each client's stream with two messages of the repetition before, which is legal.
+    ReplayTwo,
+    /// Does the same with the two in the other order.
+    ReplayReversed,
+    /// Begins each client's stream with a message of the repetition before, twice.
+    ReplayTwice,
     /// Sends a message of the repetition before when the client's own hello message has come back.
     ReplayLate,
     /// Sends two messages of different senders to the victim in the other order.

@@ -27,8 +27,8 @@ pub(crate) struct Hub {
     leaked: Vec<Vec<u8>>,
     /// What coins are tossed with.
     random: u64,
-    /// A load message, for a later repetition.
-    earlier: Option<Vec<u8>>,
+    /// Two load messages, for a later repetition.
+    earlier: Vec<Vec<u8>>,
 }
 
 impl Hub {
@@ -44,7 +44,7 @@ impl Hub {
             answer_count: 0,
             leaked: Vec::new(),
             random: 1,
-            earlier: None,
+            earlier: Vec::new(),
         }
     }
 
@@ -107,10 +107,17 @@ impl Hub {
         let is_of_later_run = message.kind == Some(HELLO)
             && self
                 .earlier
-                .as_ref()
+                .first()
                 .is_some_and(|earlier| earlier[..2] != body[..2]);
-        if self.fault == Fault::ReplayEarly && is_of_later_run {
-            self.replay(sender);
+        let replayed: &[usize] = match self.fault {
+            Fault::ReplayEarly => &[0],
+            Fault::ReplayTwo => &[0, 1],
+            Fault::ReplayReversed => &[1, 0],
+            Fault::ReplayTwice => &[0, 0],
+            _ => &[],
+        };
+        for &index in replayed.iter().filter(|_| is_of_later_run) {
+            self.replay(sender, index);
         }
         match self.fault {
             Fault::Reorder => self.reorder(message),
@@ -119,7 +126,7 @@ impl Hub {
             _ => self.broadcast(message),
         }
         if self.fault == Fault::ReplayLate && is_of_later_run {
-            self.replay(sender);
+            self.replay(sender, 0);
         }
     }
 
@@ -138,7 +145,9 @@ impl Hub {
             body,
         };
         if message.is_load() {
-            self.earlier.get_or_insert_with(|| body.to_vec());
+            if self.earlier.len() < 2 {
+                self.earlier.push(body.to_vec());
+            }
             self.clients[sender].load_count += 1;
             self.load_count += 1;
             if self.load_count == LATE {
@@ -340,9 +349,9 @@ impl Hub {
         }
     }
 
-    /// Sends `client` a load message of an earlier repetition.
-    fn replay(&self, client: usize) {
-        if let Some(earlier) = &self.earlier {
+    /// Sends `client` one of the first load messages of an earlier repetition.
+    fn replay(&self, client: usize, index: usize) {
+        if let Some(earlier) = self.earlier.get(index) {
             self.deliver(client, earlier);
         }
     }

@@ -238,3 +238,21 @@ fn publishers_that_do_not_read_are_not_said_to_be_left_out() {
         ],
     );
 }
+
+#[test]
+fn messages_of_the_repetition_before_come_once_and_in_their_order() {
+    check(
+        "replay-twice",
+        &[
+            "iteration 1: the promise is broken (phantom): ",
+            " received a message of iteration 0 again, ",
+        ],
+    );
+    check(
+        "replay-reversed",
+        &[
+            "iteration 1: the promise is broken (phantom): ",
+            " received a message of iteration 0 a",
+        ],
+    );
+}

@@ -26,5 +26,7 @@ mod paused;
 mod rules;
 /// Runs the binary under a deadline.
 mod run;
+/// Servers that run already.
+mod running;
 /// What is shown on a terminal.
 mod terminal;

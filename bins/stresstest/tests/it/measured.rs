@@ -1,11 +1,9 @@
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::run::{Run, Running, path, run, server, stresstest};
+use crate::run::{Run, Running, path, run, stresstest};
 
 /// Runs stresstest, which writes its results, and returns both.
 #[track_caller]
@@ -279,58 +277,6 @@ fn publishers_that_do_not_read_are_served() {
     run.check(0, &[]);
     assert_eq!(number(&results, "/counts/delivered"), 2.0 * 100.0 * 6.0);
     assert_eq!(results["latency"]["echo"], Value::Null);
-}
-
-/// Starts an honest server and calls `test` with its address.
-fn with_running_server<T>(test: impl FnOnce(&str) -> T) -> T {
-    let mut running = Command::new(server())
-        .args(["honest", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ready = String::new();
-    BufReader::new(running.stdout.as_mut().unwrap())
-        .read_line(&mut ready)
-        .unwrap();
-    let result = test(ready.trim_end().strip_prefix("listening on ").unwrap());
-    running.kill().unwrap();
-    running.wait().unwrap();
-    result
-}
-
-#[test]
-fn a_server_that_runs_already_is_measured() {
-    let run = with_running_server(|addr| {
-        Running::start_command(stresstest().args(["--connect", addr, "-m", "10", "-r", "2"])).wait()
-    });
-    run.check(0, &[]);
-    run.check_lines(10, 2, &[60, 60]);
-}
-
-#[test]
-fn others_may_use_a_server_that_runs_already() {
-    let both = with_running_server(|addr| {
-        let start = || {
-            Running::start_command(stresstest().args([
-                "--connect",
-                addr,
-                "--window",
-                "5",
-                "--duration",
-                "2s",
-            ]))
-        };
-        [start(), start()].map(Running::wait)
-    });
-    for run in &both {
-        run.check_passed_or_bound();
-        assert!(
-            run.stderr
-                .contains(" messages were passed over that none of these clients had sent"),
-            "{}",
-            run.stderr
-        );
-    }
 }
 
 #[test]

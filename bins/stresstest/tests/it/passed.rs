@@ -149,9 +149,11 @@ fn a_server_that_takes_seconds_for_everything_passes() {
 
 #[test]
 fn a_message_of_the_repetition_before_may_precede_the_own_hello() {
-    let run = run("replay-early", &["-m", "2", "-r", "2"]);
-    run.check(0, &[]);
-    run.check_lines(2, 2, &[12, 12]);
+    for fault in ["replay-early", "replay-two"] {
+        let run = run(fault, &["-m", "2", "-r", "2"]);
+        run.check(0, &[]);
+        run.check_lines(2, 2, &[12, 12]);
+    }
 }
 
 #[test]
