@@ -156,11 +156,13 @@ pub(crate) struct Args {
     )]
     pub(crate) baseline_dir: PathBuf,
 
-    /// Write the results to this file as JSON; schema.json in the source describes it
+    /// Write the results to this file as JSON; schema.json in the source describes it. `-` is
+    /// standard output, which has nothing else then; so it is for the next options
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Write the figures to this file as comma-separated values, a line for each run
+    /// Add the figures to this file as comma-separated values, a line for each run; the names of
+    /// the columns are its first line
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = "Output")]
     pub(crate) csv: Option<PathBuf>,
 

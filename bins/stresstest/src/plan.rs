@@ -72,7 +72,9 @@ impl Args {
             baseline_dir: self.baseline_dir,
             is_quiet: self.quiet,
         };
-        let lines = match (self.quiet, is_judged || outputs.has_files()) {
+        // Nothing else is to stand between what programs read.
+        let is_quiet = self.quiet || outputs.has_stdout();
+        let lines = match (is_quiet, is_judged || outputs.has_files()) {
             (true, _) => LinesTo::Nowhere,
             (false, true) => LinesTo::StdoutWhileRead,
             (false, false) => LinesTo::Stdout,
@@ -95,7 +97,7 @@ impl Args {
             outputs,
             lines,
             progress: Progress::shown_unless(self.quiet),
-            has_table: !self.quiet && (!is_classic || io::stdout().is_terminal()),
+            has_table: !is_quiet && (!is_classic || io::stdout().is_terminal()),
             connect: self.connect,
             launch: Launch {
                 executable: self.executable.unwrap_or_else(server_beside),

@@ -249,12 +249,12 @@ mod tests {
         };
         check("{\"version\":", "main.json is no baseline: EOF");
         check(
-            "{\"version\":1}",
+            "{\"version\":2}",
             "main.json is no baseline: missing field `load`",
         );
         check(
             "{\"version\":7,\"new\":0}",
-            "main.json has version 7, and this is 1: make it again with --save-baseline main",
+            "main.json has version 7, and this is 2: make it again with --save-baseline main",
         );
         fs::remove_dir_all(&dir).unwrap();
     }

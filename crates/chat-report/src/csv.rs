@@ -1,19 +1,46 @@
 //! The results as comma-separated values, for spreadsheets.
 
 use std::fmt::Write as _;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use chat_results::{Load, Quantile, Results};
 
 use crate::atomic_file::Draft;
 
-/// Writes a line with the names of the columns, and one for each run, which has a name.
+/// Writes a line for each run, which has a name. In a new or empty file, a line with the names of the
+/// columns comes before them; lines of earlier runs stay.
+///
+/// # Errors
+///
+/// When the file cannot be read or written, and when it has other columns. It is as it was then.
 pub fn write<'a>(
     path: &Path,
     runs: impl IntoIterator<Item = (&'a str, &'a Results)>,
 ) -> io::Result<()> {
-    Draft::write(path, table(runs).as_bytes())
+    let table = table(runs);
+    let earlier = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => fs::read_to_string(path)?,
+        _ => String::new(),
+    };
+    Draft::write(path, appended(earlier, &table)?.as_bytes())
+}
+
+/// Adds the lines of a table to what a file has, but for the names of columns that are there.
+fn appended(mut earlier: String, table: &str) -> io::Result<String> {
+    let Some(names) = earlier.lines().next() else {
+        return Ok(table.to_owned());
+    };
+    let lines = table
+        .strip_prefix(names)
+        .and_then(|rest| rest.strip_prefix('\n'));
+    let lines = lines.ok_or_else(|| {
+        io::Error::other("it has other columns, of another version or another program")
+    })?;
+    if !earlier.ends_with('\n') {
+        earlier.push('\n');
+    }
+    Ok(earlier + lines)
 }
 
 fn table<'a>(runs: impl IntoIterator<Item = (&'a str, &'a Results)>) -> String {
@@ -30,7 +57,14 @@ fn table<'a>(runs: impl IntoIterator<Item = (&'a str, &'a Results)>) -> String {
 
 /// Returns the name and the value of each column. What was not measured is empty.
 fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
-    let mut columns = vec![column("run", name), column("server", &results.asked.server)];
+    let environment = &results.asked.environment;
+    let mut columns = vec![
+        column("date", &environment.date),
+        column("version", &environment.version),
+        column("host", &environment.host),
+        column("run", name),
+        column("server", &results.asked.server),
+    ];
     columns.extend(load_columns(results.load()));
     columns.extend(found_columns(results));
     columns.extend(time_columns(results));
@@ -117,6 +151,13 @@ fn cost_columns(results: &Results) -> Vec<(String, String)> {
             shown(health.cpu_us_per_delivery),
         ),
         column("tester_ceiling_per_s", shown(health.ceiling)),
+        column("tester_paused_s", health.paused_s),
+        column("tester_untimed", health.untimed_count),
+        column(
+            "tester_run_delay_s",
+            shown(health.processor_wait.run_delay_s),
+        ),
+        column("steal_s", shown(health.processor_wait.steal_s)),
         column("tester_is_bound", health.bound_by.is_some()),
         column("order", results.order.word()),
         column("verdict", results.verdict.word()),
@@ -135,9 +176,8 @@ fn shown(value: Option<impl ToString>) -> String {
 ///
 /// Source: RFC 4180.
 fn push_line<'a>(text: &mut String, values: impl Iterator<Item = &'a str>) {
-    let start = text.len();
-    for value in values {
-        let separator = if text.len() == start { "" } else { "," };
+    for (place, value) in values.enumerate() {
+        let separator = if place == 0 { "" } else { "," };
         let written = if value.contains([',', '"', '\n', '\r']) {
             write!(text, "{separator}\"{}\"", value.replace('"', "\"\""))
         } else {
@@ -183,9 +223,20 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_added_to_those_of_the_same_columns() {
+        let (one, two) = (table([("one", &results())]), table([("two", &results())]));
+        let both = appended(one.clone(), &two).unwrap();
+        assert_eq!(both, table([("one", &results()), ("two", &results())]));
+        // The last line may have lost its end.
+        assert_eq!(appended(one.trim_end().to_owned(), &two).unwrap(), both);
+        assert_eq!(appended(String::new(), &two).unwrap(), two);
+        appended("name,age\nann,7\n".to_owned(), &two).unwrap_err();
+    }
+
+    #[test]
     fn what_has_commas_and_quotes_is_quoted() {
         let mut results = results();
         results.asked.server = "./server --say \"a, b\"".into();
-        assert!(table([("run", &results)]).contains("\nrun,\"./server --say \"\"a, b\"\"\",2,"));
+        assert!(table([("run", &results)]).contains("\n,,,run,\"./server --say \"\"a, b\"\"\",2,"));
     }
 }

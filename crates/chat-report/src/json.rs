@@ -102,7 +102,7 @@ mod tests {
         let mut misspelt = value.clone();
         misspelt["counts"]["sended"] = json!(1);
         let mut other = value;
-        other["latency"]["delivery"]["p99"] = json!("fast");
+        other["latency"]["delivery"]["p99_us"] = json!("fast");
         for wrong in [missing, misspelt, other] {
             assert!(is_valid(&wrong).is_err(), "{wrong}");
         }

@@ -41,6 +41,13 @@ impl Outputs {
             .any(Option::is_some)
     }
 
+    /// Tells whether one of the files is standard output.
+    pub fn has_stdout(&self) -> bool {
+        let files = [&self.json, &self.csv, &self.hdr, &self.record];
+        let mut files = files.into_iter().flatten();
+        files.any(|path| path == Path::new(STDOUT))
+    }
+
     /// Finds out, before anything is started, whether the baseline can be kept and no two of the
     /// files are one. Each file can be written: [`parse_output`] has seen to that.
     ///
@@ -165,16 +172,19 @@ pub fn tell_later(results: &mut Results, error: &OutputError) {
     outweigh(&mut results.verdict, Verdict::Stopped { why });
 }
 
-/// Reads the path of a file. Finds out, before anything is started, whether it can be written.
+/// Reads the path of a file; `-` is standard output. Finds out, before anything is started, whether it can be written.
 ///
 /// # Errors
 ///
 /// When it cannot.
 pub fn parse_output(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
+    let path = PathBuf::from(if text == "-" { STDOUT } else { text });
     atomic_file::try_write(&path).map_err(|error| format!("it cannot be written: {error}"))?;
     Ok(path)
 }
+
+/// The name of standard output among files.
+const STDOUT: &str = "/dev/stdout";
 
 fn note_unwritten(results: &mut Results, path: &Path, written: io::Result<()>) {
     if let Err(source) = written {

@@ -70,7 +70,7 @@ impl<W: Write> Table<'_, W> {
         Ok(())
     }
 
-    fn load(&mut self, Asked { server, load }: &Asked) -> io::Result<()> {
+    fn load(&mut self, Asked { server, load, .. }: &Asked) -> io::Result<()> {
         self.row("server", server)?;
         let publishers = many(load.publishers.into(), "publisher");
         let each = if load.publishers == 1 { "" } else { " each" };

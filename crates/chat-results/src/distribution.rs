@@ -84,25 +84,32 @@ impl Distribution {
     }
 }
 
-/// A distribution of times, in microseconds. Values have three significant digits.
+/// A distribution of times, in microseconds, which the names in files say. Values have three
+/// significant digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Summary {
     /// How many values there are.
     pub count: u64,
     /// The shortest.
+    #[serde(rename = "min_us")]
     pub min: f64,
     /// The mean.
+    #[serde(rename = "mean_us")]
     pub mean: f64,
     /// The median.
+    #[serde(rename = "p50_us")]
     pub p50: f64,
     /// Nine of ten are no longer than this.
+    #[serde(rename = "p90_us")]
     pub p90: f64,
     /// 99 of 100 are no longer than this.
+    #[serde(rename = "p99_us")]
     pub p99: f64,
     /// 999 of 1000 are no longer than this.
-    #[serde(rename = "p99.9")]
+    #[serde(rename = "p99_9_us")]
     pub p99_9: f64,
     /// The longest.
+    #[serde(rename = "max_us")]
     pub max: f64,
 }
 

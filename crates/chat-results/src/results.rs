@@ -60,9 +60,31 @@ impl fmt::Display for Violation {
 pub struct Asked {
     /// The executable with its arguments, or the address that was connected to.
     pub server: String,
+    /// What was run where, and when.
+    pub environment: Environment,
     /// What was asked of it.
     #[serde(flatten)]
     pub load: Load,
+}
+
+/// What was run where, and when: figures of different ones are not to be compared without thought.
+/// What the system does not tell is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Environment {
+    /// When the run began, in UTC (RFC 3339).
+    pub date: String,
+    /// The version of the load tester.
+    pub version: String,
+    /// The command line of the load tester.
+    pub command: Vec<String>,
+    /// The name of the machine.
+    pub host: String,
+    /// The kernel, and its version.
+    pub kernel: String,
+    /// The model of the processors.
+    pub processor: String,
+    /// How many processors this process may use.
+    pub processor_count: usize,
 }
 
 impl Results {
@@ -353,4 +375,4 @@ impl Verdict {
 
 /// The version of [`Results`] that this program writes. It grows when a field goes away or changes
 /// its meaning, not for a new one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

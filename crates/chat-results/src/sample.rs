@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use crate::distribution::{Distribution, Latency, Summary};
 use crate::load::{BodyLens, Load, Pacing};
-use crate::results::{Asked, Counts, Drops, Health, Order, Results, ServerSeen, VERSION, Verdict};
+use crate::results::{
+    Asked, Counts, Drops, Environment, Health, Order, Results, ServerSeen, VERSION, Verdict,
+};
 
 /// Returns the results of a run in which everything was measured.
 pub fn results() -> Results {
@@ -38,6 +40,7 @@ pub fn results() -> Results {
         version: VERSION,
         asked: Asked {
             server: "./server".into(),
+            environment: Environment::default(),
             load,
         },
         counts: Counts {

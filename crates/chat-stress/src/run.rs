@@ -7,9 +7,10 @@ use std::time::Duration;
 use chat_load::{Bench, Chat, Ended, Latencies, Stop};
 use chat_results::judge::{Complaints, bound_by, verdict};
 use chat_results::{
-    Asked, Count, Health, Load, Observer, Order, Phase, Results, Tick, VERSION, Verdict,
+    Asked, Count, Environment, Health, Load, Observer, Order, Phase, Results, Tick, VERSION,
+    Verdict,
 };
-use chat_target::Interrupt;
+use chat_target::{Interrupt, environment};
 use chat_trace::{Conviction, Kept, Payloads, Strangers, Topology, Trace, recording};
 
 use crate::conduct::{Departure, not_tested, violations};
@@ -79,7 +80,7 @@ impl<'a> Run<'a> {
             record: mut recorder,
         } = self;
         check_load(&load)?;
-        let server_name = target.to_string();
+        let what = (target.to_string(), environment());
         let strangers = strangers(&target, &load);
         let is_executable = matches!(target, Target::Launch(_));
         observer.waiting("waiting for the server to get ready");
@@ -99,7 +100,7 @@ impl<'a> Run<'a> {
             totals: Totals::default(),
         };
         let failure = repetitions.play_all(recorder.as_mut()).err();
-        let mut results = repetitions.results(server_name, failure.as_ref());
+        let mut results = repetitions.results(what, failure.as_ref());
         let departure = repetitions.end(addr);
         results.not_tested = not_tested(&load, &repetitions.bench.conduct, is_executable);
         // Of a server that is not at its end, these would not tell.
@@ -150,7 +151,7 @@ impl Measured {
     /// can tell, with the seed that repeats it.
     #[track_caller]
     pub fn assert_proved(&self) {
-        let Asked { server, load } = &self.results.asked;
+        let Asked { server, load, .. } = &self.results.asked;
         let failure = self.failure.as_ref();
         if let Some(failure) = failure.filter(|it| !matches!(it, Failure::Misbehaved(_))) {
             panic!("{server}: {failure} (seed {})", load.seed);
@@ -281,7 +282,11 @@ impl Repetitions<'_> {
     }
 
     /// Returns what was found, and tells what is odd and breaks no promise.
-    fn results(&mut self, server: String, failure: Option<&Failure>) -> Results {
+    fn results(
+        &mut self,
+        (server, environment): (String, Environment),
+        failure: Option<&Failure>,
+    ) -> Results {
         self.note_oddities();
         let order = match failure {
             Some(Failure::Broken {
@@ -298,6 +303,7 @@ impl Repetitions<'_> {
             version: VERSION,
             asked: Asked {
                 server,
+                environment,
                 load: self.load,
             },
             counts: self.totals.counts(),

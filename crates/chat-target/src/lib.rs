@@ -31,6 +31,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
 mod descriptors;
+mod environment;
 mod interrupt;
 pub mod null;
 mod output;
@@ -40,6 +41,7 @@ mod server;
 mod usage;
 
 pub use descriptors::raise_descriptor_limit;
+pub use environment::environment;
 pub use interrupt::{EXIT_INTERRUPTED, Interrupt};
 pub use output::LastLines;
 pub use processor::ProcessorTimes;

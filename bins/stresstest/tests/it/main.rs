@@ -10,6 +10,8 @@ mod conform_mutants;
 mod convicted;
 /// Servers that cannot be tested, or stop being testable.
 mod failed;
+/// Files that results go to, and are judged from.
+mod files;
 /// Many messages in flight, and thresholds on what they show.
 mod in_flight;
 /// Ending early from outside.

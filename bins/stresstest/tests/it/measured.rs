@@ -1,29 +1,8 @@
 use std::fs;
-use std::path::Path;
 
 use serde_json::Value;
 
-use crate::run::{Run, Running, path, run, stresstest};
-
-/// Runs stresstest, which writes its results, and returns both.
-#[track_caller]
-fn measure(name: &str, fault: &str, options: &[&str]) -> (Run, Value) {
-    let path = path(name);
-    let run = run(
-        fault,
-        &[options, &["--json", path.to_str().unwrap()]].concat(),
-    );
-    let results = run.results(&path);
-    (run, results)
-}
-
-#[track_caller]
-fn number(results: &Value, pointer: &str) -> f64 {
-    results
-        .pointer(pointer)
-        .and_then(Value::as_f64)
-        .unwrap_or_else(|| panic!("no {pointer} in {results:#}"))
-}
+use crate::run::{measure, number, path, run};
 
 #[test]
 fn a_known_delay_is_measured_within_five_per_cent() {
@@ -37,17 +16,17 @@ fn a_known_delay_is_measured_within_five_per_cent() {
         )
     };
     // An eighth of all deliveries is to the client that is late.
-    let p90 = |results: &Value| number(results, "/latency/delivery/p90");
+    let p90 = |results: &Value| number(results, "/latency/delivery/p90_us");
     let runs = || std::iter::repeat_with(measure).take(3);
     let (run, results) = runs()
         .find(|(_, results)| p90(results) < 525_000.0)
         .expect("one of three runs");
     run.check_passed_or_bound();
     assert!(p90(&results) >= 500_000.0, "{results:#}");
-    let spread = number(&results, "/latency/spread/p50");
+    let spread = number(&results, "/latency/spread/p50_us");
     assert!((475_000.0..525_000.0).contains(&spread), "{spread} µs");
     assert!(
-        number(&results, "/latency/echo/p50") < 250_000.0,
+        number(&results, "/latency/echo/p50_us") < 250_000.0,
         "{results:#}"
     );
 }
@@ -144,10 +123,10 @@ fn what_a_server_does_not_take_in_time_is_unsent_and_its_fault() {
         "{results:#}"
     );
     // What was sent is what was in the buffers, and from the schedule on it was late.
-    let [delivery, raw] = ["/latency/delivery/mean", "/latency/delivery_raw/mean"]
+    let [delivery, raw] = ["/latency/delivery/mean_us", "/latency/delivery_raw/mean_us"]
         .map(|pointer| number(&results, pointer));
     assert!(
-        number(&results, "/latency/delivery/max") > 500_000.0 && delivery > raw,
+        number(&results, "/latency/delivery/max_us") > 500_000.0 && delivery > raw,
         "{results:#}"
     );
 }
@@ -280,119 +259,6 @@ fn publishers_that_do_not_read_are_served() {
 }
 
 #[test]
-fn a_baseline_that_is_kept_is_compared_with() {
-    let dir = path("baselines");
-    let load = [
-        "--window",
-        "10",
-        "-m",
-        "20",
-        "--size",
-        "64",
-        "--baseline-dir",
-        dir.to_str().unwrap(),
-    ];
-    let with = |fault: &str, options: &[&str]| run(fault, &[&load, options].concat());
-    // So slow that no hiccup of this machine is.
-    let slow = "delay --delay-ms 300";
-    with("honest", &["--baseline", "fast"]).check(
-        2,
-        &[
-            "error: there is no baseline ",
-            "make it with --save-baseline fast",
-        ],
-    );
-    with("honest", &["--save-baseline", "fast"]).check(0, &["note: the baseline is in "]);
-    with(slow, &["--baseline", "fast"]).check(4, &["error: p99 of delivery rose from "]);
-    with(slow, &["--baseline", "fast", "--save-baseline", "fast"])
-        .check(4, &["no baseline fast is kept of a run that failed"]);
-    with(slow, &["--save-baseline", "slow"]).check(0, &[]);
-    with("honest", &["--baseline", "slow", "--noise", "1000"]).check(0, &[]);
-    with("honest", &["--baseline", "fast", "-s", "4"]).check(5, &["error: inconclusive: "]);
-}
-
-#[test]
-fn a_recorded_run_is_convicted_again_without_a_server() {
-    let recheck =
-        |path: &Path| Running::start_command(stresstest().arg("recheck").arg(path)).wait();
-    let path = path("recording");
-    run(
-        "honest",
-        &["-m", "20", "-r", "2", "--record", path.to_str().unwrap()],
-    )
-    .check(0, &[]);
-    let kept = recheck(&path);
-    kept.check(0, &[]);
-    assert!(
-        kept.stdout.starts_with("iteration 0: one order of "),
-        "{}",
-        kept.stdout
-    );
-    assert_eq!(kept.stdout.lines().count(), 2);
-
-    let broken = run(
-        "swap",
-        &[
-            "-m",
-            "20",
-            "-r",
-            "2",
-            "--seed",
-            "7",
-            "--record",
-            path.to_str().unwrap(),
-        ],
-    );
-    let story = broken.stderr.lines().next().unwrap();
-    assert!(
-        story.starts_with("error: iteration 0: the promise is broken (reordered): "),
-        "{story}"
-    );
-    recheck(&path).check(3, &[story]);
-
-    let options = [
-        "-m",
-        "5",
-        "-r",
-        "1",
-        "--patience",
-        "6",
-        "--record",
-        path.to_str().unwrap(),
-    ];
-    let forgetful = run("forget-sender", &options);
-    recheck(&path).check(3, &[forgetful.stderr.lines().next().unwrap()]);
-
-    run(
-        "swallow-closing",
-        &[
-            "-m",
-            "5",
-            "-r",
-            "1",
-            "--patience",
-            "3",
-            "--record",
-            path.to_str().unwrap(),
-        ],
-    )
-    .check(5, &[]);
-    recheck(&path).check(
-        5,
-        &["error: inconclusive: a repetition did not come to its end"],
-    );
-
-    fs::write(&path, "something else").unwrap();
-    recheck(&path).check(
-        1,
-        &[
-            "error: cannot recheck ",
-            "it is no recording of this program",
-        ],
-    );
-}
-
-#[test]
 fn isolation_compares_with_a_run_without_guests() {
     let csv = path("isolation.csv");
     let options = [
@@ -461,37 +327,5 @@ fn calibration_tells_what_the_load_tester_can_do() {
             .contains("limit          the server (the load tester is at "),
         "{}",
         run.stdout
-    );
-}
-
-#[test]
-fn every_kind_of_file_is_written() {
-    let (csv, hdr) = (path("results.csv"), path("results.hlog"));
-    let options = [
-        "--rate",
-        "100",
-        "--duration",
-        "500ms",
-        "--csv",
-        csv.to_str().unwrap(),
-        "--hdr",
-        hdr.to_str().unwrap(),
-        "--quiet",
-    ];
-    let run = run("honest", &options);
-    run.check_passed_or_bound();
-    assert_eq!(run.stdout, "");
-    let csv = fs::read_to_string(csv).unwrap();
-    assert_eq!(
-        (
-            csv.lines().count(),
-            csv.starts_with("run,server,publishers,")
-        ),
-        (2, true)
-    );
-    let hdr = fs::read_to_string(hdr).unwrap();
-    assert!(
-        hdr.contains("Tag=delivery,") && hdr.contains("Tag=lateness,"),
-        "{hdr}"
     );
 }

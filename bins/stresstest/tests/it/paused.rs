@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::Value;
 
-use crate::run::{Run, Running, path, server, stresstest};
+use crate::run::{Run, Running, number, path, server, stresstest};
 
 /// Who is stopped in the middle of a run.
 #[derive(Clone, Copy, Debug)]
@@ -54,14 +54,6 @@ fn check(
     });
 }
 
-#[track_caller]
-fn number(results: &Value, pointer: &str) -> f64 {
-    results
-        .pointer(pointer)
-        .and_then(Value::as_f64)
-        .unwrap_or_else(|| panic!("no {pointer} in {results:#}"))
-}
-
 #[test]
 fn a_load_tester_that_was_stopped_blames_no_server() {
     check(
@@ -89,7 +81,7 @@ fn a_pause_of_the_load_tester_is_no_latency() {
         |run, results| {
             run.check(5, &["since it did not run for "]);
             assert!(number(results, "/health/untimed_count") > 0.0);
-            let max = number(results, "/latency/delivery/max");
+            let max = number(results, "/latency/delivery/max_us");
             assert!(max < 1_400_000.0, "{results:#}");
         },
     );
@@ -115,7 +107,7 @@ fn a_pause_of_the_server_is_its_latency() {
         &["--rate", "500", "--duration", "6s"],
         |run, results| {
             run.check_passed_or_bound();
-            let max = number(results, "/latency/delivery/max");
+            let max = number(results, "/latency/delivery/max_us");
             assert!(max > 1_900_000.0, "{results:#}");
             assert_eq!(results["order"]["is"], "proved");
         },

@@ -91,6 +91,26 @@ pub(crate) fn run(fault: &str, options: &[&str]) -> Run {
     Running::start(fault, options).wait()
 }
 
+/// Runs stresstest, which writes its results, and returns both.
+#[track_caller]
+pub(crate) fn measure(name: &str, fault: &str, options: &[&str]) -> (Run, Value) {
+    let path = path(name);
+    let run = run(
+        fault,
+        &[options, &["--json", path.to_str().unwrap()]].concat(),
+    );
+    let results = run.results(&path);
+    (run, results)
+}
+
+#[track_caller]
+pub(crate) fn number(results: &Value, pointer: &str) -> f64 {
+    results
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .unwrap_or_else(|| panic!("no {pointer} in {results:#}"))
+}
+
 /// A run of stresstest under way.
 pub(crate) struct Running {
     pub(crate) child: Child,

@@ -27,7 +27,8 @@ pub(super) struct Fields {
     #[serde(default = "yes")]
     cuts: bool,
     check: Check,
-    seed: u64,
+    /// A string, since a number of 64 bits does not survive most readers of JSON.
+    seed: String,
 }
 
 impl From<Load> for Fields {
@@ -51,7 +52,7 @@ impl From<Load> for Fields {
             connect_rate: load.connect_rate,
             cuts: load.cuts,
             check: load.check,
-            seed: load.seed,
+            seed: load.seed.to_string(),
         }
     }
 }
@@ -82,7 +83,7 @@ impl From<Fields> for Load {
             connect_rate: fields.connect_rate,
             cuts: fields.cuts,
             check: fields.check,
-            seed: fields.seed,
+            seed: fields.seed.parse().unwrap_or(0),
             timeout: TIMEOUT,
         }
     }
