@@ -268,7 +268,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     /// is a burst of its own.
     pub(crate) fn write_part(&mut self, publisher: usize, start: usize) -> Result<(), Stop> {
         let wire = self.outbox.wire();
-        let len = start + self.cuts.first_len(wire.len() - start);
+        let len = start + self.cuts.first_len(publisher, wire.len() - start);
         let connection = self.clients[publisher]
             .as_mut()
             .expect("who sends is there");
