@@ -4,6 +4,7 @@ use chat_results::judge::{Complaints, bound_by, limit, verdict};
 use chat_results::{Isolation, Load, Pacing};
 use chat_target::null;
 
+use crate::conduct::ORDER_IN_FLIGHT;
 use crate::failure::Failure;
 use crate::run::Measured;
 use crate::target::Target;
@@ -54,6 +55,9 @@ impl Campaign {
                 only.failure = run(Stage::InFlight, with_many_in_flight(load))
                     .map_or_else(Some, |measured| measured.failure)
                     .map(|failure| Failure::InFlight(failure.into()));
+                only.results
+                    .not_tested
+                    .retain(|what| what != ORDER_IN_FLIGHT);
             }
             return Ok(Findings::new(only, None, ceiling));
         }
@@ -142,7 +146,8 @@ fn with_many_in_flight(load: Load) -> Load {
         messages: Some(2000),
         pacing: Pacing::window(100),
         cuts: load.cuts,
-        seed: load.seed,
+        // A server that runs elsewhere may still have messages of the load before.
+        seed: !load.seed,
         timeout: load.timeout,
         ..Load::default()
     }

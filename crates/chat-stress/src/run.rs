@@ -13,7 +13,7 @@ use chat_results::{
 use chat_target::{Interrupt, environment};
 use chat_trace::{Conviction, Kept, Payloads, Strangers, Topology, Trace};
 
-use crate::conduct::{Departure, not_tested, violations};
+use crate::conduct::{Departure, End, not_tested, violations};
 use crate::failure::Failure;
 use crate::limits::{check_descriptors, check_load};
 use crate::monitor::{Monitor, OwnUse};
@@ -103,12 +103,10 @@ impl<'a> Run<'a> {
         let mut results = repetitions.results(what, failure.as_ref());
         let departure = repetitions.end(addr);
         results.not_tested = not_tested(&load, &repetitions.bench.conduct, is_executable);
-        // Of a server that is not at its end, these would not tell.
-        if failure.is_none() {
-            let conduct = &repetitions.bench.conduct;
-            results.violations = violations(conduct, departure.as_ref(), load.timeout);
-        }
-        let failure = failure.or_else(|| Failure::of_violations(&results.violations));
+        let end = failure.as_ref().map_or(End::Orderly, |_| End::Early);
+        let conduct = &repetitions.bench.conduct;
+        results.violations = violations(conduct, departure.as_ref(), end, load.timeout);
+        let failure = Failure::with_violations(failure, &results.violations);
         results.verdict = verdict(
             &results,
             failure.as_ref().map(Failure::verdict),
@@ -153,7 +151,7 @@ impl Measured {
     pub fn assert_proved(&self) {
         let Asked { server, load, .. } = &self.results.asked;
         let failure = self.failure.as_ref();
-        if let Some(failure) = failure.filter(|it| !matches!(it, Failure::Misbehaved(_))) {
+        if let Some(failure) = failure.filter(|it| !it.is_about_rules_alone()) {
             panic!("{server}: {failure} (seed {})", load.seed);
         }
         assert!(
