@@ -1,5 +1,7 @@
 //! Runs that belong together: what is measured besides the load itself.
 
+use std::time::Duration;
+
 use chat_results::judge::{Complaints, bound_by, limit, verdict};
 use chat_results::{Isolation, Load, Pacing};
 use chat_target::null;
@@ -144,6 +146,7 @@ fn with_many_in_flight(load: Load) -> Load {
         publishers: 8,
         subscribers: 1,
         messages: Some(2000),
+        duration: Some(IN_FLIGHT_DURATION),
         pacing: Pacing::window(100),
         cuts: load.cuts,
         // A server that runs elsewhere may still have messages of the load before.
@@ -177,6 +180,10 @@ fn ceiling(measured: Result<Measured, Failure>) -> Result<f64, Failure> {
         .cpu_us_per_delivery
         .map_or(results.counts.deliveries_per_s, |cpu| 1e6 / cpu))
 }
+
+/// How long publishers send in the short second load at most. A judgement: whoever waits hardly sees
+/// it, and a server that takes longer for its messages has a window of each sender in it.
+const IN_FLIGHT_DURATION: Duration = Duration::from_secs(1);
 
 /// How many messages a publisher has in flight when the limits of this program are measured for a
 /// load with a schedule. A judgement: enough that nobody waits.

@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::run::{Run, Running, path, run, server, stresstest};
@@ -186,6 +188,15 @@ fn a_job_per_message_is_seen_in_the_second_load_of_the_classic_one() {
     let (_, results) = results("honest", &["-m", "5", "-r", "1"]);
     let not_tested = results["not_tested"].to_string();
     assert!(!not_tested.contains("rule 5"), "{not_tested}");
+}
+
+#[test]
+fn the_second_load_is_short_whatever_the_server_takes_for_a_message() {
+    let start = Instant::now();
+    let slow = ["-m", "1", "-r", "1", "-p", "1", "-s", "1"];
+    run("delay-all --delay-ms 1000", &slow).check(0, &[]);
+    // Of 2000 messages in windows of 100, it would be 40 seconds.
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
