@@ -183,7 +183,7 @@ fn ceiling(measured: Result<Measured, Failure>) -> Result<f64, Failure> {
 
 /// How long publishers send in the short second load at most. A judgement: whoever waits hardly sees
 /// it, and a server that takes longer for its messages has a window of each sender in it.
-const IN_FLIGHT_DURATION: Duration = Duration::from_secs(1);
+const IN_FLIGHT_DURATION: Duration = Duration::from_millis(500);
 
 /// How many messages a publisher has in flight when the limits of this program are measured for a
 /// load with a schedule. A judgement: enough that nobody waits.
