@@ -104,6 +104,11 @@ pub(crate) fn not_tested(load: &Load, conduct: &Conduct, is_executable: bool) ->
         !is_executable,
         "rules 1, 2 and 10, which are about an executable that the run starts",
     );
+    add(
+        !load.publishers_read,
+        "rules 4 and 5 for publishers, since they do not read: their own messages, and answers to those \
+         of others",
+    );
     add(load.pacing == Pacing::LOCK_STEP, ORDER_IN_FLIGHT);
     add(
         load.stalled == 0 && load.slow.count == 0,
