@@ -89,7 +89,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Load")]
     pub(crate) stalled: u32,
 
-    /// Clients that read slowly, 10000 bytes a second each if nothing is said
+    /// Clients that read slowly, 10000 bytes a second each if nothing is said. Their connections are
+    /// set up so that the system holds little for them
     #[arg(
         long,
         value_name = "N[:BYTES/s]",

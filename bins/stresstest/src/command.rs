@@ -32,6 +32,10 @@ fn measure_and_judge(plan: &Plan) -> Result<Verdict, Failure> {
     let seed = failure.filter(|failure| failure.depends_on_seed());
     let seed = seed.map(|_| plan.campaign.load.seed);
     tell_verdict(&results.verdict, failure.map(|it| it as _), seed);
+    if plan.tells_not_tested && !results.not_tested.is_empty() {
+        let what = results.not_tested.join("; ");
+        tell(format_args!("note: not tested here: {what}"));
+    }
     // Who cannot print the lines cannot print the table.
     if plan.has_table
         && !matches!(last.failure, Some(Failure::Print(_)))

@@ -21,6 +21,9 @@ pub(crate) struct Plan {
     pub(crate) lines: LinesTo,
     pub(crate) progress: Progress,
     pub(crate) has_table: bool,
+    /// Whether it is told on standard error what a run of this kind does not test: less than usual,
+    /// and there is no table that tells it.
+    pub(crate) tells_not_tested: bool,
     connect: Option<SocketAddr>,
     launch: Launch,
 }
@@ -82,6 +85,7 @@ impl Args {
         check_load(&load).map_err(|error| error.to_string())?;
         outputs.check().map_err(|error| error.to_string())?;
         let baseline = baseline.map(|name| Baseline::load(&outputs.baseline_dir, name));
+        let has_table = !is_quiet && (!is_classic || io::stdout().is_terminal());
         Ok(Plan {
             campaign: Campaign {
                 load,
@@ -97,7 +101,8 @@ impl Args {
             outputs,
             lines,
             progress: Progress::shown_unless(self.quiet),
-            has_table: !is_quiet && (!is_classic || io::stdout().is_terminal()),
+            has_table,
+            tells_not_tested: !is_quiet && !has_table && self.connect.is_some(),
             connect: self.connect,
             launch: Launch {
                 args: self.args,

@@ -10,7 +10,7 @@ use crate::bench::nanos;
 ///
 /// A server that forwards bytes as it reads them is right as long as every read ends with a message.
 /// So some writes end inside one, and the rest of it follows when another client has written, or
-/// after [`HOLD`] where none does. The message counts as sent when the rest of it is.
+/// after [`HOLD`] where none does; never before [`HOLD_MIN`]. The message counts as sent when the rest of it is.
 #[derive(Debug)]
 pub(crate) struct Cuts {
     random: u64,
@@ -67,10 +67,11 @@ impl Cuts {
         is_next
     }
 
-    /// Returns how many bytes of a message of `len` bytes are written first: at least one, and not
-    /// all. Often it is one, which is the header of the chat.
-    pub(crate) fn first_len(&mut self, len: usize) -> usize {
-        if self.draw().is_multiple_of(HEADER_ONE_IN) {
+    /// Returns how many bytes of a message of `len` bytes are written first in the cut that
+    /// [`Self::is_next`] has just announced: at least one, and not all. In every other cut, beginning
+    /// with the first, it is one, which is the header of the chat: short loads have both.
+    pub(crate) fn first_len(&mut self, publisher: usize, len: usize) -> usize {
+        if self.publishers[publisher].cut_count % 2 == 1 {
             return 1;
         }
         let rest_max = len.saturating_sub(1).max(1) as u64;
@@ -86,8 +87,9 @@ impl Cuts {
     /// written something, which lets all others go on.
     pub(crate) fn next_due(&mut self, writer: Option<usize>, now: Nanos) -> Option<Held> {
         let is_due = |held: &Held| {
-            writer.is_some_and(|writer| writer != held.publisher)
-                || now.saturating_sub(held.cut_at) >= nanos(HOLD)
+            let held_for = now.saturating_sub(held.cut_at);
+            let is_let_go = writer.is_some_and(|writer| writer != held.publisher);
+            held_for >= nanos(if is_let_go { HOLD_MIN } else { HOLD })
         };
         let place = self.held.iter().position(is_due)?;
         let held = self.held.swap_remove(place);
@@ -124,15 +126,16 @@ impl Cuts {
 /// One of how many writes ends inside a message. A judgement: a load of a few messages has some.
 const ONE_IN: u64 = 8;
 
-/// After the first byte ends one of how many writes that are cut.
-const HEADER_ONE_IN: u64 = 4;
-
 /// How many writes of a publisher are cut in a repetition before they are cut less often.
 const OFTEN: u32 = 16;
 
 /// How long no write of a publisher is cut then, after one was. A judgement: the waits for the rest
 /// take less than a fiftieth of the time.
 const REST: Duration = Duration::from_millis(100);
+
+/// How long the rest of a message is held back at least, whoever writes. A judgement: a server that
+/// has a processor has read the first part by then, and else would read both as one.
+const HOLD_MIN: Duration = Duration::from_micros(500);
 
 /// How long the rest of a message is held back at most. A judgement: a server on the loopback has
 /// read the first part long before.
@@ -161,9 +164,24 @@ mod tests {
     #[test]
     fn a_cut_is_inside_the_message() {
         let mut cuts = Cuts::new(1, 1);
-        let lens: Vec<_> = (0..1000).map(|_| cuts.first_len(9)).collect();
+        let lens: Vec<_> = (0..1000).map(|_| cuts.first_len(0, 9)).collect();
         assert!((1..=8).all(|len| lens.contains(&len)), "{lens:?}");
         assert!(lens.iter().all(|len| (1..=8).contains(len)), "{lens:?}");
+    }
+
+    #[test]
+    fn the_first_cut_is_behind_the_header_and_the_next_is_not() {
+        for seed in 0..100 {
+            let mut cuts = Cuts::new(seed, 1);
+            let mut next_len = || {
+                while !cuts.is_next(0, 0) {}
+                cuts.first_len(0, 250)
+            };
+            assert_eq!(next_len(), 1);
+            let others = [next_len(), next_len(), next_len(), next_len()];
+            assert!(others[0] > 1 || others[2] > 1, "{others:?} with {seed}");
+            assert_eq!((others[1], others[3]), (1, 1));
+        }
     }
 
     #[test]
@@ -178,9 +196,11 @@ mod tests {
         cuts.hold(held(1));
         assert_eq!(cuts.due(), Some(5 + nanos(HOLD)));
         assert!(cuts.next_due(None, 6).is_none());
-        assert_eq!(cuts.next_due(Some(0), 7).unwrap().publisher, 1);
-        assert!(cuts.next_due(Some(0), 7).is_none());
-        assert_eq!(cuts.released_at(1), 7);
+        assert!(cuts.next_due(Some(0), 6).is_none());
+        let soon = 5 + nanos(HOLD_MIN);
+        assert_eq!(cuts.next_due(Some(0), soon).unwrap().publisher, 1);
+        assert!(cuts.next_due(Some(0), soon).is_none());
+        assert_eq!(cuts.released_at(1), soon);
         let later = 5 + nanos(HOLD);
         assert_eq!(cuts.next_due(None, later).unwrap().publisher, 0);
         assert_eq!(cuts.due(), None);

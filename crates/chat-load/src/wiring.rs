@@ -124,7 +124,12 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     pub(crate) fn connect(&mut self, registry: &Registry) -> Result<(), Stop> {
         let client = self.clients.len();
         self.connected_at.push(self.clock.now());
-        let connection = Client::connect(self.addr, Token(client), registry);
+        let (addr, token) = (self.addr, Token(client));
+        let connection = if self.topology.slow_clients().contains(&client) {
+            Client::connect_slow(addr, self.load.slow.bytes_per_s, token, registry)
+        } else {
+            Client::connect(addr, token, registry)
+        };
         self.clients.push(Some(
             connection.map_err(|source| self.failed(client, source))?,
         ));
@@ -139,10 +144,6 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
             .finish_connecting()
             .map_err(|source| self.failed(client, source))?;
         if is_connected {
-            if self.topology.slow_clients().contains(&client) {
-                let held = self.client(client).hold_little();
-                held.map_err(|source| self.failed(client, source))?;
-            }
             self.outbox.clear();
             self.outbox.open();
             self.write(client)?;
@@ -267,7 +268,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     /// is a burst of its own.
     pub(crate) fn write_part(&mut self, publisher: usize, start: usize) -> Result<(), Stop> {
         let wire = self.outbox.wire();
-        let len = start + self.cuts.first_len(wire.len() - start);
+        let len = start + self.cuts.first_len(publisher, wire.len() - start);
         let connection = self.clients[publisher]
             .as_mut()
             .expect("who sends is there");

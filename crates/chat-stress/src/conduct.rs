@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use chat_load::Conduct;
-use chat_results::{Load, Violation};
+use chat_results::{Load, Pacing, Violation};
 use chat_target::{Ending, LastLines};
 
 /// How a server ended that was started for a run.
@@ -19,10 +19,12 @@ pub(crate) struct Departure {
     pub(crate) lines: LastLines,
 }
 
-/// Lists the rules that a server broke when clients left and when it was ended.
+/// Lists the rules that a server broke by what it printed, when clients left, and when it was ended.
+/// How it ended tells only of one that had come to its `end`, which is when all clients had left.
 pub(crate) fn violations(
     conduct: &Conduct,
     departure: Option<&Departure>,
+    end: End,
     timeout: Duration,
 ) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -43,8 +45,19 @@ pub(crate) fn violations(
         )
     });
     add(9, left_open);
-    add(10, departure.and_then(wrong_ending));
+    if end == End::Orderly {
+        add(10, departure.and_then(wrong_ending));
+    }
     violations
+}
+
+/// How the load ended before the server did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// All of it was done, and all clients have left.
+    Orderly,
+    /// It broke off, so that the server may have been busy, or gone.
+    Early,
 }
 
 fn surplus_output(departure: &Departure) -> Option<String> {
@@ -92,6 +105,12 @@ pub(crate) fn not_tested(load: &Load, conduct: &Conduct, is_executable: bool) ->
         "rules 1, 2 and 10, which are about an executable that the run starts",
     );
     add(
+        !load.publishers_read,
+        "rules 4 and 5 for publishers, since they do not read: their own messages, and answers to those \
+         of others",
+    );
+    add(load.pacing == Pacing::LOCK_STEP, ORDER_IN_FLIGHT);
+    add(
         load.stalled == 0 && load.slow.count == 0,
         "rule 6 for clients that do not keep up (--stalled, --slow)",
     );
@@ -109,16 +128,13 @@ pub(crate) fn not_tested(load: &Load, conduct: &Conduct, is_executable: bool) ->
             ),
         );
     }
-    if !load.publishers_read {
-        add(
-            true,
-            "rule 9 for a client's own last messages, since publishers do not read",
-        );
-    } else if conduct.has_dropped_last {
-        add(
-            true,
-            "rule 9 for a client's own last messages, since messages were dropped",
-        );
-    }
+    add(
+        conduct.has_dropped_last,
+        "rule 9 for a client's own last messages, since messages were dropped",
+    );
     not_tested
 }
+
+/// What a load with one message in flight does not test.
+pub(crate) const ORDER_IN_FLIGHT: &str =
+    "rule 5 for messages of one sender that are under way together (--window)";

@@ -29,8 +29,13 @@ pub enum Failure {
         conviction: Conviction,
     },
     /// The server broke rules of the specification that are not about the order.
-    #[error("{}", sentences(.0))]
-    Misbehaved(Vec<Violation>),
+    #[error("{}{}", sentences(violations), besides(ended.as_deref()))]
+    Misbehaved {
+        /// The rules, and how they were broken.
+        violations: Vec<Violation>,
+        /// Why the run ended early besides, if it did.
+        ended: Option<Box<Self>>,
+    },
     /// A repetition could not be completed.
     #[error("iteration {iteration}: {stop}")]
     Stopped {
@@ -91,10 +96,26 @@ fn sentences(violations: &[Violation]) -> String {
     sentences.join("; ")
 }
 
+fn besides(ended: Option<&Failure>) -> String {
+    ended.map_or_else(String::new, |ended| format!("; besides, {ended}"))
+}
+
 impl Failure {
-    /// Makes the failure of a run that came to its end and found these, if there are any.
-    pub(crate) fn of_violations(violations: &[Violation]) -> Option<Self> {
-        (!violations.is_empty()).then(|| Self::Misbehaved(violations.to_vec()))
+    /// Makes the failure of a run that ended like this and found these violations, if there are any.
+    /// A broken rule outweighs all but a broken promise, which tells more.
+    pub(crate) fn with_violations(ended: Option<Self>, violations: &[Violation]) -> Option<Self> {
+        if violations.is_empty() || matches!(ended, Some(Self::Broken { .. })) {
+            return ended;
+        }
+        Some(Self::Misbehaved {
+            violations: violations.to_vec(),
+            ended: ended.filter(|ended| !ended.is_closed_pipe()).map(Box::new),
+        })
+    }
+
+    /// Tells whether the run came to its end, and the order promise was kept.
+    pub(crate) fn is_about_rules_alone(&self) -> bool {
+        matches!(self, Self::Misbehaved { ended: None, .. })
     }
 
     /// Returns what a run comes to that ended with this.
@@ -103,7 +124,7 @@ impl Failure {
         match self {
             // Whoever read standard output has had enough, and what was found until then stands.
             _ if self.is_closed_pipe() => Verdict::Passed,
-            Self::Broken { .. } | Self::Misbehaved(_) => Verdict::Broken { why },
+            Self::Broken { .. } | Self::Misbehaved { .. } => Verdict::Broken { why },
             Self::InFlight(failure) => match failure.verdict() {
                 Verdict::Broken { .. } => Verdict::Broken { why },
                 Verdict::Inconclusive { .. } => Verdict::Inconclusive { why },
@@ -134,6 +155,9 @@ impl Failure {
     pub fn depends_on_seed(&self) -> bool {
         match self {
             Self::InFlight(failure) => failure.depends_on_seed(),
+            Self::Misbehaved { ended, .. } => {
+                ended.as_ref().is_some_and(|ended| ended.depends_on_seed())
+            }
             // Which messages overtake each other, the seed does not decide.
             Self::Broken { conviction, .. } => ["corrupt", "phantom"].contains(&conviction.class),
             Self::Server(ServerError::Died { .. }) => true,

@@ -65,6 +65,7 @@ mod failure;
 mod limits;
 mod monitor;
 mod recheck;
+mod recorder;
 mod run;
 mod subject;
 mod target;

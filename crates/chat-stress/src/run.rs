@@ -11,12 +11,13 @@ use chat_results::{
     Verdict,
 };
 use chat_target::{Interrupt, environment};
-use chat_trace::{Conviction, Kept, Payloads, Strangers, Topology, Trace, recording};
+use chat_trace::{Conviction, Kept, Payloads, Strangers, Topology, Trace};
 
-use crate::conduct::{Departure, not_tested, violations};
+use crate::conduct::{Departure, End, not_tested, violations};
 use crate::failure::Failure;
 use crate::limits::{check_descriptors, check_load};
 use crate::monitor::{Monitor, OwnUse};
+use crate::recorder::Recorder;
 use crate::subject::Subject;
 use crate::target::Target;
 use crate::totals::Totals;
@@ -61,8 +62,7 @@ impl<'a> Run<'a> {
     /// goes wrong there ends no run, see [`Measured::unrecorded`].
     #[must_use]
     pub fn with_record(mut self, out: &'a mut dyn Write) -> Self {
-        let writer = recording::Writer::begin(out, Topology::of(&self.load));
-        self.record = Some(Recorder { writer });
+        self.record = Some(Recorder::begin(out, Topology::of(&self.load)));
         self
     }
 
@@ -103,12 +103,10 @@ impl<'a> Run<'a> {
         let mut results = repetitions.results(what, failure.as_ref());
         let departure = repetitions.end(addr);
         results.not_tested = not_tested(&load, &repetitions.bench.conduct, is_executable);
-        // Of a server that is not at its end, these would not tell.
-        if failure.is_none() {
-            let conduct = &repetitions.bench.conduct;
-            results.violations = violations(conduct, departure.as_ref(), load.timeout);
-        }
-        let failure = failure.or_else(|| Failure::of_violations(&results.violations));
+        let end = failure.as_ref().map_or(End::Orderly, |_| End::Early);
+        let conduct = &repetitions.bench.conduct;
+        results.violations = violations(conduct, departure.as_ref(), end, load.timeout);
+        let failure = Failure::with_violations(failure, &results.violations);
         if let (Some(departure), Some(failure)) = (&departure, &failure) {
             repetitions.tell_last_words(departure, failure);
         }
@@ -156,7 +154,7 @@ impl Measured {
     pub fn assert_proved(&self) {
         let Asked { server, load, .. } = &self.results.asked;
         let failure = self.failure.as_ref();
-        if let Some(failure) = failure.filter(|it| !matches!(it, Failure::Misbehaved(_))) {
+        if let Some(failure) = failure.filter(|it| !it.is_about_rules_alone()) {
             panic!("{server}: {failure} (seed {})", load.seed);
         }
         assert!(
@@ -386,33 +384,6 @@ impl Repetitions<'_> {
             ));
         }
         departure
-    }
-}
-
-/// Records the repetitions.
-struct Recorder<'a> {
-    /// The first error ends the recording, and is told at the end.
-    writer: io::Result<recording::Writer<&'a mut dyn Write>>,
-}
-
-impl Recorder<'_> {
-    fn add(&mut self, trace: &Trace) {
-        if let Ok(writer) = &mut self.writer
-            && let Err(error) = writer.add(trace.evidence())
-        {
-            self.writer = Err(error);
-        }
-    }
-
-    /// Ends the recording, and returns what went wrong.
-    fn end(self) -> Option<io::Error> {
-        self.writer.and_then(recording::Writer::end).err()
-    }
-}
-
-impl std::fmt::Debug for Recorder<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,5 @@
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -118,7 +118,16 @@ fn a_pause_of_the_server_is_its_latency() {
 fn a_pause_while_the_server_starts_is_not_the_servers() {
     let running = Running::start_command(
         stresstest()
-            .args(["-a", "127.0.0.1:0", "-m", "1", "-r", "1", "--timeout", "3s"])
+            .args([
+                "-a",
+                "127.0.0.1:0",
+                "-m",
+                "1",
+                "--window",
+                "1",
+                "--timeout",
+                "3s",
+            ])
             .args(["/bin/sh", "--", "-c", "sleep 5; exec \"$0\" \"$@\""])
             .arg(server())
             .arg("honest"),
@@ -129,6 +138,31 @@ fn a_pause_while_the_server_starts_is_not_the_servers() {
     thread::sleep(Duration::from_millis(4_500));
     running.signal(Signal::CONT);
     running.wait().check(0, &[]);
+}
+
+#[test]
+fn a_pause_while_the_server_ends_is_not_the_servers() {
+    let ending = path("ending");
+    let script = "\"$0\" \"$@\" & trap 'echo > \"$ENDING_FILE\"; sleep 5; exit 0' TERM; \
+                  while :; do wait; done";
+    let running = Running::start_command(
+        stresstest()
+            .env("ENDING_FILE", &ending)
+            .args(["-a", "127.0.0.1:0", "-m", "1", "--window", "1"])
+            .args(["--timeout", "3s", "/bin/sh", "--", "-c", script])
+            .arg(server())
+            .arg("honest"),
+    );
+    let start = Instant::now();
+    while !ending.exists() {
+        assert!(start.elapsed() < Duration::from_secs(30), "no SIGTERM came");
+        thread::sleep(Duration::from_millis(1));
+    }
+    // Of the five seconds until the server has ended, the load tester runs for less than one.
+    running.signal(Signal::STOP);
+    thread::sleep(Duration::from_millis(4_500));
+    running.signal(Signal::CONT);
+    running.wait().check_passed_or_bound();
 }
 
 #[test]

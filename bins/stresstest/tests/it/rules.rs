@@ -1,6 +1,8 @@
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
-use crate::run::{Run, path, run};
+use crate::run::{Run, Running, path, run, server, stresstest};
 
 /// All kinds of loads, each short.
 const LOADS: [&[&str]; 6] = [
@@ -80,6 +82,8 @@ fn a_server_that_closes_before_it_has_delivered_all_breaks_rule_9() {
         &["--window", "100", "-m", "500", "-r", "3"],
         told,
     );
+    // Where publishers do not read, others say the last.
+    check("close-early", &["--classic", "-m", "5", "-r", "5"], told);
 }
 
 #[test]
@@ -101,6 +105,27 @@ fn other_lines_on_stdout_break_rule_2() {
     run("talkative", &["-m", "2", "-r", "1"]).check(
         3,
         &["error: the server breaks rule 2: it printed 2 lines on standard output, "],
+    );
+}
+
+#[test]
+fn a_broken_rule_outweighs_what_ended_the_run_and_both_are_told() {
+    let script = "echo good morning; exec \"$0\" \"$@\"";
+    let run = Running::start_command(
+        stresstest()
+            .args(["-a", "127.0.0.1:0", "-m", "5", "-r", "1", "--timeout", "3s"])
+            .args(["/bin/sh", "--", "-c", script])
+            .arg(server())
+            .arg("swallow-closing"),
+    )
+    .wait();
+    run.check(
+        3,
+        &[
+            "error: the server breaks rule 2: it printed 2 lines on standard output, ",
+            "; besides, iteration 0: nothing went on for 3 s, and this is unresolved:",
+            "note: repeat it with --seed ",
+        ],
     );
 }
 
@@ -155,13 +180,39 @@ fn a_job_per_message_is_seen_in_the_second_load_of_the_classic_one() {
         );
         run.check_lines(50, 2, &[300, 300]);
     }
-    run("job-per-message", &["-m", "50", "-r", "2", "--classic"]).check(0, &[]);
+    // Without it, nobody can tell, and the run says so.
+    let classic = run("job-per-message", &["-m", "50", "-r", "2", "--classic"]);
+    classic.check(0, &[]);
+    let told = "not tested here: ";
+    assert!(classic.stdout.contains(told), "{}", classic.stdout);
+    let not_tested = |options: &[&str]| {
+        let (_, results) = results("honest", &[options, &["-m", "5", "-r", "1"]].concat());
+        results["not_tested"].to_string()
+    };
+    let (usual, classic) = (not_tested(&[]), not_tested(&["--classic"]));
+    assert!(!usual.contains("5 for"), "{usual}");
+    for told in [
+        "rules 4 and 5 for publishers, since they do not read",
+        "rule 5 for messages of one sender that are under way together",
+    ] {
+        assert!(classic.contains(told), "{classic}");
+    }
+}
+
+#[test]
+fn the_second_load_is_short_whatever_the_server_takes_for_a_message() {
+    let start = Instant::now();
+    let slow = ["-m", "1", "-r", "1", "-p", "1", "-s", "1"];
+    run("delay-all --delay-ms 1000", &slow).check(0, &[]);
+    // Of 2000 messages in windows of 100, it would be 40 seconds.
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
 fn a_header_that_is_lost_is_seen_by_the_classic_load() {
     for _ in 0..5 {
         let run = run("lose-header", &["-m", "100", "-r", "5", "--timeout", "3s"]);
+        // What the rest of a message is taken for decides whether something comes of it.
         assert!(matches!(run.code, Some(1 | 3)), "{}", run.stderr);
     }
 }

@@ -26,7 +26,10 @@ fn an_executable_is_started_measured_and_ended() {
         .map(|it| it.rule)
         .collect();
     assert_eq!(rules, [10]);
-    assert!(matches!(measured.failure, Some(Failure::Misbehaved(_))));
+    assert!(matches!(
+        measured.failure,
+        Some(Failure::Misbehaved { ended: None, .. })
+    ));
     let kept = std::panic::catch_unwind(AssertUnwindSafe(|| measured.assert_kept()));
     assert!(kept.is_err());
     let server = measured.results.server.expect("it is a process");
