@@ -124,7 +124,6 @@ fn a_broken_rule_outweighs_what_ended_the_run_and_both_are_told() {
         &[
             "error: the server breaks rule 2: it printed 2 lines on standard output, ",
             "; besides, iteration 0: nothing went on for 3 s, and this is unresolved:",
-            "note: repeat it with --seed ",
         ],
     );
 }
