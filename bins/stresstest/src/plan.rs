@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use chat_report::{Baseline, LinesTo, Outputs, Progress, Standard};
 use chat_results::{Check, Load, Pacing};
-use chat_stress::{Campaign, Launch, Target, check_load};
+use chat_stress::{Campaign, Launch, ProtocolName, Target, check_load};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
@@ -21,6 +21,7 @@ pub(crate) struct Plan {
     pub(crate) lines: LinesTo,
     pub(crate) progress: Progress,
     pub(crate) has_table: bool,
+    pub(crate) protocol: ProtocolName,
     connect: Option<SocketAddr>,
     launch: Launch,
 }
@@ -55,6 +56,13 @@ impl Args {
                     .to_owned(),
             );
         }
+        if self.calibrate && self.protocol != ProtocolName::Chat {
+            return Err(format!(
+                "--calibrate tells what this program can do in the protocol of the chat, and not in that of {}; run without it",
+                self.protocol
+            ));
+        }
+        let launch = self.launch();
         let baseline = self.baseline.as_ref();
         let is_judged =
             self.fail_on.is_some() || baseline.is_some() || self.save_baseline.is_some();
@@ -98,15 +106,24 @@ impl Args {
             lines,
             progress: Progress::shown_unless(self.quiet),
             has_table: !is_quiet && (!is_classic || io::stdout().is_terminal()),
+            protocol: self.protocol,
             connect: self.connect,
-            launch: Launch {
-                args: self.args,
-                log: self.server_log,
-                // Without it, the server outlives this process only if that is killed.
-                guard: std::env::current_exe().ok(),
-                ..Launch::new(self.executable.unwrap_or_else(server_beside), self.server)
-            },
+            launch,
         })
+    }
+
+    /// Tells how the server is started, if one is.
+    fn launch(&self) -> Launch {
+        let executable = self.executable.clone();
+        let mut launch = match self.protocol.known_server() {
+            Some(known) => known.launch(executable, self.server),
+            None => Launch::new(executable.unwrap_or_else(server_beside), self.server),
+        };
+        launch.args.extend(self.args.iter().cloned());
+        launch.log.clone_from(&self.server_log);
+        // Without it, the server outlives this process only if that is killed.
+        launch.guard = std::env::current_exe().ok();
+        launch
     }
 
     fn load(&self) -> Load {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use chat_load::{Bench, Chat, Ended, Latencies, Stop};
+use chat_load::{Bench, Chat, Ended, Latencies, Mqtt, Nats, Protocol, Redis, Stop};
 use chat_results::judge::{Complaints, bound_by, verdict};
 use chat_results::{
     Asked, Count, Environment, Health, Load, Observer, Order, Phase, Results, Tick, VERSION,
@@ -15,6 +15,7 @@ use chat_trace::{Conviction, Kept, Payloads, Strangers, Topology, Trace, recordi
 
 use crate::conduct::{Departure, not_tested, violations};
 use crate::failure::Failure;
+use crate::known::ProtocolName;
 use crate::limits::{check_descriptors, check_load};
 use crate::monitor::{Monitor, OwnUse};
 use crate::subject::Subject;
@@ -35,6 +36,7 @@ pub fn run(target: Target, load: Load) -> Result<Measured, Failure> {
 pub struct Run<'a> {
     target: Target,
     load: Load,
+    protocol: ProtocolName,
     interrupt: Interrupt,
     record: Option<Recorder<'a>>,
 }
@@ -45,9 +47,17 @@ impl<'a> Run<'a> {
         Self {
             target,
             load,
+            protocol: ProtocolName::Chat,
             interrupt: Interrupt::never(),
             record: None,
         }
+    }
+
+    /// Has the run speak another protocol than that of the chat.
+    #[must_use]
+    pub fn with_protocol(mut self, protocol: ProtocolName) -> Self {
+        self.protocol = protocol;
+        self
     }
 
     /// Has the run end early when a signal asks to stop.
@@ -73,9 +83,23 @@ impl<'a> Run<'a> {
     ///
     /// When there is nothing to measure: the load makes no sense, the server does not start.
     pub fn measure(self, observer: &mut dyn Observer) -> Result<Measured, Failure> {
+        match self.protocol {
+            ProtocolName::Chat => self.measure_in(Chat, observer),
+            ProtocolName::Nats => self.measure_in(Nats, observer),
+            ProtocolName::Redis => self.measure_in(Redis, observer),
+            ProtocolName::Mqtt => self.measure_in(Mqtt, observer),
+        }
+    }
+
+    fn measure_in<P: Protocol + Copy>(
+        self,
+        protocol: P,
+        observer: &mut dyn Observer,
+    ) -> Result<Measured, Failure> {
         let Self {
             target,
             load,
+            protocol: protocol_name,
             interrupt,
             record: mut recorder,
         } = self;
@@ -93,7 +117,7 @@ impl<'a> Run<'a> {
         let trace = Trace::new(payloads, topology, load.check, strangers);
         let mut repetitions = Repetitions {
             load,
-            bench: Bench::new(addr, Chat, trace).map_err(Failure::Poll)?,
+            bench: Bench::new(addr, protocol, trace).map_err(Failure::Poll)?,
             subject,
             interrupt,
             monitor,
@@ -102,9 +126,14 @@ impl<'a> Run<'a> {
         let failure = repetitions.play_all(recorder.as_mut()).err();
         let mut results = repetitions.results(what, failure.as_ref());
         let departure = repetitions.end(addr);
-        results.not_tested = not_tested(&load, &repetitions.bench.conduct, is_executable);
-        // Of a server that is not at its end, these would not tell.
-        if failure.is_none() {
+        results.not_tested = not_tested(
+            &load,
+            &repetitions.bench.conduct,
+            is_executable,
+            protocol_name,
+        );
+        // Of a server that is not at its end, these would not tell, and other protocols know none.
+        if failure.is_none() && protocol_name == ProtocolName::Chat {
             let conduct = &repetitions.bench.conduct;
             results.violations = violations(conduct, departure.as_ref(), load.timeout);
         }
@@ -184,16 +213,16 @@ impl Measured {
 }
 
 /// Repetitions under way.
-struct Repetitions<'a> {
+struct Repetitions<'a, P> {
     load: Load,
-    bench: Bench,
+    bench: Bench<P>,
     subject: Subject,
     interrupt: Interrupt,
     monitor: Monitor<'a>,
     totals: Totals,
 }
 
-impl Repetitions<'_> {
+impl<P: Protocol + Copy> Repetitions<'_, P> {
     fn play_all(&mut self, mut recorder: Option<&mut Recorder<'_>>) -> Result<(), Failure> {
         for iteration in 0..self.load.repetitions {
             self.monitor.begin(iteration)?;
