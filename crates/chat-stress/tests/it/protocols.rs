@@ -33,7 +33,7 @@ fn block(reader: &mut impl BufRead, len: usize) -> io::Result<Vec<u8>> {
 fn nats(reader: &mut impl BufRead) -> io::Result<Command> {
     let line = line(reader)?;
     let mut words = line.split(' ');
-    Ok(match (words.next(), words.last()) {
+    Ok(match (words.next(), words.next_back()) {
         (Some("PUB"), Some(len)) => {
             let len: usize = len.parse().unwrap();
             let mut body = block(reader, len + 2)?;
