@@ -64,7 +64,8 @@ impl fmt::Display for ProtocolName {
 }
 
 /// A product, and how to start it for a fair comparison: it stores nothing, logs errors only, holds
-/// back no small write, and keeps up to 64 MiB for a client that does not read if it can be told so.
+/// back no small write, and keeps up to 64 MiB for a client that does not read, where it has such a
+/// limit in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownServer {
     /// The protocol that it speaks.
@@ -137,8 +138,9 @@ loglevel warning
     args: &["-"],
 };
 
-/// It drops messages for a client of QoS 0 whose queue is full. Its limit is one of messages, without which
-/// it has none.
+/// It would drop messages for a client whose queue of 1000 is full, which is what a reader that keeps up
+/// may have under a load of many messages in flight. So there is no such limit, and what it keeps for a client
+/// that does not read is not limited either.
 const MOSQUITTO: KnownServer = KnownServer {
     protocol: ProtocolName::Mqtt,
     executable: "mosquitto",
@@ -148,7 +150,6 @@ allow_anonymous true
 set_tcp_nodelay true
 persistence false
 max_queued_messages 0
-max_queued_bytes 67108864
 log_type error
 ",
     advice: "install Mosquitto 2 (in Debian and Ubuntu, the package mosquitto, whose directory /usr/sbin may not be in $PATH), name \
