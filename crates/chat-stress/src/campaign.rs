@@ -7,7 +7,7 @@ use chat_results::{Isolation, Load, Pacing};
 use chat_target::null;
 
 use crate::failure::Failure;
-use crate::run::Measured;
+use crate::measured::Measured;
 use crate::target::Target;
 
 /// The runs that tell all about a load on a server.
