@@ -12,7 +12,7 @@ use chat_results::{
     BodyLens, Check, Slow, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,
     parse_timeout, random_seed,
 };
-use chat_stress::{REPETITIONS_MAX, WINDOW_MAX};
+use chat_stress::{ProtocolName, REPETITIONS_MAX, WINDOW_MAX};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, value_parser};
 
@@ -57,6 +57,11 @@ pub(crate) struct Args {
     /// that others send are passed over
     #[arg(long, value_name = "ADDR", value_parser = resolve, conflicts_with_all = ["server", "executable", "args"])]
     pub(crate) connect: Option<SocketAddr>,
+
+    /// Protocol of the server. With another than the chat's, EXECUTABLE is by default nats-server,
+    /// redis-server or mosquitto from $PATH, and is started with settings that the results name
+    #[arg(long, default_value = "chat", value_parser = protocol_parser(), help_heading = "Load")]
+    pub(crate) protocol: ProtocolName,
 
     /// Number of messages each publisher has in flight, not yet received by all of its
     /// subscribers; 0 is any number
@@ -124,7 +129,8 @@ pub(crate) struct Args {
     pub(crate) isolation: bool,
 
     /// Measure first what this program itself can do with the same load, on a server that does
-    /// next to nothing, and tell what was the limit: the server, this program or the schedule
+    /// next to nothing, and tell what was the limit: the server, this program or the schedule. In
+    /// the protocol of the chat only
     #[arg(long, help_heading = "Load")]
     pub(crate) calibrate: bool,
 
@@ -199,10 +205,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = random_seed(), hide_default_value = true)]
     pub(crate) seed: u64,
 
-    /// Server to test [default: the chat-server beside this program]
+    /// Server to test [default: the chat-server beside this program; see --protocol]
     pub(crate) executable: Option<PathBuf>,
 
-    /// Arguments for the server, which gets them before the address
+    /// Arguments for the server, which gets them before the address, or with another --protocol
+    /// behind those that name its settings
     #[arg(last = true)]
     pub(crate) args: Vec<OsString>,
 }
@@ -227,6 +234,12 @@ fn check_parser() -> impl TypedValueParser<Value = Check> {
         words.map(|(check, help)| PossibleValue::new(check.word()).help(help)),
     )
     .map(|word| Check::named(&word).unwrap_or(Check::Full))
+}
+
+/// Reads the protocol.
+fn protocol_parser() -> impl TypedValueParser<Value = ProtocolName> {
+    PossibleValuesParser::new(ProtocolName::ALL.map(ProtocolName::word))
+        .map(|word| ProtocolName::named(&word).unwrap_or_default())
 }
 
 /// Finds the address of a server that runs already, by its name too.

@@ -60,7 +60,9 @@ fn measure(
     if matches!(stage, Stage::Without | Stage::With) && plan.progress == Progress::Shown {
         tell(format_args!("note: the run {}", stage.title()));
     }
-    let run = Run::new(stage.target(|| plan.target())?, load).with_interrupt(interrupt);
+    let run = Run::new(stage.target(|| plan.target())?, load)
+        .with_protocol(plan.protocol)
+        .with_interrupt(interrupt);
     let lines = if matches!(stage, Stage::Calibration | Stage::InFlight) {
         LinesTo::Nowhere
     } else {

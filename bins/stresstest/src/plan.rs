@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use chat_report::{Baseline, LinesTo, Outputs, Progress, Standard};
 use chat_results::{Check, Load, Pacing};
-use chat_stress::{Campaign, Launch, Target, check_load};
+use chat_stress::{Campaign, Launch, ProtocolName, Target, check_load};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
@@ -24,6 +24,7 @@ pub(crate) struct Plan {
     /// Whether it is told on standard error what a run of this kind does not test: less than usual,
     /// and there is no table that tells it.
     pub(crate) tells_not_tested: bool,
+    pub(crate) protocol: ProtocolName,
     connect: Option<SocketAddr>,
     launch: Launch,
 }
@@ -58,6 +59,13 @@ impl Args {
                     .to_owned(),
             );
         }
+        if self.calibrate && self.protocol != ProtocolName::Chat {
+            return Err(format!(
+                "--calibrate tells what this program can do in the protocol of the chat, and not in that of {}; run without it",
+                self.protocol
+            ));
+        }
+        let launch = self.launch();
         let baseline = self.baseline.as_ref();
         let is_judged =
             self.fail_on.is_some() || baseline.is_some() || self.save_baseline.is_some();
@@ -103,15 +111,24 @@ impl Args {
             progress: Progress::shown_unless(self.quiet),
             has_table,
             tells_not_tested: !is_quiet && !has_table && self.connect.is_some(),
+            protocol: self.protocol,
             connect: self.connect,
-            launch: Launch {
-                args: self.args,
-                log: self.server_log,
-                // Without it, the server outlives this process only if that is killed.
-                guard: std::env::current_exe().ok(),
-                ..Launch::new(self.executable.unwrap_or_else(server_beside), self.server)
-            },
+            launch,
         })
+    }
+
+    /// Tells how the server is started, if one is.
+    fn launch(&self) -> Launch {
+        let executable = self.executable.clone();
+        let mut launch = match self.protocol.known_server() {
+            Some(known) => known.launch(executable, self.server),
+            None => Launch::new(executable.unwrap_or_else(server_beside), self.server),
+        };
+        launch.args.extend(self.args.iter().cloned());
+        launch.log.clone_from(&self.server_log);
+        // Without it, the server outlives this process only if that is killed.
+        launch.guard = std::env::current_exe().ok();
+        launch
     }
 
     fn load(&self) -> Load {

@@ -225,6 +225,9 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
             self.conduct.broken_at = self.connection(client);
             return Err(Stop::Broken);
         }
+        self.answer(client)?;
+        let refusal = self.intake.refusal.take();
+        let received = refusal.map_or(received, |refusal| Err(io::Error::other(refusal)));
         self.received_at = self.now;
         if std::mem::take(&mut self.intake.has_progressed) {
             self.progressed_at = self.now;
@@ -242,6 +245,17 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
             Ok(Stream::Closed) => part.ended(self, client, None, registry),
             Err(error) => part.ended(self, client, Some(error), registry),
         }
+    }
+
+    /// Has a client answer what it was asked, behind what it has begun to send.
+    fn answer(&mut self, client: usize) -> Result<(), Stop> {
+        if self.intake.answers.is_empty() {
+            return Ok(());
+        }
+        let connection = self.clients[client].as_mut();
+        let answered = connection.map_or(Ok(()), |it| it.send(&self.intake.answers));
+        self.intake.answers.clear();
+        answered.map_err(|source| self.failed(client, source))
     }
 
     /// Looks after what no event tells: senders that wait in vain, slow readers, a server that is

@@ -33,6 +33,10 @@ pub(crate) struct Inquiry {
 impl<P: Protocol + Copy> Wiring<'_, P> {
     /// Begins an inquiry, if the server may leave somebody out, and tells whether it did.
     pub(crate) fn begin_inquiry(&mut self) -> bool {
+        if !P::OUTLASTS_HALF_CLOSE {
+            // Nobody could tell when the server has sent a client all that it will.
+            return false;
+        }
         let Some((client, sender)) = self.missed() else {
             return false;
         };

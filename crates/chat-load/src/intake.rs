@@ -7,7 +7,7 @@ use chat_trace::{Arrival, Kind, Nanos, Run, Topology, Trace};
 
 use crate::latency::Latencies;
 use crate::pauses::Pauses;
-use crate::protocol::Protocol;
+use crate::protocol::{Content, Frame, Frames, Protocol, Refusal, walk};
 use crate::settle::{Progress, Step};
 
 /// What deliveries go through: they are proved, counted, timed, and let senders go on.
@@ -27,10 +27,14 @@ pub(crate) struct Intake<'a, P> {
     /// When a load message last arrived.
     pub(crate) loaded_at: Nanos,
     pub(crate) is_broken: bool,
+    /// Why what arrives is of no more use, if it is not.
+    pub(crate) refusal: Option<Refusal>,
+    /// What the client is to answer that has received last.
+    pub(crate) answers: Vec<u8>,
     pub(crate) pauses: Pauses,
 }
 
-impl<'a, P: Protocol> Intake<'a, P> {
+impl<'a, P: Protocol + Copy> Intake<'a, P> {
     pub(crate) fn new(
         protocol: P,
         topology: Topology,
@@ -49,12 +53,15 @@ impl<'a, P: Protocol> Intake<'a, P> {
             has_progressed: false,
             loaded_at: 0,
             is_broken: false,
+            refusal: None,
+            answers: Vec::new(),
             pauses: Pauses::default(),
         }
     }
 
     /// Takes the whole messages at the start of what arrived at a client, and returns their length
-    /// in bytes. Breaks off when they break the promise: nothing that follows could mend it.
+    /// in bytes. Breaks off when they break the promise, since nothing that follows could mend it,
+    /// and when the server refuses to go on.
     pub(crate) fn deliver(
         &mut self,
         client: usize,
@@ -67,11 +74,15 @@ impl<'a, P: Protocol> Intake<'a, P> {
             while let Some(arrival) = self.receive_recent(client, &mut rest) {
                 self.arrived(client, arrival, now)?;
             }
-            let step = &rest[..rest.len().min(STEP_LEN)];
-            let (mut bodies, whole_len) = self.protocol.split(step);
-            if whole_len == 0 {
-                return ControlFlow::Continue(bytes.len() - rest.len());
-            }
+            let whole_len = match walk(&self.protocol, rest, STEP_LEN, &mut self.answers) {
+                Ok(0) => return ControlFlow::Continue(bytes.len() - rest.len()),
+                Ok(whole_len) => whole_len,
+                Err(refusal) => {
+                    self.refusal = Some(refusal);
+                    return ControlFlow::Break(());
+                }
+            };
+            let mut bodies = Frames::new(self.protocol, &rest[..whole_len]);
             rest = &rest[whole_len..];
             while let Some(arrival) = self.trace.receive(client, &mut bodies) {
                 self.arrived(client, arrival, now)?;
@@ -80,8 +91,13 @@ impl<'a, P: Protocol> Intake<'a, P> {
     }
 
     fn receive_recent(&mut self, client: usize, rest: &mut &[u8]) -> Option<Arrival> {
-        let body = self.protocol.first_body(rest)?;
-        self.trace.receive_recent(client, body, rest)
+        match self.protocol.frame(rest) {
+            Ok(Some(Frame {
+                content: Content::Body(body),
+                ..
+            })) => self.trace.receive_recent(client, body, rest),
+            _ => None,
+        }
     }
 
     fn arrived(&mut self, client: usize, arrival: Arrival, now: Nanos) -> ControlFlow<()> {
@@ -162,7 +178,7 @@ mod tests {
     use chat_proto::Messages;
     use chat_results::{BodyLens, Check};
     use chat_trace::recording::Writer;
-    use chat_trace::{Arrived, Payloads, Strangers, Times};
+    use chat_trace::{Payloads, Strangers, Times};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -291,27 +307,10 @@ mod tests {
     #[derive(Clone, Copy)]
     struct Lettered;
 
-    #[derive(Clone)]
-    struct Letters<'a>(&'a [u8]);
-
-    impl<'a> Iterator for Letters<'a> {
-        type Item = Arrived<'a>;
-
-        fn next(&mut self) -> Option<Arrived<'a>> {
-            let [b'm', len, rest @ ..] = self.0 else {
-                return None;
-            };
-            let body = rest.get(..usize::from(*len))?;
-            self.0 = &rest[body.len()..];
-            let message_len = 2 + body.len();
-            Some(Arrived { body, message_len })
-        }
-    }
-
     impl Protocol for Lettered {
-        type Bodies<'a> = Letters<'a>;
-
         const ARRIVES_AS_SENT: bool = false;
+
+        const OUTLASTS_HALF_CLOSE: bool = true;
 
         fn open(&self, _wire: &mut Vec<u8>) {}
 
@@ -324,14 +323,12 @@ mod tests {
             self.encode(body, wire);
         }
 
-        fn split<'a>(&self, bytes: &'a [u8]) -> (Letters<'a>, usize) {
-            let bodies = Letters(bytes);
-            let len = bodies.clone().map(|arrived| arrived.message_len).sum();
-            (bodies, len)
-        }
-
-        fn first_body<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-            bytes.get(2..)
+        fn frame<'a>(&self, bytes: &'a [u8]) -> Result<Option<Frame<'a>>, Refusal> {
+            let frame = Chat.frame(bytes.get(1..).unwrap_or_default())?;
+            Ok(frame.map(|frame| Frame {
+                len: 1 + frame.len,
+                ..frame
+            }))
         }
     }
 

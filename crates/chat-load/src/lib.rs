@@ -5,8 +5,9 @@
 //! What is sent and received goes through the [`Trace`](chat_trace::Trace) of the [`Bench`], times
 //! go into its [`Latencies`]. A repetition ends early with a [`Stop`].
 //!
-//! The load sends bodies and is given bodies. How they travel is a [`Protocol`]; [`Chat`] is that of
-//! the chat.
+//! The load sends bodies and is given bodies. How they travel is a [`Protocol`]: [`Chat`] is that of
+//! the chat, and [`Nats`], [`Redis`] and [`Mqtt`] have all clients subscribe to one subject and
+//! publish to it.
 //!
 //! # What it does not do
 //!
@@ -58,5 +59,5 @@ pub use bench::{Bench, Ended, OnTick, run};
 pub use conduct::Conduct;
 pub use latency::Latencies;
 pub use pacing::burst_len_min;
-pub use protocol::{Chat, ChatBodies, Protocol};
+pub use protocol::{Chat, Content, Frame, Mqtt, Nats, Protocol, Redis, Refusal};
 pub use stop::{Stop, Unresolved};

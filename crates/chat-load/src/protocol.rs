@@ -1,20 +1,34 @@
 //! How bodies travel.
 
-use chat_proto::{HEADER_LEN, Messages};
-use chat_trace::Arrived;
+mod frames;
+mod mqtt;
+mod nats;
+mod redis;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use chat_proto::HEADER_LEN;
+
+pub(crate) use self::frames::{Frames, walk};
+pub use self::mqtt::Mqtt;
+pub use self::nats::Nats;
+pub use self::redis::Redis;
 
 /// How bodies travel between a client and a server: what a client says first, and how messages
 /// stand in the bytes of a stream.
 ///
-/// The load sends bodies and is given bodies; all else is here. It is asked for every burst and for
-/// all that arrives, so it should cost next to nothing.
+/// The load sends bodies and is given bodies; all else is here. It is asked for every message that
+/// is sent or arrives, so it should cost next to nothing.
 pub trait Protocol {
-    /// The bodies of messages that have arrived.
-    type Bodies<'a>: Iterator<Item = Arrived<'a>> + Clone;
-
     /// Whether a message arrives in the bytes in which it was sent. What was sent recently is then
     /// compared with what arrives, without another copy of it.
     const ARRIVES_AS_SENT: bool;
+
+    /// Whether a client that ends its sending side still gets all that the server owes to it, and
+    /// then the end of the stream. Where it does not, clients leave without that.
+    const OUTLASTS_HALF_CLOSE: bool;
 
     /// Adds what a client says as soon as it is connected, such as that it subscribes.
     fn open(&self, wire: &mut Vec<u8>);
@@ -27,12 +41,52 @@ pub trait Protocol {
         self.encode(body, wire);
     }
 
-    /// Splits the whole messages off what has arrived, and returns how many bytes they have. What
-    /// follows them is the beginning of a message, and comes again with more behind it.
-    fn split<'a>(&self, bytes: &'a [u8]) -> (Self::Bodies<'a>, usize);
+    /// Returns the first frame of what has arrived, or `None` if it is not there as a whole. It then
+    /// comes again with more behind it.
+    ///
+    /// # Errors
+    ///
+    /// When the server says that it will not serve the client, and when no frame begins like that.
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Result<Option<Frame<'a>>, Refusal>;
+}
 
-    /// Returns where the body of the first message begins, whether it is there as a whole or not.
-    fn first_body<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]>;
+/// A frame that has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// How many bytes it has. At least one.
+    pub len: usize,
+    /// What it is.
+    pub content: Content<'a>,
+}
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// A message with this body.
+    Body(&'a [u8]),
+    /// A question, with what the client is to answer.
+    Question(&'static [u8]),
+    /// Something that needs no answer.
+    Notice,
+}
+
+/// Why a connection is of no more use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The server says so.
+    #[error("the server answered with an error: {0}")]
+    Told(String),
+    /// The server sent something else than a frame.
+    #[error(
+        "the server sent something that is no {protocol}: {expected} was expected; does it speak another protocol?"
+    )]
+    Garbage {
+        /// The name of the protocol.
+        protocol: &'static str,
+        /// What a right server sends there.
+        expected: &'static str,
+    },
 }
 
 /// The protocol of the chat: a header with the length of the body, and the body. Whoever is
@@ -41,9 +95,9 @@ pub trait Protocol {
 pub struct Chat;
 
 impl Protocol for Chat {
-    type Bodies<'a> = ChatBodies<'a>;
-
     const ARRIVES_AS_SENT: bool = true;
+
+    const OUTLASTS_HALF_CLOSE: bool = true;
 
     fn open(&self, _wire: &mut Vec<u8>) {}
 
@@ -53,31 +107,16 @@ impl Protocol for Chat {
         wire.extend_from_slice(body);
     }
 
-    fn split<'a>(&self, bytes: &'a [u8]) -> (ChatBodies<'a>, usize) {
-        let (messages, _) = Messages::split(bytes);
-        let bodies = messages.iter();
-        (ChatBodies { bodies }, messages.as_bytes().len())
-    }
-
-    fn first_body<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        bytes.get(HEADER_LEN..)
-    }
-}
-
-/// The bodies of messages of the [`Chat`].
-#[derive(Clone, Debug)]
-pub struct ChatBodies<'a> {
-    bodies: chat_proto::Bodies<'a>,
-}
-
-impl<'a> Iterator for ChatBodies<'a> {
-    type Item = Arrived<'a>;
-
-    fn next(&mut self) -> Option<Arrived<'a>> {
-        let body = self.bodies.next()?;
-        Some(Arrived {
-            body: body.as_bytes(),
-            message_len: body.encoded_len(),
-        })
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Result<Option<Frame<'a>>, Refusal> {
+        let Some((&header, rest)) = bytes.split_first() else {
+            return Ok(None);
+        };
+        Ok(rest.get(..usize::from(header)).map(|body| Frame {
+            len: HEADER_LEN + body.len(),
+            content: Content::Body(body),
+        }))
     }
 }
+
+/// What the others call the one thing that all clients subscribe to: a subject, a channel, a topic.
+const SUBJECT: &[u8] = b"chat";

@@ -8,7 +8,7 @@ use chat_target::null;
 
 use crate::conduct::ORDER_IN_FLIGHT;
 use crate::failure::Failure;
-use crate::run::Measured;
+use crate::measured::Measured;
 use crate::target::Target;
 
 /// The runs that tell all about a load on a server.

@@ -7,6 +7,8 @@ use chat_load::Conduct;
 use chat_results::{Load, Pacing, Violation};
 use chat_target::{Ending, LastLines};
 
+use crate::known::ProtocolName;
+
 /// How a server ended that was started for a run.
 #[derive(Debug)]
 pub(crate) struct Departure {
@@ -93,15 +95,29 @@ fn wrong_ending(departure: &Departure) -> Option<String> {
 }
 
 /// Lists what a run of this kind does not test, in sentences.
-pub(crate) fn not_tested(load: &Load, conduct: &Conduct, is_executable: bool) -> Vec<String> {
+pub(crate) fn not_tested(
+    load: &Load,
+    conduct: &Conduct,
+    is_executable: bool,
+    protocol: ProtocolName,
+) -> Vec<String> {
     let mut not_tested = Vec::new();
     let mut add = |is_missing: bool, what: &str| {
         if is_missing {
             not_tested.push(what.to_owned());
         }
     };
+    let is_chat = protocol == ProtocolName::Chat;
+    if !is_chat {
+        add(
+            true,
+            &format!(
+                "rules 1, 2, 3, 9 and 10, which are conventions of the chat (the server speaks {protocol})"
+            ),
+        );
+    }
     add(
-        !is_executable,
+        is_chat && !is_executable,
         "rules 1, 2 and 10, which are about an executable that the run starts",
     );
     add(
@@ -128,10 +144,12 @@ pub(crate) fn not_tested(load: &Load, conduct: &Conduct, is_executable: bool) ->
             ),
         );
     }
-    add(
-        conduct.has_dropped_last,
-        "rule 9 for a client's own last messages, since messages were dropped",
-    );
+    if is_chat {
+        add(
+            conduct.has_dropped_last,
+            "rule 9 for a client's own last messages, since messages were dropped",
+        );
+    }
     not_tested
 }
 

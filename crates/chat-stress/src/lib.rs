@@ -62,7 +62,9 @@
 mod campaign;
 mod conduct;
 mod failure;
+mod known;
 mod limits;
+mod measured;
 mod monitor;
 mod recheck;
 mod recorder;
@@ -77,10 +79,12 @@ pub use chat_results::{
     BodyLens, Check, Count, Distribution, Load, Observer, Order, Pacing, Phase, Results, Slow,
     Tick, Verdict, Violation,
 };
-pub use chat_target::{Interrupt, Launch, ServerError, guard, null};
+pub use chat_target::{Convention, Interrupt, Launch, ServerError, guard, null};
 pub use chat_trace::{Conviction, Kept, recording::RecordingError};
 pub use failure::Failure;
+pub use known::{KnownServer, ProtocolName};
 pub use limits::{LoadError, REPETITIONS_MAX, WINDOW_MAX, check_load};
+pub use measured::Measured;
 pub use recheck::{RecheckError, Rechecked, recheck, recheck_file};
-pub use run::{Measured, Run, run};
+pub use run::{Run, run};
 pub use target::{Served, Target};

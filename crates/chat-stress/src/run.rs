@@ -1,10 +1,10 @@
 //! A whole run: the server, the repetitions, the results.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use chat_load::{Bench, Chat, Ended, Latencies, Stop};
+use chat_load::{Bench, Chat, Ended, Mqtt, Nats, Protocol, Redis, Stop};
 use chat_results::judge::{Complaints, bound_by, verdict};
 use chat_results::{
     Asked, Count, Environment, Health, Load, Observer, Order, Phase, Results, Tick, VERSION,
@@ -15,7 +15,9 @@ use chat_trace::{Conviction, Kept, Payloads, Strangers, Topology, Trace};
 
 use crate::conduct::{Departure, End, not_tested, violations};
 use crate::failure::Failure;
+use crate::known::ProtocolName;
 use crate::limits::{check_descriptors, check_load};
+use crate::measured::Measured;
 use crate::monitor::{Monitor, OwnUse};
 use crate::recorder::Recorder;
 use crate::subject::Subject;
@@ -36,6 +38,7 @@ pub fn run(target: Target, load: Load) -> Result<Measured, Failure> {
 pub struct Run<'a> {
     target: Target,
     load: Load,
+    protocol: ProtocolName,
     interrupt: Interrupt,
     record: Option<Recorder<'a>>,
 }
@@ -46,9 +49,17 @@ impl<'a> Run<'a> {
         Self {
             target,
             load,
+            protocol: ProtocolName::Chat,
             interrupt: Interrupt::never(),
             record: None,
         }
+    }
+
+    /// Has the run speak another protocol than that of the chat.
+    #[must_use]
+    pub fn with_protocol(mut self, protocol: ProtocolName) -> Self {
+        self.protocol = protocol;
+        self
     }
 
     /// Has the run end early when a signal asks to stop.
@@ -73,9 +84,23 @@ impl<'a> Run<'a> {
     ///
     /// When there is nothing to measure: the load makes no sense, the server does not start.
     pub fn measure(self, observer: &mut dyn Observer) -> Result<Measured, Failure> {
+        match self.protocol {
+            ProtocolName::Chat => self.measure_in(Chat, observer),
+            ProtocolName::Nats => self.measure_in(Nats, observer),
+            ProtocolName::Redis => self.measure_in(Redis, observer),
+            ProtocolName::Mqtt => self.measure_in(Mqtt, observer),
+        }
+    }
+
+    fn measure_in<P: Protocol + Copy>(
+        self,
+        protocol: P,
+        observer: &mut dyn Observer,
+    ) -> Result<Measured, Failure> {
         let Self {
             target,
             load,
+            protocol: protocol_name,
             interrupt,
             record: mut recorder,
         } = self;
@@ -93,7 +118,7 @@ impl<'a> Run<'a> {
         let trace = Trace::new(payloads, topology, load.check, strangers);
         let mut repetitions = Repetitions {
             load,
-            bench: Bench::new(addr, Chat, trace).map_err(Failure::Poll)?,
+            bench: Bench::new(addr, protocol, trace).map_err(Failure::Poll)?,
             subject,
             interrupt,
             monitor,
@@ -102,10 +127,18 @@ impl<'a> Run<'a> {
         let failure = repetitions.play_all(recorder.as_mut()).err();
         let mut results = repetitions.results(what, failure.as_ref());
         let departure = repetitions.end(addr);
-        results.not_tested = not_tested(&load, &repetitions.bench.conduct, is_executable);
-        let end = failure.as_ref().map_or(End::Orderly, |_| End::Early);
-        let conduct = &repetitions.bench.conduct;
-        results.violations = violations(conduct, departure.as_ref(), end, load.timeout);
+        results.not_tested = not_tested(
+            &load,
+            &repetitions.bench.conduct,
+            is_executable,
+            protocol_name,
+        );
+        // Other protocols know none of these rules.
+        if protocol_name == ProtocolName::Chat {
+            let end = failure.as_ref().map_or(End::Orderly, |_| End::Early);
+            let conduct = &repetitions.bench.conduct;
+            results.violations = violations(conduct, departure.as_ref(), end, load.timeout);
+        }
         let failure = Failure::with_violations(failure, &results.violations);
         if let (Some(departure), Some(failure)) = (&departure, &failure) {
             repetitions.tell_last_words(departure, failure);
@@ -125,73 +158,17 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What a run has brought.
-#[derive(Debug)]
-pub struct Measured {
-    /// What was found until the end, or as far as the run came. Its verdict is that of the run
-    /// alone: there are no thresholds and no earlier run.
-    pub results: Results,
-    /// How long things took, as whole distributions.
-    pub latencies: Latencies,
-    /// Why the run ended early, if it did.
-    pub failure: Option<Failure>,
-    /// Why the run could not be recorded, if it was to be.
-    pub unrecorded: Option<io::Error>,
-}
-
-impl Measured {
-    /// Asserts, for a test, that the run came to its end and one order of all messages explains what
-    /// every client received.
-    ///
-    /// Drops of whole messages are allowed, see [`Drops`](chat_results::Drops) for how many there
-    /// were. That the load tester itself was the limit is allowed, too: it says nothing of the order.
-    ///
-    /// # Panics
-    ///
-    /// When it is not so. The message is the story of how the promise was broken, or of why nobody
-    /// can tell, with the seed that repeats it.
-    #[track_caller]
-    pub fn assert_proved(&self) {
-        let Asked { server, load, .. } = &self.results.asked;
-        let failure = self.failure.as_ref();
-        if let Some(failure) = failure.filter(|it| !it.is_about_rules_alone()) {
-            panic!("{server}: {failure} (seed {})", load.seed);
-        }
-        assert!(
-            matches!(self.results.order, Order::Proved { .. }),
-            "{server}: the order is not proved, but {} (seed {})",
-            self.results.order.word(),
-            load.seed
-        );
-    }
-
-    /// Asserts, for a test, that the server kept all rules of the specification that the run tested:
-    /// those of the order, as [`assert_proved`](Self::assert_proved) does, and those on leaving, on
-    /// standard output and on the end after SIGTERM.
-    ///
-    /// # Panics
-    ///
-    /// When it is not so. The message says which rule was broken, and how.
-    #[track_caller]
-    pub fn assert_kept(&self) {
-        self.assert_proved();
-        if let Some(violation) = self.results.violations.first() {
-            panic!("{}: {violation}", self.results.asked.server);
-        }
-    }
-}
-
 /// Repetitions under way.
-struct Repetitions<'a> {
+struct Repetitions<'a, P> {
     load: Load,
-    bench: Bench,
+    bench: Bench<P>,
     subject: Subject,
     interrupt: Interrupt,
     monitor: Monitor<'a>,
     totals: Totals,
 }
 
-impl Repetitions<'_> {
+impl<P: Protocol + Copy> Repetitions<'_, P> {
     fn play_all(&mut self, mut recorder: Option<&mut Recorder<'_>>) -> Result<(), Failure> {
         for iteration in 0..self.load.repetitions {
             self.monitor.begin(iteration)?;

@@ -6,7 +6,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use chat_target::Launch;
+use chat_target::{Convention, Launch};
+
+use crate::known::settings;
 
 /// The server to test.
 #[derive(Debug)]
@@ -77,7 +79,12 @@ impl fmt::Display for Target {
                 launch
                     .args
                     .iter()
-                    .try_for_each(|arg| write!(f, " {}", arg.display()))
+                    .try_for_each(|arg| write!(f, " {}", arg.display()))?;
+                if let Convention::Config(config) = &launch.convention {
+                    let settings: Vec<&str> = settings(config).collect();
+                    write!(f, " ({})", settings.join("; "))?;
+                }
+                Ok(())
             }
         }
     }

@@ -9,7 +9,7 @@
 //! # What it does not do
 //!
 //! It sends no message and knows nothing of the chat but the ready line, rule 2 of the
-//! specification. It is about time and processes: it reads clocks, waits and starts threads.
+//! specification; servers of other kinds may have another [`Convention`]. It is about time and processes: it reads clocks, waits and starts threads.
 //!
 //! # Examples
 //!
@@ -33,17 +33,21 @@ mod descriptors;
 mod environment;
 pub mod guard;
 mod interrupt;
+mod launch;
 pub mod null;
 mod output;
 mod process_group;
 mod processor;
 mod server;
+mod server_error;
 mod usage;
 
 pub use descriptors::raise_descriptor_limit;
 pub use environment::environment;
 pub use interrupt::{EXIT_INTERRUPTED, Interrupt};
+pub use launch::{Convention, Launch};
 pub use output::LastLines;
 pub use processor::ProcessorTimes;
-pub use server::{Ending, Launch, Server, ServerError};
+pub use server::{Ending, Server};
+pub use server_error::ServerError;
 pub use usage::{Usage, own_cpu};

@@ -24,8 +24,8 @@ use signal_hook::flag::register_conditional_shutdown;
 use slab::Slab;
 
 use crate::descriptors::raise_descriptor_limit;
+use crate::launch::Launch;
 use crate::null::client::Client;
-use crate::server::Launch;
 
 /// Returns how to start the null broadcaster: it is this executable, whose `main` asks [`run`]
 /// first.

@@ -1,50 +1,18 @@
 //! The server that is tested: a child process in a process group of its own.
 
-use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::process::{Child, ExitStatus};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
 use crate::guard::Guard;
 use crate::interrupt::Interrupt;
+use crate::launch::{Convention, Launch};
 use crate::output::{LastLines, Output};
 use crate::process_group::ProcessGroup;
+use crate::server_error::ServerError;
 use crate::usage::Usage;
-
-/// How to start a server.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// The executable.
-    pub executable: PathBuf,
-    /// What it is given before the address.
-    pub args: Vec<OsString>,
-    /// The address it is told to listen on.
-    pub addr: SocketAddr,
-    /// Where everything goes that it prints on standard error; only the last lines are kept
-    /// otherwise.
-    pub log: Option<PathBuf>,
-    /// The executable of a process that ends the server if this one is killed: it has to ask
-    /// [`guard::run`](crate::guard::run) first.
-    pub guard: Option<PathBuf>,
-}
-
-impl Launch {
-    /// Makes one without arguments, log and guard.
-    pub fn new(executable: impl Into<PathBuf>, addr: SocketAddr) -> Self {
-        Self {
-            executable: executable.into(),
-            args: Vec::new(),
-            addr,
-            log: None,
-            guard: None,
-        }
-    }
-}
 
 /// A running server. Dropping it ends its whole process group.
 #[derive(Debug)]
@@ -56,6 +24,8 @@ pub struct Server {
     output: Output,
     interrupt: Interrupt,
     exit_status: Option<ExitStatus>,
+    /// Where it accepts connections when it is ready, if it does not say so.
+    pub(crate) awaited: Option<SocketAddr>,
 }
 
 impl Server {
@@ -67,18 +37,12 @@ impl Server {
     pub fn start(launch: &Launch, interrupt: &Interrupt) -> Result<Self, ServerError> {
         let log = launch.log.as_deref().map(File::create).transpose();
         let log = log.map_err(ServerError::Log)?;
-        let mut child = Command::new(&launch.executable)
-            .args(&launch.args)
-            .arg(launch.addr.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|source| ServerError::Start {
-                executable: launch.executable.clone(),
-                source,
-            })?;
+        let addr = launch.choose_addr()?;
+        let mut child = launch.spawn(addr).map_err(|source| ServerError::Start {
+            executable: launch.executable.clone(),
+            source,
+            advice: launch.advice,
+        })?;
         let group = ProcessGroup::led_by(&child);
         interrupt.guard(group);
         let guard = launch.guard.as_deref();
@@ -100,6 +64,7 @@ impl Server {
             output,
             interrupt: interrupt.clone(),
             exit_status: None,
+            awaited: (launch.convention != Convention::Chat).then_some(addr),
         })
     }
 
@@ -113,8 +78,21 @@ impl Server {
         let mut left = timeout;
         loop {
             let (start, step) = (Instant::now(), left.min(EXIT_POLL_INTERVAL));
-            if let Some(addr) = self.output.wait_ready(step) {
-                return listening_addr(&addr);
+            match self.awaited {
+                None => {
+                    if let Some(addr) = self.output.wait_ready(step) {
+                        return listening_addr(&addr);
+                    }
+                }
+                Some(addr) => {
+                    if TcpStream::connect_timeout(&addr, step).is_ok() {
+                        return Ok(addr);
+                    }
+                    thread::sleep(
+                        step.saturating_sub(start.elapsed())
+                            .min(ACCEPT_POLL_INTERVAL),
+                    );
+                }
             }
             // A wait that lasted longer was a pause of this process, which is none of the server's.
             left -= start.elapsed().min(step);
@@ -242,83 +220,6 @@ pub enum Ending {
     Killed,
 }
 
-/// Why there is no server to test, or no more.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServerError {
-    /// The executable could not be started.
-    #[error("cannot start {}: {source}{}", executable.display(), hint(executable, source))]
-    Start {
-        /// The executable.
-        executable: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file for its standard error cannot be written.
-    #[error("cannot write the server's log: {0}")]
-    Log(#[source] io::Error),
-    /// There is no thread or no process to watch it with.
-    #[error("cannot watch the server: {0}")]
-    Watch(#[source] io::Error),
-    /// No ready line came in time.
-    #[error("the server printed no line that starts with `listening on ` within {} s{lines}", timeout.as_secs())]
-    NotReady {
-        /// How long it had.
-        timeout: Duration,
-        /// What it printed instead.
-        lines: LastLines,
-    },
-    /// The server ended before its ready line.
-    #[error("the server ended before it was ready: {status}{lines}")]
-    ExitedEarly {
-        /// How it ended.
-        status: ExitStatus,
-        /// What it printed.
-        lines: LastLines,
-    },
-    /// The ready line names nothing to connect to.
-    #[error("the server's ready line names no IP address and port: `listening on {named}`")]
-    NoAddress {
-        /// What it names.
-        named: String,
-    },
-    /// The server ended while it was tested.
-    #[error("the server died: {status}{lines}")]
-    Died {
-        /// How it ended.
-        status: ExitStatus,
-        /// What it printed.
-        lines: LastLines,
-    },
-    /// A signal asked to stop.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-/// Says what may help, if anything.
-fn hint(executable: &Path, error: &io::Error) -> String {
-    if error.kind() != io::ErrorKind::NotFound {
-        return String::new();
-    }
-    let name = executable.display();
-    let is_bare = executable.parent() == Some(Path::new(""));
-    if is_bare && executable.exists() {
-        return format!("; did you mean ./{name}? A name alone is looked for in $PATH");
-    }
-    let mut first_line = String::new();
-    let file = File::open(executable).map(BufReader::new);
-    let read = file.and_then(|mut file| file.read_line(&mut first_line));
-    match (read, first_line.trim_end().strip_prefix("#!")) {
-        (Ok(_), Some(interpreter)) => {
-            format!(
-                "; the file is there, and its interpreter is not: {}",
-                interpreter.trim()
-            )
-        }
-        _ => String::new(),
-    }
-}
-
 /// Reads the address that a ready line names. A server that listens everywhere is reached through
 /// the loopback.
 fn listening_addr(named: &str) -> Result<SocketAddr, ServerError> {
@@ -341,6 +242,9 @@ fn listening_addr(named: &str) -> Result<SocketAddr, ServerError> {
 /// is for exits without any.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How often it is tried to connect to a server that says nothing when it is ready.
+const ACCEPT_POLL_INTERVAL: Duration = Duration::from_millis(5);
+
 /// How often a server that should end is asked whether it has.
 const END_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -359,21 +263,6 @@ mod tests {
     use std::panic::{self, AssertUnwindSafe};
 
     use super::*;
-
-    #[test]
-    fn what_cannot_be_started_has_a_hint() {
-        let not_found = || io::Error::from(io::ErrorKind::NotFound);
-        let dir = std::env::temp_dir();
-        let script = dir.join(format!("script-{}", std::process::id()));
-        std::fs::write(&script, "#!/nonexistent/python3\nprint(1)\n").unwrap();
-        let told = hint(&script, &not_found());
-        std::fs::remove_file(&script).unwrap();
-        assert!(told.ends_with("is not: /nonexistent/python3"), "{told}");
-        // Tests run in the directory of the package.
-        let told = hint(Path::new("Cargo.toml"), &not_found());
-        assert!(told.contains("did you mean ./Cargo.toml?"), "{told}");
-        assert_eq!(hint(Path::new("/nonexistent"), &not_found()), "");
-    }
 
     #[test]
     fn all_that_goes_to_standard_error_is_in_the_log() {

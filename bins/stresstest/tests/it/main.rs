@@ -16,6 +16,8 @@ mod files;
 mod in_flight;
 /// Ending early from outside.
 mod interrupted;
+/// Servers that people would otherwise pick.
+mod known_servers;
 /// What is measured, and how that is judged.
 mod measured;
 /// The server that the load tester is measured with itself.

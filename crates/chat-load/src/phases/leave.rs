@@ -26,10 +26,10 @@ pub(crate) struct Leave {
 }
 
 impl Leave {
-    /// A server that leaves connections open is not asked any more: nobody could tell when it has
-    /// sent all.
+    /// A server that leaves connections open is not asked any more, and one whose protocol knows no
+    /// half-close never: nobody could tell when it has sent all.
     pub(crate) fn new<P: Protocol + Copy>(wiring: &Wiring<'_, P>) -> Option<Self> {
-        if wiring.conduct.left_open > 0 {
+        if wiring.conduct.left_open > 0 || !P::OUTLASTS_HALF_CLOSE {
             return None;
         }
         let readers = &wiring.clients[wiring.topology.readers().start..];

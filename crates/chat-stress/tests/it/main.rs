@@ -12,6 +12,8 @@ mod left_out;
 mod limits;
 /// What an observer is told.
 mod observed;
+/// Servers of other protocols.
+mod protocols;
 /// Every public item, as the last review saw it.
 #[path = "../../../chat-proto/tests/it/public_api.rs"]
 mod public_api;

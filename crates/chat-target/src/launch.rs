@@ -1,0 +1,153 @@
+//! How a server is started.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::server_error::ServerError;
+
+/// How to start a server.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The executable.
+    pub executable: PathBuf,
+    /// What it is given before the address.
+    pub args: Vec<OsString>,
+    /// The address it is told to listen on.
+    pub addr: SocketAddr,
+    /// How it is told so, and how it tells that it does.
+    pub convention: Convention,
+    /// What to do where the executable is not there, if more can be said than that it is not. A
+    /// sentence without its end.
+    pub advice: &'static str,
+    /// Where everything goes that it prints on standard error; only the last lines are kept
+    /// otherwise.
+    pub log: Option<PathBuf>,
+    /// The executable of a process that ends the server if this one is killed: it has to ask
+    /// [`guard::run`](crate::guard::run) first.
+    pub guard: Option<PathBuf>,
+}
+
+impl Launch {
+    /// Makes one without arguments, log and guard.
+    pub fn new(executable: impl Into<PathBuf>, addr: SocketAddr) -> Self {
+        Self {
+            executable: executable.into(),
+            args: Vec::new(),
+            addr,
+            convention: Convention::Chat,
+            advice: "",
+            log: None,
+            guard: None,
+        }
+    }
+
+    /// Starts the executable, with its configuration on standard input.
+    pub(crate) fn spawn(&self, addr: SocketAddr) -> io::Result<Child> {
+        let mut command = Command::new(&self.executable);
+        command.args(&self.args);
+        let config = match &self.convention {
+            Convention::Chat => {
+                command.arg(addr.to_string()).stdin(Stdio::null());
+                None
+            }
+            Convention::Config(config) => {
+                command.stdin(Stdio::piped());
+                let config = config.replace("{ip}", &addr.ip().to_string());
+                Some(config.replace("{port}", &addr.port().to_string()))
+            }
+        };
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        if let (Some(config), Some(mut stdin)) = (config, child.stdin.take()) {
+            // A pipe holds more than that, so this does not block. A server that does not read it
+            // does not get ready, and then its last lines are told.
+            let _ = stdin.write_all(config.as_bytes());
+        }
+        Ok(child)
+    }
+
+    /// Returns the address to listen on, which nobody listens on yet. A server that says what it
+    /// listens on chooses a port itself.
+    pub(crate) fn choose_addr(&self) -> Result<SocketAddr, ServerError> {
+        if self.convention == Convention::Chat {
+            return Ok(self.addr);
+        }
+        // Otherwise another server may accept what is meant for this one.
+        let listener = TcpListener::bind(self.addr);
+        let addr = listener.and_then(|listener| listener.local_addr());
+        addr.map_err(|source| ServerError::Unavailable {
+            addr: self.addr,
+            source,
+        })
+    }
+}
+
+/// How a server is told an address, and how it tells that it listens there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Convention {
+    /// That of the chat: the address is the last argument, and the server prints `listening on
+    /// ADDRESS`. It chooses the port if that is 0.
+    #[default]
+    Chat,
+    /// The server reads this configuration from standard input, in which `{ip}` and `{port}` stand
+    /// for the address, and accepts connections when it is ready. A configuration has
+    /// up to 4096 bytes, which any pipe holds. If the port is 0, a free one is chosen before; another process
+    /// may take it first, and then the server says so.
+    Config(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::interrupt::Interrupt;
+    use crate::server::Server;
+
+    #[test]
+    fn a_server_may_be_told_the_address_by_its_configuration() {
+        let script = "read -r ip port; echo told $ip $port >&2; exit 7";
+        let log = std::env::temp_dir().join(format!("config-{}", std::process::id()));
+        let launch = Launch {
+            args: vec!["-c".into(), script.into()],
+            convention: Convention::Config("{ip} {port}\n".to_owned()),
+            log: Some(log.clone()),
+            ..Launch::new("sh", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        };
+        let mut server = Server::start(&launch, &Interrupt::never()).unwrap();
+        let addr = server.awaited.unwrap();
+        let error = server.wait_ready(Duration::from_secs(30)).unwrap_err();
+        assert!(matches!(error, ServerError::ExitedEarly { .. }), "{error}");
+        drop(server);
+        let told = std::fs::read_to_string(&log).unwrap();
+        std::fs::remove_file(&log).unwrap();
+        assert_eq!(told, format!("told 127.0.0.1 {}\n", addr.port()));
+
+        // What accepts is ready. Here, that is somebody else, who came later.
+        let script = "read -r ip port; sleep 600";
+        let launch = Launch {
+            args: vec!["-c".into(), script.into()],
+            ..launch
+        };
+        let mut server = Server::start(&launch, &Interrupt::never()).unwrap();
+        std::fs::remove_file(&log).unwrap();
+        let addr = server.awaited.unwrap();
+        let _listener = TcpListener::bind(addr).unwrap();
+        assert_eq!(server.wait_ready(Duration::from_secs(30)).unwrap(), addr);
+
+        // And who was there before is no server of ours.
+        let launch = Launch { addr, ..launch };
+        let error = Server::start(&launch, &Interrupt::never()).unwrap_err();
+        let _ = std::fs::remove_file(&log);
+        assert!(matches!(error, ServerError::Unavailable { .. }), "{error}");
+    }
+}
