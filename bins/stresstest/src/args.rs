@@ -179,7 +179,8 @@ pub(crate) struct Args {
     pub(crate) hdr: Option<PathBuf>,
 
     /// Write all that a verdict needs to this file, four bytes for each delivery; `stresstest
-    /// recheck FILE` repeats the verdict
+    /// recheck FILE` repeats the verdict. With --isolation, the run without antagonists is in
+    /// FILE.without
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = "Output")]
     pub(crate) record: Option<PathBuf>,
 

@@ -1,5 +1,7 @@
 //! Does what the command line asks for, from the first run to the exit code.
 
+use std::path::{Path, PathBuf};
+
 use chat_report::atomic_file::Draft;
 use chat_report::{
     LinesTo, OutputError, Progress, Terminal, table, tell, tell_later, tell_verdict,
@@ -74,6 +76,7 @@ fn measure(
     let Some(path) = record.filter(|_| is_recorded) else {
         return run.measure(&mut terminal);
     };
+    let path = &recording_path(path, stage);
     let unwritten = |source| Failure::Write {
         path: path.to_owned(),
         source,
@@ -91,4 +94,14 @@ fn measure(
         }
     }
     Ok(measured)
+}
+
+/// Returns where a run is recorded: the one without antagonists has a file of its own, beside that
+/// of the run with them.
+fn recording_path(path: &Path, stage: Stage) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    if stage == Stage::Without {
+        path.push(".without");
+    }
+    path.into()
 }

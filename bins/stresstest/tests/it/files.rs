@@ -36,6 +36,27 @@ fn a_baseline_that_is_kept_is_compared_with() {
 }
 
 #[test]
+fn isolation_records_each_of_its_runs_in_a_file_of_its_own() {
+    let path = path("isolated");
+    let options = [
+        "--window",
+        "10",
+        "-m",
+        "50",
+        "--stalled",
+        "1",
+        "--isolation",
+    ];
+    let record = ["--record", path.to_str().unwrap()];
+    run("honest", &[&options[..], &record].concat()).check(0, &[]);
+    for recording in [path.clone(), path.with_extension("without")] {
+        Running::start_command(stresstest().arg("recheck").arg(recording))
+            .wait()
+            .check(0, &[]);
+    }
+}
+
+#[test]
 fn a_recorded_run_is_convicted_again_without_a_server() {
     let recheck =
         |path: &Path| Running::start_command(stresstest().arg("recheck").arg(path)).wait();

@@ -102,7 +102,7 @@ fn due(results: &Results, value: f64) -> Option<f64> {
 /// The metrics of what the server holds: a slower load tester makes none of them larger.
 const SERVER_ALONE: [&str; 4] = ["rss", "rss-growth", "threads", "descriptors"];
 
-const PLAIN: [Plain; 10] = [
+const PLAIN: [Plain; 12] = [
     Plain {
         name: "drop",
         quantity: Quantity::Ratio,
@@ -161,5 +161,16 @@ const PLAIN: [Plain; 10] = [
         name: "descriptors",
         quantity: Quantity::Count,
         find: |results| seen(results, |server| server.descriptors),
+    },
+    // The load tester's own pauses: without a limit, a run with some of them still passes.
+    Plain {
+        name: "paused",
+        quantity: Quantity::Time,
+        find: |results| due(results, results.health.paused_s * 1e6),
+    },
+    Plain {
+        name: "untimed",
+        quantity: Quantity::Count,
+        find: |results| due(results, results.health.untimed_count as f64),
     },
 ];

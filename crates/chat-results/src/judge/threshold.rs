@@ -264,6 +264,19 @@ mod tests {
     }
 
     #[test]
+    fn pauses_of_the_load_tester_have_limits() {
+        let mut results = results();
+        results.health.paused_s = 0.25;
+        results.health.untimed_count = 7;
+        let crossed = |text: &str| {
+            let thresholds: Thresholds = text.parse().unwrap();
+            thresholds.crossed(&results).all().len()
+        };
+        assert_eq!(crossed("paused>200ms,untimed>6"), 2);
+        assert_eq!(crossed("paused>300ms,untimed>7"), 0);
+    }
+
+    #[test]
     fn every_condition_is_told_of_by_itself() {
         let thresholds: Thresholds = "drop>1%,p50>1s, cpu>1ns".parse().unwrap();
         assert_eq!(thresholds.crossed(&results()).all().len(), 2);
@@ -287,7 +300,7 @@ mod tests {
             )],
         );
         let all = "drop>1,unresolved>0,unsent>0,closed>0,rate<1,cpu>1ms,\
-                   rss>1GiB,rss-growth>1GiB,threads>9,descriptors>99,p50>1s,join.max>9s";
+                   rss>1GiB,rss-growth>1GiB,threads>9,descriptors>99,paused>9s,untimed>9,p50>1s,join.max>9s";
         let thresholds: Thresholds = all.parse().unwrap();
         let crossed = thresholds.crossed(&results).all();
         assert_eq!(crossed.len(), all.split(',').count());
