@@ -208,8 +208,8 @@ pub(crate) const QUESTIONS: u32 = 200;
 const QUESTIONS_AT_ONCE: u32 = 10;
 
 /// How many times it asks again, when the load tester was paused. A judgement: where it happens more
-/// often, nobody can tell anything.
-const AGAIN_MAX: u32 = 5;
+/// often, nobody can tell anything; a busy machine has some in a row.
+const AGAIN_MAX: u32 = 20;
 
 #[cfg(test)]
 mod tests {
