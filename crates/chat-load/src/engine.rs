@@ -120,11 +120,13 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
     /// nobody knows when that arrived which is found after it.
     fn excuse(&mut self, before: Nanos) {
         let unseen = self.now - before - nanos(TICK);
-        for since in [
+        let asked_at = self.inquiry.as_mut().map(|inquiry| &mut inquiry.asked_at);
+        let others = [
             &mut self.progressed_at,
             &mut self.received_at,
             &mut self.intake.loaded_at,
-        ] {
+        ];
+        for since in others.into_iter().chain(asked_at) {
             *since = (*since + unseen).min(self.now);
         }
         let worked = nanos(thread_cpu().saturating_sub(self.cpu_at_tick));

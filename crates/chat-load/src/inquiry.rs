@@ -3,6 +3,7 @@
 use chat_trace::{Kind, LeftOut, Nanos};
 
 use crate::bench::nanos;
+use crate::pauses::Pauses;
 use crate::phases::Part;
 use crate::protocol::Protocol;
 use crate::settle::Open;
@@ -15,6 +16,9 @@ use crate::wiring::Wiring;
 /// The sender sends many messages more. When others have got them and the client none, the client
 /// ends its sending side: it is owed all up to its own last message, and then the end. So neither a
 /// clock nor chance decides, but what comes until then.
+///
+/// While the load tester does not run, the client does not keep up. So what was asked then is asked
+/// again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inquiry {
     pub(crate) client: usize,
@@ -24,11 +28,36 @@ pub(crate) struct Inquiry {
     /// How many the sender had sent.
     first: u32,
     asked: u32,
+    /// When it began to ask.
+    begun_at: Nanos,
     /// When it asked last.
-    asked_at: Nanos,
+    pub(crate) asked_at: Nanos,
+    /// How many times it began to ask again.
+    again_count: u32,
     /// Whether the client has ended its sending side.
     pub(crate) is_closing: bool,
 }
+
+impl Inquiry {
+    /// Begins to ask again, after the `sent` messages that the sender has sent, if the load tester
+    /// did not run meanwhile. Tells whether it does; when that happens too often, it fails.
+    fn try_again(&mut self, sent: u32, pauses: &Pauses, now: Nanos) -> Result<bool, Disturbed> {
+        if !pauses.blur(self.begun_at, now) {
+            return Ok(false);
+        }
+        if self.again_count == AGAIN_MAX {
+            return Err(Disturbed);
+        }
+        (self.first, self.asked) = (sent, 0);
+        (self.begun_at, self.asked_at) = (now, now);
+        self.again_count += 1;
+        Ok(true)
+    }
+}
+
+/// The load tester was paused each time that it asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Disturbed;
 
 impl<P: Protocol + Copy> Wiring<'_, P> {
     /// Begins an inquiry, if the server may leave somebody out, and tells whether it did.
@@ -47,7 +76,9 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
             settled: trace.receivers().settled(client, sender).unwrap_or(0),
             first: trace.sent().of(sender).count(),
             asked: 0,
+            begun_at: self.now,
             asked_at: self.now,
+            again_count: 0,
             is_closing: false,
         });
         self.progressed_at = self.now;
@@ -80,6 +111,15 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
                 inquiry.asked_at = self.now;
             }
         } else if others_have {
+            let sent = self.intake.trace.sent().of(sender).count();
+            match inquiry.try_again(sent, &self.intake.pauses, self.now) {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.inquiry = Some(inquiry);
+                    return Ok(true);
+                }
+                Err(Disturbed) => return Err(Stop::Unresolved(self.unresolved(part))),
+            }
             inquiry.is_closing = true;
             inquiry.asked_at = self.now;
             let ended = self.client(client).end_sending();
@@ -170,3 +210,39 @@ pub(crate) const QUESTIONS: u32 = 200;
 
 /// How many of them are sent at once. A judgement: so few that they fit any queue.
 const QUESTIONS_AT_ONCE: u32 = 10;
+
+/// How many times it asks again, when the load tester was paused. A judgement: where it happens more
+/// often, nobody can tell anything; a busy machine has some in a row.
+const AGAIN_MAX: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_asks_again_after_a_pause_and_not_for_ever() {
+        let mut pauses = Pauses::default();
+        let mut inquiry = Inquiry {
+            client: 2,
+            sender: 0,
+            settled: 3,
+            first: 5,
+            asked: QUESTIONS,
+            begun_at: 10,
+            asked_at: 90,
+            again_count: 0,
+            is_closing: false,
+        };
+        pauses.end(9, 9);
+        assert_eq!(inquiry.try_again(205, &pauses, 100), Ok(false));
+        for round in 1..=AGAIN_MAX {
+            let now = Nanos::from(100 * round);
+            pauses.end(now, 90);
+            assert_eq!(inquiry.try_again(205, &pauses, now), Ok(true));
+            assert_eq!((inquiry.first, inquiry.asked), (205, 0));
+            assert_eq!(inquiry.try_again(205, &pauses, now), Ok(false));
+        }
+        pauses.end(10_000, 9_000);
+        assert_eq!(inquiry.try_again(205, &pauses, 10_000), Err(Disturbed));
+    }
+}

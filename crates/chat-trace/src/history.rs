@@ -8,9 +8,9 @@ use crate::payload::Tag;
 ///
 /// A server may begin a client's stream anywhere in the one order of all messages, so messages of an
 /// earlier repetition may come before the client's own first. But they stand in that order too: a
-/// client gets each once, those of one sender in the order in which they were sent, and those of the
-/// repetition before in the order in which one of its clients, the *witness*, got them. How many of
-/// these are remembered is bounded.
+/// client gets each once, those of one repetition before those of the next, those of one sender in the
+/// order in which they were sent, and those of the repetition before in the order in which one of its
+/// clients, the *witness*, got them. How many of these are remembered is bounded.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     /// What the witness got in this repetition, in runs of messages of one sender.
@@ -21,6 +21,8 @@ pub(crate) struct History {
     passed: HashMap<(usize, u16, u16), u32>,
     /// The place among `before` of what each client got last.
     places: HashMap<usize, usize>,
+    /// How many repetitions ago that was sent which each client got last.
+    ages: HashMap<usize, u16>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +39,10 @@ pub(crate) enum Misplaced {
     Passed,
     /// The client had another that stands after it.
     Overtaken,
+    /// The client had one of a later repetition.
+    OfEarlier,
+    /// The client had one of this repetition.
+    Late,
 }
 
 impl History {
@@ -46,6 +52,7 @@ impl History {
         self.before.extend(self.witnessed.drain(..));
         self.passed.clear();
         self.places.clear();
+        self.ages.clear();
     }
 
     /// Notes messages of one sender that the witness got, one after the other.
@@ -67,14 +74,13 @@ impl History {
         });
     }
 
-    /// Takes a message of an earlier repetition that arrived at a client. `is_last` tells whether it
-    /// is of the one before this.
-    pub(crate) fn receive(
-        &mut self,
-        client: usize,
-        tag: Tag,
-        is_last: bool,
-    ) -> Result<(), Misplaced> {
+    /// Takes a message that arrived at a client and was sent `age` repetitions ago.
+    pub(crate) fn receive(&mut self, client: usize, tag: Tag, age: u16) -> Result<(), Misplaced> {
+        let last_age = self.ages.entry(client).or_insert(age);
+        if age > *last_age {
+            return Err(Misplaced::OfEarlier);
+        }
+        *last_age = age;
         let passed = self
             .passed
             .entry((client, tag.run, tag.client))
@@ -87,7 +93,7 @@ impl History {
         let is_it = |run: &Witnessed| {
             run.sender == sender && (run.first..run.first + run.count).contains(&tag.number)
         };
-        let Some(place) = self.before.iter().position(is_it).filter(|_| is_last) else {
+        let Some(place) = self.before.iter().position(is_it).filter(|_| age == 1) else {
             // The witness did not get it.
             return Ok(());
         };
@@ -126,22 +132,32 @@ mod tests {
         history.begin();
         for client in [5, 6] {
             for (sender, number) in [(0, 1), (1, 0), (0, 2)] {
-                let taken = history.receive(client, tag(0, sender, number), true);
+                let taken = history.receive(client, tag(0, sender, number), 1);
                 assert_eq!(taken, Ok(()), "{sender} {number}");
             }
         }
-        let again = history.receive(5, tag(0, 0, 2), true);
+        let again = history.receive(5, tag(0, 0, 2), 1);
         assert_eq!(again, Err(Misplaced::Passed));
-        history.receive(7, tag(0, 1, 0), true).unwrap();
-        let overtaken = history.receive(7, tag(0, 0, 1), true);
+        history.receive(7, tag(0, 1, 0), 1).unwrap();
+        let overtaken = history.receive(7, tag(0, 0, 1), 1);
         assert_eq!(overtaken, Err(Misplaced::Overtaken));
         // Of what the witness did not get, each sender's are in order.
-        history.receive(8, tag(0, 3, 4), true).unwrap();
-        assert!(history.receive(8, tag(0, 3, 3), true).is_err());
+        history.receive(8, tag(0, 3, 4), 1).unwrap();
+        assert!(history.receive(8, tag(0, 3, 3), 1).is_err());
         // It is forgotten after a repetition more.
         history.begin();
-        history.receive(7, tag(0, 1, 0), false).unwrap();
-        history.receive(7, tag(0, 0, 1), false).unwrap();
+        history.receive(7, tag(0, 1, 0), 2).unwrap();
+        history.receive(7, tag(0, 0, 1), 2).unwrap();
+    }
+
+    #[test]
+    fn earlier_repetitions_come_one_after_the_other() {
+        let mut history = History::default();
+        history.receive(7, tag(0, 0, 5), 3).unwrap();
+        history.receive(7, tag(2, 0, 0), 1).unwrap();
+        let earlier = history.receive(7, tag(1, 0, 9), 2);
+        assert_eq!(earlier, Err(Misplaced::OfEarlier));
+        history.receive(8, tag(1, 0, 9), 2).unwrap();
     }
 
     #[test]

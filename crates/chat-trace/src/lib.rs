@@ -7,6 +7,31 @@
 //! promise was [`Kept`], or a [`Conviction`] with the story of how it was broken. What was recorded
 //! can be written to a file and judged again, see [`recording`].
 //!
+//! # Which drops convict
+//!
+//! Rule 6 of the specification lets a server drop whole messages for a client that does not keep up,
+//! at a rate that the server states. The clients here take all that there is whenever their process
+//! runs, but the rate is not known, and a server may have dropped what the load was too fast for. So
+//! drops are counted, and no number of them convicts by itself: whether a tenth of the messages is
+//! missing or nine tenths, the verdict is the same.
+//!
+//! One thing has no excuse, and it is [`LeftOut`]: a client gets *none* of the messages of one sender
+//! from some point on, while others get them. It is decided in one way, whenever that begins, and
+//! whether the sender is the client itself or another:
+//!
+//! 1. It is suspected when a sender waits for the client in vain for the load's timeout.
+//! 2. The sender sends 200 messages more, a few at a time, so that they are too slow for nobody. At
+//!    least half of them have to reach somebody.
+//! 3. If one of them reaches the client, or a later one, it is not left out. Of a server that drops
+//!    nine of ten messages at random, a client misses all 200 once in a billion times.
+//! 4. Otherwise the client ends its sending side. By rule 9 it is owed all up to its own last message,
+//!    and then the end. If none comes until the end of its stream, it was left out.
+//!
+//! A client whose process did not run meanwhile may not have kept up: then step 2 begins again, and
+//! after too many times the run is inconclusive. Slow clients are never said to be left out.
+//! Apart from that, a publisher is left out if it lost all of its own load messages, which others got,
+//! and none of others'; there have to be at least 20 of each.
+//!
 //! # What it does not do
 //!
 //! It opens no connection and reads no clock: whoever sends and receives says when. It sees bodies,

@@ -9,8 +9,8 @@ use crate::topology::{Role, Topology};
 #[derive(Debug)]
 pub struct Receivers {
     topology: Topology,
-    /// Which clients have had a message of their own back.
-    joined: Vec<bool>,
+    /// Which clients have had any message of this repetition.
+    begun: Vec<bool>,
     /// How far each client is with the messages of each publisher, and with its own: a row a
     /// client, a column a publisher, one more for the client's own.
     cells: Vec<Cell>,
@@ -27,7 +27,7 @@ impl Receivers {
     pub(crate) fn new(topology: Topology) -> Self {
         Self {
             topology,
-            joined: Vec::new(),
+            begun: Vec::new(),
             cells: Vec::new(),
             lost: vec![0; topology.member_count()],
             lost_of: vec![0; topology.publishers],
@@ -38,7 +38,7 @@ impl Receivers {
 
     /// Forgets the repetition before.
     pub(crate) fn begin(&mut self) {
-        self.joined.fill(false);
+        self.begun.fill(false);
         self.cells.fill(Cell::default());
         self.lost.fill(0);
         self.lost_of.fill(0);
@@ -48,8 +48,8 @@ impl Receivers {
 
     /// Makes room for `client_count` clients, if there is less.
     pub(crate) fn make_room(&mut self, client_count: usize) {
-        let count = client_count.max(self.joined.len());
-        self.joined.resize(count, false);
+        let count = client_count.max(self.begun.len());
+        self.begun.resize(count, false);
         self.cells
             .resize(count * (self.topology.publishers + 1), Cell::default());
     }
@@ -62,7 +62,7 @@ impl Receivers {
         run: &mut Run,
         sent: &SentLog,
     ) -> Result<(), Strange> {
-        self.joined[client] |= run.sender == client;
+        self.begun[client] = true;
         let Some(index) = self.cell_index(client, run.sender) else {
             return Ok(());
         };
@@ -112,9 +112,9 @@ impl Receivers {
         self.cell(client, sender).map(|cell| cell.next)
     }
 
-    /// Tells whether a client has had a message of its own back.
-    pub(crate) fn has_joined(&self, client: usize) -> bool {
-        self.joined[client]
+    /// Tells whether a client has had any message of this repetition.
+    pub(crate) fn has_begun(&self, client: usize) -> bool {
+        self.begun[client]
     }
 
     /// Returns a place near which the next burst of `sender` may be for a client.
@@ -125,7 +125,7 @@ impl Receivers {
 
     /// Returns how many bytes there are for visitors.
     pub(crate) fn visitor_rows(&self) -> (usize, usize) {
-        let visitors = self.joined.len();
+        let visitors = self.begun.len();
         let visitors = visitors.saturating_sub(self.topology.resident_count());
         (visitors, (self.topology.publishers + 1) * size_of::<Cell>())
     }

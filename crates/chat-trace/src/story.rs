@@ -213,6 +213,8 @@ impl Strange {
                 let how = match misplaced {
                     Misplaced::Passed => "again, or after a later one of the same sender",
                     Misplaced::Overtaken => "after another that others had received later",
+                    Misplaced::OfEarlier => "after one of a later iteration",
+                    Misplaced::Late => "after one of this iteration",
                 };
                 format!("a message of iteration {} {how}", tag.run)
             }
@@ -220,12 +222,6 @@ impl Strange {
                 format!(
                     "{} with another length or content than it was sent with: {difference}",
                     sent.name(tag.client.into(), tag.number)
-                )
-            }
-            Self::Unsent(tag, _) if tag.run < sent.run() => {
-                format!(
-                    "a message of iteration {}, after its own hello message of this one had come back",
-                    tag.run
                 )
             }
             Self::Unsent(tag, excerpt) => {

@@ -9,15 +9,18 @@
 //! A repetition closes its connections, and the next one opens new ones. A server may begin a new
 //! client's stream anywhere (rule 7 of the specification settles only what follows the client's own
 //! first message), so messages of an earlier repetition may reach it at first, and are passed over.
-//! Each client gets them once, and in one order (`history.rs`). They may not come any more when the client's own hello message has come back: a repetition ends
-//! only when the last message of each of its senders has come out of the server, so all of them
-//! stand before that hello message, and the server has taken such a message out of its place. It
-//! counts as a phantom.
+//! Each client gets them once, and in one order (`history.rs`). They may not come any more when the
+//! client has any message of this repetition: a repetition ends only when the last message of each of
+//! its senders has come out of the server, so all of them stand before all of the next. A server that
+//! sends one later has taken it out of its place. It counts as a phantom.
 //!
 //! # Messages of strangers
 //!
 //! A server that was not started for the run may have other clients. What none of ours sent may be
-//! theirs, so it is passed over, counted and told. What is ours is judged as always.
+//! theirs, so it is passed over, counted and told. What is ours is judged as always, whatever
+//! repetition of this run it is of.
+
+mod foreign;
 
 use chat_check::Record;
 use chat_results::Check;
@@ -309,21 +312,6 @@ impl Trace {
         }
     }
 
-    /// Takes a message whose tag was never used in this repetition.
-    fn receive_unsent(&mut self, client: usize, tag: Tag, body: &[u8]) -> Arrival {
-        let run = self.sent().run();
-        if tag.run >= run || self.receivers.has_joined(client) {
-            return self.unknown(client, Strange::Unsent(tag, Excerpt::of(body)), body);
-        }
-        match self
-            .history
-            .receive(client, tag, tag.run.wrapping_add(1) == run)
-        {
-            Ok(()) => Arrival::Earlier,
-            Err(misplaced) => self.strange(client, Strange::Replayed(tag, misplaced)),
-        }
-    }
-
     fn receive_damaged(&mut self, client: usize, tag: Tag, body: &[u8]) -> Arrival {
         let Some(place) = self.find(client, tag) else {
             return self.unknown(client, Strange::Damaged(Excerpt::of(body)), body);
@@ -334,32 +322,6 @@ impl Trace {
         self.evidence
             .record_corrupt(client, id, Strange::Corrupt(tag, difference));
         Arrival::Broken
-    }
-
-    /// Notes a message that nobody sent, unless strangers may have: but not if it has messages of
-    /// ours inside, which tell that the server has lost the boundaries between messages.
-    fn unknown(&mut self, client: usize, strange: Strange, body: &[u8]) -> Arrival {
-        let inside = if self.strangers == Strangers::None {
-            None
-        } else {
-            self.own_inside(body)
-        };
-        self.strange(client, inside.map_or(strange, Strange::Inside))
-    }
-
-    /// Finds a message of this repetition, or the beginning of one, inside a body.
-    fn own_inside(&self, body: &[u8]) -> Option<Tag> {
-        (0..body.len()).find_map(|start| {
-            let (&header, rest) = body[start..].split_first()?;
-            let message = rest.get(..usize::from(header)).unwrap_or(rest);
-            let Reading::Intact(tag) = Payloads::tag(message) else {
-                return None;
-            };
-            let is_own = tag.run == self.sent().run()
-                && self.find(usize::from(tag.client), tag).is_some()
-                && self.payloads.begins(tag, message, header);
-            is_own.then_some(tag)
-        })
     }
 
     /// Notes what no server may send.

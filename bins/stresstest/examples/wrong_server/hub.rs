@@ -59,6 +59,17 @@ impl Hub {
             load_count: 0,
             has_spoken: false,
         });
+        // Whoever joins gets it before anything else.
+        let replayed: &[usize] = match self.fault {
+            Fault::ReplayEarly => &[0],
+            Fault::ReplayTwo => &[0, 1],
+            Fault::ReplayReversed => &[1, 0],
+            Fault::ReplayTwice => &[0, 0],
+            _ => &[],
+        };
+        for &index in replayed {
+            self.replay(client, index);
+        }
         client
     }
 
@@ -109,16 +120,6 @@ impl Hub {
                 .earlier
                 .first()
                 .is_some_and(|earlier| earlier[..2] != body[..2]);
-        let replayed: &[usize] = match self.fault {
-            Fault::ReplayEarly => &[0],
-            Fault::ReplayTwo => &[0, 1],
-            Fault::ReplayReversed => &[1, 0],
-            Fault::ReplayTwice => &[0, 0],
-            _ => &[],
-        };
-        for &index in replayed.iter().filter(|_| is_of_later_run) {
-            self.replay(sender, index);
-        }
         match self.fault {
             Fault::Reorder => self.reorder(message),
             Fault::Swap => self.swap(message),

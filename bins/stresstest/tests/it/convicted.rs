@@ -128,6 +128,13 @@ fn a_stream_that_ends_inside_a_message_is_a_phantom() {
 }
 
 #[test]
+fn a_stream_that_ends_inside_a_message_is_a_phantom_beside_visitors_too() {
+    let load = ["--window", "10", "--duration", "1s", "--churn", "10"];
+    run("honest", &load).check_passed_or_bound();
+    run("cut-last", &load).check(3, &["(phantom): ", " of a message whose end never came"]);
+}
+
+#[test]
 fn a_stream_that_begins_inside_a_message_is_a_phantom() {
     check(
         "wrong-start",
@@ -187,12 +194,12 @@ fn two_messages_of_one_sender_in_the_wrong_order_are_reordered() {
 }
 
 #[test]
-fn a_message_of_the_repetition_before_may_not_follow_the_own_hello() {
+fn a_message_of_the_repetition_before_may_not_follow_any_of_this() {
     check(
         "replay-late",
         &[
             "iteration 1: the promise is broken (phantom): ",
-            " received a message of iteration 0, after its own hello",
+            " received a message of iteration 0 after one of this iteration",
         ],
     );
 }

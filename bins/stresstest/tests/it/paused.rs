@@ -118,12 +118,14 @@ fn a_pause_of_the_server_is_its_latency() {
 fn a_pause_while_the_server_starts_is_not_the_servers() {
     let running = Running::start_command(
         stresstest()
+            // Without --classic the server starts a second time, and nobody is paused then.
             .args([
                 "-a",
                 "127.0.0.1:0",
+                "--classic",
                 "-m",
                 "1",
-                "--window",
+                "-r",
                 "1",
                 "--timeout",
                 "3s",

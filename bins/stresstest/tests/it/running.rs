@@ -87,3 +87,23 @@ fn a_server_that_runs_already_is_to_keep_the_other_rules_too() {
         run(fault, &["-m", "10", "-r", "3", "--timeout", "2s"]).check(3, &[rule_9]);
     }
 }
+
+#[test]
+fn history_of_a_server_that_runs_already_is_a_part_of_the_order() {
+    // No second load follows this one.
+    let options = ["--window", "5", "-m", "20", "-r", "2"];
+    for fault in ["replay-early", "replay-two"] {
+        let run = run(fault, &options);
+        run.check_passed_or_bound();
+        assert!(!run.stderr.contains("passed over"), "{}", run.stderr);
+    }
+    for fault in ["replay-late", "replay-reversed", "replay-twice"] {
+        run(fault, &options).check(
+            3,
+            &[
+                "iteration 1: the promise is broken (phantom): ",
+                " received a message of iteration ",
+            ],
+        );
+    }
+}

@@ -192,7 +192,7 @@ fn a_changed_byte_is_found_under_every_check_but_off() {
 }
 
 #[test]
-fn messages_of_the_repetition_before_are_passed_over_until_the_own_hello_is_back() {
+fn messages_of_the_repetition_before_may_precede_all_of_this_one() {
     let mut world = World::new(Check::Full);
     world.send(0, Kind::Load, 2, 0);
     world.trace.begin(4);
@@ -201,13 +201,30 @@ fn messages_of_the_repetition_before_are_passed_over_until_the_own_hello_is_back
         world.trace.evidence().verdict().unwrap(),
         Kept::Proved { overtaken: 0 }
     );
-    world.send(1, Kind::Hello, 1, 0);
-    world.receive(1, 1, &[0]);
+    // Whoever sent it: here it is a hello message of another client.
+    world.send(2, Kind::Hello, 1, 0);
+    world.receive(1, 2, &[0]);
     world.receive(1, 0, &[1]);
     world.check_broken(
         "phantom",
-        "publisher 1 received a message of iteration 3, after its own hello message of this one had come back",
+        "publisher 1 received a message of iteration 3 after one of this iteration",
     );
+}
+
+#[test]
+fn messages_of_an_earlier_repetition_are_none_of_strangers() {
+    let first_run = u16::MAX;
+    let mut world = World::among(Check::Full, Strangers::Possible { first_run });
+    world.send(0, Kind::Load, 2, 0);
+    // The numbers in tags begin again at 0 meanwhile.
+    world.trace.begin(4);
+    world.receive(1, 0, &[0]);
+    assert_eq!(world.trace.passed_over(), 0);
+    world.send(2, Kind::Hello, 1, 0);
+    world.receive(1, 2, &[0]);
+    world.receive(1, 0, &[1]);
+    let conviction = world.trace.evidence().verdict().unwrap_err();
+    assert_eq!(conviction.class, "phantom");
 }
 
 #[test]
