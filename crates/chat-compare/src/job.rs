@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(sweep_rates("1,x"), Err(SweepError::Rate));
         assert_eq!(sweep_windows("1,-1"), Err(SweepError::Window));
         assert_eq!(
-            sweep_windows(&"1,".repeat(40).trim_end_matches(',')),
+            sweep_windows("1,".repeat(40).trim_end_matches(',')),
             Err(SweepError::Many)
         );
     }
