@@ -99,6 +99,7 @@ impl Args {
             confidence: self.confidence,
             seed: self.seed,
             has_ceiling: !self.no_ceiling,
+            guard: std::env::current_exe().ok(),
         })
     }
 

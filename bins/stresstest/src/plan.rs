@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) lines: LinesTo,
     pub(crate) progress: Progress,
     pub(crate) has_table: bool,
+    /// Whether comparisons with the baseline are told that found nothing worse.
+    pub(crate) has_notes: bool,
     connect: Option<SocketAddr>,
     launch: Launch,
 }
@@ -82,6 +84,10 @@ impl Args {
         check_load(&load).map_err(|error| error.to_string())?;
         outputs.check().map_err(|error| error.to_string())?;
         let baseline = baseline.map(|name| Baseline::load(&outputs.baseline_dir, name));
+        let baseline = baseline.transpose().map_err(|error| error.to_string())?;
+        if let Some(difference) = baseline.as_ref().and_then(|it| it.incomparable(&load)) {
+            return Err(difference);
+        }
         Ok(Plan {
             campaign: Campaign {
                 load,
@@ -91,12 +97,13 @@ impl Args {
             },
             standard: Standard {
                 thresholds: self.fail_on.unwrap_or_default(),
-                baseline: baseline.transpose().map_err(|error| error.to_string())?,
+                baseline,
                 noise: self.noise,
             },
             outputs,
             lines,
             progress: Progress::shown_unless(self.quiet),
+            has_notes: !self.quiet,
             has_table: !is_quiet && (!is_classic || io::stdout().is_terminal()),
             connect: self.connect,
             launch: Launch {

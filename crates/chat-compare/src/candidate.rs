@@ -52,13 +52,13 @@ impl Candidate {
         Self { name, ..self }
     }
 
-    pub(crate) fn target(&self) -> Target {
+    pub(crate) fn target(&self, guard: Option<&Path>) -> Target {
         match &self.place {
             Place::Running(addr) => Target::Running(*addr),
             Place::Executable { path, args } => Target::Launch(Launch {
-                executable: path.clone(),
                 args: args.iter().map(OsString::from).collect(),
-                addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                guard: guard.map(Path::to_owned),
+                ..Launch::new(path, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             }),
         }
     }

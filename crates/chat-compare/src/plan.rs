@@ -1,6 +1,7 @@
 //! The rounds, from the first to the last.
 
 use std::io;
+use std::path::PathBuf;
 
 use chat_results::comparison::{
     COMPARISON_VERSION, Comparison, Placement, Round, Standing, Workload,
@@ -34,6 +35,8 @@ pub struct Plan {
     /// Whether to find out first what the load tester itself can do with each job. This executable is the null
     /// broadcaster, so its `main` has to ask [`null::run`] first.
     pub has_ceiling: bool,
+    /// The executable of a process that ends a server if this one is killed, see [`Launch::guard`](chat_stress::Launch::guard).
+    pub guard: Option<PathBuf>,
 }
 
 /// The run that comes next.
@@ -139,7 +142,8 @@ impl Plan {
                     position,
                     ..Round::default()
                 };
-                let run = Run::new(candidate.target(), load).with_interrupt(interrupt);
+                let run = Run::new(candidate.target(self.guard.as_deref()), load)
+                    .with_interrupt(interrupt);
                 findings[server].extend(Finding::of(run.measure(&mut ()), round));
             }
         }

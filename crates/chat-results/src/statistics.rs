@@ -122,7 +122,7 @@ pub fn pair_count_min(confidence: f64) -> u32 {
 
 /// Up to how many pairs of values [`independent_ratio`] counts exactly. A judgement: it takes some
 /// milliseconds.
-pub const EXACT_PAIR_COUNT_MAX: usize = 1024;
+pub const EXACT_PAIR_COUNT_MAX: usize = 400;
 
 fn is_positive(value: f64) -> bool {
     value.is_finite() && value > 0.0

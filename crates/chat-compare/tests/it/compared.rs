@@ -50,6 +50,7 @@ fn plan(candidates: Vec<Candidate>, rounds: u32) -> Plan {
         confidence: 0.95,
         seed: 7,
         has_ceiling: false,
+        guard: None,
     }
 }
 
