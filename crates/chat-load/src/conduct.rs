@@ -14,6 +14,8 @@ pub struct Conduct {
     pub closed_early: Option<String>,
     /// Whether last messages did not come back that may have been dropped, as others were.
     pub has_dropped_last: bool,
+    /// The connection over which the promise was broken, in a sentence.
+    pub broken_at: Option<String>,
     /// Why no client could leave inside a message, if that was so.
     pub no_quitter: Option<String>,
 }

@@ -66,6 +66,11 @@ impl Client {
         Ok(set_socket_recv_buffer_size(&self.stream, LITTLE_LEN)?)
     }
 
+    /// Returns the address of the client's side.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
     /// Tells whether the connection is established.
     pub(crate) fn is_connected(&self) -> bool {
         self.is_connected

@@ -132,7 +132,7 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         if pause < nanos(CATCH_UP) {
             return;
         }
-        self.intake.pauses.end(self.now);
+        self.intake.pauses.end(self.now, pause);
         if matches!(self.took, Took::Since(_)) {
             self.intake.count.pause_count += 1;
             self.intake.count.paused += Duration::from_nanos(pause);
@@ -222,6 +222,7 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         registry: &Registry,
     ) -> Result<(), Stop> {
         if self.intake.is_broken {
+            self.conduct.broken_at = self.connection(client);
             return Err(Stop::Broken);
         }
         self.received_at = self.now;

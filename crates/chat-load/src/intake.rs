@@ -127,8 +127,7 @@ impl<'a, P: Protocol> Intake<'a, P> {
     fn take_load(&mut self, client: usize, run: Run, now: Nanos) {
         self.loaded_at = now;
         let is_received = self.topology.receivers().contains(&client);
-        if run.times.is_measured && is_received && self.pauses.are_in_time_since(run.times.intended)
-        {
+        if run.times.is_measured && is_received && self.pauses.blur(run.times.intended, now) {
             self.count.untimed += u64::from(run.count);
         } else if run.times.is_measured && is_received {
             self.latencies.arrived(client, run, now);

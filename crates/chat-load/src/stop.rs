@@ -33,10 +33,12 @@ pub enum Stop {
     #[error("{0}")]
     Unresolved(Unresolved),
     /// The server sent nobody anything for too long.
-    #[error("the server hangs, or drops everything: it has sent nothing to anybody for {} s, though it was sent messages", timeout.as_secs())]
+    #[error("the server hangs, or drops everything: it has sent nothing to anybody for {} s, though it was sent messages; {state}", timeout.as_secs())]
     Hung {
         /// For how long.
         timeout: Duration,
+        /// How far it had come, in words.
+        state: String,
     },
     /// The server does not accept a connection.
     #[error("the server does not accept connections: {who} is not connected, after {} s", timeout.as_secs())]

@@ -42,9 +42,29 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
             return Err(Stop::NotConnected { who, timeout });
         }
         if T::MAY_HANG && self.now.saturating_sub(self.received_at) >= nanos(timeout) {
-            return Err(Stop::Hung { timeout });
+            let state = self.state();
+            return Err(Stop::Hung { timeout, state });
         }
         Err(Stop::Unresolved(self.unresolved(part)))
+    }
+
+    /// Tells how far all this has come.
+    fn state(&self) -> String {
+        let is_there = |client: &&Client| client.is_connected();
+        let connected = self.clients.iter().flatten().filter(is_there).count();
+        let mut state = format!("{connected} clients are connected");
+        let sent = self.intake.trace.sent();
+        for publisher in (0..self.topology.publishers).take(TOLD_MAX) {
+            let (count, seen) = (
+                sent.of(publisher).count(),
+                self.intake.progress.seen(publisher),
+            );
+            let role = self.topology.role(publisher);
+            state += &format!(
+                ", {role} has sent {count} messages and {seen} of them have reached somebody"
+            );
+        }
+        state
     }
 
     /// Names a client that the server has not accepted, if there is one.
@@ -124,3 +144,6 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         }
     }
 }
+
+/// Of how many publishers it is told how far they are. A judgement.
+const TOLD_MAX: usize = 4;

@@ -153,7 +153,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     /// Records that a client is registered, and tells whether it is a visitor.
     pub(crate) fn joined(&mut self, client: usize) -> bool {
         let connected_at = self.connected_at[client];
-        if self.intake.pauses.are_in_time_since(connected_at) {
+        if self.intake.pauses.blur(connected_at, self.now) {
             self.intake.count.untimed += 1;
         } else {
             let time = self.now.saturating_sub(connected_at);
@@ -347,8 +347,15 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     /// Tells that the connection of a client has failed.
     pub(crate) fn failed(&self, client: usize, source: io::Error) -> Stop {
         Stop::Connection {
-            who: self.topology.role(client).to_string(),
+            who: format!("{} to {}", self.topology.role(client), self.addr),
             source,
         }
+    }
+
+    /// Names the connection of a client, in a sentence.
+    pub(crate) fn connection(&self, client: usize) -> Option<String> {
+        let local = self.clients[client].as_ref()?.local_addr().ok()?;
+        let (role, addr) = (self.topology.role(client), self.addr);
+        Some(format!("{role} is connected from {local} to {addr}"))
     }
 }

@@ -137,10 +137,6 @@ impl Failure {
             // Which messages overtake each other, the seed does not decide.
             Self::Broken { conviction, .. } => ["corrupt", "phantom"].contains(&conviction.class),
             Self::Server(ServerError::Died { .. }) => true,
-            Self::Stopped { stop, .. } => !matches!(
-                stop,
-                Stop::Connection { .. } | Stop::NotConnected { .. } | Stop::Wait(_)
-            ),
             _ => false,
         }
     }

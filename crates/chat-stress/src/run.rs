@@ -280,6 +280,12 @@ impl Repetitions<'_> {
         // A broken promise outweighs whatever ended the repetition.
         let kept = trace.evidence().verdict().map_err(|conviction| {
             self.monitor.violated(&conviction);
+            let hint = conviction.hint();
+            self.monitor
+                .note(&format!("this is usually caused by {hint}"));
+            if let Some(connection) = &self.bench.conduct.broken_at {
+                self.monitor.note(connection);
+            }
             Failure::Broken {
                 iteration,
                 conviction,

@@ -1,5 +1,6 @@
 //! What arrived.
 
+use crate::excerpt::{Difference, Excerpt};
 use crate::history::Misplaced;
 use crate::payload::{Kind, Tag};
 use crate::sends::{Burst, Times};
@@ -84,19 +85,19 @@ impl Run {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Strange {
     /// It is too short for a tag.
-    Untagged { len: usize },
+    Untagged(Excerpt),
     /// It is the beginning of a message, and then the stream ends.
     Unfinished { len: usize },
     /// It is well-formed, but its tag was never used in this repetition.
-    Unsent(Tag),
+    Unsent(Tag, Excerpt),
     /// Tag and content do not fit, and the tag was never used in this repetition.
-    Damaged,
+    Damaged(Excerpt),
     /// It is no message of ours, but one of ours is inside it.
     Inside(Tag),
     /// It is of an earlier repetition, and not in its place.
     Replayed(Tag, Misplaced),
     /// Tag and content do not fit.
-    Corrupt(Tag),
+    Corrupt(Tag, Difference),
     /// It arrives again, or after a later message of the same sender: `next` of them had been
     /// settled.
     OutOfOrder {
@@ -111,20 +112,20 @@ impl Strange {
     pub(crate) fn may_be_of_strangers(self) -> bool {
         matches!(
             self,
-            Self::Untagged { .. } | Self::Unsent(_) | Self::Damaged
+            Self::Untagged(_) | Self::Unsent(..) | Self::Damaged(_)
         )
     }
 
     /// Returns the class of the violation, where there are no records to tell it from.
     pub(crate) fn class(self) -> &'static str {
         match self {
-            Self::Untagged { .. }
+            Self::Untagged(_)
             | Self::Unfinished { .. }
-            | Self::Unsent(_)
-            | Self::Damaged
+            | Self::Unsent(..)
+            | Self::Damaged(_)
             | Self::Inside(_)
             | Self::Replayed(..) => "phantom",
-            Self::Corrupt(_) => "corrupt",
+            Self::Corrupt(..) => "corrupt",
             Self::OutOfOrder { .. } => "duplicate or reordered",
         }
     }

@@ -44,6 +44,7 @@
 mod arrival;
 mod budget;
 mod evidence;
+mod excerpt;
 mod history;
 mod left_out;
 mod payload;

@@ -21,6 +21,28 @@ pub struct Conviction {
     pub story: String,
 }
 
+impl Conviction {
+    /// Says what usually causes this class of violation.
+    pub fn hint(&self) -> &'static str {
+        match self.class {
+            "corrupt" => "a buffer that is filled again before all of it was written",
+            "phantom" => {
+                "two writers that share a socket, bytes that are forwarded as they are read, or the rest of \
+                 a write that was taken in part"
+            }
+            "duplicate" => "a write that is begun again after a part of it was taken",
+            "forgotten" => {
+                "a sender that is skipped, or a queue that is not served again once it was full"
+            }
+            // All of these are about order.
+            _ => {
+                "messages that get their places in more than one lock, thread or task, or are written outside \
+                 of it"
+            }
+        }
+    }
+}
+
 /// How far the promise was found to be kept. Displayed, it follows a sentence about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
@@ -96,8 +118,13 @@ impl Evidence {
         let role = |client: &usize| self.topology().role(*client);
         match violation {
             Violation::Corrupt { client, message } => {
+                let difference = match self.strange() {
+                    Some(Strange::Corrupt(_, difference)) => format!(": {difference}"),
+                    // A recording does not have it.
+                    _ => String::new(),
+                };
                 format!(
-                    "{} received {message} with another length or content than it was sent with",
+                    "{} received {message} with another length or content than it was sent with{difference}",
                     role(client)
                 )
             }
@@ -163,16 +190,18 @@ impl Strange {
     /// Tells what arrived that is no delivery of a message in its place.
     pub(crate) fn story(self, sent: &SentLog) -> String {
         match self {
-            Self::Untagged { len } => {
-                format!("a message of {len} bytes, shorter than any that was sent")
+            Self::Untagged(excerpt) => {
+                format!("a message of {excerpt}, shorter than any that was sent")
             }
             Self::Unfinished { len } => {
                 format!(
                     "{len} bytes of a message whose end never came, behind all that was owed to it"
                 )
             }
-            Self::Damaged => {
-                "a message that nobody sent, or one whose first bytes are damaged".to_owned()
+            Self::Damaged(excerpt) => {
+                format!(
+                    "a message that nobody sent, or one whose first bytes are damaged: {excerpt}"
+                )
             }
             Self::Inside(tag) => {
                 format!(
@@ -187,21 +216,21 @@ impl Strange {
                 };
                 format!("a message of iteration {} {how}", tag.run)
             }
-            Self::Corrupt(tag) => {
+            Self::Corrupt(tag, difference) => {
                 format!(
-                    "{} with another length or content than it was sent with",
+                    "{} with another length or content than it was sent with: {difference}",
                     sent.name(tag.client.into(), tag.number)
                 )
             }
-            Self::Unsent(tag) if tag.run < sent.run() => {
+            Self::Unsent(tag, _) if tag.run < sent.run() => {
                 format!(
                     "a message of iteration {}, after its own hello message of this one had come back",
                     tag.run
                 )
             }
-            Self::Unsent(tag) => {
+            Self::Unsent(tag, excerpt) => {
                 format!(
-                    "a message that nobody sent: it says it is number {} of client {}",
+                    "a message that nobody sent, of {excerpt}: it says it is number {} of client {}",
                     tag.number, tag.client
                 )
             }

@@ -25,6 +25,7 @@ use chat_results::Check;
 use crate::arrival::{Arrival, Arrived, Run, Strange};
 use crate::budget::{EVENT_LEN, LOAD_MAX, MEMORY_MAX, memory_len};
 use crate::evidence::Evidence;
+use crate::excerpt::{Difference, Excerpt};
 use crate::history::History;
 use crate::left_out::LeftOut;
 use crate::payload::{BODY_LEN_MAX, Kind, Payloads, Reading, Tag};
@@ -196,8 +197,8 @@ impl Trace {
             Reading::Intact(tag) => tag,
             Reading::Damaged(tag) => return Some(self.receive_damaged(client, tag, body)),
             Reading::Untagged => {
-                let len = body.len();
-                return Some(self.unknown(client, Strange::Untagged { len }, body));
+                let strange = Strange::Untagged(Excerpt::of(body));
+                return Some(self.unknown(client, strange, body));
             }
         };
         let Some(place) = self.find(client, tag) else {
@@ -312,7 +313,7 @@ impl Trace {
     fn receive_unsent(&mut self, client: usize, tag: Tag, body: &[u8]) -> Arrival {
         let run = self.sent().run();
         if tag.run >= run || self.receivers.has_joined(client) {
-            return self.unknown(client, Strange::Unsent(tag), body);
+            return self.unknown(client, Strange::Unsent(tag, Excerpt::of(body)), body);
         }
         match self
             .history
@@ -325,11 +326,13 @@ impl Trace {
 
     fn receive_damaged(&mut self, client: usize, tag: Tag, body: &[u8]) -> Arrival {
         let Some(place) = self.find(client, tag) else {
-            return self.unknown(client, Strange::Damaged, body);
+            return self.unknown(client, Strange::Damaged(Excerpt::of(body)), body);
         };
         let id = self.sent().id(tag.client.into(), place, tag.number);
+        let mut buf = [0; BODY_LEN_MAX];
+        let difference = Difference::between(self.payloads.body(tag, &mut buf), body);
         self.evidence
-            .record_corrupt(client, id, Strange::Corrupt(tag));
+            .record_corrupt(client, id, Strange::Corrupt(tag, difference));
         Arrival::Broken
     }
 

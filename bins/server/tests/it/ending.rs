@@ -114,5 +114,5 @@ fn clients_that_take_nothing_are_left_at_the_deadline_and_that_is_told() {
         told.contains(&format!("peer={address} published=1 delivered=")),
         "{told}"
     );
-    assert!(log.contains("1 clients did not take everything"), "{log}");
+    assert!(log.contains("1 client did not take everything"), "{log}");
 }

@@ -24,7 +24,7 @@ fn a_client_that_gets_its_own_messages_late_is_not_said_to_be_left_out() {
         &["-m", "5", "-r", "1", "--patience", "4"],
     );
     // What it gets when depends on moments, but it is no conviction.
-    run.check(5, &["subscriber 0 of publisher 0 got "]);
+    assert!(matches!(run.code, Some(0 | 5)), "{}", run.stderr);
 }
 
 #[test]
@@ -74,7 +74,10 @@ fn a_server_that_nobody_can_connect_to_is_told_of_and_proves_nothing() {
     let run = run("dead-port", &["--window", "2"]);
     run.check(
         1,
-        &["error: iteration 0: the connection of publisher 0 failed: Connection refused"],
+        &[
+            "error: iteration 0: the connection of publisher 0 to 127.0.0.1:",
+            " failed: Connection refused",
+        ],
     );
     assert!(
         run.stdout.contains("\norder          not checked\n"),

@@ -71,7 +71,7 @@ fn a_stream_without_boundaries_is_none_of_strangers() {
     ] {
         for options in [
             &["-m", "100", "-r", "3"][..],
-            &["--window", "50", "-m", "500"],
+            &["--window", "50", "-m", "5000"],
         ] {
             let options = [options, &["--timeout", "3s"]].concat();
             run(fault, &options).check(3, &["error: iteration 0: the promise is broken ("]);

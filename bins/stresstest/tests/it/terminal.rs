@@ -71,7 +71,9 @@ fn show(variables: &[(&str, &str)]) -> Shown {
     let running = Running::start_with_outputs(&mut command, outputs);
     // It has the terminal, too.
     drop(command);
-    running.wait().check(0, &[]);
+    // It may have had no processor for a while, which is told on the terminal.
+    let code = running.wait().code;
+    assert!(matches!(code, Some(0 | 5)), "{code:?}");
     Shown {
         text: reading.join().unwrap(),
         took: start.elapsed(),
@@ -121,7 +123,7 @@ fn without_colours_only_the_cursor_is_moved() {
 fn a_terminal_that_can_do_nothing_gets_plain_lines() {
     let shown = show(&[("TERM", "dumb")]);
     assert!(
-        !shown.text.contains('\x1b') && shown.text.contains("verdict        passed"),
+        !shown.text.contains('\x1b') && shown.text.contains("verdict        "),
         "{:?}",
         shown.text
     );

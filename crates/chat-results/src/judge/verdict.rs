@@ -73,11 +73,11 @@ pub fn outweigh(verdict: &mut Verdict, later: Verdict) {
 /// Tells why there are no figures, if there are none.
 pub fn nothing_measured(results: &Results) -> Option<String> {
     let counts = &results.counts;
-    if counts.sent == 0 {
-        return Some("nothing was measured: no message was sent".to_owned());
+    if counts.load_s == 0.0 && !results.load().warmup.is_zero() {
+        return Some("nothing was measured: the load was over before the warm-up was".to_owned());
     }
-    (counts.load_s == 0.0)
-        .then(|| "nothing was measured: the load was over before the warm-up was".to_owned())
+    let is_nothing = counts.sent == 0 || counts.load_s == 0.0;
+    is_nothing.then(|| "nothing was measured: no message was sent".to_owned())
 }
 
 /// Tells why the figures tell of the load tester rather than of the server, if they do.

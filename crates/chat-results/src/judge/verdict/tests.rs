@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::distribution::Summary;
 use crate::results::{Drops, ProcessorWait, ServerSeen};
@@ -167,10 +169,12 @@ fn the_worst_that_applies_is_the_verdict() {
 fn without_figures_nothing_passes() {
     let mut nothing = busy_results(0.0, 0.0);
     nothing.counts.load_s = 0.0;
+    nothing.asked.load.warmup = Duration::from_secs(1);
     assert!(
         matches!(verdict(&nothing, None, Complaints::default(), None), Verdict::Inconclusive { why } if why.contains("warm-up"))
     );
     nothing.counts.sent = 0;
+    nothing.asked.load.warmup = Duration::ZERO;
     assert!(
         matches!(verdict(&nothing, None, Complaints::default(), None), Verdict::Inconclusive { why } if why.contains("no message"))
     );
