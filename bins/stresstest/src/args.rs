@@ -151,7 +151,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", help_heading = "Judging")]
     pub(crate) baseline: Option<BaselineName>,
 
-    /// How much worse than the baseline is no more than noise
+    /// How much worse than the baseline is no more than noise. With 6 --repetitions or more in both, the
+    /// whole interval of a figure has to be worse; with one, it has to be 4 times worse
     #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = noise_from_percent, help_heading = "Judging")]
     pub(crate) noise: f64,
 

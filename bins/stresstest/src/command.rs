@@ -6,7 +6,7 @@ use chat_report::atomic_file::Draft;
 use chat_report::{
     LinesTo, OutputError, Progress, Terminal, table, tell, tell_later, tell_verdict,
 };
-use chat_results::judge::outweigh;
+use chat_results::judge::{Change, outweigh};
 use chat_results::{Load, Observer, Verdict};
 use chat_stress::{Failure, Findings, Interrupt, Measured, Run, Stage};
 
@@ -29,6 +29,13 @@ fn measure_and_judge(plan: &Plan) -> Result<Verdict, Failure> {
     let (mut results, without) = (last.results, without.map(|it| it.results));
     let ended = last.failure.as_ref().map(Failure::verdict);
     results.verdict = plan.standard.judge(&results, ended);
+    if plan.has_notes {
+        // Regressions are told with the verdict.
+        let compared = plan.standard.compare(&results).into_iter();
+        for it in compared.filter(|it| it.change != Change::Worse) {
+            tell(format_args!("note: {}", it.told));
+        }
+    }
     // That whoever read standard output has had enough is nothing wrong.
     let failure = last.failure.as_ref().filter(|it| !it.is_closed_pipe());
     let seed = failure.filter(|failure| failure.depends_on_seed());

@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     /// and there is no table that tells it.
     pub(crate) tells_not_tested: bool,
     pub(crate) protocol: ProtocolName,
+    /// Whether comparisons with the baseline are told that found nothing worse.
+    pub(crate) has_notes: bool,
     connect: Option<SocketAddr>,
     launch: Launch,
 }
@@ -94,6 +96,10 @@ impl Args {
         outputs.check().map_err(|error| error.to_string())?;
         let baseline = baseline.map(|name| Baseline::load(&outputs.baseline_dir, name));
         let has_table = !is_quiet && (!is_classic || io::stdout().is_terminal());
+        let baseline = baseline.transpose().map_err(|error| error.to_string())?;
+        if let Some(difference) = baseline.as_ref().and_then(|it| it.incomparable(&load)) {
+            return Err(difference);
+        }
         Ok(Plan {
             campaign: Campaign {
                 load,
@@ -103,7 +109,7 @@ impl Args {
             },
             standard: Standard {
                 thresholds: self.fail_on.unwrap_or_default(),
-                baseline: baseline.transpose().map_err(|error| error.to_string())?,
+                baseline,
                 noise: self.noise,
             },
             outputs,
@@ -112,6 +118,7 @@ impl Args {
             has_table,
             tells_not_tested: !is_quiet && !has_table && self.connect.is_some(),
             protocol: self.protocol,
+            has_notes: !self.quiet,
             connect: self.connect,
             launch,
         })

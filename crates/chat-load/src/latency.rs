@@ -12,6 +12,8 @@ use hdrhistogram::Histogram;
 pub struct Latencies {
     of: [Histogram<u64>; Distribution::ALL.len()],
     lateness: Histogram<u64>,
+    /// Deliveries as they were when [`Latencies::delivery_since`] was asked last.
+    told: Histogram<u64>,
 }
 
 impl Default for Latencies {
@@ -21,7 +23,8 @@ impl Default for Latencies {
             Histogram::new_with_bounds(TIME_MIN, TIME_MAX, 3).expect("the bounds are in order");
         Self {
             of: Distribution::ALL.map(|_| empty.clone()),
-            lateness: empty,
+            lateness: empty.clone(),
+            told: empty,
         }
     }
 }
@@ -77,6 +80,15 @@ impl Latencies {
     /// Returns the 99th percentile of deliveries so far.
     pub fn delivery_p99(&self) -> Duration {
         Duration::from_nanos(self.of[Distribution::Delivery as usize].value_at_quantile(0.99))
+    }
+
+    /// Returns what there is to say of the deliveries since this was asked last, if there were any.
+    pub fn delivery_since(&mut self) -> Option<Summary> {
+        let all = &self.of[Distribution::Delivery as usize];
+        let mut since = all.clone();
+        since.subtract(&self.told).ok()?;
+        self.told.clone_from(all);
+        summary(&since)
     }
 
     /// Returns all distributions that there are, by name.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{fs, io, iter};
 
-use chat_results::judge::{difference, regressions};
-use chat_results::{Results, VERSION};
+use chat_results::judge::{Compared, compare, difference};
+use chat_results::{Load, Results, VERSION};
 use serde::Deserialize;
 
 use crate::atomic_file::{self, directory_of};
@@ -83,16 +83,15 @@ impl Baseline {
         dir.join(format!("{name}.json"))
     }
 
-    /// Tells of each figure that is worse now by more than `noise`, a part of what it was, in a
-    /// sentence.
-    pub fn regressions(&self, now: &Results, noise: f64) -> Vec<String> {
-        regressions(&self.results, now, noise)
+    /// Compares each figure with what it is now, see [`compare`].
+    pub fn compare(&self, now: &Results, noise: f64) -> Vec<Compared> {
+        compare(&self.results, now, noise)
     }
 
-    /// Tells what makes the results of another load, so that neither can be worse than the other,
-    /// if anything does.
-    pub fn incomparable(&self, now: &Results) -> Option<String> {
-        let difference = difference(self.results.load(), now.load())?;
+    /// Tells what makes a load another one, so that the results of neither can be worse than those of
+    /// the other, if anything does.
+    pub fn incomparable(&self, now: &Load) -> Option<String> {
+        let difference = difference(self.results.load(), now)?;
         Some(format!(
             "the baseline `{}` is of another load: {difference}",
             self.name

@@ -1,6 +1,6 @@
 //! What results are held to.
 
-use chat_results::judge::{Thresholds, verdict};
+use chat_results::judge::{Change, Compared, Thresholds, verdict};
 use chat_results::{Results, Verdict};
 
 use crate::baseline::Baseline;
@@ -22,13 +22,21 @@ impl Standard {
         let mut complaints = self.thresholds.crossed(results);
         let mut incomparable = None;
         if let Some(baseline) = &self.baseline {
-            incomparable = baseline.incomparable(results);
+            incomparable = baseline.incomparable(results.load());
             if incomparable.is_none() {
-                complaints
-                    .of_both
-                    .extend(baseline.regressions(results, self.noise));
+                let compared = baseline.compare(results, self.noise).into_iter();
+                let worse = compared.filter(|it| it.change == Change::Worse);
+                complaints.of_both.extend(worse.map(|it| it.told));
             }
         }
         verdict(results, ended, complaints, incomparable)
+    }
+
+    /// Compares results with the baseline, if there is one of the same load: what has not changed and
+    /// what is better, too.
+    pub fn compare(&self, results: &Results) -> Vec<Compared> {
+        let baseline = self.baseline.as_ref();
+        let baseline = baseline.filter(|it| it.incomparable(results.load()).is_none());
+        baseline.map_or_else(Vec::new, |it| it.compare(results, self.noise))
     }
 }

@@ -6,6 +6,9 @@ mod regression;
 mod threshold;
 mod verdict;
 
-pub use regression::{NoiseError, difference, noise_from_percent, regressions};
+pub use regression::{
+    CONFIDENCE, Change, Compared, NoiseError, SINGLE_FACTOR, compare, difference,
+    noise_from_percent, regressions,
+};
 pub use threshold::{ThresholdError, Thresholds};
 pub use verdict::{Complaints, bound_by, limit, nothing_measured, outweigh, verdict};

@@ -27,6 +27,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
+pub mod comparison;
 mod distribution;
 pub mod judge;
 mod load;
@@ -34,6 +35,7 @@ mod progress;
 mod results;
 /// Results to test with.
 pub mod sample;
+pub mod statistics;
 mod text;
 mod units;
 
@@ -41,8 +43,8 @@ pub use distribution::{Distribution, Latency, Quantile, Summary};
 pub use load::{BodyLens, BodyLensError, Check, Load, Pacing, Slow, SlowError, random_seed};
 pub use progress::{Count, Observer, Phase, Tick};
 pub use results::{
-    Asked, Counts, Drops, Environment, Health, Isolation, Limit, Order, ProcessorWait, Results,
-    ServerSeen, VERSION, Verdict, Violation,
+    Asked, Counts, Drops, Environment, Health, Isolation, Limit, Order, ProcessorWait, Repetition,
+    Results, ServerSeen, VERSION, Verdict, Violation,
 };
 pub use text::{
     TextError, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,

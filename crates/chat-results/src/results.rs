@@ -36,8 +36,24 @@ pub struct Results {
     /// What a run of this kind does not test of the specification, in sentences.
     #[serde(default)]
     pub not_tested: Vec<String>,
+    /// The figures of each repetition that was completed, where there was more than one.
+    #[serde(default)]
+    pub samples: Vec<Repetition>,
     /// What it comes to.
     pub verdict: Verdict,
+}
+
+/// The figures of one repetition. `None` was not measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct Repetition {
+    /// Deliveries per second.
+    pub deliveries_per_s: Option<f64>,
+    /// The median latency of deliveries, in microseconds.
+    pub p50_us: Option<f64>,
+    /// The 99th percentile of the latency of deliveries, in microseconds.
+    pub p99_us: Option<f64>,
+    /// Processor time of the server per delivery, in microseconds.
+    pub cpu_us_per_delivery: Option<f64>,
 }
 
 /// A rule of the specification that a server broke.

@@ -73,6 +73,7 @@ pub fn results() -> Results {
         violations: Vec::new(),
         not_tested: Vec::new(),
         isolation: None,
+        samples: Vec::new(),
         verdict: Verdict::Passed,
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chat_load::{Bench, Chat, Ended, Mqtt, Nats, Protocol, Redis, Stop};
 use chat_results::judge::{Complaints, bound_by, verdict};
 use chat_results::{
-    Asked, Count, Environment, Health, Load, Observer, Order, Phase, Results, Tick, VERSION,
-    Verdict,
+    Asked, Count, Environment, Health, Load, Observer, Order, Phase, Repetition, Results, Tick,
+    VERSION, Verdict,
 };
 use chat_target::{Interrupt, environment};
 use chat_trace::{Conviction, Kept, Payloads, Strangers, Topology, Trace};
@@ -123,6 +123,8 @@ impl<'a> Run<'a> {
             interrupt,
             monitor,
             totals: Totals::default(),
+            samples: Vec::new(),
+            sampled: (0.0, 0),
         };
         let failure = repetitions.play_all(recorder.as_mut()).err();
         let mut results = repetitions.results(what, failure.as_ref());
@@ -166,6 +168,10 @@ struct Repetitions<'a, P> {
     interrupt: Interrupt,
     monitor: Monitor<'a>,
     totals: Totals,
+    /// The figures of each repetition.
+    samples: Vec<Repetition>,
+    /// Processor time of the server in microseconds, and deliveries, when they were sampled last.
+    sampled: (f64, u64),
 }
 
 impl<P: Protocol + Copy> Repetitions<'_, P> {
@@ -178,9 +184,33 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
             }
             self.judge(iteration, count, stop)?;
             self.totals.complete();
+            if self.load.repetitions > 1 {
+                self.keep_sample(&count);
+            }
             self.monitor.completed(&count)?;
         }
         Ok(())
+    }
+
+    /// Keeps the figures of a repetition.
+    fn keep_sample(&mut self, count: &Count) {
+        let delivery = self.bench.latencies.delivery_since();
+        let read = self.totals.read();
+        let seen = self.monitor.seen(read);
+        let cpu_us = seen.and_then(|seen| Some(seen.cpu_us_per_delivery? * read as f64));
+        let (cpu_us_before, read_before) = self.sampled;
+        self.sampled = (cpu_us.unwrap_or(cpu_us_before), read);
+        let time = count.measured_time.as_secs_f64();
+        self.samples.push(Repetition {
+            deliveries_per_s: (time > 0.0).then(|| count.measured as f64 / time),
+            p50_us: delivery.map(|it| it.p50),
+            p99_us: delivery.map(|it| it.p99),
+            cpu_us_per_delivery: cpu_us
+                .map(|cpu_us| cpu_us - cpu_us_before)
+                // With fewer ticks of its clock, it is off by more than a tenth.
+                .filter(|cpu_us| read > read_before && *cpu_us >= SAMPLE_CPU_MIN_US)
+                .map(|cpu_us| cpu_us / (read - read_before) as f64),
+        });
     }
 
     fn play(&mut self, iteration: u32) -> (Count, Option<Stop>) {
@@ -191,6 +221,7 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
             interrupt,
             monitor,
             totals,
+            ..
         } = self;
         let number = u16::try_from(iteration).expect("the repetitions were checked");
         bench.trace.begin(number);
@@ -297,6 +328,7 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
             server: self.monitor.seen(self.totals.read()),
             health: self.health(),
             isolation: None,
+            samples: std::mem::take(&mut self.samples),
             violations: Vec::new(),
             not_tested: Vec::new(),
             verdict: Verdict::Passed,
@@ -380,3 +412,6 @@ fn strangers(target: &Target, load: &Load) -> Strangers {
 /// How long it is tried to connect to a server that is gone. A judgement: long for a machine of
 /// one's own.
 const STILL_LISTENING_WAIT: Duration = Duration::from_millis(200);
+
+/// How much processor time a server took at least in a repetition from which that per delivery is told.
+const SAMPLE_CPU_MIN_US: f64 = 100_000.0;

@@ -2,25 +2,68 @@
 
 use crate::distribution::{Distribution, Summary};
 use crate::load::Load;
-use crate::results::Results;
+use crate::results::{Repetition, Results};
+use crate::statistics::{each_of, independent_ratio};
 use crate::units::Quantity;
 
-/// Tells of each figure that is worse than it was by more than `noise`, a part of what it was, in a
-/// sentence.
+/// Tells of each figure that is worse than it was, in a sentence. See [`compare`].
+pub fn regressions(then: &Results, now: &Results, noise: f64) -> Vec<String> {
+    let compared = compare(then, now, noise).into_iter();
+    let worse = compared.filter(|it| it.change == Change::Worse);
+    worse.map(|it| it.told).collect()
+}
+
+/// Compares the figures of a run with those of an earlier one.
+///
+/// Where both have repetitions enough, a figure has changed when the interval of the ratio of the two is
+/// beyond `noise`, a part of what it was, as a whole. All intervals hold together at
+/// [`CONFIDENCE`], so of 40 comparisons of a server with itself at most one is a false alarm, as long as the machine
+/// has not changed by more than `noise`. Without repetitions, nobody knows how much the figures differ from run to
+/// run, and only what is beyond [`SINGLE_FACTOR`] has changed. Memory is a single figure in either
+/// case, and below a resolution, no figure has changed.
 ///
 /// Drop rates are compared by their difference, which may be a percentage point: what they were is
 /// often zero.
-pub fn regressions(then: &Results, now: &Results, noise: f64) -> Vec<String> {
-    let relative = FIGURES
+pub fn compare(then: &Results, now: &Results, noise: f64) -> Vec<Compared> {
+    let mut compared: Vec<_> = FIGURES
         .iter()
-        .filter_map(|figure| figure.regression(then, now, noise));
+        .filter_map(|figure| figure.compare(then, now, noise))
+        .collect();
     let (then, now) = (then.drops.rate, now.drops.rate);
+    let [shown_then, shown_now] = [then, now].map(|rate| Quantity::Ratio.show(rate));
     // A difference that is just the noise is often a little more, as floating-point numbers are.
-    let drops = (now - then > DROP_RATE_NOISE + f64::EPSILON).then(|| {
-        let [then, now] = [then, now].map(|rate| Quantity::Ratio.show(rate));
-        format!("the drop rate rose from {then} to {now}")
+    compared.push(if now - then > DROP_RATE_NOISE + f64::EPSILON {
+        Compared {
+            change: Change::Worse,
+            told: format!("the drop rate rose from {shown_then} to {shown_now}"),
+        }
+    } else {
+        Compared {
+            change: Change::None,
+            told: format!("the drop rate was {shown_then} and is {shown_now}"),
+        }
     });
-    relative.chain(drops).collect()
+    compared
+}
+
+/// How a figure compares with an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// How it has changed.
+    pub change: Change,
+    /// The same in a sentence.
+    pub told: String,
+}
+
+/// How a figure has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is better.
+    Better,
+    /// It is not distinguishable from what it was.
+    None,
+    /// It is worse.
+    Worse,
 }
 
 /// Tells by what two loads differ, so that the results of neither can be worse than those of the
@@ -64,36 +107,87 @@ struct Figure {
     quantity: Quantity,
     better: Better,
     find: fn(&Results) -> Option<f64>,
+    /// The same of one repetition, if it has it.
+    sample: fn(&Repetition) -> Option<f64>,
+    /// By how much it changes at least; less is below what can be measured.
+    resolution: f64,
 }
 
 impl Figure {
-    fn regression(&self, then: &Results, now: &Results, noise: f64) -> Option<String> {
-        let Self {
-            name,
-            quantity,
-            better,
-            find,
-        } = self;
+    fn compare(&self, then: &Results, now: &Results, noise: f64) -> Option<Compared> {
+        let Self { name, quantity, .. } = self;
         // There is no part of nothing.
-        let then = find(then).filter(|&then| then > 0.0)?;
-        let Some(now) = find(now).filter(|now| now.is_finite()) else {
-            return Some(format!(
-                "{name} was {} and was not measured now",
-                quantity.show(then)
-            ));
+        let was = (self.find)(then).filter(|&then| then > 0.0)?;
+        let Some(is) = (self.find)(now).filter(|now| now.is_finite()) else {
+            // It took less than can be measured.
+            let is_below = *quantity == Quantity::Effort;
+            return Some(Compared {
+                change: if is_below {
+                    Change::None
+                } else {
+                    Change::Worse
+                },
+                told: format!("{name} was {} and was not measured now", quantity.show(was)),
+            });
         };
-        let (is_worse, moved) = match better {
-            Better::Less => (now > then * (1.0 + noise), "rose"),
-            Better::More => (now < then * (1.0 - noise), "fell"),
+        let change = self.change(then, now, [was, is], noise);
+        let [shown_was, shown_is] = [was, is].map(|value| quantity.show(value));
+        let told = match change {
+            Change::None => {
+                format!("{name} was {shown_was} and is {shown_is}: not distinguishable")
+            }
+            _ => format!(
+                "{name} {} from {shown_was} to {shown_is} ({})",
+                if is > was { "rose" } else { "fell" },
+                times(is / was)
+            ),
         };
-        let percent = (now / then - 1.0) * 100.0;
-        is_worse.then(|| {
-            format!(
-                "{name} {moved} from {} to {} ({percent:+.1} %)",
-                quantity.show(then),
-                quantity.show(now)
-            )
-        })
+        Some(Compared { change, told })
+    }
+
+    fn change(&self, then: &Results, now: &Results, [was, is]: [f64; 2], noise: f64) -> Change {
+        if (is - was).abs() < self.resolution {
+            return Change::None;
+        }
+        let samples = |results: &Results| -> Vec<f64> {
+            results.samples.iter().filter_map(self.sample).collect()
+        };
+        let (firsts, others) = (samples(then), samples(now));
+        let confidence = each_of(FIGURES.len(), CONFIDENCE);
+        let interval =
+            independent_ratio(&firsts, &others, confidence).and_then(|estimate| estimate.interval);
+        let (low, high, noise) = match interval {
+            Some(interval) => (interval.low, interval.high, noise),
+            None if self.quantity == Quantity::Memory => (is / was, is / was, noise),
+            None => (is / was, is / was, noise.max(SINGLE_FACTOR - 1.0)),
+        };
+        let is_better_higher = matches!(self.better, Better::More);
+        // Down as much as up: half as many is as far as twice as many.
+        if low > 1.0 + noise {
+            if is_better_higher {
+                Change::Better
+            } else {
+                Change::Worse
+            }
+        } else if high < 1.0 / (1.0 + noise) {
+            if is_better_higher {
+                Change::Worse
+            } else {
+                Change::Better
+            }
+        } else {
+            Change::None
+        }
+    }
+}
+
+/// Shows a ratio as people say it.
+fn times(ratio: f64) -> String {
+    if ratio >= 2.0 {
+        let digits = usize::from(ratio < 10.0);
+        format!("{ratio:.digits$} times")
+    } else {
+        format!("{:+.1} %", (ratio - 1.0) * 100.0)
     }
 }
 
@@ -165,32 +259,63 @@ const FIGURES: [Figure; 5] = [
         quantity: Quantity::Rate,
         better: Better::More,
         find: |results| Some(results.counts.deliveries_per_s),
+        sample: |it| it.deliveries_per_s,
+        resolution: 0.0,
     },
     Figure {
         name: "p50 of delivery",
         quantity: Quantity::Time,
         better: Better::Less,
         find: |results| delivery(results, |summary| summary.p50),
+        sample: |it| it.p50_us,
+        resolution: TIME_RESOLUTION_US,
     },
     Figure {
         name: "p99 of delivery",
         quantity: Quantity::Time,
         better: Better::Less,
         find: |results| delivery(results, |summary| summary.p99),
+        sample: |it| it.p99_us,
+        resolution: TIME_RESOLUTION_US,
     },
     Figure {
         name: "the server's processor time per delivery",
         quantity: Quantity::Effort,
         better: Better::Less,
-        find: |results| results.server?.cpu_us_per_delivery,
+        find: |results| {
+            let cpu = results.server?.cpu_us_per_delivery?;
+            // At idle rates it is a few ticks of the system's clock.
+            (cpu * results.counts.delivered as f64 >= CPU_RESOLUTION_US).then_some(cpu)
+        },
+        sample: |it| it.cpu_us_per_delivery,
+        resolution: 0.0,
     },
     Figure {
         name: "the server's peak of memory",
         quantity: Quantity::Memory,
         better: Better::Less,
         find: |results| results.server.map(|server| server.rss_peak_kib as f64),
+        sample: |_| None,
+        resolution: MEMORY_RESOLUTION_KIB,
     },
 ];
+
+/// At which confidence all comparisons with a baseline hold together: one false alarm in 40.
+pub const CONFIDENCE: f64 = 0.975;
+
+/// By which factor a figure differs at least from which a single repetition tells of a change. A judgement:
+/// single runs of the same server on a busy machine differ by up to half of that.
+pub const SINGLE_FACTOR: f64 = 4.0;
+
+/// By how much a latency differs at least, in microseconds. A judgement: a system call takes as long.
+const TIME_RESOLUTION_US: f64 = 5.0;
+
+/// By how much memory differs at least, in KiB. A judgement: an allocator keeps as much, or does not.
+const MEMORY_RESOLUTION_KIB: f64 = 4096.0;
+
+/// How much processor time a server takes at least, in microseconds, from which that per delivery is told: ten
+/// ticks of the system's clock.
+const CPU_RESOLUTION_US: f64 = 100_000.0;
 
 /// By how much a drop rate may rise: one percentage point. A judgement.
 const DROP_RATE_NOISE: f64 = 0.01;
@@ -199,138 +324,4 @@ const DROP_RATE_NOISE: f64 = 0.01;
 const NOISE_PERCENT_MAX: f64 = 1000.0;
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::load::{BodyLens, Pacing};
-    use crate::results::ServerSeen;
-    use crate::sample::results;
-
-    #[track_caller]
-    fn check_regressions(change: impl FnOnce(&mut Results), expected: &[&str]) {
-        let mut now = results();
-        change(&mut now);
-        assert_eq!(regressions(&results(), &now, 0.1), expected);
-    }
-
-    fn server(results: &mut Results) -> &mut ServerSeen {
-        results.server.as_mut().unwrap()
-    }
-
-    fn summary(results: &mut Results) -> &mut Summary {
-        results.latency[Distribution::Delivery].as_mut().unwrap()
-    }
-
-    #[test]
-    fn what_is_worse_by_more_than_the_noise_is_told_of() {
-        check_regressions(
-            |now| now.counts.deliveries_per_s = 1.5e6,
-            &["the rate of deliveries fell from 2 M/s to 1.5 M/s (-25.0 %)"],
-        );
-        check_regressions(
-            |now| summary(now).p50 = 135.0,
-            &["p50 of delivery rose from 90 \u{b5}s to 135 \u{b5}s (+50.0 %)"],
-        );
-        check_regressions(
-            |now| summary(now).p99 = 5000.0,
-            &["p99 of delivery rose from 4 ms to 5 ms (+25.0 %)"],
-        );
-        check_regressions(
-            |now| server(now).cpu_us_per_delivery = Some(0.3),
-            &["the server's processor time per delivery rose from 250 ns to 300 ns (+20.0 %)"],
-        );
-        check_regressions(
-            |now| server(now).rss_peak_kib = 196_608,
-            &["the server's peak of memory rose from 128 MiB to 192 MiB (+50.0 %)"],
-        );
-        check_regressions(
-            |now| now.drops.rate = 0.0301,
-            &["the drop rate rose from 2 % to 3.01 %"],
-        );
-    }
-
-    #[test]
-    fn noise_and_improvements_are_no_regressions() {
-        check_regressions(|_| (), &[]);
-        check_regressions(
-            |now| {
-                now.counts.deliveries_per_s = 1.81e6;
-                now.drops.rate = 0.03;
-                *server(now) = ServerSeen {
-                    cpu_us_per_delivery: Some(0.27),
-                    rss_peak_kib: 140_000,
-                    ..*server(now)
-                };
-                *summary(now) = Summary {
-                    p50: 98.0,
-                    p99: 4390.0,
-                    ..*summary(now)
-                };
-            },
-            &[],
-        );
-        check_regressions(
-            |now| {
-                now.counts.deliveries_per_s = 9e6;
-                now.drops.rate = 0.0;
-                *server(now) = ServerSeen {
-                    cpu_us_per_delivery: Some(0.01),
-                    rss_peak_kib: 1,
-                    ..*server(now)
-                };
-                *summary(now) = Summary {
-                    p50: 1.0,
-                    p99: 2.0,
-                    ..*summary(now)
-                };
-            },
-            &[],
-        );
-    }
-
-    #[test]
-    fn what_is_not_measured_any_more_is_told_of() {
-        check_regressions(
-            |now| now.latency[Distribution::Delivery] = None,
-            &[
-                "p50 of delivery was 90 \u{b5}s and was not measured now",
-                "p99 of delivery was 4 ms and was not measured now",
-            ],
-        );
-        let mut then = results();
-        then.server = None;
-        assert!(
-            regressions(&then, &results(), 0.1).is_empty(),
-            "nobody knows what it was"
-        );
-    }
-
-    #[test]
-    fn other_loads_cannot_be_compared() {
-        let (then, mut now) = (*results().load(), *results().load());
-        assert_eq!(difference(&then, &now), None);
-        now.seed = 4;
-        assert_eq!(difference(&then, &now), None);
-        now.publishers = 4;
-        now.publishers_read = false;
-        now.warmup = Duration::from_millis(500);
-        now.pacing = Pacing::window(7);
-        now.size = BodyLens::ALL;
-        now.slow = "1:10".parse().unwrap();
-        let told = "publishers was 2 and is 4, reading of publishers was true and is false, \
-                    warm-up was 0 and is 0.5, window was none and is 7, rate was 100000 and is none, size was 16..64 and is 8..255, \
-                    slow was 0 and is 1, rate of slow clients was none and is 10";
-        assert_eq!(difference(&then, &now).as_deref(), Some(told));
-    }
-
-    #[test]
-    fn a_noise_margin_is_some_percent() {
-        for (text, noise) in [("10", 0.1), ("7.5%", 0.075), ("0", 0.0)] {
-            assert_eq!(noise_from_percent(text), Ok(noise));
-        }
-        for text in ["", "-1", "NaN", "inf", "1001", "ten"] {
-            assert_eq!(noise_from_percent(text), Err(NoiseError), "{text}");
-        }
-    }
-}
+mod tests;
