@@ -35,6 +35,7 @@ mod results;
 /// Results to test with.
 pub mod sample;
 mod text;
+mod timeline;
 mod units;
 
 pub use distribution::{Distribution, Latency, Quantile, Summary};
@@ -48,4 +49,5 @@ pub use text::{
     TextError, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,
     parse_timeout,
 };
+pub use timeline::{CurvePoint, INTERVAL_S, MOMENT_COUNT_MAX, Moment, Timeline};
 pub use units::Quantity;

@@ -242,6 +242,7 @@ impl Repetitions<'_> {
             count,
             lost: trace.receivers().lost(),
             p99: latencies.delivery_p99(),
+            p99_since: None,
         });
         // A broken promise outweighs whatever ended the repetition.
         let kept = trace.evidence().verdict().map_err(|conviction| {
@@ -313,6 +314,8 @@ impl Repetitions<'_> {
             server: self.monitor.seen(self.totals.read()),
             health: self.health(),
             isolation: None,
+            timeline: self.monitor.take_timeline(),
+            curves: self.bench.latencies.curves(),
             violations: Vec::new(),
             not_tested: Vec::new(),
             verdict: Verdict::Passed,
