@@ -3,10 +3,12 @@
 //! `args` has the options, `plan` what they ask for, and `command` does it. All else is in
 //! libraries: `chat-stress` runs the load, `chat-report` shows and writes what was found. `conform`
 //! is a command of its own: it measures nothing and tells whether a server keeps the specification.
+//! `html` makes a page of what any of them found.
 
 mod args;
 mod command;
 mod conform;
+mod html;
 mod plan;
 mod recheck;
 
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         .map(|served| served.map_or_else(|error| exit_code_of_null(&error), |()| 0))
         .or_else(|| recheck::run(args()))
         .or_else(|| conform::run(args()))
+        .or_else(|| html::run(args()))
         .unwrap_or_else(|| command::execute(&Plan::read()));
     exit_code.into()
 }
