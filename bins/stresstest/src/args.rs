@@ -179,6 +179,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = "Output")]
     pub(crate) record: Option<PathBuf>,
 
+    /// Write all that the server prints on standard error to this file
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "connect",
+        help_heading = "Output"
+    )]
+    pub(crate) server_log: Option<PathBuf>,
+
     /// Print nothing but what went wrong; the exit code tells the verdict
     #[arg(short, long, help_heading = "Output")]
     pub(crate) quiet: bool,

@@ -15,14 +15,19 @@ mod recheck;
 use std::process::ExitCode;
 
 use chat_report::tell;
+use chat_stress::guard;
 use chat_stress::null::{self, NullError};
 
 use crate::plan::Plan;
 
 fn main() -> ExitCode {
     let args = || std::env::args_os().skip(1);
-    let exit_code = null::run(args())
-        .map(|served| served.map_or_else(|error| exit_code_of_null(&error), |()| 0))
+    let exit_code = guard::run(args())
+        .map(|()| 0)
+        .or_else(|| {
+            null::run(args())
+                .map(|served| served.map_or_else(|error| exit_code_of_null(&error), |()| 0))
+        })
         .or_else(|| recheck::run(args()))
         .or_else(|| conform::run(args()))
         .or_else(|| html::run(args()))

@@ -101,9 +101,11 @@ impl Args {
             has_table: !is_quiet && (!is_classic || io::stdout().is_terminal()),
             connect: self.connect,
             launch: Launch {
-                executable: self.executable.unwrap_or_else(server_beside),
                 args: self.args,
-                addr: self.server,
+                log: self.server_log,
+                // Without it, the server outlives this process only if that is killed.
+                guard: std::env::current_exe().ok(),
+                ..Launch::new(self.executable.unwrap_or_else(server_beside), self.server)
             },
         })
     }

@@ -68,9 +68,8 @@ impl<'a> Trial<'a> {
     /// Starts a server.
     pub(crate) fn start(&mut self, addr: SocketAddr) -> Result<(), Wrong> {
         self.launch(&Launch {
-            executable: self.target.executable.clone(),
             args: self.target.args.clone(),
-            addr,
+            ..Launch::new(&self.target.executable, addr)
         })
     }
 
@@ -80,9 +79,8 @@ impl<'a> Trial<'a> {
         args.push(self.target.executable.clone().into());
         args.extend(self.target.args.iter().cloned());
         self.launch(&Launch {
-            executable: "sh".into(),
             args,
-            addr,
+            ..Launch::new("sh", addr)
         })
     }
 

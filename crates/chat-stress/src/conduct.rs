@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chat_load::Conduct;
 use chat_results::{Load, Violation};
-use chat_target::Ending;
+use chat_target::{Ending, LastLines};
 
 /// How a server ended that was started for a run.
 #[derive(Debug)]
@@ -15,7 +15,8 @@ pub(crate) struct Departure {
     pub(crate) grace: Duration,
     /// How many lines it had printed on standard output.
     pub(crate) line_count: u64,
-    pub(crate) last_line: Option<String>,
+    /// The last that it had printed.
+    pub(crate) lines: LastLines,
 }
 
 /// Lists the rules that a server broke when clients left and when it was ended.
@@ -48,14 +49,12 @@ pub(crate) fn violations(
 
 fn surplus_output(departure: &Departure) -> Option<String> {
     let Departure {
-        line_count,
-        last_line,
-        ..
+        line_count, lines, ..
     } = departure;
     (*line_count > 1).then(|| {
         format!(
             "it printed {line_count} lines on standard output, where only the ready line belongs; the last is `{}`",
-            last_line.as_deref().unwrap_or_default()
+            lines.stdout().last().map_or("", String::as_str)
         )
     })
 }

@@ -77,7 +77,7 @@ pub use chat_results::{
     BodyLens, Check, Count, Distribution, Load, Observer, Order, Pacing, Phase, Results, Slow,
     Tick, Verdict, Violation,
 };
-pub use chat_target::{Interrupt, Launch, ServerError, null};
+pub use chat_target::{Interrupt, Launch, ServerError, guard, null};
 pub use chat_trace::{Conviction, Kept, recording::RecordingError};
 pub use failure::Failure;
 pub use limits::{LoadError, REPETITIONS_MAX, WINDOW_MAX, check_load};

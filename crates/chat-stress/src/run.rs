@@ -109,6 +109,9 @@ impl<'a> Run<'a> {
             results.violations = violations(conduct, departure.as_ref(), load.timeout);
         }
         let failure = failure.or_else(|| Failure::of_violations(&results.violations));
+        if let (Some(departure), Some(failure)) = (&departure, &failure) {
+            repetitions.tell_last_words(departure, failure);
+        }
         results.verdict = verdict(
             &results,
             failure.as_ref().map(Failure::verdict),
@@ -356,6 +359,18 @@ impl Repetitions<'_> {
             untimed_count,
             processor_wait: wait.unwrap_or_default(),
             ..Health::default()
+        }
+    }
+
+    /// Tells what the server printed last on standard error, unless the failure tells it itself.
+    fn tell_last_words(&mut self, departure: &Departure, failure: &Failure) {
+        let lines = departure.lines.stderr();
+        let tells_itself = matches!(failure, Failure::Server(_) | Failure::Interrupted { .. });
+        if !tells_itself && !lines.is_empty() {
+            self.monitor.note(&format!(
+                "the last that the server printed on stderr:\n  {}",
+                lines.join("\n  ")
+            ));
         }
     }
 

@@ -78,7 +78,7 @@ impl Subject {
             ending,
             grace,
             line_count: server.stdout_line_count(),
-            last_line: lines.stdout().last().cloned(),
+            lines,
         })
     }
 

@@ -24,11 +24,8 @@ pub enum Target {
 impl Target {
     /// Makes the target of an executable, which is told to listen on a free port of the loopback.
     pub fn executable(path: impl Into<PathBuf>) -> Self {
-        Self::Launch(Launch {
-            executable: path.into(),
-            args: Vec::new(),
-            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        })
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::Launch(Launch::new(path, addr))
     }
 
     /// Serves a free port of the loopback in this process: `serve` gets the listener, in a thread of

@@ -29,16 +29,17 @@ impl Interrupt {
     ///
     /// # Errors
     ///
-    /// When the system does not let signals be taken.
+    /// When the system does not let signals be taken, or has no thread for it.
     pub fn on_signals() -> io::Result<Self> {
         let interrupt = Self::never();
         let (mut received, state) = (Signals::new(ENDING_SIGNALS)?, Arc::clone(&interrupt.state));
-        thread::spawn(move || {
+        let note = move || {
             for _ in received.forever() {
                 state.note();
             }
-        });
-        Ok(interrupt)
+        };
+        let thread = thread::Builder::new().name("signals".to_owned());
+        thread.spawn(note).map(|_| interrupt)
     }
 
     /// Tells whether a signal asked to stop.

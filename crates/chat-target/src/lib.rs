@@ -19,9 +19,8 @@
 //! use chat_target::{Interrupt, Launch, Server};
 //!
 //! let launch = Launch {
-//!     executable: "sh".into(),
 //!     args: vec!["-c".into(), "echo listening on $0; sleep 600".into()],
-//!     addr: "127.0.0.1:7".parse().unwrap(),
+//!     ..Launch::new("sh", "127.0.0.1:7".parse().unwrap())
 //! };
 //! let mut server = Server::start(&launch, &Interrupt::never()).unwrap();
 //! assert_eq!(server.wait_ready(Duration::from_secs(30)).unwrap(), launch.addr);
@@ -32,6 +31,7 @@
 
 mod descriptors;
 mod environment;
+pub mod guard;
 mod interrupt;
 pub mod null;
 mod output;

@@ -41,9 +41,8 @@ pub fn launch() -> io::Result<Launch> {
         std::process::id().to_string().into(),
     ];
     Ok(Launch {
-        executable: std::env::current_exe()?,
         args,
-        addr,
+        ..Launch::new(std::env::current_exe()?, addr)
     })
 }
 

@@ -1,7 +1,8 @@
 //! What the server prints: drained all the time, the last of it kept.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,12 +17,16 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Takes and drains the output of `child`.
-    pub(crate) fn drain(child: &mut Child) -> Self {
-        Self {
-            stdout: Drained::start(child.stdout.take()),
-            stderr: Drained::start(child.stderr.take()),
-        }
+    /// Takes and drains the output of `child`. What comes on standard error goes to `log`, too.
+    ///
+    /// # Errors
+    ///
+    /// When there is no thread for it.
+    pub(crate) fn drain(child: &mut Child, log: Option<File>) -> io::Result<Self> {
+        Ok(Self {
+            stdout: Drained::start(child.stdout.take(), None)?,
+            stderr: Drained::start(child.stderr.take(), log)?,
+        })
     }
 
     /// Returns what the ready line names, if there was one, after waiting for it until `timeout` is
@@ -50,8 +55,8 @@ impl Output {
             thread::sleep(DRAIN_POLL_INTERVAL);
         }
         LastLines {
-            stdout: self.stdout.tail().lines.clone().into(),
-            stderr: self.stderr.tail().lines.clone().into(),
+            stdout: self.stdout.tail().last_lines(),
+            stderr: self.stderr.tail().last_lines(),
         }
     }
 }
@@ -102,17 +107,21 @@ struct Drained {
 
 impl Drained {
     /// Drains a stream in a thread of its own, which ends with the stream.
-    fn start(stream: Option<impl Read + Send + 'static>) -> Arc<Self> {
+    fn start(
+        stream: Option<impl Read + Send + 'static>,
+        log: Option<File>,
+    ) -> io::Result<Arc<Self>> {
         let drained = Arc::new(Self::default());
         let filled = Arc::clone(&drained);
-        thread::spawn(move || {
+        let drain = move || {
             if let Some(stream) = stream {
-                filled.fill(stream);
+                filled.fill(Logged { stream, log });
             }
             filled.tail().has_ended = true;
             filled.news.notify_all();
-        });
-        drained
+        };
+        let thread = thread::Builder::new().name("output".to_owned());
+        thread.spawn(drain).map(|_| drained)
     }
 
     /// Reads a stream to its end.
@@ -121,7 +130,8 @@ impl Drained {
         let mut line = Vec::new();
         loop {
             line.clear();
-            match read_line(&mut stream, &mut line) {
+            let begun = |beginning: &[u8]| self.tail().unfinished = beginning.to_vec();
+            match read_line(&mut stream, &mut line, begun) {
                 Ok(true) => self.push(&line),
                 // A stream that fails has ended too.
                 Ok(false) | Err(_) => return,
@@ -132,6 +142,7 @@ impl Drained {
     fn push(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         let mut tail = self.tail();
+        tail.unfinished.clear();
         tail.push(printable(&line));
         if let (None, Some(addr)) = (&tail.ready_addr, line.strip_prefix(READY_PREFIX)) {
             tail.ready_addr = Some(addr.to_owned());
@@ -145,12 +156,33 @@ impl Drained {
     }
 }
 
+/// A stream that is written to a file, too, as it is read.
+struct Logged<S> {
+    stream: S,
+    log: Option<File>,
+}
+
+impl<S: Read> Read for Logged<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = self.stream.read(buf)?;
+        // A log that cannot be written is no reason to stop the server.
+        if let Some(log) = &mut self.log
+            && log.write_all(&buf[..len]).is_err()
+        {
+            self.log = None;
+        }
+        Ok(len)
+    }
+}
+
 /// The end of a stream.
 #[derive(Debug, Default)]
 struct Tail {
     // Invariant: lines.len() <= LINES_MAX.
     lines: VecDeque<String>,
     line_count: u64,
+    /// The beginning of a line whose end has not come.
+    unfinished: Vec<u8>,
     /// What follows [`READY_PREFIX`] in the first line that starts so.
     ready_addr: Option<String>,
     has_ended: bool,
@@ -164,15 +196,29 @@ impl Tail {
         self.lines.push_back(line);
         self.line_count += 1;
     }
+
+    /// Returns the last lines, and the beginning of one whose end has not come.
+    fn last_lines(&self) -> Vec<String> {
+        let unfinished = String::from_utf8_lossy(&self.unfinished);
+        let unfinished = (!unfinished.is_empty())
+            .then(|| format!("{} (and no end of the line)", printable(&unfinished)));
+        self.lines.iter().cloned().chain(unfinished).collect()
+    }
 }
 
 /// Reads a line, without its end, and tells whether there was one. Of a line that is too long only
 /// the beginning is kept.
-fn read_line(stream: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
+///
+/// `begun` is told the beginning of one that comes in pieces.
+fn read_line(
+    stream: &mut impl BufRead,
+    line: &mut Vec<u8>,
+    mut begun: impl FnMut(&[u8]),
+) -> io::Result<bool> {
     let mut has_begun = false;
     loop {
         let available = match stream.fill_buf() {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             available => available?,
         };
         if available.is_empty() {
@@ -189,6 +235,7 @@ fn read_line(stream: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<b
         if is_whole {
             return Ok(true);
         }
+        begun(line);
     }
 }
 
@@ -229,7 +276,7 @@ mod tests {
             let mut stream = BufReader::with_capacity(buf_len, stream);
             let mut lines = Vec::new();
             let mut line = Vec::new();
-            while read_line(&mut stream, &mut line).unwrap() {
+            while read_line(&mut stream, &mut line, |_| ()).unwrap() {
                 lines.push(String::from_utf8(std::mem::take(&mut line)).unwrap());
             }
             assert_eq!(lines, expected, "with a buffer of {buf_len}");

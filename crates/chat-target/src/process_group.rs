@@ -19,6 +19,16 @@ impl ProcessGroup {
         }
     }
 
+    /// Returns the group with this number, if it can be one.
+    pub(crate) fn of_id(id: i32) -> Option<Self> {
+        Pid::from_raw(id).map(|leader| Self { leader })
+    }
+
+    /// Returns its number.
+    pub(crate) fn id(self) -> i32 {
+        self.leader.as_raw_nonzero().get()
+    }
+
     /// Asks all processes of the group to end.
     pub(crate) fn terminate(self) {
         self.signal(Signal::TERM);

@@ -1,13 +1,16 @@
 //! The server that is tested: a child process in a process group of its own.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use crate::guard::Guard;
 use crate::interrupt::Interrupt;
 use crate::output::{LastLines, Output};
 use crate::process_group::ProcessGroup;
@@ -22,6 +25,25 @@ pub struct Launch {
     pub args: Vec<OsString>,
     /// The address it is told to listen on.
     pub addr: SocketAddr,
+    /// Where everything goes that it prints on standard error; only the last lines are kept
+    /// otherwise.
+    pub log: Option<PathBuf>,
+    /// The executable of a process that ends the server if this one is killed: it has to ask
+    /// [`guard::run`](crate::guard::run) first.
+    pub guard: Option<PathBuf>,
+}
+
+impl Launch {
+    /// Makes one without arguments, log and guard.
+    pub fn new(executable: impl Into<PathBuf>, addr: SocketAddr) -> Self {
+        Self {
+            executable: executable.into(),
+            args: Vec::new(),
+            addr,
+            log: None,
+            guard: None,
+        }
+    }
 }
 
 /// A running server. Dropping it ends its whole process group.
@@ -29,6 +51,8 @@ pub struct Launch {
 pub struct Server {
     child: Child,
     group: ProcessGroup,
+    /// Ends with the server.
+    _guard: Option<Guard>,
     output: Output,
     interrupt: Interrupt,
     exit_status: Option<ExitStatus>,
@@ -39,8 +63,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the executable cannot be started.
+    /// When the executable cannot be started, or its log cannot be written.
     pub fn start(launch: &Launch, interrupt: &Interrupt) -> Result<Self, ServerError> {
+        let log = launch.log.as_deref().map(File::create).transpose();
+        let log = log.map_err(ServerError::Log)?;
         let mut child = Command::new(&launch.executable)
             .args(&launch.args)
             .arg(launch.addr.to_string())
@@ -55,10 +81,22 @@ impl Server {
             })?;
         let group = ProcessGroup::led_by(&child);
         interrupt.guard(group);
-        let output = Output::drain(&mut child);
+        let guard = launch.guard.as_deref();
+        let guard = guard.map(|executable| Guard::start(executable, group));
+        let output = guard
+            .transpose()
+            .and_then(|guard| Ok((guard, Output::drain(&mut child, log)?)));
+        let (guard, output) = output.map_err(|error| {
+            group.kill();
+            interrupt.release(group);
+            // It was killed.
+            let _ = child.wait();
+            ServerError::Watch(error)
+        })?;
         Ok(Self {
             child,
             group,
+            _guard: guard,
             output,
             interrupt: interrupt.clone(),
             exit_status: None,
@@ -209,13 +247,19 @@ pub enum Ending {
 #[non_exhaustive]
 pub enum ServerError {
     /// The executable could not be started.
-    #[error("cannot start {}: {source}", executable.display())]
+    #[error("cannot start {}: {source}{}", executable.display(), hint(executable, source))]
     Start {
         /// The executable.
         executable: PathBuf,
         /// What the system said.
         source: io::Error,
     },
+    /// The file for its standard error cannot be written.
+    #[error("cannot write the server's log: {0}")]
+    Log(#[source] io::Error),
+    /// There is no thread or no process to watch it with.
+    #[error("cannot watch the server: {0}")]
+    Watch(#[source] io::Error),
     /// No ready line came in time.
     #[error("the server printed no line that starts with `listening on ` within {} s{lines}", timeout.as_secs())]
     NotReady {
@@ -249,6 +293,30 @@ pub enum ServerError {
     /// A signal asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// Says what may help, if anything.
+fn hint(executable: &Path, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::NotFound {
+        return String::new();
+    }
+    let name = executable.display();
+    let is_bare = executable.parent() == Some(Path::new(""));
+    if is_bare && executable.exists() {
+        return format!("; did you mean ./{name}? A name alone is looked for in $PATH");
+    }
+    let mut first_line = String::new();
+    let file = File::open(executable).map(BufReader::new);
+    let read = file.and_then(|mut file| file.read_line(&mut first_line));
+    match (read, first_line.trim_end().strip_prefix("#!")) {
+        (Ok(_), Some(interpreter)) => {
+            format!(
+                "; the file is there, and its interpreter is not: {}",
+                interpreter.trim()
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 /// Reads the address that a ready line names. A server that listens everywhere is reached through
@@ -293,13 +361,48 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_cannot_be_started_has_a_hint() {
+        let not_found = || io::Error::from(io::ErrorKind::NotFound);
+        let dir = std::env::temp_dir();
+        let script = dir.join(format!("script-{}", std::process::id()));
+        std::fs::write(&script, "#!/nonexistent/python3\nprint(1)\n").unwrap();
+        let told = hint(&script, &not_found());
+        std::fs::remove_file(&script).unwrap();
+        assert!(told.ends_with("is not: /nonexistent/python3"), "{told}");
+        // Tests run in the directory of the package.
+        let told = hint(Path::new("Cargo.toml"), &not_found());
+        assert!(told.contains("did you mean ./Cargo.toml?"), "{told}");
+        assert_eq!(hint(Path::new("/nonexistent"), &not_found()), "");
+    }
+
+    #[test]
+    fn all_that_goes_to_standard_error_is_in_the_log() {
+        let log = std::env::temp_dir().join(format!("log-{}", std::process::id()));
+        let script =
+            "i=0; while [ $i -lt 100 ]; do echo line $i >&2; i=$((i+1)); done; printf end >&2";
+        let launch = Launch {
+            args: vec!["-c".into(), script.into()],
+            log: Some(log.clone()),
+            ..Launch::new("sh", SocketAddr::from((Ipv4Addr::LOCALHOST, 7)))
+        };
+        let mut server = Server::start(&launch, &Interrupt::never()).unwrap();
+        server.wait_ready(Duration::from_secs(30)).unwrap_err();
+        drop(server);
+        let text = std::fs::read_to_string(&log).unwrap();
+        std::fs::remove_file(&log).unwrap();
+        assert!(
+            text.starts_with("line 0\n") && text.ends_with("line 99\nend"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn a_panic_ends_the_whole_group() {
         let script = "sleep 600 & echo listening on $0; wait";
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
         let launch = Launch {
-            executable: "sh".into(),
             args: vec!["-c".into(), script.into()],
-            addr,
+            ..Launch::new("sh", addr)
         };
         let mut group = None;
         let ended = panic::catch_unwind(AssertUnwindSafe(|| {

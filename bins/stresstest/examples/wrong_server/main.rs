@@ -84,6 +84,7 @@ fn main() {
                 thread::park();
             }
         }
+        Fault::Duplicate => eprintln!("it is wrong on purpose: duplicate"),
         Fault::NoAddress => println!("listening on everything"),
         Fault::Talkative => println!("good morning"),
         Fault::Stubborn => {

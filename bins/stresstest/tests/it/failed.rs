@@ -246,3 +246,32 @@ fn more_clients_than_descriptors_are_refused() {
     );
     assert_eq!(run.stdout, "");
 }
+
+#[test]
+fn the_last_words_of_a_server_are_told_with_any_failure() {
+    let log = path("server.log");
+    let options = ["-m", "5", "-r", "1", "--server-log", log.to_str().unwrap()];
+    let run = run("duplicate", &options);
+    run.check(
+        3,
+        &["note: the last that the server printed on stderr:\n  it is wrong on purpose: duplicate\n"],
+    );
+    let log = std::fs::read_to_string(log).unwrap();
+    assert_eq!(log, "it is wrong on purpose: duplicate\n");
+}
+
+#[test]
+fn a_name_alone_has_a_hint() {
+    let mut command = stresstest();
+    command.current_dir(server().parent().unwrap()).args([
+        "-m",
+        "1",
+        "wrong_server",
+        "--",
+        "honest",
+    ]);
+    Running::start_command(&mut command).wait().check(
+        1,
+        &["; did you mean ./wrong_server? A name alone is looked for in $PATH"],
+    );
+}

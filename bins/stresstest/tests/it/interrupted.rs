@@ -1,8 +1,10 @@
 use std::io::{BufRead, BufReader};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::run::{Running, path};
+use crate::run::{Running, is_running, path};
 
 /// Sends a signal in the middle of a run.
 #[track_caller]
@@ -22,7 +24,7 @@ fn check(signal: Signal, options: &[&str], told: &str) {
     );
     running.signal(signal);
     // Whoever stops reading is not to be waited for.
-    let drained = std::thread::spawn(move || stdout.lines().map_while(Result::ok).count());
+    let drained = thread::spawn(move || stdout.lines().map_while(Result::ok).count());
     let run = running.wait();
     drained.join().unwrap();
     run.check(130, &["error: interrupted in iteration ", told]);
@@ -146,4 +148,20 @@ fn a_closed_stdout_is_a_normal_end() {
     let run = running.wait();
     run.check(0, &[]);
     assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn a_load_tester_that_is_killed_takes_the_server_with_it() {
+    let mut running = Running::start("honest", &["--rate", "10", "--duration", "100s"]);
+    let server = running.wait_for_child();
+    running.signal(Signal::KILL);
+    running.child.wait().unwrap();
+    let start = Instant::now();
+    while is_running(&server) {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "{server} still runs"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
 }

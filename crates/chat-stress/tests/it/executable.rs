@@ -60,9 +60,8 @@ fn an_executable_that_is_none_is_an_error() {
 #[test]
 fn a_server_that_says_nothing_is_an_error_with_its_last_words() {
     let launch = Launch {
-        executable: "sh".into(),
         args: vec!["-c".into(), "echo no licence >&2; exit 9".into()],
-        addr: "127.0.0.1:0".parse().unwrap(),
+        ..Launch::new("sh", "127.0.0.1:0".parse().unwrap())
     };
     let failure = run(Target::Launch(launch), load()).unwrap_err().to_string();
     assert!(
