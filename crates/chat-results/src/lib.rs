@@ -27,6 +27,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
+pub mod comparison;
 mod distribution;
 pub mod judge;
 mod load;
@@ -34,6 +35,7 @@ mod progress;
 mod results;
 /// Results to test with.
 pub mod sample;
+pub mod statistics;
 mod text;
 mod timeline;
 mod units;
