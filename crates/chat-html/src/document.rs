@@ -1,6 +1,7 @@
 //! What a page is made of.
 
 use chat_results::Results;
+use chat_results::comparison::Comparison;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,6 +13,8 @@ use crate::conformance::Conformance;
 pub enum Document {
     /// A load, from `stresstest --json`.
     Run(Box<Results>),
+    /// Servers side by side, from `stresstest compare --json`.
+    Comparison(Box<Comparison>),
     /// The cases of the specification, from `stresstest conform --json`.
     Conformance(Conformance),
 }
@@ -27,6 +30,9 @@ impl Document {
         if value.get("cases").is_some() {
             return parse("report of conform", value).map(Self::Conformance);
         }
+        if value.get("comparison_version").is_some() {
+            return parse("comparison", value).map(|it| Self::Comparison(Box::new(it)));
+        }
         if value.get("counts").is_some() {
             let results: Results = parse("run", value)?;
             return Ok(results.into());
@@ -34,12 +40,19 @@ impl Document {
         Err(DocumentError::Unknown)
     }
 
-    /// Returns the command line of the server that it is about.
-    pub fn server(&self) -> &str {
+    /// Returns the command line of the server that it is about, if it is about one.
+    pub fn server(&self) -> Option<&str> {
         match self {
-            Self::Run(results) => &results.asked.server,
-            Self::Conformance(conformance) => &conformance.server,
+            Self::Run(results) => Some(&results.asked.server),
+            Self::Conformance(conformance) => Some(&conformance.server),
+            Self::Comparison(_) => None,
         }
+    }
+}
+
+impl From<Comparison> for Document {
+    fn from(comparison: Comparison) -> Self {
+        Self::Comparison(Box::new(comparison))
     }
 }
 
@@ -57,7 +70,7 @@ pub enum DocumentError {
     #[error("this is not JSON: {0}")]
     Json(serde_json::Error),
     /// It is JSON of another kind.
-    #[error("this is no results of stresstest: neither of a load nor of conform")]
+    #[error("this is no results of stresstest: not of a load, of compare or of conform")]
     Unknown,
     /// It is of this kind, and a part is missing or wrong.
     #[error("this looks like the JSON of a {kind}, and cannot be read: {source}")]

@@ -1,7 +1,7 @@
 //! Makes one HTML page of what loads and cases on broadcast chat servers found.
 //!
-//! A [`Document`] is one file that `stresstest` keeps: the results of a load, or the report of the
-//! cases of the specification. A [`Page`] takes any number of them and shows servers side by side:
+//! A [`Document`] is one file that `stresstest` keeps: the results of a load, a comparison of
+//! servers, or the report of the cases of the specification. A [`Page`] takes any number of them and shows servers side by side:
 //! who is right, how fast, at what cost, and how it went over time. A server that broke the
 //! specification is shown as wrong, and its figures are struck out.
 //!
@@ -38,9 +38,11 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
 mod bars;
+mod compared;
 mod conformance;
 mod curves;
 mod document;
+mod figures;
 mod glance;
 mod matrix;
 mod page;

@@ -1,12 +1,13 @@
 //! The page as a whole.
 
+use chat_results::comparison::Comparison;
 use chat_results::{Order, Results, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::conformance::Conformance;
 use crate::document::Document;
 use crate::text::{clipped, short_name, shown};
-use crate::{bars, curves, glance, matrix, setting, timeline};
+use crate::{compared, curves, figures, glance, matrix, setting, timeline};
 
 /// A page under way.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +61,7 @@ impl Page {
     fn render_with(&self, detail: Detail) -> String {
         let subjects = self.subjects();
         let (runs, conformances) = (subjects.runs(), subjects.conformances());
+        let comparisons = self.comparisons();
         let title = subjects.title();
         let page = html! {
             (DOCTYPE)
@@ -80,10 +82,13 @@ impl Page {
                         h1 { (title) }
                     }
                     main #main {
-                        (glance::section(&runs, &conformances))
+                        @if comparisons.is_empty() || !subjects.subjects.is_empty() {
+                            (glance::section(&runs, &conformances))
+                        }
+                        @for comparison in &comparisons { (compared::section(comparison)) }
                         (matrix::section(&conformances, detail))
                         (curves::section(&runs, detail))
-                        (bars::section(&runs))
+                        (figures::section(&runs))
                         (timeline::section(&runs, detail))
                         (setting::section(&runs, &conformances, &self.facts))
                     }
@@ -99,13 +104,23 @@ impl Page {
         page.into_string()
     }
 
+    fn comparisons(&self) -> Vec<&Comparison> {
+        let comparisons = self.documents.iter().filter_map(|document| match document {
+            Document::Comparison(comparison) => Some(&**comparison),
+            _ => None,
+        });
+        comparisons.collect()
+    }
+
     /// Gives each document the name and the colour of its server. Repeated runs of a load are
     /// numbered.
     fn subjects(&self) -> Subjects<'_> {
         let mut servers: Vec<(&str, String)> = Vec::new();
         let mut subjects: Vec<Subject<'_>> = Vec::new();
         for document in &self.documents {
-            let server = document.server();
+            let Some(server) = document.server() else {
+                continue;
+            };
             let known = servers.iter().position(|(known, _)| *known == server);
             let place = known.unwrap_or_else(|| {
                 servers.push((server, unique_name(server, &servers)));
@@ -124,7 +139,13 @@ impl Page {
                 document,
             });
         }
-        let names = servers.into_iter().map(|(_, name)| name).collect();
+        let mut names: Vec<String> = servers.into_iter().map(|(_, name)| name).collect();
+        let contenders = self.comparisons().into_iter().flat_map(|it| &it.servers);
+        for contender in contenders.take(CONTENDER_COUNT_MAX) {
+            if !names.contains(&contender.name) {
+                names.push(clipped(&contender.name, 24));
+            }
+        }
         Subjects { names, subjects }
     }
 }
@@ -227,7 +248,7 @@ pub(crate) struct Conformed<'a> {
 }
 
 /// Shows a name with a swatch of its colour.
-fn label(name: &str, colour: usize) -> Markup {
+pub(crate) fn label(name: &str, colour: usize) -> Markup {
     html! { span.name { span class=(format!("swatch c{colour}")) aria-hidden="true" {} bdi { (name) } } }
 }
 
@@ -254,7 +275,7 @@ impl Subjects<'_> {
                     colour: subject.colour,
                     results,
                 }),
-                Document::Conformance(_) => None,
+                _ => None,
             });
         runs.collect()
     }
@@ -268,7 +289,7 @@ impl Subjects<'_> {
                     name: &subject.name,
                     report,
                 }),
-                Document::Run(_) => None,
+                _ => None,
             });
         reports.collect()
     }
@@ -298,9 +319,12 @@ pub const DOCUMENT_COUNT_MAX: usize = 12;
 /// How many bytes a page has at most: it is sent around by mail.
 pub const PAGE_LEN_MAX: usize = 1_000_000;
 
+/// How many servers of comparisons are named in the title. A judgement.
+const CONTENDER_COUNT_MAX: usize = 12;
+
 const TITLE_LEN_MAX: usize = 120;
 
 /// How many colours the style sheet has.
-const COLOUR_COUNT: usize = 6;
+pub(crate) const COLOUR_COUNT: usize = 6;
 
 const STYLE: &str = include_str!("style.css");

@@ -62,7 +62,7 @@ fn setting(run: &Run<'_>) -> Markup {
 }
 
 /// Tells what was run where, and when.
-fn environment(environment: &Environment) -> [(&'static str, String); 5] {
+pub(crate) fn environment(environment: &Environment) -> [(&'static str, String); 5] {
     let processors = match environment.processor_count {
         0 => environment.processor.clone(),
         count => format!("{count} × {}", environment.processor),

@@ -2,7 +2,7 @@ use chat_html::{DOCUMENT_COUNT_MAX, Document, PAGE_LEN_MAX, Page, PageError};
 use chat_results::{Isolation, Pacing};
 use scraper::Selector;
 
-use crate::util::{conformance, page, parsed, run, texts, wrong_run};
+use crate::util::{comparison, conformance, page, parsed, run, texts, wrong_run};
 
 #[test]
 fn a_page_has_all_that_its_documents_have() {
@@ -55,6 +55,27 @@ fn a_wrong_server_is_shown_as_wrong_and_its_figures_are_struck_out() {
         assert_eq!(row.select(&struck).count(), expected, "{:?}", row.html());
     }
     assert_eq!(texts(&html, "p.why"), ["wrong : ✗ wrong — twice"]);
+}
+
+#[test]
+fn a_comparison_says_which_differences_are_real() {
+    let json = serde_json::to_string(&comparison("")).unwrap();
+    let html = parsed(&page([Document::read(&json).unwrap()]));
+    assert_eq!(texts(&html, "h1"), ["first, twice, alike and wrong"]);
+    let rows = texts(&html, ".comparison .bars tbody tr");
+    assert_eq!(
+        rows,
+        [
+            "first 1 M/s 900 K/s to 1.1 M/s",
+            "twice 2 M/s 1.8 M/s to 2.2 M/s, 2.00× (1.80 to 2.20) the first",
+            "alike 1.01 M/s 909 K/s to 1.111 M/s, 1.01× (0.91 to 1.11) the first: not distinguishable",
+            "wrong 3 M/s (void: the server is wrong) 2.7 M/s to 3.3 M/s",
+        ]
+    );
+    assert_eq!(texts(&html, ".comparison .bars s"), ["3 M/s"]);
+    let standings = texts(&html, ".standings li");
+    assert_eq!(standings[0], "first : ✓ order proved , dropped 1 %");
+    assert!(standings[3].starts_with("wrong : ✗ wrong"), "{standings:?}");
 }
 
 #[test]

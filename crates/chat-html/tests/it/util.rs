@@ -1,5 +1,11 @@
+use std::collections::BTreeMap;
+
 use chat_html::{Conformance, Document, Page};
-use chat_results::{Order, Results, Verdict, sample};
+use chat_results::comparison::{
+    Comparison, Contender, Figure, Outcome, Placement, Standing, Workload,
+};
+use chat_results::statistics::{Estimate, Interval};
+use chat_results::{Environment, Load, Order, Results, Verdict, sample};
 use scraper::{Html, Selector};
 use serde_json::json;
 
@@ -45,6 +51,67 @@ pub(crate) fn conformance(server: &str, text: &str) -> Conformance {
         ],
     });
     serde_json::from_value(report).unwrap()
+}
+
+/// Returns a comparison of a first server, one that is twice as fast, one that cannot be told from
+/// the first, and a wrong one. `text` stands wherever a server can put text.
+pub(crate) fn comparison(text: &str) -> Comparison {
+    let estimate = |value: f64, spread: f64| Estimate {
+        value,
+        interval: Some(Interval {
+            low: value * (1.0 - spread),
+            high: value * (1.0 + spread),
+        }),
+    };
+    let outcome = |ratio: Option<f64>, standing| Outcome {
+        rounds: Vec::new(),
+        medians: BTreeMap::from([(
+            Figure::Deliveries,
+            estimate(1e6 * ratio.unwrap_or(1.0), 0.1),
+        )]),
+        ratios: ratio
+            .map(|ratio| (Figure::Deliveries, estimate(ratio, 0.1)))
+            .into_iter()
+            .collect(),
+        standing,
+        drop_ratio: 0.01,
+    };
+    let why = text.to_owned();
+    let names = ["first", "twice", "alike", "wrong"].map(|name| format!("{name}{text}"));
+    Comparison {
+        comparison_version: 1,
+        environment: Environment::default(),
+        confidence: 0.95,
+        decided_count: 3,
+        interval_confidence: 0.98,
+        rounds: 12,
+        seed: "7".to_owned(),
+        servers: names
+            .map(|name| Contender {
+                name,
+                command: vec![text.to_owned()],
+                protocol: format!("chat{text}"),
+                settings: vec![text.to_owned()],
+            })
+            .into(),
+        workloads: vec![Workload {
+            name: format!("bulk{text}"),
+            about: text.to_owned(),
+            placement: Placement::OneProcessor,
+            load: Load::default(),
+            sweep: None,
+            ceiling_deliveries_per_s: None,
+            decided: vec![Figure::Deliveries],
+            outcomes: vec![
+                outcome(None, Standing::Proved),
+                outcome(Some(2.0), Standing::Stopped { why: why.clone() }),
+                outcome(Some(1.01), Standing::Unproved),
+                outcome(Some(3.0), Standing::Wrong { why }),
+            ],
+            concerns: vec![text.to_owned()],
+        }],
+        is_interrupted: true,
+    }
 }
 
 /// Makes a page of documents.
