@@ -51,7 +51,7 @@ impl BarTable<'_> {
                 tbody role="rowgroup" { @for bar in &self.bars { tr role="row" {
                     th scope="row" role="rowheader" { (bar.label) }
                     td.number role="cell" { (self.value(bar)) }
-                    @if has_remarks { td.span role="cell" { (self.remark(bar)) } }
+                    @if has_remarks { td.span role="cell" { @if bar.is_wrong { s { (self.remark(bar)) } } @else { (self.remark(bar)) } } }
                     td.bar aria-hidden="true" { (self.picture(bar, max)) }
                 } } }
             }
@@ -94,11 +94,19 @@ impl BarTable<'_> {
             svg class=(format!("c{}{}", bar.colour, if bar.is_wrong { " wrong" } else { "" })) viewBox="0 0 100 20" preserveAspectRatio="none" {
                 rect.track x="0" y="3" width="100" height="14" {}
                 rect.value x="0" y="3" width=(place(bar.value)) height="14" {}
-                @if self.is_multiple { path.one d=(format!("M{} 0v20", place(1.0))) {} }
+                @if self.is_multiple { (marked("one", &format!("M{} 0v20", place(1.0)))) }
                 @if let Some((low, high)) = bar.span.filter(|(low, high)| low < high) {
-                    path.whisker d=(format!("M{0} 6v8M{0} 10H{1}M{1} 6v8", place(low), place(high))) {}
+                    (marked("whisker", &format!("M{0} 6v8M{0} 10H{1}M{1} 6v8", place(low), place(high))))
                 }
             }
         }
+    }
+}
+
+/// Draws a line that is seen on a bar and beside it.
+fn marked(class: &str, path: &str) -> Markup {
+    html! {
+        path.halo d=(path) {}
+        path class=(class) d=(path) {}
     }
 }

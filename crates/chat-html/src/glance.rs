@@ -57,7 +57,7 @@ fn table(runs: &[Run<'_>]) -> Markup {
                 } }
                 @for load in &loads {
                     tbody {
-                        @if loads.len() > 1 { tr.rule { th colspan="9" scope="rowgroup" { (load_in_words(load[0].results.load())) } } }
+                        @if loads.len() > 1 { tr.rule { th colspan="9" scope="rowgroup" { span { (load_in_words(load[0].results.load())) } } } }
                         @for run in load { (row(run)) }
                     }
                 }
