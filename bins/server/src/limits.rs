@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Says that the system does not let the server have the clients that were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{asked} clients need {needed} open files, but the limit is {limit}: {}", self.hint())]
+#[error("{} {needed} open files, but the limit is {limit}: {}", self.need(), self.hint())]
 pub(crate) struct ClientsError {
     asked: usize,
     needed: usize,
@@ -16,12 +16,20 @@ pub(crate) struct ClientsError {
 }
 
 impl ClientsError {
+    fn need(self) -> String {
+        match self.asked {
+            1 => "1 client needs".to_owned(),
+            asked => format!("{asked} clients need"),
+        }
+    }
+
     /// Says what to do.
     fn hint(self) -> String {
         match self.limit.saturating_sub(DESCRIPTORS_RESERVED) {
             0 => "raise it with `ulimit -Hn`".to_owned(),
             possible => {
-                format!("raise it with `ulimit -Hn`, or ask for at most {possible} clients")
+                let clients = if possible == 1 { "client" } else { "clients" };
+                format!("raise it with `ulimit -Hn`, or ask for at most {possible} {clients}")
             }
         }
     }

@@ -107,7 +107,8 @@ impl Server {
         };
         if block_on(timeout(deadline, drained)).is_err() {
             let count = self.clients.count();
-            info!("{count} clients did not take everything, or did not close, in {deadline:?}");
+            let clients = if count == 1 { "client" } else { "clients" };
+            info!("{count} {clients} did not take everything, or did not close, in {deadline:?}");
             self.clients.cut();
             let _ = block_on(timeout(CUT_TIMEOUT, self.clients.gone()));
         }

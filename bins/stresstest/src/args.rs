@@ -1,7 +1,8 @@
 //! The options of the command line.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,9 +53,9 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u32).range(1..=i64::from(REPETITIONS_MAX)))]
     pub(crate) repetitions: Option<u32>,
 
-    /// Measure a server that runs already, at this address, instead of starting one; messages that
-    /// others send are passed over
-    #[arg(long, value_name = "ADDR", value_parser = parse_addr, conflicts_with_all = ["server", "executable", "args"])]
+    /// Measure a server that runs already, at IP:PORT or NAME:PORT, instead of starting one; messages
+    /// that others send are passed over
+    #[arg(long, value_name = "ADDR", value_parser = resolve, conflicts_with_all = ["server", "executable", "args"])]
     pub(crate) connect: Option<SocketAddr>,
 
     /// Number of messages each publisher has in flight, not yet received by all of its
@@ -231,7 +232,21 @@ fn check_parser() -> impl TypedValueParser<Value = Check> {
     .map(|word| Check::named(&word).unwrap_or(Check::Full))
 }
 
-/// Reads an address to listen on or to connect to.
+/// Finds the address of a server that runs already, by its name too.
+fn resolve(text: &str) -> Result<SocketAddr, String> {
+    let mut addrs = text.to_socket_addrs().map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => {
+            "an IP address or a name, and a port are needed, like 127.0.0.1:8080 or chat.example:8080"
+                .to_owned()
+        }
+        _ => format!("the name has no address: {error}"),
+    })?;
+    addrs
+        .next()
+        .ok_or_else(|| "the name has no address".to_owned())
+}
+
+/// Reads an address to listen on.
 fn parse_addr(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:0".to_owned()

@@ -157,6 +157,17 @@ impl Visits {
         self.joined.push_back((client, now));
     }
 
+    /// Notes that a visitor has left before its time. Tells whether it had not joined yet: then it
+    /// counts as one that has, for it is not waited for any more.
+    pub(crate) fn leave(&mut self, client: usize) -> bool {
+        let joined = self.joined.len();
+        self.joined.retain(|&(visitor, _)| visitor != client);
+        let has_joined = self.joined.len() < joined;
+        self.waiting.retain(|waiting| waiting.client != client);
+        self.joined_count += u32::from(!has_joined);
+        !has_joined
+    }
+
     /// Returns a visitor that has stayed long enough, who leaves.
     pub(crate) fn next_leaver(&mut self, now: Nanos, stay: Duration) -> Option<usize> {
         let (client, _) = self
@@ -203,6 +214,9 @@ mod tests {
         assert!(
             visits.try_come(5 * SECOND + SECOND / 2) && !visits.try_come(5 * SECOND + SECOND / 2)
         );
+        visits.joined(6, 6 * SECOND);
+        assert!(!visits.leave(6), "it had joined");
+        assert!(visits.leave(5));
         visits.joined(7, 6 * SECOND);
         assert_eq!(visits.next_leaver(6 * SECOND + SECOND / 2, STAY), None);
         assert_eq!(visits.next_leaver(7 * SECOND, STAY), Some(7));

@@ -143,7 +143,10 @@ impl<'a, P: Protocol> Intake<'a, P> {
         if is_received {
             self.count.delivered += count;
             self.count.delivered_bytes += run.byte_len;
-            self.count.measured += if run.times.is_measured { count } else { 0 };
+            if run.times.is_measured {
+                self.count.measured += count;
+                self.count.measured_bytes += run.byte_len;
+            }
             if self.topology.own_subscribers(run.sender).contains(&client) {
                 self.count.own_delivered += count;
             }

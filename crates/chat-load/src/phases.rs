@@ -95,7 +95,12 @@ pub(crate) trait Part<P: Protocol + Copy>: Sized {
         if let Some(inquiry) = inquiry.filter(|inquiry| inquiry.is_closing) {
             return Err(wiring.judge_left_out(self, inquiry, error.is_some()));
         }
-        if Self::PHASE != Phase::Join && wiring.topology.slow_clients().contains(&client) {
+        let is_visitor = client >= wiring.topology.resident_count();
+        let is_slow = wiring.topology.slow_clients().contains(&client);
+        if Self::PHASE != Phase::Join && (is_slow || is_visitor) {
+            if is_visitor && wiring.visits.leave(client) {
+                self.visitor_joined();
+            }
             return self.dismiss(wiring, client, registry);
         }
         match error {
@@ -107,8 +112,8 @@ pub(crate) trait Part<P: Protocol + Copy>: Sized {
         }
     }
 
-    /// Lets a slow client go whose connection the server closed, and has whoever waits for it go
-    /// on.
+    /// Lets a slow client or a visitor go whose connection the server closed, and has whoever waits
+    /// for it go on.
     fn dismiss(
         &mut self,
         wiring: &mut Wiring<'_, P>,

@@ -201,7 +201,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         self.clients.len() < CLIENTS_MAX as usize && present_count < self.load.visitor_count_max()
     }
 
-    /// Forgets a slow client whose connection the server closed, and returns whoever waited for it
+    /// Forgets a slow client or a visitor whose connection the server closed, and returns whoever waited for it
     /// and may go on.
     pub(crate) fn forget_slow(&mut self, client: usize) -> Vec<usize> {
         self.clients[client] = None;

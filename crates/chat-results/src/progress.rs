@@ -45,9 +45,15 @@ pub enum Phase {
 pub struct Count {
     /// How many were sent.
     pub sent: u64,
+    /// How many of them were no warm-up.
+    pub measured_sent: u64,
+    /// How many bytes the deliveries had that were no warm-up.
+    pub measured_bytes: u64,
     /// How many were due by the schedule and could not be sent.
     pub unsent: u64,
-    /// How many of these for no other reason than that the load tester came too late.
+    /// How many of these were no warm-up.
+    pub measured_unsent: u64,
+    /// How many of all of them for no other reason than that the load tester came too late.
     pub missed: u64,
     /// How many deliveries were due to publishers' own subscribers.
     pub own_sent: u64,
@@ -69,7 +75,7 @@ pub struct Count {
     pub is_cut: bool,
     /// How many visitors came and left.
     pub visited: u64,
-    /// How many connections of stalled and slow clients the server closed.
+    /// How many connections of stalled, slow and visiting clients the server closed.
     pub closed: u64,
     /// How many pauses the load tester itself made in the load: it was stopped, had no processor,
     /// or something it called did not return.

@@ -102,7 +102,8 @@ impl Results {
     }
 }
 
-/// What happened, in numbers. Deliveries are those of load messages to publishers and subscribers.
+/// What happened, in numbers, after the warm-up. Deliveries are those of load messages to publishers
+/// and subscribers.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Counts {
     /// How many repetitions were completed.
@@ -121,11 +122,12 @@ pub struct Counts {
     pub deliveries_per_s: f64,
     /// How many clients joined and left meanwhile.
     pub churned: u64,
-    /// How many connections of stalled and slow clients the server closed.
+    /// How many connections of stalled, slow and visiting clients the server closed.
     pub closed: u64,
 }
 
-/// What did not arrive, of `sent` times the number of clients that are to receive it.
+/// What did not arrive, of all messages that were sent, in the warm-up too, times the number of
+/// clients that are to receive them.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Drops {
     /// How many deliveries are proved not to come, by later messages of the same sender.

@@ -1,5 +1,7 @@
 //! Runs that belong together: what is measured besides the load itself.
 
+use std::time::Duration;
+
 use chat_results::judge::{Complaints, bound_by, limit, verdict};
 use chat_results::{Isolation, Load, Pacing};
 use chat_target::null;
@@ -140,6 +142,8 @@ fn with_many_in_flight(load: Load) -> Load {
         publishers: 8,
         subscribers: 1,
         messages: Some(2000),
+        // A slow server is not to be waited for.
+        duration: Some(Duration::from_millis(500)),
         pacing: Pacing::window(100),
         cuts: load.cuts,
         seed: load.seed,

@@ -129,11 +129,14 @@ impl Failure {
         matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// Tells whether the bodies that were sent may have to do with it.
+    /// Tells whether the bodies that were sent may have to do with it, so that it is worth while to send
+    /// the same again.
     pub fn depends_on_seed(&self) -> bool {
         match self {
             Self::InFlight(failure) => failure.depends_on_seed(),
-            Self::Broken { .. } | Self::Server(ServerError::Died { .. }) => true,
+            // Which messages overtake each other, the seed does not decide.
+            Self::Broken { conviction, .. } => ["corrupt", "phantom"].contains(&conviction.class),
+            Self::Server(ServerError::Died { .. }) => true,
             Self::Stopped { stop, .. } => !matches!(
                 stop,
                 Stop::Connection { .. } | Stop::NotConnected { .. } | Stop::Wait(_)

@@ -9,6 +9,10 @@ use chat_trace::{Kept, Topology, Trace};
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     counts: Counts,
+    /// How many messages were sent, in the warm-up too.
+    sent: u64,
+    /// How many the schedule had that could not be sent, in the warm-up too.
+    unsent: u64,
     drops: Drops,
     /// How many of the deliveries were no warm-up, and how long that took.
     measured: (u64, Duration),
@@ -29,10 +33,12 @@ impl Totals {
     /// Adds what was counted in a repetition, to its end or as far as it came.
     pub(crate) fn add(&mut self, count: Count, trace: &Trace) {
         let counts = &mut self.counts;
-        counts.sent += count.sent;
-        counts.unsent += count.unsent;
-        counts.delivered += count.delivered;
-        counts.delivered_bytes += count.delivered_bytes;
+        self.sent += count.sent;
+        counts.sent += count.measured_sent;
+        self.unsent += count.unsent;
+        counts.unsent += count.measured_unsent;
+        counts.delivered += count.measured;
+        counts.delivered_bytes += count.measured_bytes;
         counts.churned += count.visited;
         counts.closed += count.closed;
         self.missed += count.missed;
@@ -104,7 +110,7 @@ impl Totals {
 
     /// Returns what did not arrive.
     pub(crate) fn drops(&self, topology: Topology) -> Drops {
-        let due = self.counts.sent * topology.receivers().len() as u64;
+        let due = self.sent * topology.receivers().len() as u64;
         let rate = if due > 0 {
             self.drops.dropped as f64 / due as f64
         } else {
@@ -129,7 +135,7 @@ impl Totals {
 
     /// Returns which part of the schedule was sent, from 0 to 1, if there was one.
     pub(crate) fn achieved(&self, load: &Load) -> Option<f64> {
-        let due = self.counts.sent + self.counts.unsent;
-        (load.has_schedule() && due > 0).then(|| self.counts.sent as f64 / due as f64)
+        let due = self.sent + self.unsent;
+        (load.has_schedule() && due > 0).then(|| self.sent as f64 / due as f64)
     }
 }

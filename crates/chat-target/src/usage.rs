@@ -123,12 +123,11 @@ impl Usage {
 
     /// Returns the processor time of the group until now.
     fn cpu(&mut self) -> Duration {
-        self.gone_cpu
-            + self
-                .processes
-                .iter_mut()
-                .map(Observed::cpu)
-                .sum::<Duration>()
+        let cpu: Duration = self.processes.iter_mut().map(Observed::cpu).sum();
+        let waited_for = self.processes.iter().map(|known| known.children_cpu);
+        // Most that were seen and are gone are among those that others have waited for, and so are
+        // those that came and went unseen.
+        cpu + self.gone_cpu.max(waited_for.sum())
     }
 
     /// Finds the processes of the group that are not known yet. This looks at every process of the
@@ -158,6 +157,7 @@ impl Usage {
                 self.processes.push(Observed {
                     process,
                     cpu: Duration::ZERO,
+                    children_cpu: Duration::ZERO,
                 });
             }
         }
@@ -170,6 +170,8 @@ struct Observed {
     process: Process,
     /// The most processor time that was seen.
     cpu: Duration,
+    /// The processor time of its children that have ended and that it has waited for.
+    children_cpu: Duration,
 }
 
 impl Observed {
@@ -212,8 +214,11 @@ impl Observed {
 
     fn note_cpu_by_process(&mut self) {
         if let Ok(stat) = self.process.stat() {
-            let seconds = (stat.utime + stat.stime) as f64 / ticks_per_second() as f64;
-            self.cpu = self.cpu.max(Duration::from_secs_f64(seconds));
+            let time =
+                |ticks: u64| Duration::from_secs_f64(ticks as f64 / ticks_per_second() as f64);
+            self.cpu = self.cpu.max(time(stat.utime + stat.stime));
+            let children = u64::try_from(stat.cutime + stat.cstime).unwrap_or(0);
+            self.children_cpu = self.children_cpu.max(time(children));
         }
     }
 }
@@ -354,6 +359,39 @@ mod tests {
         assert!(observer.cpu() >= observer.gone_cpu && observer.seen(1).unwrap().cpus.is_some());
         drop(stdin);
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn children_that_come_and_go_are_counted() {
+        let work = "n=0; while [ $n -lt 20000 ]; do n=$((n+1)); done";
+        let mut child = start(&format!(
+            "echo ready; read line; for i in 1 2 3 4 5 6 7 8; do sh -c '{work}'; done; echo over; read line"
+        ));
+        let mut stdin = child.stdin.take().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        std::io::Read::read_exact(&mut stdout, &mut [0; 6]).unwrap();
+        let mut observer = Usage::new(child.id());
+        observer.begin_load();
+        std::io::Write::write_all(&mut stdin, b"\n").unwrap();
+        std::io::Read::read_exact(&mut stdout, &mut [0; 5]).unwrap();
+        observer.end_load();
+        let seen = observer.loads.1;
+        // The same work, by a child that is waited for here.
+        let before = children_cpu();
+        for _ in 0..8 {
+            Command::new("sh").args(["-c", work]).status().unwrap();
+        }
+        let work = children_cpu() - before;
+        assert!(seen * 2 > work, "{seen:?} of {work:?}");
+        drop(stdin);
+        child.wait().unwrap();
+    }
+
+    /// Returns the processor time of children that this process has waited for.
+    fn children_cpu() -> Duration {
+        let stat = Process::myself().unwrap().stat().unwrap();
+        let ticks = u64::try_from(stat.cutime + stat.cstime).unwrap();
+        Duration::from_secs_f64(ticks as f64 / ticks_per_second() as f64)
     }
 
     #[test]

@@ -174,15 +174,17 @@ fn lengths_are_as_asked_and_a_warm_up_is_not_measured() {
         number(&results, "/counts/delivered_bytes"),
         delivered * 65.0
     );
-    // Half of the schedule is warm-up, but for what this machine had no time for.
-    let measured = number(&results, "/latency/delivery/count");
-    let unsent = number(&results, "/counts/unsent");
-    assert_eq!(delivered, 8.0 * (500.0 - unsent));
+    // Half of the schedule is warm-up, and all figures are of the other half.
+    let timed = number(&results, "/latency/delivery/count");
+    let [sent, unsent] = ["sent", "unsent"].map(|of| number(&results, &format!("/counts/{of}")));
+    assert_eq!(sent + unsent, 250.0, "{results:#}");
+    assert_eq!((delivered, timed), (8.0 * sent, 8.0 * sent), "{results:#}");
+    let load_s = number(&results, "/counts/load_s");
+    let rate = number(&results, "/counts/deliveries_per_s");
     assert!(
-        (8.0 * (250.0 - unsent)..=8.0 * 250.0).contains(&measured),
-        "{measured} of {delivered}"
+        (rate * load_s / delivered - 1.0).abs() < 1e-9,
+        "{results:#}"
     );
-    assert!(measured < delivered, "{measured} of {delivered}");
 }
 
 #[test]

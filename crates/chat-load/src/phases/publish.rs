@@ -262,6 +262,9 @@ fn send_load<P: Protocol + Copy>(
         is_measured: now >= measure_start(wiring),
     };
     wiring.intake.count.sent += u64::from(count);
+    if times.is_measured {
+        wiring.intake.count.measured_sent += u64::from(count);
+    }
     wiring.outbox.clear();
     if !is_cut {
         wiring.add(publisher, Kind::Load, count, times);

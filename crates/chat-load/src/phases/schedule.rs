@@ -32,7 +32,8 @@ impl Publish {
             .first_since(publisher, now.saturating_sub(nanos(CATCH_UP)))
             .min(end);
         let free = schedule.first_since(publisher, free_since);
-        self.give_up(wiring, publisher, kept, free);
+        let measured = schedule.first_since(publisher, measure_start(wiring));
+        self.give_up(wiring, publisher, kept, (free, measured));
         let is_cut = !is_full && wiring.is_next_cut(publisher);
         wiring.outbox.clear();
         let mut last_start = None;
@@ -57,6 +58,7 @@ impl Publish {
             wiring.add(publisher, Kind::Load, 1, times);
             wiring.intake.latencies.was_late(now - due.max(free_since));
             wiring.intake.count.sent += 1;
+            wiring.intake.count.measured_sent += u64::from(times.is_measured);
             *next += 1;
         }
         let has_sent_all = *next == end;
@@ -71,11 +73,19 @@ impl Publish {
     }
 
     /// Gives up the messages of a publisher before number `kept`, which are too late. Since number
-    /// `free` the socket has had room, so these could have been sent in time.
-    fn give_up<P>(&mut self, wiring: &mut Wiring<'_, P>, publisher: usize, kept: u64, free: u64) {
+    /// `free` the socket has had room, so these could have been sent in time; from number `measured`
+    /// on they are no warm-up.
+    fn give_up<P>(
+        &mut self,
+        wiring: &mut Wiring<'_, P>,
+        publisher: usize,
+        kept: u64,
+        (free, measured): (u64, u64),
+    ) {
         let next = &mut self.publishers[publisher].next;
         if kept > *next {
             wiring.intake.count.unsent += kept - *next;
+            wiring.intake.count.measured_unsent += kept.saturating_sub(measured.max(*next));
             wiring.intake.count.missed += kept.saturating_sub(free.max(*next));
             *next = kept;
         }
