@@ -13,12 +13,12 @@ use clap::Parser;
 
 /// Makes one HTML page of results that were kept with --json
 ///
-/// Takes what loads and conform have written, of one server or of many, and shows the servers side
+/// Takes what loads, compare and conform have written, of one server or of many, and shows the servers side
 /// by side. Several files of the same server and load are shown as a median and a span.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP)]
 struct Args {
-    /// Results, as --json of a load or of conform has written them
+    /// Results, as --json of a load, of compare or of conform has written them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -101,6 +101,16 @@ pub(crate) enum HtmlError {
     Page(#[from] PageError),
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+}
+
+impl HtmlError {
+    /// Returns what went wrong, for callers that name the file themselves.
+    pub(crate) fn into_io(self) -> io::Error {
+        match self {
+            Self::Write { source, .. } => source,
+            other => io::Error::other(other),
+        }
+    }
 }
 
 /// What it is called on the command line.

@@ -18,12 +18,20 @@ pub fn write<'a>(
     path: &Path,
     runs: impl IntoIterator<Item = (&'a str, &'a Results)>,
 ) -> io::Result<()> {
-    let table = table(runs);
+    append(path, &table(runs))
+}
+
+/// Adds a table, whose first line has the names of its columns, to a file as [`write`] does.
+///
+/// # Errors
+///
+/// As [`write`].
+pub fn append(path: &Path, table: &str) -> io::Result<()> {
     let earlier = match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => fs::read_to_string(path)?,
         _ => String::new(),
     };
-    Draft::write(path, appended(earlier, &table)?.as_bytes())
+    Draft::write(path, appended(earlier, table)?.as_bytes())
 }
 
 /// Adds the lines of a table to what a file has, but for the names of columns that are there.

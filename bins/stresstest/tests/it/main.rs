@@ -2,6 +2,8 @@
 
 /// What the command line takes.
 mod args;
+/// Servers that take turns.
+mod compare;
 /// The specification case by case, on servers wrong and right.
 mod conform;
 /// Mistakes that people make, and the cases that find them.

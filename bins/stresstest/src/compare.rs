@@ -1,0 +1,189 @@
+//! `stresstest compare`: which of some servers is faster, and whether that is real.
+
+mod args;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chat_compare::report::{csv, exit_code, json, markdown, table};
+use chat_compare::{Candidate, Comparison, Job, Plan, Preset};
+use chat_html::Document;
+use chat_report::atomic_file::Draft;
+use chat_report::{is_closed_pipe, tell};
+use chat_results::comparison::Placement;
+use chat_results::{Load, Pacing};
+use chat_stress::{LoadError, check_load};
+use chat_target::Interrupt;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use crate::html::{self, HtmlError};
+
+use self::args::{Args, PresetName, Processors, Sweep};
+
+/// Compares servers, if that is what the process was started for, and returns the exit code. `args`
+/// come after the executable.
+pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
+    args.next().filter(|name| name == "compare")?;
+    let name = OsString::from("stresstest compare");
+    let args = Args::parse_from([name].into_iter().chain(args));
+    let plan = args.plan().unwrap_or_else(|problem| {
+        Args::command()
+            .error(ErrorKind::ValueValidation, problem)
+            .exit()
+    });
+    let exit_code = compare(&args, &plan).unwrap_or_else(|error| {
+        tell(format_args!("error: {error}"));
+        EXIT_STOPPED
+    });
+    Some(exit_code)
+}
+
+fn compare(args: &Args, plan: &Plan) -> Result<u8, Failure> {
+    let interrupt = Interrupt::on_signals().map_err(Failure::Watch)?;
+    let shows_progress = !args.quiet && io::stderr().is_terminal();
+    let comparison = plan.run(&interrupt, &mut |turn| {
+        if shows_progress {
+            let round = turn.round.map_or(0, |round| round + 1);
+            tell(format_args!(
+                "{}: round {round} of {}, {}",
+                turn.job.name, turn.rounds, turn.server
+            ));
+        }
+    });
+    // Files first: who reads the terminal may be gone. Each is tried, whatever becomes of the others.
+    let written = write_files(args, &comparison);
+    let mut text = Vec::new();
+    if !args.quiet && !args.has_stdout() {
+        table::write(&comparison, &mut text).map_err(Failure::Print)?;
+    }
+    match io::stdout().write_all(&text) {
+        Err(error) if !is_closed_pipe(&error) => return Err(Failure::Print(error)),
+        _ => {}
+    }
+    written?;
+    Ok(exit_code(&comparison))
+}
+
+impl Args {
+    fn plan(&self) -> Result<Plan, String> {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        for candidate in &self.servers {
+            if candidates.iter().any(|it| it.name() == candidate.name()) {
+                return Err(format!(
+                    "two servers are called {}: name them, like a={0} b={0}",
+                    candidate.name()
+                ));
+            }
+            candidates.push(candidate.clone());
+        }
+        let mut jobs = self.jobs();
+        for job in &mut jobs {
+            job.load.timeout = self.timeout;
+            check_load(&job.load).map_err(|error: LoadError| error.to_string())?;
+        }
+        let processors = match (self.processors, self.preset) {
+            (Some(processors), _) => processors,
+            (None, Some(PresetName::Full)) => Processors::Both,
+            _ => Processors::All,
+        };
+        let (all, one) = (Placement::AllProcessors, Placement::OneProcessor);
+        Ok(Plan {
+            candidates,
+            jobs,
+            placements: match processors {
+                Processors::All => vec![all],
+                Processors::One => vec![one],
+                Processors::Both => vec![all, one],
+            },
+            rounds: self.rounds,
+            confidence: self.confidence,
+            seed: self.seed,
+            has_ceiling: !self.no_ceiling,
+        })
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        match self.preset {
+            Some(PresetName::Quick) => return Preset::Quick.jobs(),
+            Some(PresetName::Full) => return Preset::Full.jobs(),
+            None => {}
+        }
+        let load = Load {
+            publishers: self.publishers,
+            subscribers: self.subscribers,
+            messages: self.messages,
+            duration: self
+                .duration
+                .or(self.messages.is_none().then_some(DURATION)),
+            warmup: self.warmup,
+            pacing: Pacing::window(WINDOW),
+            size: self.size,
+            stalled: self.stalled,
+            slow: self.slow,
+            ..Load::default()
+        };
+        let job = Job::of(load);
+        match self.window.as_ref().or(self.rate.as_ref()) {
+            None => vec![job],
+            Some(Sweep(points)) => job.sweep(points),
+        }
+    }
+
+    fn has_stdout(&self) -> bool {
+        let files = [&self.json, &self.csv, &self.markdown, &self.html];
+        let mut files = files.into_iter().flatten();
+        files.any(|path| path == Path::new("/dev/stdout"))
+    }
+}
+
+fn write_files(args: &Args, comparison: &Comparison) -> Result<(), Failure> {
+    let write = |path: &Option<PathBuf>, write: &dyn Fn(&Path) -> io::Result<()>| {
+        path.as_ref().map_or(Ok(()), |path| {
+            write(path).map_err(|source| Failure::Write {
+                path: path.clone(),
+                source,
+            })
+        })
+    };
+    let written = [
+        write(&args.json, &|path| {
+            Draft::write(path, json::to_text(comparison)?.as_bytes())
+        }),
+        write(&args.csv, &|path| {
+            chat_report::csv::append(path, &csv::table(comparison))
+        }),
+        write(&args.markdown, &|path| {
+            let mut text = String::new();
+            markdown::write(comparison, &mut text).map_err(io::Error::other)?;
+            Draft::write(path, text.as_bytes())
+        }),
+        write(&args.html, &|path| {
+            let document = Document::from(comparison.clone());
+            html::write(path, [document]).map_err(HtmlError::into_io)
+        }),
+    ];
+    written.into_iter().collect()
+}
+
+/// Why nobody could be told.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("cannot watch for signals: {0}")]
+    Watch(io::Error),
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot print the table: {0}")]
+    Print(io::Error),
+}
+
+const EXIT_STOPPED: u8 = 1;
+
+/// How long publishers send when nothing is said. A judgement: long beside a start, and 12 rounds take
+/// less than a minute.
+const DURATION: Duration = Duration::from_secs(1);
+
+/// How many messages are in flight when nothing is said. A judgement: enough to keep servers busy.
+const WINDOW: u32 = 100;

@@ -1,0 +1,162 @@
+//! The servers that are compared.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use chat_results::comparison::Contender;
+use chat_stress::{Launch, Target};
+
+/// A server to compare: how it is started for each round, or where it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    name: String,
+    place: Place,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Executable { path: PathBuf, args: Vec<String> },
+    Running(SocketAddr),
+}
+
+impl Candidate {
+    /// Makes one of an executable that is started for each round.
+    pub fn executable(name: &str, path: impl Into<PathBuf>, args: Vec<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            place: Place::Executable {
+                path: path.into(),
+                args,
+            },
+        }
+    }
+
+    /// Makes one of a server that runs.
+    pub fn running(name: &str, addr: SocketAddr) -> Self {
+        Self {
+            name: name.to_owned(),
+            place: Place::Running(addr),
+        }
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns it with another name.
+    #[must_use]
+    pub fn named(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        match &self.place {
+            Place::Running(addr) => Target::Running(*addr),
+            Place::Executable { path, args } => Target::Launch(Launch {
+                executable: path.clone(),
+                args: args.iter().map(OsString::from).collect(),
+                addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            }),
+        }
+    }
+
+    pub(crate) fn contender(&self) -> Contender {
+        let command = match &self.place {
+            Place::Running(addr) => vec![format!("@{addr}")],
+            Place::Executable { path, args } => {
+                let path = path.display().to_string();
+                std::iter::once(path).chain(args.iter().cloned()).collect()
+            }
+        };
+        Contender {
+            name: self.name.clone(),
+            command,
+            protocol: "chat".to_owned(),
+            settings: Vec::new(),
+        }
+    }
+}
+
+impl FromStr for Candidate {
+    type Err = CandidateError;
+
+    /// Reads `name=path args`, `name=@address`, or either without a name. Arguments are separated by
+    /// spaces; there are no quotes.
+    fn from_str(text: &str) -> Result<Self, CandidateError> {
+        // A path before the sign is no name.
+        let named = text
+            .split_once('=')
+            .filter(|(name, _)| !name.contains(['/', ' ', '@']));
+        let (name, server) = named.map_or((None, text), |(name, server)| (Some(name), server));
+        if name == Some("") {
+            return Err(CandidateError::NoName);
+        }
+        if let Some(addr) = server.strip_prefix('@') {
+            let addr = addr.parse().map_err(|_| CandidateError::Address)?;
+            return Ok(Self::running(name.unwrap_or(server), addr));
+        }
+        let mut words = server.split_whitespace();
+        let path = words.next().ok_or(CandidateError::NoServer)?;
+        let base = Path::new(path).file_name().map(|it| it.to_string_lossy());
+        let name = name.map_or_else(|| base.unwrap_or_default().into_owned(), str::to_owned);
+        Ok(Self::executable(
+            &name,
+            path,
+            words.map(str::to_owned).collect(),
+        ))
+    }
+}
+
+/// Why a text names no server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CandidateError {
+    /// Nothing is before the sign.
+    #[error("there is no name before the `=`")]
+    NoName,
+    /// Nothing is after it.
+    #[error("a server is needed, like `name=./server args` or `name=@127.0.0.1:8080`")]
+    NoServer,
+    /// What runs is nowhere.
+    #[error("after `@`, an IP address and a port are needed, like @127.0.0.1:8080")]
+    Address,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, name: &str, command: &[&str]) {
+        let Contender {
+            name: found,
+            command: started,
+            ..
+        } = text.parse::<Candidate>().unwrap().contender();
+        assert_eq!(
+            (found.as_str(), started),
+            (name, command.iter().map(|&it| it.to_owned()).collect())
+        );
+    }
+
+    #[test]
+    fn servers_are_named_or_called_by_their_file() {
+        check("a=./x/server --n 4", "a", &["./x/server", "--n", "4"]);
+        check("./x/server --n=4", "server", &["./x/server", "--n=4"]);
+        check("a=@127.0.0.1:80", "a", &["@127.0.0.1:80"]);
+        check("@[::1]:80", "@[::1]:80", &["@[::1]:80"]);
+        check("a=server --key=value", "a", &["server", "--key=value"]);
+    }
+
+    #[test]
+    fn texts_that_name_no_server_are_told_of() {
+        let fails = |text: &str| text.parse::<Candidate>().unwrap_err();
+        assert_eq!(fails("=./server"), CandidateError::NoName);
+        assert_eq!(fails(""), CandidateError::NoServer);
+        assert_eq!(fails("a= "), CandidateError::NoServer);
+        assert_eq!(fails("a=@localhost"), CandidateError::Address);
+    }
+}
