@@ -59,6 +59,8 @@ impl Candidate {
                 executable: path.clone(),
                 args: args.iter().map(OsString::from).collect(),
                 addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                log: None,
+                guard: None,
             }),
         }
     }

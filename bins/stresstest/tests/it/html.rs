@@ -106,3 +106,47 @@ fn a_file_that_is_no_results_makes_no_page_and_is_named() {
         assert!(!html.exists());
     }
 }
+
+#[test]
+fn a_comparison_and_its_kept_figures_make_the_same_page() {
+    let (html, json, later) = (
+        path("compared.html"),
+        path("compared.json"),
+        path("again.html"),
+    );
+    let server = |name: &str, fault: &str| format!("{name}={} {fault}", server().display());
+    let output = stresstest()
+        .args([
+            "compare",
+            "-q",
+            "--no-ceiling",
+            "--rounds",
+            "2",
+            "-m",
+            "200",
+            "--html",
+        ])
+        .arg(&html)
+        .arg("--json")
+        .arg(&json)
+        .args([server("right", "honest"), server("odd", "duplicate")])
+        .output()
+        .unwrap();
+    let page = fs::read_to_string(&html).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    assert_eq!(page, read_page(&html));
+    assert!(
+        page.contains("right and odd") && page.contains("✗ wrong"),
+        "{output:?}"
+    );
+    let output = stresstest()
+        .args([
+            "report",
+            json.to_str().unwrap(),
+            "--html",
+            later.to_str().unwrap(),
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(read_page(&later), page);
+}
