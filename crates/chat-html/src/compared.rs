@@ -7,10 +7,11 @@ use maud::{Markup, html};
 use crate::bars::{Bar, BarTable};
 use crate::page::{COLOUR_COUNT, label};
 use crate::setting::{environment, load_in_words};
+use crate::sweep;
 use crate::text::{COMMAND_LEN_MAX, STORY_LEN_MAX, clipped, shown};
 
-/// Shows all workloads of a comparison.
-pub(crate) fn section(comparison: &Comparison) -> Markup {
+/// Shows all workloads of a comparison, which is one of several on a page.
+pub(crate) fn section(number: usize, comparison: &Comparison) -> Markup {
     html! {
         section.comparison aria-label="Comparison" {
             h2 { "Comparison" }
@@ -20,6 +21,7 @@ pub(crate) fn section(comparison: &Comparison) -> Markup {
                 (percent(comparison.confidence)) ". A server is compared with the first."
                 @if comparison.is_interrupted { strong.unsure { " A signal ended it early: rounds are missing." } }
             }
+            (sweep::picture(number, comparison))
             @for workload in comparison.workloads.iter().take(WORKLOAD_COUNT_MAX) { (show(comparison, workload)) }
             h3 { "Servers that were compared" }
             dl { @for contender in comparison.servers.iter().take(SERVER_COUNT_MAX) {

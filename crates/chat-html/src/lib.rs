@@ -48,6 +48,7 @@ mod matrix;
 mod page;
 mod plot;
 mod setting;
+mod sweep;
 mod text;
 mod timeline;
 

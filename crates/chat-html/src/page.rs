@@ -85,7 +85,7 @@ impl Page {
                         @if comparisons.is_empty() || !subjects.subjects.is_empty() {
                             (glance::section(&runs, &conformances))
                         }
-                        @for comparison in &comparisons { (compared::section(comparison)) }
+                        @for (number, comparison) in comparisons.iter().enumerate() { (compared::section(number, comparison)) }
                         (matrix::section(&conformances, detail))
                         (curves::section(&runs, detail))
                         (figures::section(&runs))

@@ -1,4 +1,7 @@
+use std::collections::BTreeSet;
+
 use chat_html::{DOCUMENT_COUNT_MAX, Document, PAGE_LEN_MAX, Page, PageError};
+use chat_results::comparison::{Figure, SweepPoint};
 use chat_results::{Isolation, Pacing};
 use scraper::Selector;
 
@@ -79,6 +82,41 @@ fn a_comparison_says_which_differences_are_real() {
     let standings = texts(&html, ".standings li");
     assert_eq!(standings[0], "first : ✓ order proved , dropped 1 %");
     assert!(standings[3].starts_with("wrong : ✗ wrong"), "{standings:?}");
+}
+
+#[test]
+fn a_sweep_is_a_line_for_each_server_with_a_dot_for_each_point() {
+    let mut comparison = comparison("");
+    let figures = comparison.workloads[0].outcomes.iter_mut();
+    figures.for_each(|outcome| {
+        let time = outcome.medians[&Figure::Deliveries];
+        outcome.medians.insert(Figure::P99, time);
+    });
+    assert!(!page([Document::from(comparison.clone())]).contains("Throughput and latency"));
+    let mut workload = comparison.workloads.remove(0);
+    for window in [1, 10, 100] {
+        workload.sweep = Some(SweepPoint::Window(window));
+        comparison.workloads.push(workload.clone());
+    }
+    let two = page([
+        Document::from(comparison.clone()),
+        Document::from(comparison.clone()),
+    ]);
+    let two = parsed(&two);
+    let ids: Vec<&str> = two
+        .tree
+        .values()
+        .filter_map(|node| node.as_element()?.id())
+        .collect();
+    let unique: BTreeSet<&str> = ids.iter().copied().collect();
+    assert_eq!(unique.len(), ids.len(), "{ids:?}");
+    let html = parsed(&page([Document::from(comparison)]));
+    let select = |selector: &str| html.select(&Selector::parse(selector).unwrap()).count();
+    assert_eq!((select("svg.wide g"), select("svg.wide circle")), (4, 12));
+    assert_eq!(
+        (select("svg.wide g.wrong"), select("figure details tr")),
+        (1, 13)
+    );
 }
 
 #[test]
