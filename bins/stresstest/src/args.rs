@@ -175,6 +175,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = "Output")]
     pub(crate) csv: Option<PathBuf>,
 
+    /// Write the results to this file as one HTML page with pictures, which needs no network
+    #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = "Output")]
+    pub(crate) html: Option<PathBuf>,
+
     /// Write the distributions of latencies to this file as an HDR histogram log
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = "Output")]
     pub(crate) hdr: Option<PathBuf>,

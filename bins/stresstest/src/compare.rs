@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chat_compare::report::{csv, exit_code, json, markdown, table};
 use chat_compare::{Candidate, Comparison, Job, Plan, Preset};
+use chat_html::Document;
 use chat_report::atomic_file::Draft;
 use chat_report::{is_closed_pipe, tell};
 use chat_results::comparison::Placement;
@@ -17,6 +18,8 @@ use chat_stress::{LoadError, check_load};
 use chat_target::Interrupt;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+
+use crate::html::{self, HtmlError};
 
 use self::args::{Args, PresetName, Processors, Sweep};
 
@@ -131,7 +134,7 @@ impl Args {
     }
 
     fn has_stdout(&self) -> bool {
-        let files = [&self.json, &self.csv, &self.markdown];
+        let files = [&self.json, &self.csv, &self.markdown, &self.html];
         let mut files = files.into_iter().flatten();
         files.any(|path| path == Path::new("/dev/stdout"))
     }
@@ -157,6 +160,10 @@ fn write_files(args: &Args, comparison: &Comparison) -> Result<(), Failure> {
             let mut text = String::new();
             markdown::write(comparison, &mut text).map_err(io::Error::other)?;
             Draft::write(path, text.as_bytes())
+        }),
+        write(&args.html, &|path| {
+            let document = Document::from(comparison.clone());
+            html::write(path, [document]).map_err(HtmlError::into_io)
         }),
     ];
     written.into_iter().collect()

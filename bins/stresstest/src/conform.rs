@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chat_conform::{Report, Suite, SuiteError};
+use chat_html::{Conformance, Document};
 use chat_report::atomic_file::{Draft, try_write};
 use chat_report::{is_closed_pipe, tell};
 use chat_results::parse_timeout;
 use chat_target::{EXIT_INTERRUPTED, Interrupt};
 use clap::{Parser, value_parser};
+
+use crate::html::{self, HtmlError};
 
 /// Tells whether a server keeps the specification of the broadcast chat
 ///
@@ -38,6 +41,10 @@ struct Args {
     /// Write the report to this file as JSON
     #[arg(long, value_name = "FILE", value_parser = parse_output)]
     json: Option<PathBuf>,
+
+    /// Write the report to this file as one HTML page, which needs no network
+    #[arg(long, value_name = "FILE", value_parser = parse_output)]
+    html: Option<PathBuf>,
 
     /// Number of cases that run side by side [default: twice the number of processors]
     #[arg(short, long, value_name = "N", value_parser = value_parser!(u32).range(1..=64))]
@@ -154,7 +161,17 @@ fn write_files(args: &Args, report: &Report) -> Result<(), Failure> {
     if let Some(path) = &args.json {
         write_file(path, |out| report.write_json(out))?;
     }
+    if let Some(path) = &args.html {
+        html::write(path, [Document::Conformance(kept(report)?)])?;
+    }
     Ok(())
+}
+
+/// Returns a report as it is kept, which pages are made of.
+fn kept(report: &Report) -> Result<Conformance, Failure> {
+    let mut json = Vec::new();
+    report.write_json(&mut json).map_err(Failure::Print)?;
+    serde_json::from_slice(&json).map_err(|error| Failure::Print(error.into()))
 }
 
 fn write_file(
@@ -179,6 +196,8 @@ enum Failure {
     Watch(io::Error),
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Html(#[from] HtmlError),
     #[error("cannot print the report: {0}")]
     Print(io::Error),
 }

@@ -4,11 +4,13 @@
 //! libraries: `chat-stress` runs the load, `chat-report` shows and writes what was found. `conform`
 //! is a command of its own: it measures nothing and tells whether a server keeps the specification. So
 //! is `compare`, which has servers take turns.
+//! `html` makes a page of what any of them found.
 
 mod args;
 mod command;
 mod compare;
 mod conform;
+mod html;
 mod plan;
 mod recheck;
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         .or_else(|| recheck::run(args()))
         .or_else(|| conform::run(args()))
         .or_else(|| compare::run(args()))
+        .or_else(|| html::run(args()))
         .unwrap_or_else(|| command::execute(&Plan::read()));
     exit_code.into()
 }

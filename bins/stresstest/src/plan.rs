@@ -78,6 +78,7 @@ impl Args {
         let in_flight = load.pacing == Pacing::LOCK_STEP && self.window.is_none() && !self.classic;
         let outputs = Outputs {
             json: self.json,
+            html: self.html,
             csv: self.csv,
             hdr: self.hdr,
             record: self.record,

@@ -1,8 +1,9 @@
 //! How long things took.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chat_results::{Distribution, Latency, Summary};
+use chat_results::{CurvePoint, Distribution, Latency, Summary};
 use chat_trace::{Burst, Nanos, Run, Times};
 use hdrhistogram::Histogram;
 
@@ -14,6 +15,8 @@ pub struct Latencies {
     lateness: Histogram<u64>,
     /// Deliveries as they were when [`Latencies::delivery_since`] was asked last.
     told: Histogram<u64>,
+    /// Deliveries since the last tick. Two digits: it is looked through twenty times a second.
+    recent: Histogram<u64>,
 }
 
 impl Default for Latencies {
@@ -25,6 +28,8 @@ impl Default for Latencies {
             of: Distribution::ALL.map(|_| empty.clone()),
             lateness: empty.clone(),
             told: empty,
+            recent: Histogram::new_with_bounds(TIME_MIN, TIME_MAX, 2)
+                .expect("the bounds are in order"),
         }
     }
 }
@@ -35,6 +40,7 @@ impl Latencies {
         let Times { intended, sent, .. } = run.times;
         let (time, count) = (now - intended, u64::from(run.count));
         self.record(Distribution::Delivery, time, count);
+        self.recent.saturating_record_n(time, count);
         if intended != sent {
             self.record(Distribution::Uncorrected, now - sent, count);
         }
@@ -91,6 +97,23 @@ impl Latencies {
         summary(&since)
     }
 
+    /// Returns the 99th percentile of deliveries since this was called last, if there was one.
+    pub(crate) fn take_recent_p99(&mut self) -> Option<Duration> {
+        let p99 = self.recent.value_at_quantile(0.99);
+        let was_any = !self.recent.is_empty();
+        self.recent.reset();
+        was_any.then(|| Duration::from_nanos(p99))
+    }
+
+    /// Returns the percentile curves of deliveries, with and without correction, by name.
+    pub fn curves(&self) -> BTreeMap<String, Vec<CurvePoint>> {
+        [Distribution::Delivery, Distribution::Uncorrected]
+            .into_iter()
+            .filter(|&of| !self.of[of as usize].is_empty())
+            .map(|of| (of.name().to_owned(), curve(&self.of[of as usize])))
+            .collect()
+    }
+
     /// Returns all distributions that there are, by name.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &Histogram<u64>)> {
         let latencies = Distribution::ALL
@@ -123,6 +146,25 @@ fn summary(histogram: &Histogram<u64>) -> Option<Summary> {
         max: histogram.max() as f64 / 1e3,
     })
 }
+
+/// Returns the points of a distribution's curve, as dense at its end as at its beginning: each is a
+/// step nearer to 100 %, up to the last single value.
+fn curve(histogram: &Histogram<u64>) -> Vec<CurvePoint> {
+    let parts = (0..CURVE_POINT_COUNT_MAX)
+        .map(|step| 10_f64.powf(-f64::from(step) / CURVE_POINTS_PER_DECADE))
+        .take_while(|part| part * histogram.len() as f64 >= 1.0);
+    let points = parts.map(|part| CurvePoint {
+        percentile: 100.0 * (1.0 - part),
+        time_us: histogram.value_at_quantile(1.0 - part) as f64 / 1e3,
+    });
+    points.collect()
+}
+
+/// How many points a curve has from 90 % to 99 %, and so on. A judgement: it looks round.
+const CURVE_POINTS_PER_DECADE: f64 = 8.0;
+
+/// How many points a curve has at most: up to 99.999999 %.
+const CURVE_POINT_COUNT_MAX: u32 = 65;
 
 /// The shortest and the longest time that are told apart from shorter and longer ones, in
 /// nanoseconds. A judgement: a microsecond is less than any system call pair, a minute more than

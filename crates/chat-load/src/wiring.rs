@@ -338,6 +338,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
             count,
             lost,
             p99: self.intake.latencies.delivery_p99(),
+            p99_since: self.intake.latencies.take_recent_p99(),
         })
     }
 

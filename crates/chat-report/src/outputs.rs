@@ -18,6 +18,9 @@ use crate::{csv, hdr, json};
 pub struct Outputs {
     /// All results as JSON.
     pub json: Option<PathBuf>,
+    /// All results as a page for people. Whoever runs the load writes it; here it is only looked
+    /// whether there is another file in the same place.
+    pub html: Option<PathBuf>,
     /// The figures as comma-separated values.
     pub csv: Option<PathBuf>,
     /// The distributions of times as an HDR histogram log.
@@ -36,7 +39,7 @@ pub struct Outputs {
 impl Outputs {
     /// Tells whether the results, or some of them, go to a file other than a baseline.
     pub fn has_files(&self) -> bool {
-        [&self.json, &self.csv, &self.hdr, &self.record]
+        [&self.json, &self.html, &self.csv, &self.hdr, &self.record]
             .into_iter()
             .any(Option::is_some)
     }
@@ -59,6 +62,7 @@ impl Outputs {
         baseline.map_or(Ok(()), |name| Baseline::try_save(&self.baseline_dir, name))?;
         let files = [
             ("--json", self.json.clone()),
+            ("--html", self.html.clone()),
             ("--csv", self.csv.clone()),
             ("--hdr", self.hdr.clone()),
             ("--record", self.record.clone()),

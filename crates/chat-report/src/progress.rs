@@ -154,6 +154,7 @@ fn shown(iteration: u32, iterations: u32, tick: &Tick, separator: &str) -> Strin
         count,
         lost,
         p99,
+        ..
     } = tick;
     let phase = match phase {
         Phase::Join => {
@@ -222,6 +223,7 @@ mod tests {
             count,
             lost: 7,
             p99,
+            p99_since: None,
         };
         assert_eq!(
             shown(2, 5, &tick, ", "),

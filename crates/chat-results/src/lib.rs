@@ -37,6 +37,7 @@ mod results;
 pub mod sample;
 pub mod statistics;
 mod text;
+mod timeline;
 mod units;
 
 pub use distribution::{Distribution, Latency, Quantile, Summary};
@@ -50,4 +51,5 @@ pub use text::{
     TextError, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,
     parse_timeout,
 };
+pub use timeline::{CurvePoint, INTERVAL_S, MOMENT_COUNT_MAX, Moment, Timeline};
 pub use units::Quantity;

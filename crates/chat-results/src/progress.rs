@@ -20,6 +20,9 @@ pub struct Tick {
     pub lost: u64,
     /// The 99th percentile of the latency of deliveries, so far.
     pub p99: Duration,
+    /// The 99th percentile of the latency of the deliveries since the last tick; `None` without
+    /// one.
+    pub p99_since: Option<Duration>,
 }
 
 /// The part of a repetition that is under way.

@@ -1,12 +1,14 @@
 //! What a run found. Everything that is printed, stored, judged and compared afterwards is derived
 //! from this, and from nothing else.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::{Distribution, Latency, Summary};
 use crate::load::Load;
+use crate::timeline::{CurvePoint, Timeline};
 
 /// What a run found, over all its repetitions.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -39,6 +41,12 @@ pub struct Results {
     /// The figures of each repetition that was completed, where there was more than one.
     #[serde(default)]
     pub samples: Vec<Repetition>,
+    /// How the load went over time.
+    #[serde(default)]
+    pub timeline: Timeline,
+    /// The percentile curves of the latencies, by the names of the distributions.
+    #[serde(default)]
+    pub curves: BTreeMap<String, Vec<CurvePoint>>,
     /// What it comes to.
     pub verdict: Verdict,
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::distribution::{Distribution, Latency, Summary};
@@ -5,6 +6,7 @@ use crate::load::{BodyLens, Load, Pacing};
 use crate::results::{
     Asked, Counts, Drops, Environment, Health, Order, Results, ServerSeen, VERSION, Verdict,
 };
+use crate::timeline::{CurvePoint, Moment, Timeline};
 
 /// Returns the results of a run in which everything was measured.
 pub fn results() -> Results {
@@ -74,6 +76,41 @@ pub fn results() -> Results {
         not_tested: Vec::new(),
         isolation: None,
         samples: Vec::new(),
+        timeline: timeline(),
+        curves: BTreeMap::from([(Distribution::Delivery.name().to_owned(), curve())]),
         verdict: Verdict::Passed,
     }
+}
+
+/// Returns ten seconds of a load in which the server stood still once.
+fn timeline() -> Timeline {
+    let mut timeline = Timeline::default();
+    for number in 1..=100_u32 {
+        let is_still = (60..65).contains(&number);
+        timeline.push(Moment {
+            end_s: f64::from(number) / 10.0,
+            deliveries_per_s: if is_still { 0.0 } else { 2.1e6 },
+            p99_us: (!is_still).then_some(if number == 65 { 5e5 } else { 4000.0 }),
+            dropped: if number == 66 { 160 } else { 0 },
+            rss_kib: Some(4096 + 1270 * u64::from(number)),
+        });
+    }
+    timeline
+}
+
+/// Returns a curve through the points of the summary.
+fn curve() -> Vec<CurvePoint> {
+    let points = [
+        (0.0, 10.0),
+        (50.0, 90.0),
+        (90.0, 400.0),
+        (99.0, 4000.0),
+        (99.9, 7250.0),
+    ];
+    points
+        .map(|(percentile, time_us)| CurvePoint {
+            percentile,
+            time_us,
+        })
+        .into()
 }

@@ -60,6 +60,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
 mod campaign;
+mod chronicle;
 mod conduct;
 mod failure;
 mod known;

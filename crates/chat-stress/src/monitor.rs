@@ -3,9 +3,11 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use chat_results::{Count, Load, Observer, Phase, ProcessorWait, ServerSeen, Tick};
+use chat_results::{Count, Load, Observer, Phase, ProcessorWait, ServerSeen, Tick, Timeline};
 use chat_target::{ProcessorTimes, Usage};
 use chat_trace::Conviction;
+
+use crate::chronicle::Chronicle;
 
 /// Looks at everything when a repetition says so.
 pub(crate) struct Monitor<'a> {
@@ -17,6 +19,7 @@ pub(crate) struct Monitor<'a> {
     /// When the load that is under way began, and what this thread had taken and waited for.
     load_from: Option<(Instant, ProcessorTimes)>,
     loads: OwnUse,
+    chronicle: Chronicle,
 }
 
 impl<'a> Monitor<'a> {
@@ -30,6 +33,7 @@ impl<'a> Monitor<'a> {
             phase: Phase::Join,
             load_from: None,
             loads: OwnUse::default(),
+            chronicle: Chronicle::default(),
         }
     }
 
@@ -56,7 +60,8 @@ impl<'a> Monitor<'a> {
 
     /// Looks at everything.
     pub(crate) fn tick(&mut self, tick: &Tick) {
-        if tick.phase != std::mem::replace(&mut self.phase, tick.phase) {
+        let last_phase = std::mem::replace(&mut self.phase, tick.phase);
+        if tick.phase != last_phase {
             self.end_load();
             if tick.phase == Phase::Load {
                 self.load_from = Some((Instant::now(), ProcessorTimes::now()));
@@ -64,6 +69,10 @@ impl<'a> Monitor<'a> {
             }
         }
         self.usage.iter_mut().for_each(Usage::sample);
+        if last_phase == Phase::Load {
+            let rss_kib = self.usage.as_ref().and_then(Usage::rss_kib);
+            self.chronicle.tick(tick, rss_kib);
+        }
         self.observer.ticked(self.iteration, &self.load, tick);
     }
 
@@ -71,6 +80,11 @@ impl<'a> Monitor<'a> {
     pub(crate) fn seen(&mut self, delivered: u64) -> Option<ServerSeen> {
         self.end_load();
         self.usage.as_mut().and_then(|usage| usage.seen(delivered))
+    }
+
+    /// Returns how the load went over time.
+    pub(crate) fn take_timeline(&mut self) -> Timeline {
+        std::mem::take(&mut self.chronicle).timeline
     }
 
     /// Returns what this thread, which does all the work, took and waited for during the load.

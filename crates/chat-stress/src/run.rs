@@ -251,6 +251,7 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
             count,
             lost: trace.receivers().lost(),
             p99: latencies.delivery_p99(),
+            p99_since: None,
         });
         // A broken promise outweighs whatever ended the repetition.
         let kept = trace.evidence().verdict().map_err(|conviction| {
@@ -329,6 +330,8 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
             health: self.health(),
             isolation: None,
             samples: std::mem::take(&mut self.samples),
+            timeline: self.monitor.take_timeline(),
+            curves: self.bench.latencies.curves(),
             violations: Vec::new(),
             not_tested: Vec::new(),
             verdict: Verdict::Passed,

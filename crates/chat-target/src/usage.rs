@@ -75,6 +75,11 @@ impl Usage {
         seen.descriptors = seen.descriptors.max(total(|look| look.descriptors));
     }
 
+    /// Returns the resident memory of the last look, in KiB, if there was one.
+    pub fn rss_kib(&self) -> Option<u64> {
+        self.seen.map(|seen| seen.rss_after_kib)
+    }
+
     /// Notes that the load begins.
     pub fn begin_load(&mut self) {
         self.find_processes();

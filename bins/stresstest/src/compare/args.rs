@@ -95,6 +95,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", value_parser = parse_output)]
     pub(super) markdown: Option<PathBuf>,
 
+    /// Write the comparison to this file as one HTML page with pictures, which needs no network
+    #[arg(long, value_name = "FILE", value_parser = parse_output)]
+    pub(super) html: Option<PathBuf>,
+
     /// Time to wait for a server to get ready, and for anything to go on, before giving it up
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_timeout)]
     pub(super) timeout: Duration,

@@ -14,6 +14,8 @@ mod convicted;
 mod failed;
 /// Files that results go to, and are judged from.
 mod files;
+/// Pages of what was found.
+mod html;
 /// Many messages in flight, and thresholds on what they show.
 mod in_flight;
 /// Ending early from outside.
