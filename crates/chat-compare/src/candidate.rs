@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use chat_results::comparison::Contender;
-use chat_stress::{Launch, Target};
+use chat_stress::{KnownServer, Launch, ProtocolName, Target};
 
 /// A server to compare: how it is started for each round, or where it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,12 @@ pub struct Candidate {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    Executable { path: PathBuf, args: Vec<String> },
+    Executable {
+        path: PathBuf,
+        args: Vec<String>,
+    },
+    /// One that people know a protocol by, and its executable, if it is not the one in `$PATH`.
+    Known(KnownServer, Option<PathBuf>),
     Running(SocketAddr),
 }
 
@@ -41,6 +46,14 @@ impl Candidate {
         }
     }
 
+    /// Makes one of a server that people know a protocol by, with settings that are fair.
+    pub fn known(name: &str, server: KnownServer, executable: Option<PathBuf>) -> Self {
+        Self {
+            name: name.to_owned(),
+            place: Place::Known(server, executable),
+        }
+    }
+
     /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -52,13 +65,26 @@ impl Candidate {
         Self { name, ..self }
     }
 
+    /// Returns the protocol that it speaks.
+    pub(crate) fn protocol(&self) -> ProtocolName {
+        match &self.place {
+            Place::Known(server, _) => server.protocol,
+            Place::Executable { .. } | Place::Running(_) => ProtocolName::Chat,
+        }
+    }
+
     pub(crate) fn target(&self, guard: Option<&Path>) -> Target {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         match &self.place {
             Place::Running(addr) => Target::Running(*addr),
+            Place::Known(server, executable) => Target::Launch(Launch {
+                guard: guard.map(Path::to_owned),
+                ..server.launch(executable.clone(), addr)
+            }),
             Place::Executable { path, args } => Target::Launch(Launch {
                 args: args.iter().map(OsString::from).collect(),
                 guard: guard.map(Path::to_owned),
-                ..Launch::new(path, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+                ..Launch::new(path, addr)
             }),
         }
     }
@@ -66,16 +92,24 @@ impl Candidate {
     pub(crate) fn contender(&self) -> Contender {
         let command = match &self.place {
             Place::Running(addr) => vec![format!("@{addr}")],
+            Place::Known(server, executable) => {
+                let path = executable.as_ref().map(|path| path.display().to_string());
+                vec![path.unwrap_or_else(|| server.executable.to_owned())]
+            }
             Place::Executable { path, args } => {
                 let path = path.display().to_string();
                 std::iter::once(path).chain(args.iter().cloned()).collect()
             }
         };
+        let settings = match &self.place {
+            Place::Known(server, _) => server.settings().map(str::to_owned).collect(),
+            Place::Executable { .. } | Place::Running(_) => Vec::new(),
+        };
         Contender {
             name: self.name.clone(),
             command,
-            protocol: "chat".to_owned(),
-            settings: Vec::new(),
+            protocol: self.protocol().word().to_owned(),
+            settings,
         }
     }
 }
@@ -83,8 +117,8 @@ impl Candidate {
 impl FromStr for Candidate {
     type Err = CandidateError;
 
-    /// Reads `name=path args`, `name=@address`, or either without a name. Arguments are separated by
-    /// spaces; there are no quotes.
+    /// Reads `name=path args`, `name=@address`, `name=PROTOCOL:` with or without an executable behind
+    /// it, or any of these without a name. Arguments are separated by spaces; there are no quotes.
     fn from_str(text: &str) -> Result<Self, CandidateError> {
         // A path before the sign is no name.
         let named = text
@@ -97,6 +131,14 @@ impl FromStr for Candidate {
         if let Some(addr) = server.strip_prefix('@') {
             let addr = addr.parse().map_err(|_| CandidateError::Address)?;
             return Ok(Self::running(name.unwrap_or(server), addr));
+        }
+        let known = server.split_once(':').and_then(|(protocol, path)| {
+            Some((ProtocolName::named(protocol)?.known_server()?, path))
+        });
+        if let Some((known, path)) = known {
+            let executable = (!path.is_empty()).then(|| path.into());
+            let name = name.unwrap_or(known.protocol.word());
+            return Ok(Self::known(name, known, executable));
         }
         let mut words = server.split_whitespace();
         let path = words.next().ok_or(CandidateError::NoServer)?;
@@ -149,6 +191,11 @@ mod tests {
         check("a=@127.0.0.1:80", "a", &["@127.0.0.1:80"]);
         check("@[::1]:80", "@[::1]:80", &["@[::1]:80"]);
         check("a=server --key=value", "a", &["server", "--key=value"]);
+        check("nats:", "nats", &["nats-server"]);
+        check("a=redis:/opt/redis", "a", &["/opt/redis"]);
+        let redis = "redis:".parse::<Candidate>().unwrap().contender();
+        assert_eq!(redis.protocol, "redis");
+        assert!(redis.settings.contains(&"appendonly no".to_owned()));
     }
 
     #[test]

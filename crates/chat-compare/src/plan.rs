@@ -143,6 +143,7 @@ impl Plan {
                     ..Round::default()
                 };
                 let run = Run::new(candidate.target(self.guard.as_deref()), load)
+                    .with_protocol(candidate.protocol())
                     .with_interrupt(interrupt);
                 findings[server].extend(Finding::of(run.measure(&mut ()), round));
             }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::Summary;
+use crate::environment::Environment;
 use crate::load::Load;
-use crate::results::Environment;
 use crate::statistics::Estimate;
 use crate::units::Quantity;
 

@@ -29,6 +29,7 @@
 
 pub mod comparison;
 mod distribution;
+mod environment;
 pub mod judge;
 mod load;
 mod progress;
@@ -41,11 +42,12 @@ mod timeline;
 mod units;
 
 pub use distribution::{Distribution, Latency, Quantile, Summary};
+pub use environment::Environment;
 pub use load::{BodyLens, BodyLensError, Check, Load, Pacing, Slow, SlowError, random_seed};
 pub use progress::{Count, Observer, Phase, Tick};
 pub use results::{
-    Asked, Counts, Drops, Environment, Health, Isolation, Limit, Order, ProcessorWait, Repetition,
-    Results, ServerSeen, VERSION, Verdict, Violation,
+    Asked, Counts, Drops, Health, Isolation, Limit, Order, ProcessorWait, Repetition, Results,
+    ServerSeen, VERSION, Verdict, Violation,
 };
 pub use text::{
     TextError, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,

@@ -66,7 +66,7 @@ impl fmt::Display for ProtocolName {
 /// A product, and how to start it for a fair comparison: it stores nothing, logs errors only, holds
 /// back no small write, and keeps up to 64 MiB for a client that does not read, where it has such a
 /// limit in bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownServer {
     /// The protocol that it speaks.
     pub protocol: ProtocolName,

@@ -69,6 +69,7 @@ mod measured;
 mod monitor;
 mod recheck;
 mod recorder;
+mod repetitions;
 mod run;
 mod subject;
 mod target;

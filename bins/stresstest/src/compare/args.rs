@@ -19,7 +19,8 @@ use clap::{Parser, ValueEnum, value_parser};
 #[derive(Debug, Parser)]
 #[command(name = "stresstest compare", version, after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// Servers: `name=path args`, `name=@address` for one that runs, or either without a name
+    /// Servers: `name=path args`, `name=@address` for one that runs, `name=nats:`, `redis:` or `mqtt:` for
+    /// the server that people know the protocol by, or any of these without a name
     #[arg(required = true, value_name = "SERVER")]
     pub(super) servers: Vec<Candidate>,
 

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::run::{Running, path, run, stresstest};
+use crate::run::{Run, Running, path, run, stresstest};
 
 #[test]
 fn a_baseline_that_is_kept_is_compared_with() {
@@ -61,6 +61,12 @@ fn isolation_records_each_of_its_runs_in_a_file_of_its_own() {
     }
 }
 
+/// Returns the line with the error.
+fn error_of(run: &Run) -> &str {
+    let mut lines = run.stderr.lines();
+    lines.find(|line| line.starts_with("error: ")).unwrap()
+}
+
 #[test]
 fn a_recorded_run_is_convicted_again_without_a_server() {
     let recheck =
@@ -93,7 +99,7 @@ fn a_recorded_run_is_convicted_again_without_a_server() {
             path.to_str().unwrap(),
         ],
     );
-    let story = broken.stderr.lines().next().unwrap();
+    let story = error_of(&broken);
     assert!(
         story.starts_with("error: iteration 0: the promise is broken (reordered): "),
         "{story}"
@@ -111,7 +117,7 @@ fn a_recorded_run_is_convicted_again_without_a_server() {
         path.to_str().unwrap(),
     ];
     let forgetful = run("forget-sender", &options);
-    recheck(&path).check(3, &[forgetful.stderr.lines().next().unwrap()]);
+    recheck(&path).check(3, &[error_of(&forgetful)]);
 
     run(
         "swallow-closing",

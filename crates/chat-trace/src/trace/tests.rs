@@ -183,8 +183,15 @@ fn a_changed_byte_is_found_under_every_check_but_off() {
         if check == Check::Off {
             assert_eq!(world.trace.evidence().verdict().unwrap(), Kept::Unchecked);
         } else {
+            let (len, last) = (
+                world.sent[0][longest].len(),
+                *world.sent[0][longest].last().unwrap(),
+            );
             let story = format!(
-                "subscriber 0 of publisher 0 received publisher 0's message {longest} with another length or content than it was sent with"
+                "subscriber 0 of publisher 0 received publisher 0's message {longest} with another length or content than it was sent with: \
+                 of its {len} bytes, those from number {} on are {last:02x} instead of {:02x}",
+                len - 1,
+                last ^ 1
             );
             world.check_broken("corrupt", &story);
         }
