@@ -21,11 +21,11 @@ pub fn write<'a>(
     append(path, &table(runs))
 }
 
-/// Adds a table, whose first line has the names of its columns, to a file as [`write`] does.
+/// Adds a table, whose first line has the names of its columns, to a file as [`write()`] does.
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn append(path: &Path, table: &str) -> io::Result<()> {
     let earlier = match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => fs::read_to_string(path)?,
