@@ -108,7 +108,7 @@ impl<'a> Run<'a> {
         let (subject, addr) = Subject::start(target, load.timeout, &interrupt)?;
         // Not before the start, or the server would inherit what it should ask for itself.
         check_descriptors(load.connection_count_max())?;
-        let monitor = Monitor::new(subject.usage(), observer, load);
+        let monitor = Monitor::new(subject.usage(addr), observer, load);
         let topology = Topology::of(&load);
         let payloads = Payloads::new(load.seed, load.size);
         let trace = Trace::new(payloads, topology, load.check, strangers);

@@ -60,9 +60,11 @@ impl Subject {
         }
     }
 
-    /// Begins to watch what the server costs, if that can be told.
-    pub(crate) fn usage(&self) -> Option<Usage> {
-        self.server().map(Server::usage)
+    /// Begins to watch what the server costs that listens on `addr`, if that can be told.
+    pub(crate) fn usage(&self, addr: SocketAddr) -> Option<Usage> {
+        let mut usage = self.server()?.usage();
+        usage.note_address(addr);
+        Some(usage)
     }
 
     /// Ends a server that was started for the run, and tells how it ended.

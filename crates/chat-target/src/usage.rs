@@ -1,10 +1,12 @@
 //! The server seen from outside: its processor time, memory, threads and open files. And what this
 //! process takes itself.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chat_results::ServerSeen;
-use procfs::process::{Process, all_processes};
+use procfs::net::{TcpState, tcp, tcp6};
+use procfs::process::{FDTarget, Process, all_processes};
 use procfs::ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -25,8 +27,8 @@ pub struct Usage {
     load_from: Option<(Instant, Duration)>,
     /// How long all loads took, and the processor time in them.
     loads: (Duration, Duration),
-    /// Whether the processor time is less than it was, since the leader was gone before it was
-    /// looked at.
+    /// Whether the processor time is less than it was: the leader was gone before it was looked at, or
+    /// a process of another group does the work.
     is_cpu_lost: bool,
 }
 
@@ -49,6 +51,36 @@ impl Usage {
             seen.rss_before_kib = seen.rss_after_kib;
         }
         observer
+    }
+
+    /// Notes the address that clients connect to. If no process of the group listens there, another
+    /// one does the work, and nobody knows what that takes.
+    pub fn note_address(&mut self, addr: SocketAddr) {
+        self.is_cpu_lost |= self.listens_on(addr.port()) == Some(false);
+    }
+
+    /// Tells whether a process of the group listens on a port, if the system tells.
+    fn listens_on(&self, port: u16) -> Option<bool> {
+        let entries = tcp().ok()?.into_iter().chain(tcp6().unwrap_or_default());
+        let listening: Vec<u64> = entries
+            .filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port)
+            .map(|entry| entry.inode)
+            .collect();
+        if listening.is_empty() {
+            return None;
+        }
+        for known in &self.processes {
+            // Only who may trace a process may see its files.
+            let files = known.process.fd().ok()?;
+            let sockets = files.flatten().filter_map(|file| match file.target {
+                FDTarget::Socket(inode) => Some(inode),
+                _ => None,
+            });
+            if sockets.into_iter().any(|inode| listening.contains(&inode)) {
+                return Some(true);
+            }
+        }
+        Some(false)
     }
 
     /// Looks at the processes that are known. Reads three small files a process, whatever the

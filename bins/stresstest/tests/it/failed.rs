@@ -89,10 +89,12 @@ fn a_server_that_nobody_can_connect_to_is_told_of_and_proves_nothing() {
 
 #[test]
 fn a_server_that_leaves_its_process_group_is_told_of() {
-    let path = path("escaped.pid");
+    let (path, json) = (path("escaped.pid"), path("escaped.json"));
     let mut command = stresstest();
     command
-        .args(["-a", "127.0.0.1:0", "-m", "2", "-r", "1"])
+        .args(["-a", "127.0.0.1:0", "-m", "2", "-r", "1", "--classic"])
+        .arg("--json")
+        .arg(&json)
         .env("WRONG_SERVER_ESCAPED_FILE", &path);
     let run = Running::start_command(command.arg(server()).args(["--", "escape"])).wait();
     let escaped = Pid::from_raw(std::fs::read_to_string(path).unwrap().parse().unwrap()).unwrap();
@@ -105,6 +107,12 @@ fn a_server_that_leaves_its_process_group_is_told_of() {
             // The process that the run started did not.
             "error: the server breaks rule 10: it died of SIGTERM",
         ],
+    );
+    // What the process that serves takes is unknown, and not nothing.
+    let server = &run.results(&json)["server"];
+    assert!(
+        server["cpus"].is_null() && server["cpu_us_per_delivery"].is_null(),
+        "{server}"
     );
 }
 
