@@ -12,8 +12,8 @@ use clap_complete::Shell;
 /// Sends each line of standard input as a message to a broadcast chat server, and prints each
 /// message received as a line.
 ///
-/// It never sends faster than it receives its own messages back, and ends with exit code 0 only if
-/// all of them came back.
+/// It never sends faster than it receives its own messages back. Unless it is told to end earlier, it
+/// ends with exit code 0 only if all of them came back.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Args {

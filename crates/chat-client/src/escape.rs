@@ -31,9 +31,9 @@ pub fn escape(bytes: &[u8]) -> String {
 /// These become escapes: control characters (`\x1b`, `\n`, `\u{9b}`), format characters and all
 /// others that are invisible by default, such as those that change the direction of text
 /// (`\u{202e}`), and line and paragraph separators. Which they are, the Unicode properties
-/// `General_Category` and `Default_Ignorable_Code_Point` say. Bytes that are not UTF-8 become `\xff`. Emoji
-/// that consist of several characters stay whole. A backslash stays too: the form is for eyes, and
-/// not meant to be read back.
+/// `General_Category` and `Default_Ignorable_Code_Point` say. Bytes that are not UTF-8 become
+/// `\xff`. Emoji that consist of several characters stay whole. A backslash stays too: the form is
+/// for eyes, and not meant to be read back.
 ///
 /// The addition is at most four times as long as `bytes`, and eight bytes for a character that
 /// becomes an escape.

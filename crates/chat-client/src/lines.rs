@@ -80,8 +80,8 @@ impl Lines {
     }
 
     /// Sends a line that is too long as several messages. Each ends after a space, if there is more
-    /// than spaces before that; or else between two characters; or else wherever it is full. Lines in
-    /// hexadecimal are refused all the same.
+    /// than spaces before that; or else between two characters; or else wherever it is full. Lines
+    /// in hexadecimal are refused all the same.
     pub fn splitting(mut self) -> Self {
         self.is_splitting = self.framing != Framing::Hex;
         self

@@ -1,6 +1,6 @@
 //! Messages on their way to a socket.
 
-use chat_trace::{Kind, Sent, Times, Trace};
+use chat_trace::{Kind, Sent, Times, Trace, UNFINISHED_BYTE};
 
 use crate::protocol::Protocol;
 
@@ -79,7 +79,7 @@ impl<P: Protocol> Outbox<P> {
         self.open();
         let start = self.wire.len();
         self.protocol
-            .encode(&[b'u'; UNFINISHED_LEN], &mut self.wire);
+            .encode(&[UNFINISHED_BYTE; UNFINISHED_LEN], &mut self.wire);
         self.wire.truncate(start + (self.wire.len() - start) / 2);
         &self.wire
     }

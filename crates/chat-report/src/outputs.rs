@@ -77,7 +77,10 @@ impl Outputs {
             .collect();
         for (place, (option, path)) in files.iter().enumerate() {
             let mut before = files[..place].iter();
-            if let Some((other, _)) = before.find(|(_, other)| is_same_file(path, other)) {
+            let is_same = |other: &Path| {
+                is_same_file(path, other) || (path == other && path == Path::new(STDOUT))
+            };
+            if let Some((other, _)) = before.find(|(_, other)| is_same(other)) {
                 return Err(OutputError::Same {
                     options: [other, option],
                     path: path.clone(),

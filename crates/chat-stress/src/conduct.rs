@@ -1,5 +1,6 @@
 //! The rules of the specification that are not about the order.
 
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(crate) struct Departure {
     pub(crate) grace: Duration,
     /// How many lines it had printed on standard output.
     pub(crate) line_count: u64,
+    /// Why its log could not be written to its end.
+    pub(crate) log_error: Option<io::Error>,
     /// The last that it had printed.
     pub(crate) lines: LastLines,
 }
@@ -66,10 +69,15 @@ fn surplus_output(departure: &Departure) -> Option<String> {
     let Departure {
         line_count, lines, ..
     } = departure;
+    let surplus = lines
+        .stdout()
+        .iter()
+        .find(|line| !line.starts_with("listening on "));
+    let surplus = surplus.or(lines.stdout().last());
     (*line_count > 1).then(|| {
         format!(
-            "it printed {line_count} lines on standard output, where only the ready line belongs; the last is `{}`",
-            lines.stdout().last().map_or("", String::as_str)
+            "it printed {line_count} lines on standard output, where only the ready line belongs; one is `{}`",
+            surplus.map_or("", String::as_str)
         )
     })
 }

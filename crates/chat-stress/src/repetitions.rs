@@ -257,6 +257,11 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
                 "something still listens on {addr}, though the server's process group has been ended: did it leave the group?"
             ));
         }
+        if let Some(error) = departure.as_ref().and_then(|it| it.log_error.as_ref()) {
+            self.monitor.note(&format!(
+                "the server's log could not be written to its end: {error}"
+            ));
+        }
         departure
     }
 }

@@ -80,6 +80,7 @@ impl Subject {
             ending,
             grace,
             line_count: server.stdout_line_count(),
+            log_error: server.log_error(),
             lines,
         })
     }

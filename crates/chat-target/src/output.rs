@@ -41,6 +41,11 @@ impl Output {
         tail.ready_addr.clone()
     }
 
+    /// Returns why the log of standard error could not be written to its end, if that was so.
+    pub(crate) fn log_error(&self) -> Option<io::Error> {
+        self.stderr.tail().log_error.take()
+    }
+
     /// Returns how many lines standard output had.
     pub(crate) fn stdout_line_count(&self) -> u64 {
         self.stdout.tail().line_count
@@ -115,7 +120,11 @@ impl Drained {
         let filled = Arc::clone(&drained);
         let drain = move || {
             if let Some(stream) = stream {
-                filled.fill(Logged { stream, log });
+                filled.fill(Logged {
+                    stream,
+                    log,
+                    drained: &filled,
+                });
             }
             filled.tail().has_ended = true;
             filled.news.notify_all();
@@ -157,19 +166,21 @@ impl Drained {
 }
 
 /// A stream that is written to a file, too, as it is read.
-struct Logged<S> {
+struct Logged<'a, S> {
     stream: S,
     log: Option<File>,
+    drained: &'a Drained,
 }
 
-impl<S: Read> Read for Logged<S> {
+impl<S: Read> Read for Logged<'_, S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let len = self.stream.read(buf)?;
         // A log that cannot be written is no reason to stop the server.
         if let Some(log) = &mut self.log
-            && log.write_all(&buf[..len]).is_err()
+            && let Err(error) = log.write_all(&buf[..len])
         {
             self.log = None;
+            self.drained.tail().log_error = Some(error);
         }
         Ok(len)
     }
@@ -185,6 +196,8 @@ struct Tail {
     unfinished: Vec<u8>,
     /// What follows [`READY_PREFIX`] in the first line that starts so.
     ready_addr: Option<String>,
+    /// Why the log could not be written to its end.
+    log_error: Option<io::Error>,
     has_ended: bool,
 }
 

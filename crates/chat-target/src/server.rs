@@ -155,6 +155,11 @@ impl Server {
         self.output.stdout_line_count()
     }
 
+    /// Returns why its log could not be written to its end, if that was so; once.
+    pub fn log_error(&self) -> Option<std::io::Error> {
+        self.output.log_error()
+    }
+
     /// Begins to observe the server. No client has joined yet.
     pub fn usage(&self) -> Usage {
         Usage::new(self.child.id())

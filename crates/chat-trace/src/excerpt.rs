@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::payload::UNFINISHED_BYTE;
+
 /// The beginning of some bytes, and how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Excerpt {
@@ -18,6 +20,12 @@ impl Excerpt {
             len: bytes.len(),
             bytes: shown,
         }
+    }
+
+    /// Tells whether these are bytes of a message that a client left inside.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        let shown = &self.bytes[..self.len.min(SHOWN_LEN)];
+        !shown.is_empty() && shown.iter().all(|&byte| byte == UNFINISHED_BYTE)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -87,7 +87,7 @@ pub use arrival::{Arrival, Arrived, Run};
 pub use budget::{LOAD_MAX, MEMORY_MAX, memory_len};
 pub use evidence::Evidence;
 pub use left_out::LeftOut;
-pub use payload::{BODY_LEN_MAX, CLIENTS_MAX, Kind, Payloads, Reading, Tag};
+pub use payload::{BODY_LEN_MAX, CLIENTS_MAX, Kind, Payloads, Reading, Tag, UNFINISHED_BYTE};
 pub use receivers::Receivers;
 pub use sends::{Burst, Nanos, Sends, Times};
 pub use sent_log::SentLog;

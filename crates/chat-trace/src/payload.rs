@@ -45,6 +45,10 @@ impl Tag {
     }
 }
 
+/// The byte that a message consists of which a client leaves inside, so that it is known where it
+/// turns up.
+pub const UNFINISHED_BYTE: u8 = b'u';
+
 /// What a message is sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

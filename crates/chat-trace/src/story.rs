@@ -198,6 +198,10 @@ impl Strange {
                     "{len} bytes of a message whose end never came, behind all that was owed to it"
                 )
             }
+            Self::Damaged(excerpt) if excerpt.is_unfinished() => {
+                "the beginning of a message whose sender left inside it, which rule 8 has the server discard"
+                    .to_owned()
+            }
             Self::Damaged(excerpt) => {
                 format!(
                     "a message that nobody sent, or one whose first bytes are damaged: {excerpt}"
