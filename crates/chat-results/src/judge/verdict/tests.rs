@@ -232,12 +232,12 @@ fn who_does_not_run_is_the_limit_beyond_a_stated_share() {
         Some("its own pauses are part of 11 of 1001 latencies"),
     );
     let mut results = paused_results(|_| ());
-    results.health.processor_wait = wait(Some(2.0), Some(0.5));
+    results.health.processor_wait = wait(Some(3.3), Some(0.5));
     check_bound(&results, None);
-    results.health.processor_wait = wait(Some(2.01), None);
+    results.health.processor_wait = wait(Some(3.31), None);
     check_bound(
         &results,
-        Some("it waited for a processor for 2.01 of the 10.00 s of the load"),
+        Some("it waited for a processor for 3.31 of the 10.00 s of the load"),
     );
     results.health.processor_wait = wait(None, Some(0.51));
     check_bound(
