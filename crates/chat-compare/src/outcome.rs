@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chat_results::comparison::{Figure, Outcome, Round, Standing};
+use chat_results::judge::{CEILING_PART, CPU_RESOLUTION_US, STEAL_PART};
 use chat_results::statistics::{median, median_estimate, paired_ratio};
 use chat_results::{Distribution, Health, Order, Results, Verdict};
 use chat_stress::{Failure, Measured};
@@ -81,7 +82,7 @@ fn figures(results: &Results) -> BTreeMap<Figure, f64> {
         Figure::Effort => {
             let cpu = results.server?.cpu_us_per_delivery?;
             let total = cpu * results.counts.delivered as f64;
-            (total >= EFFORT_MIN_US).then_some(cpu)
+            (total >= CPU_RESOLUTION_US).then_some(cpu)
         }
         Figure::MemoryPerClient => {
             let server = results.server?;
@@ -237,25 +238,16 @@ fn spread(values: &[f64]) -> Option<f64> {
     Some((high - low) / median(values)?)
 }
 
-/// How much processor time there is at least from which that per delivery is told, in microseconds.
-/// The system counts it in ticks of a hundredth of a second: with ten, it is off by a tenth.
-const EFFORT_MIN_US: f64 = 100_000.0;
-
 /// How much a server's memory grows at least from which it is told, in KiB. A judgement: less depends on
 /// how the allocator has its pages.
 const MEMORY_MIN_KIB: u64 = 256;
 
-/// For which part of the time the load tester may wait for a processor. As in `chat_results::judge`.
+/// For which part of the time the load tester may wait for a processor. A judgement: less than makes a
+/// single run inconclusive, since small differences are looked for.
 const WAIT_PART: f64 = 0.2;
-
-/// For which part of the time a hypervisor may keep processors. As in `chat_results::judge`.
-const STEAL_PART: f64 = 0.05;
 
 /// How much the middle half of rounds may differ. A judgement: with more, 10 % are hardly told apart.
 const SPREAD_MAX: f64 = 0.2;
-
-/// From which part of the ceiling on the load tester was the limit. As in `chat_results::judge`.
-const CEILING_PART: f64 = 0.9;
 
 #[cfg(test)]
 mod tests {

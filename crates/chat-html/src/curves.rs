@@ -181,20 +181,6 @@ const LINE_COUNT_MAX: usize = 6;
 /// How many points a curve may have, whatever a file has.
 const POINT_COUNT_MAX: usize = 200;
 
-const WIDE: Frame = Frame {
-    width: 960.0,
-    height: 400.0,
-    left: 76.0,
-    right: 200.0,
-    top: 32.0,
-    bottom: 52.0,
-};
+const WIDE: Frame = Frame::wide(400.0);
 
-const NARROW: Frame = Frame {
-    width: 358.0,
-    height: 320.0,
-    left: 58.0,
-    right: 100.0,
-    top: 32.0,
-    bottom: 52.0,
-};
+const NARROW: Frame = Frame::narrow(320.0);

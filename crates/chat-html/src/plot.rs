@@ -96,6 +96,30 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// A picture with lines that are named at their right, across a page.
+    pub(crate) const fn wide(height: f64) -> Self {
+        Self {
+            width: 960.0,
+            height,
+            left: 76.0,
+            right: 200.0,
+            top: 32.0,
+            bottom: 52.0,
+        }
+    }
+
+    /// The same on a phone.
+    pub(crate) const fn narrow(height: f64) -> Self {
+        Self {
+            width: 358.0,
+            height,
+            left: 58.0,
+            right: 100.0,
+            top: 32.0,
+            bottom: 52.0,
+        }
+    }
+
     /// Returns where a part of the way along the horizontal axis is.
     pub(crate) fn x(&self, place: f64) -> f64 {
         self.left + place * (self.width - self.left - self.right)

@@ -170,20 +170,6 @@ fn figure(line: &Line, text: &str) -> Markup {
 const POINT_COUNT_MAX: usize = 24;
 const NAME_LEN_MAX: usize = 40;
 
-const WIDE: Frame = Frame {
-    width: 960.0,
-    height: 360.0,
-    left: 76.0,
-    right: 200.0,
-    top: 32.0,
-    bottom: 52.0,
-};
+const WIDE: Frame = Frame::wide(360.0);
 
-const NARROW: Frame = Frame {
-    width: 358.0,
-    height: 300.0,
-    left: 58.0,
-    right: 100.0,
-    top: 32.0,
-    bottom: 52.0,
-};
+const NARROW: Frame = Frame::narrow(300.0);

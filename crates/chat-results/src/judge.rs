@@ -7,8 +7,10 @@ mod threshold;
 mod verdict;
 
 pub use regression::{
-    CONFIDENCE, Change, Compared, NoiseError, SINGLE_FACTOR, compare, difference,
-    noise_from_percent, regressions,
+    CONFIDENCE, CPU_RESOLUTION_US, Change, Compared, NoiseError, SINGLE_FACTOR, compare,
+    difference, noise_from_percent, regressions,
 };
 pub use threshold::{ThresholdError, Thresholds};
-pub use verdict::{Complaints, bound_by, limit, nothing_measured, outweigh, verdict};
+pub use verdict::{
+    CEILING_PART, Complaints, STEAL_PART, bound_by, limit, nothing_measured, outweigh, verdict,
+};

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use chat_load::{Bench, Ended, Protocol, Stop};
-use chat_results::judge::bound_by;
+use chat_results::judge::{CPU_RESOLUTION_US, bound_by};
 use chat_results::{
     Asked, Count, Environment, Health, Load, Order, Phase, Repetition, Results, Tick, VERSION,
     Verdict,
@@ -70,7 +70,7 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
             cpu_us_per_delivery: cpu_us
                 .map(|cpu_us| cpu_us - cpu_us_before)
                 // With fewer ticks of its clock, it is off by more than a tenth.
-                .filter(|cpu_us| read > read_before && *cpu_us >= SAMPLE_CPU_MIN_US)
+                .filter(|cpu_us| read > read_before && *cpu_us >= CPU_RESOLUTION_US)
                 .map(|cpu_us| cpu_us / (read - read_before) as f64),
         });
     }
@@ -269,6 +269,3 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
 /// How long it is tried to connect to a server that is gone. A judgement: long for a machine of
 /// one's own.
 const STILL_LISTENING_WAIT: Duration = Duration::from_millis(200);
-
-/// How much processor time a server took at least in a repetition from which that per delivery is told.
-const SAMPLE_CPU_MIN_US: f64 = 100_000.0;

@@ -3,6 +3,20 @@ use std::path::Path;
 
 use crate::run::{Running, path, run, server, stresstest};
 
+/// Checks that the page of a kept file, made `later`, is this one.
+#[track_caller]
+fn check_report_of(json: &Path, later: &Path, page: &str) {
+    let output = stresstest()
+        .arg("report")
+        .arg(json)
+        .arg("--html")
+        .arg(later)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(read_page(later), page);
+}
+
 /// Reads a page, and fails unless it is complete, within its bound and without a reference to
 /// anything outside itself.
 #[track_caller]
@@ -34,17 +48,7 @@ fn a_run_and_its_kept_results_make_the_same_page() {
     ] {
         assert!(page.contains(part), "{part} is missing");
     }
-    let output = stresstest()
-        .args([
-            "report",
-            json.to_str().unwrap(),
-            "--html",
-            later.to_str().unwrap(),
-        ])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(read_page(&later), page);
+    check_report_of(&json, &later, &page);
 }
 
 #[test]
@@ -138,15 +142,5 @@ fn a_comparison_and_its_kept_figures_make_the_same_page() {
         page.contains("right and odd") && page.contains("✗ wrong"),
         "{output:?}"
     );
-    let output = stresstest()
-        .args([
-            "report",
-            json.to_str().unwrap(),
-            "--html",
-            later.to_str().unwrap(),
-        ])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(read_page(&later), page);
+    check_report_of(&json, &later, &page);
 }

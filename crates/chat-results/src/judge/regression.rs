@@ -315,7 +315,7 @@ const MEMORY_RESOLUTION_KIB: f64 = 4096.0;
 
 /// How much processor time a server takes at least, in microseconds, from which that per delivery is told: ten
 /// ticks of the system's clock.
-const CPU_RESOLUTION_US: f64 = 100_000.0;
+pub const CPU_RESOLUTION_US: f64 = 100_000.0;
 
 /// By how much a drop rate may rise: one percentage point. A judgement.
 const DROP_RATE_NOISE: f64 = 0.01;

@@ -194,7 +194,7 @@ fn busy(results: &Results) -> Option<String> {
 
 /// From which part of the ceiling on the load tester was the limit. A judgement: runs differ by
 /// some percent.
-const CEILING_PART: f64 = 0.9;
+pub const CEILING_PART: f64 = 0.9;
 
 /// From which part of the latency on lateness is what it tells of, at the 90th percentile: rarer
 /// hiccups are told, but change no verdict. A judgement.
@@ -219,7 +219,7 @@ const RUN_DELAY_PART: f64 = 0.33;
 
 /// Which part of the load the hypervisor may keep a processor from the machine. As
 /// [`PAUSED_PART`]: the server is slower by as much.
-const STEAL_PART: f64 = 0.05;
+pub const STEAL_PART: f64 = 0.05;
 
 /// Which part of a schedule is sent when it is kept. As [`MISSED_PART`].
 const KEPT_PART: f64 = 0.99;
