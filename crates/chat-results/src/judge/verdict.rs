@@ -218,7 +218,7 @@ const UNTIMED_PART: f64 = 0.01;
 const RUN_DELAY_PART: f64 = 0.33;
 
 /// Which part of the load the hypervisor may keep a processor from the machine. As
-/// [`PAUSED_PART`]: the server is slower by as much.
+/// for pauses: the server is slower by as much.
 pub const STEAL_PART: f64 = 0.05;
 
 /// Which part of a schedule is sent when it is kept. As [`MISSED_PART`].
