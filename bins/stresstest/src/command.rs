@@ -1,6 +1,6 @@
 //! Does what the command line asks for, from the first run to the exit code.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chat_html::Document;
 use chat_report::atomic_file::Draft;
@@ -93,12 +93,14 @@ fn measure(
         plan.lines
     };
     let mut terminal = Terminal::standard(stage.title(), lines, plan.progress);
-    let record = plan.outputs.record.as_deref();
-    let is_recorded = !matches!(stage, Stage::Calibration | Stage::InFlight);
-    let Some(path) = record.filter(|_| is_recorded) else {
+    let record = match stage {
+        Stage::Calibration | Stage::InFlight => None,
+        Stage::Without => plan.outputs.record_without.as_deref(),
+        _ => plan.outputs.record.as_deref(),
+    };
+    let Some(path) = record else {
         return run.measure(&mut terminal);
     };
-    let path = &recording_path(path, stage);
     let unwritten = |source| Failure::Write {
         path: path.to_owned(),
         source,
@@ -116,14 +118,4 @@ fn measure(
         }
     }
     Ok(measured)
-}
-
-/// Returns where a run is recorded: the one without antagonists has a file of its own, beside that
-/// of the run with them.
-fn recording_path(path: &Path, stage: Stage) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    if stage == Stage::Without {
-        path.push(".without");
-    }
-    path.into()
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chat_report::{Baseline, LinesTo, Outputs, Progress, Standard};
 use chat_results::{Check, Load, Pacing};
@@ -76,7 +76,10 @@ impl Args {
         let is_classic =
             load.is_classic() && self.window.is_none() && !is_judged && !self.calibrate;
         let in_flight = load.pacing == Pacing::LOCK_STEP && self.window.is_none() && !self.classic;
+        let record_without = self.record.as_deref().filter(|_| self.isolation);
         let outputs = Outputs {
+            record_without: record_without.map(without),
+            server_log: self.server_log,
             json: self.json,
             html: self.html,
             csv: self.csv,
@@ -165,6 +168,13 @@ impl Args {
             timeout: self.timeout,
         }
     }
+}
+
+/// Returns where the run without antagonists is recorded: beside that of the run with them.
+fn without(path: &Path) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(".without");
+    path.into()
 }
 
 /// Returns the server that is tested when none is named.

@@ -106,9 +106,7 @@ pub(crate) trait Part<P: Protocol + Copy>: Sized {
         match error {
             Some(source) => Err(wiring.failed(client, source)),
             None if self.open() == 0 => Ok(()),
-            None => Err(Stop::Closed {
-                who: wiring.topology.role(client).to_string(),
-            }),
+            None => Err(wiring.closed(client)),
         }
     }
 

@@ -21,6 +21,14 @@ pub enum Stop {
         /// Whose.
         who: String,
     },
+    /// The server closed the connection of a client that kept up, or broke it off.
+    #[error("the server {} the connection of {who} under load, though that client kept up{}", if source.is_none() { "closed" } else { "broke off" }, why(source.as_ref()))]
+    CutOff {
+        /// Whose.
+        who: String,
+        /// What the system said, if the connection failed.
+        source: Option<io::Error>,
+    },
     /// A connection failed.
     #[error("the connection of {who} failed: {source}")]
     Connection {
@@ -51,6 +59,10 @@ pub enum Stop {
     /// Waiting failed.
     #[error("cannot wait for sockets: {0}")]
     Wait(io::Error),
+}
+
+fn why(source: Option<&io::Error>) -> String {
+    source.map_or_else(String::new, |source| format!(": {source}"))
 }
 
 /// What could not be proved, told for people.

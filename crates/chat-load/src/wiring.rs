@@ -348,10 +348,30 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
 
     /// Tells that the connection of a client has failed.
     pub(crate) fn failed(&self, client: usize, source: io::Error) -> Stop {
-        Stop::Connection {
-            who: format!("{} to {}", self.topology.role(client), self.addr),
-            source,
+        let who = format!("{} to {}", self.topology.role(client), self.addr);
+        if self.keeps_up(client) {
+            let source = Some(source);
+            return Stop::CutOff { who, source };
         }
+        Stop::Connection { who, source }
+    }
+
+    /// Tells that the server has closed the connection of a client.
+    pub(crate) fn closed(&self, client: usize) -> Stop {
+        let who = self.topology.role(client).to_string();
+        if self.keeps_up(client) {
+            return Stop::CutOff { who, source: None };
+        }
+        Stop::Closed { who }
+    }
+
+    /// Tells whether a client keeps up, as all do that read at once and have joined, unless this
+    /// process has paused: nobody read meanwhile.
+    fn keeps_up(&self, client: usize) -> bool {
+        let reads = self.topology.readers().contains(&client)
+            && !self.topology.slow_clients().contains(&client);
+        let has_begun = !matches!(self.took, Took::None);
+        reads && has_begun && self.intake.count.pause_count == 0
     }
 
     /// Names the connection of a client, in a sentence.

@@ -28,6 +28,10 @@ pub struct Outputs {
     /// All that a verdict needs. Whoever runs the load writes it; here it is only looked whether
     /// there is another file in the same place.
     pub record: Option<PathBuf>,
+    /// The same of the run without antagonists, which is written in the same way.
+    pub record_without: Option<PathBuf>,
+    /// What the server prints on standard error. It is written while the server runs.
+    pub server_log: Option<PathBuf>,
     /// The baseline to keep.
     pub save_baseline: Option<BaselineName>,
     /// Where baselines are kept.
@@ -66,6 +70,11 @@ impl Outputs {
             ("--csv", self.csv.clone()),
             ("--hdr", self.hdr.clone()),
             ("--record", self.record.clone()),
+            (
+                "--record, without antagonists,",
+                self.record_without.clone(),
+            ),
+            ("--server-log", self.server_log.clone()),
             (
                 "--save-baseline",
                 baseline.map(|name| Baseline::path(&self.baseline_dir, name)),

@@ -25,11 +25,12 @@ pub(crate) struct Departure {
 }
 
 /// Lists the rules that a server broke by what it printed, when clients left, and when it was ended.
-/// How it ended tells only of one that had come to its `end`, which is when all clients had left.
+/// `cut_off` tells of a client that it closed though that kept up. How it ended tells only of one
+/// that had come to its end, which is when all clients had left.
 pub(crate) fn violations(
     conduct: &Conduct,
-    departure: Option<&Departure>,
-    end: End,
+    cut_off: Option<String>,
+    (departure, end): (Option<&Departure>, End),
     timeout: Duration,
 ) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -37,6 +38,7 @@ pub(crate) fn violations(
         violations.extend(story.map(|story| Violation { rule, story }));
     };
     add(2, departure.and_then(surplus_output));
+    add(6, cut_off);
     add(9, conduct.closed_early.clone());
     add(9, conduct.broken_off.clone());
     let left_open = (conduct.left_open > 0).then(|| {

@@ -107,10 +107,20 @@ impl Failure {
         if violations.is_empty() || matches!(ended, Some(Self::Broken { .. })) {
             return ended;
         }
+        // The violation tells already that a client was cut off.
+        let ended = ended.filter(|it| !it.is_closed_pipe() && it.cut_off().is_none());
         Some(Self::Misbehaved {
             violations: violations.to_vec(),
-            ended: ended.filter(|ended| !ended.is_closed_pipe()).map(Box::new),
+            ended: ended.map(Box::new),
         })
+    }
+
+    /// Returns why a client that kept up lost its connection, if the run ended for that.
+    pub(crate) fn cut_off(&self) -> Option<&Stop> {
+        match self {
+            Self::Stopped { stop, .. } if matches!(stop, Stop::CutOff { .. }) => Some(stop),
+            _ => None,
+        }
     }
 
     /// Tells whether the run came to its end, and the order promise was kept.

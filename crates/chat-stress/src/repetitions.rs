@@ -252,7 +252,7 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
     /// Ends the server, if it was started for the run, and returns how it ended.
     pub(crate) fn end(&mut self, addr: SocketAddr) -> Option<Departure> {
         let departure = self.subject.end(self.load.timeout);
-        if departure.is_some() && TcpStream::connect_timeout(&addr, STILL_LISTENING_WAIT).is_ok() {
+        if departure.is_some() && is_listening(addr) {
             self.monitor.note(&format!(
                 "something still listens on {addr}, though the server's process group has been ended: did it leave the group?"
             ));
@@ -266,6 +266,11 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
     }
 }
 
-/// How long it is tried to connect to a server that is gone. A judgement: long for a machine of
+/// Tells whether something listens on an address.
+pub(crate) fn is_listening(addr: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&addr, LISTENING_WAIT).is_ok()
+}
+
+/// How long it is tried to connect to a server that may be gone. A judgement: long for a machine of
 /// one's own.
-const STILL_LISTENING_WAIT: Duration = Duration::from_millis(200);
+const LISTENING_WAIT: Duration = Duration::from_millis(200);

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use chat_load::{Bench, Chat, Mqtt, Nats, Protocol, Redis};
+use chat_load::{Bench, Chat, Mqtt, Nats, Protocol, Redis, Stop};
 use chat_results::judge::{Complaints, verdict};
 use chat_results::{Load, Observer};
 use chat_target::{Interrupt, environment};
@@ -15,7 +15,7 @@ use crate::limits::{check_descriptors, check_load};
 use crate::measured::Measured;
 use crate::monitor::Monitor;
 use crate::recorder::Recorder;
-use crate::repetitions::Repetitions;
+use crate::repetitions::{Repetitions, is_listening};
 use crate::subject::Subject;
 use crate::target::Target;
 use crate::totals::Totals;
@@ -124,6 +124,9 @@ impl<'a> Run<'a> {
         };
         let failure = repetitions.play_all(recorder.as_mut()).err();
         let mut results = repetitions.results(what, failure.as_ref());
+        let cut_off = failure.as_ref().and_then(Failure::cut_off);
+        // A server that is gone cuts off everybody.
+        let cut_off = cut_off.filter(|_| is_listening(addr)).map(Stop::to_string);
         let departure = repetitions.end(addr);
         results.not_tested = not_tested(
             &load,
@@ -135,7 +138,8 @@ impl<'a> Run<'a> {
         if protocol_name == ProtocolName::Chat {
             let end = failure.as_ref().map_or(End::Orderly, |_| End::Early);
             let conduct = &repetitions.bench.conduct;
-            results.violations = violations(conduct, departure.as_ref(), end, load.timeout);
+            let ended = (departure.as_ref(), end);
+            results.violations = violations(conduct, cut_off, ended, load.timeout);
         }
         let failure = Failure::with_violations(failure, &results.violations);
         if let (Some(departure), Some(failure)) = (&departure, &failure) {

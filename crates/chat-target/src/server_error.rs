@@ -76,10 +76,17 @@ pub enum ServerError {
 
 /// Says what may help, if anything.
 fn hint(executable: &Path, error: &io::Error, advice: &str) -> String {
-    if error.kind() != io::ErrorKind::NotFound {
-        return String::new();
-    }
     let name = executable.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => {}
+        io::ErrorKind::PermissionDenied if executable.is_dir() => {
+            return "; it is a directory".to_owned();
+        }
+        io::ErrorKind::PermissionDenied if executable.is_file() => {
+            return format!("; is it a program? `chmod +x {name}` makes it executable");
+        }
+        _ => return String::new(),
+    }
     let is_bare = executable.parent() == Some(Path::new(""));
     if is_bare && executable.exists() {
         return format!("; did you mean ./{name}? A name alone is looked for in $PATH");
@@ -117,6 +124,10 @@ mod tests {
         // Tests run in the directory of the package.
         let told = hint(Path::new("Cargo.toml"), &not_found(), "install it");
         assert!(told.contains("did you mean ./Cargo.toml?"), "{told}");
+        let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let told = hint(Path::new("Cargo.toml"), &refused(), "");
+        assert!(told.contains("`chmod +x Cargo.toml`"), "{told}");
+        assert_eq!(hint(&dir, &refused(), ""), "; it is a directory");
         let hint_of_none = |advice| hint(Path::new("/nonexistent"), &not_found(), advice);
         assert_eq!(
             (hint_of_none(""), hint_of_none("install it")),

@@ -161,6 +161,23 @@ fn one_file_for_two_things_is_refused() {
         ],
         "--json and --save-baseline write to one file, ",
     );
+    check(
+        &["--json", one, "--server-log", same],
+        "--json and --server-log write to one file, ",
+    );
+    let without = format!("{one}.without");
+    check(
+        &[
+            "--isolation",
+            "--stalled",
+            "1",
+            "--record",
+            one,
+            "--json",
+            &without,
+        ],
+        "--json and --record, without antagonists, write to one file, ",
+    );
     assert!(!std::path::Path::new(one).exists());
 }
 
