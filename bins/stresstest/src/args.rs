@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use chat_report::{BaselineName, parse_output};
 use chat_results::judge::{Thresholds, noise_from_percent};
-use chat_results::{
-    BodyLens, Check, Slow, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,
-    parse_timeout, random_seed,
-};
+use chat_results::{Check, parse_count, parse_rate, parse_some_time, parse_timeout, random_seed};
 use chat_stress::{ProtocolName, REPETITIONS_MAX, WINDOW_MAX};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, value_parser};
+
+use crate::shape::Shape;
 
 /// Proves the order promise of a broadcast chat server while it measures it
 ///
@@ -35,13 +34,8 @@ pub(crate) struct Args {
     #[arg(short = 'a', long = "server", value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_addr)]
     pub(crate) server: SocketAddr,
 
-    /// Number of publishers
-    #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u32).range(1..))]
-    pub(crate) publishers: u32,
-
-    /// Number of subscribers of each publisher
-    #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
-    pub(crate) subscribers: u32,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
 
     /// Number of messages each publisher sends [default: 1000, or as many as --duration has room
     /// for]
@@ -76,47 +70,6 @@ pub(crate) struct Args {
     /// How long publishers send in each repetition, like 10s or 2m
     #[arg(long, value_name = "TIME", value_parser = parse_some_time, help_heading = "Load")]
     pub(crate) duration: Option<Duration>,
-
-    /// How long publishers send before anything is measured; what they send is still verified
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_time, help_heading = "Load")]
-    pub(crate) warmup: Duration,
-
-    /// Lengths of bodies in bytes, one or a range, from 8 to 255
-    #[arg(
-        long,
-        value_name = "A..B",
-        default_value = "8..255",
-        help_heading = "Load"
-    )]
-    pub(crate) size: BodyLens,
-
-    /// Clients that connect and never read
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Load")]
-    pub(crate) stalled: u32,
-
-    /// Clients that read slowly, 10000 bytes a second each if nothing is said. Their connections are
-    /// set up so that the system holds little for them
-    #[arg(
-        long,
-        value_name = "N[:BYTES/s]",
-        default_value = "0",
-        help_heading = "Load"
-    )]
-    pub(crate) slow: Slow,
-
-    /// Clients that join every second during the load, stay for one, and leave; a repetition has
-    /// up to 65536 clients
-    #[arg(long, value_name = "N/s", default_value = "0", value_parser = parse_per_second, help_heading = "Load")]
-    pub(crate) churn: f64,
-
-    /// How many clients connect a second; without, as fast as the server accepts them
-    #[arg(long, value_name = "N/s", value_parser = parse_rate, help_heading = "Load")]
-    pub(crate) connect_rate: Option<f64>,
-
-    /// Write whole messages only, and have no client leave inside one. Otherwise some writes end
-    /// inside a message, whose rest follows when another client has written; no figure is touched
-    #[arg(long, help_heading = "Load")]
-    pub(crate) no_cuts: bool,
 
     /// Have publishers never read, as old load testers did, and no second load with many messages
     /// in flight

@@ -113,18 +113,12 @@ impl Args {
             None => {}
         }
         let load = Load {
-            publishers: self.publishers,
-            subscribers: self.subscribers,
             messages: self.messages,
             duration: self
                 .duration
                 .or(self.messages.is_none().then_some(DURATION)),
-            warmup: self.warmup,
             pacing: Pacing::window(WINDOW),
-            size: self.size,
-            stalled: self.stalled,
-            slow: self.slow,
-            ..Load::default()
+            ..self.shape.load()
         };
         let job = Job::of(load);
         match self.window.as_ref().or(self.rate.as_ref()) {

@@ -13,6 +13,7 @@ mod conform;
 mod html;
 mod plan;
 mod recheck;
+mod shape;
 
 use std::process::ExitCode;
 

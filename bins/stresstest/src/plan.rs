@@ -149,23 +149,15 @@ impl Args {
         let messages = Load::default().messages.filter(|_| !is_lasting);
         let window = self.window.map_or(Pacing::LOCK_STEP, Pacing::window);
         Load {
-            publishers: self.publishers,
-            subscribers: self.subscribers,
             publishers_read: !self.classic,
             repetitions: self.repetitions.unwrap_or(repetitions),
             messages: self.messages.or(messages),
             duration: self.duration,
-            warmup: self.warmup,
             pacing: self.rate.map_or(window, Pacing::Rate),
-            size: self.size,
-            stalled: self.stalled,
-            slow: self.slow,
-            churn: self.churn,
-            connect_rate: self.connect_rate,
-            cuts: !self.no_cuts,
             check: self.check,
             seed: self.seed,
             timeout: self.timeout,
+            ..self.shape.load()
         }
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use chat_compare::{Candidate, sweep_rates, sweep_windows};
 use chat_report::parse_output;
 use chat_results::comparison::SweepPoint;
-use chat_results::{
-    BodyLens, Slow, parse_count, parse_some_time, parse_time, parse_timeout, random_seed,
-};
+use chat_results::{parse_count, parse_some_time, parse_timeout, random_seed};
 use clap::{Parser, ValueEnum, value_parser};
+
+use crate::shape::Shape;
 
 /// Compares servers: which is right, which is faster, and whether the difference is real
 ///
@@ -25,48 +25,27 @@ pub(super) struct Args {
     pub(super) servers: Vec<Candidate>,
 
     /// Run these loads instead of one: quick takes some minutes, full an hour
-    #[arg(long, conflicts_with_all = ["publishers", "subscribers", "messages", "duration", "warmup", "window", "rate", "size", "stalled", "slow"])]
+    #[arg(long, conflicts_with_all = ["publishers", "subscribers", "messages", "duration", "warmup", "window", "rate", "size", "stalled", "slow", "churn", "connect_rate", "no_cuts"])]
     pub(super) preset: Option<PresetName>,
 
-    /// Number of publishers
-    #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u32).range(1..))]
-    pub(super) publishers: u32,
-
-    /// Number of subscribers of each publisher
-    #[arg(short, long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u32).range(1..))]
-    pub(super) subscribers: u32,
+    #[command(flatten)]
+    pub(super) shape: Shape,
 
     /// Number of messages each publisher sends at most
     #[arg(short, long, value_name = "N", value_parser = parse_count)]
     pub(super) messages: Option<u32>,
 
     /// How long publishers send in each round [default: 1s, without --messages]
-    #[arg(long, value_name = "TIME", value_parser = parse_some_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_some_time, help_heading = "Load")]
     pub(super) duration: Option<Duration>,
 
-    /// How long publishers send before anything is measured
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_time)]
-    pub(super) warmup: Duration,
-
     /// Messages in flight per publisher, 0 being any number; several are a sweep, like 1,10,100
-    #[arg(long, value_name = "N,...", value_parser = windows)]
+    #[arg(long, value_name = "N,...", value_parser = windows, help_heading = "Load")]
     pub(super) window: Option<Sweep>,
 
     /// Messages per second of all publishers together; several are a sweep, like 1k,5k or 1k..1M
-    #[arg(long, value_name = "N,...", conflicts_with = "window", value_parser = rates)]
+    #[arg(long, value_name = "N,...", conflicts_with = "window", value_parser = rates, help_heading = "Load")]
     pub(super) rate: Option<Sweep>,
-
-    /// Lengths of bodies in bytes, one or a range, from 8 to 255
-    #[arg(long, value_name = "A..B", default_value = "8..255")]
-    pub(super) size: BodyLens,
-
-    /// Clients that connect and never read
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(super) stalled: u32,
-
-    /// Clients that read slowly, 10000 bytes per second each if nothing is said
-    #[arg(long, value_name = "N[:BYTES/s]", default_value = "0")]
-    pub(super) slow: Slow,
 
     /// Where servers and load tester run [default: both with --preset full, or else all]
     #[arg(long)]
