@@ -118,7 +118,7 @@ pub(crate) struct Args {
     )]
     pub(crate) baseline_dir: PathBuf,
 
-    /// Write the results to this file as JSON; schema.json in the source describes it. `-` is
+    /// Write the results to this file as JSON, as crates/chat-results/schema describes it. `-` is
     /// standard output, which has nothing else then; so it is for the next options
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,

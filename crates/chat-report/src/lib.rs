@@ -5,8 +5,8 @@
 //!
 //! - [`Lines`] prints the classic result lines, [`Screen`] shows how far a run is, and [`table`]
 //!   prints all of the results for people.
-//! - [`json`], [`csv`] and [`hdr`] write files for other programs. `schema.json`, beside the manifest, describes the
-//!   JSON.
+//! - [`json`], [`csv`] and [`hdr`] write files for other programs. `schema/results.json` of chat-results
+//!   describes the JSON.
 //! - [`Terminal`] is an observer of a run: it has the lines and the progress.
 //! - [`Outputs`] writes all files that were asked for.
 //! - [`Baseline`] keeps results, to compare later runs with.

@@ -63,7 +63,8 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) no_ceiling: bool,
 
-    /// Write the comparison to this file as JSON; `-` is standard output, as for the next options
+    /// Write the comparison to this file as JSON, as crates/chat-results/schema describes it. `-` is
+    /// standard output, as for the next options
     #[arg(long, value_name = "FILE", value_parser = parse_output)]
     pub(super) json: Option<PathBuf>,
 

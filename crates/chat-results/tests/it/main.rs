@@ -3,3 +3,6 @@
 /// The public API is the one in `public_api.txt`, which was reviewed.
 #[path = "../../../chat-proto/tests/it/public_api.rs"]
 mod public_api;
+
+/// The schemas describe what is written, and nothing else.
+mod schema;
