@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::bars::{Bar, BarTable};
 use crate::page::{COLOUR_COUNT, label};
-use crate::setting::{environment, load_in_words};
+use crate::setting::environment;
 use crate::sweep;
 use crate::text::{COMMAND_LEN_MAX, STORY_LEN_MAX, clipped, shown};
 
@@ -63,7 +63,7 @@ fn show(comparison: &Comparison, workload: &Workload) -> Markup {
     };
     html! {
         h3 { (clipped(&workload.name, NAME_LEN_MAX)) ", " (place) }
-        p { (shown(&workload.about, STORY_LEN_MAX)) " " span.none { (load_in_words(&workload.load)) "." } }
+        p { (shown(&workload.about, STORY_LEN_MAX)) " " span.none { (workload.load) "." } }
         @for concern in workload.concerns.iter().take(SETTING_COUNT_MAX) {
             p.why { strong.unsure { "? uncertain" } " — " (shown(concern, STORY_LEN_MAX)) }
         }

@@ -5,7 +5,6 @@ use maud::{Markup, html};
 
 use crate::page::{Detail, Run, by_load};
 use crate::plot::{Frame, Scale, apart, nines, path, round};
-use crate::setting::load_in_words;
 use crate::text::clipped;
 
 /// Shows how long deliveries took, up to the slowest ones.
@@ -23,7 +22,7 @@ pub(crate) fn section(runs: &[Run<'_>], detail: Detail) -> Markup {
                  that are left, so the slowest ones have as much room as the others. Lower is better."
             }
             @for (number, load) in loads.iter().enumerate() {
-                @if loads.len() > 1 { h3 { (load_in_words(load[0].results.load())) } }
+                @if loads.len() > 1 { h3 { (load[0].results.load()) } }
                 (figure(number, load, detail))
             }
         }

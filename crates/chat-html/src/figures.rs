@@ -6,7 +6,6 @@ use maud::{Markup, html};
 
 use crate::bars::{Bar, BarTable};
 use crate::page::{Run, by_load};
-use crate::setting::load_in_words;
 
 /// Shows each figure as a table with a bar for each server.
 pub(crate) fn section(runs: &[Run<'_>]) -> Markup {
@@ -19,7 +18,7 @@ pub(crate) fn section(runs: &[Run<'_>]) -> Markup {
             h2 #figures-title { "Speed, cost and drops" }
             p { "Bars begin at zero and share the scale of their table. Where a server has several runs of a load, the bar is their median and the whisker goes from the lowest to the highest." }
             @for load in &loads {
-                @if loads.len() > 1 { h3 { (load_in_words(load[0].results.load())) } }
+                @if loads.len() > 1 { h3 { (load[0].results.load()) } }
                 div.figures {
                     @for figure in FIGURES.iter().filter(|figure| load.iter().any(|run| (figure.of)(run.results).is_some())) {
                         (figure.table(load))

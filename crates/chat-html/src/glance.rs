@@ -4,7 +4,6 @@ use chat_results::{Distribution, Order, Quantity, Verdict};
 use maud::{Markup, html};
 
 use crate::page::{Conformed, Run, by_load};
-use crate::setting::load_in_words;
 use crate::text::{STORY_LEN_MAX, shown};
 
 /// Shows all runs and reports in a table each.
@@ -57,7 +56,7 @@ fn table(runs: &[Run<'_>]) -> Markup {
                 } }
                 @for load in &loads {
                     tbody {
-                        @if loads.len() > 1 { tr.rule { th colspan="9" scope="rowgroup" { span { (load_in_words(load[0].results.load())) } } } }
+                        @if loads.len() > 1 { tr.rule { th colspan="9" scope="rowgroup" { span { (load[0].results.load()) } } } }
                         @for run in load { (row(run)) }
                     }
                 }

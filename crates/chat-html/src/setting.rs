@@ -1,6 +1,6 @@
 //! How the figures came about: commands, loads and the machine.
 
-use chat_results::{Environment, Load, Pacing, Quantity};
+use chat_results::{Environment, Quantity};
 use maud::{Markup, html};
 
 use crate::page::{Conformed, Run};
@@ -37,7 +37,7 @@ fn setting(run: &Run<'_>) -> Markup {
         h3 { (run.label()) ", load" }
         pre { code { (shown(&results.asked.server, COMMAND_LEN_MAX)) } }
         dl {
-            dt { "Load" } dd { (load_in_words(results.load())) }
+            dt { "Load" } dd { (results.load()) }
             @for (name, value) in environment(&results.asked.environment) {
                 @if !value.is_empty() { dt { (name) } dd { (shown(&value, COMMAND_LEN_MAX)) } }
             }
@@ -62,7 +62,7 @@ fn setting(run: &Run<'_>) -> Markup {
 }
 
 /// Tells what was run where, and when.
-pub(crate) fn environment(environment: &Environment) -> [(&'static str, String); 5] {
+pub(crate) fn environment(environment: &Environment) -> [(&'static str, String); 6] {
     let processors = match environment.processor_count {
         0 => environment.processor.clone(),
         count => format!("{count} × {}", environment.processor),
@@ -72,41 +72,9 @@ pub(crate) fn environment(environment: &Environment) -> [(&'static str, String);
         ("Machine", environment.host.clone()),
         ("Kernel", environment.kernel.clone()),
         ("Processors", processors),
+        ("Commit", environment.commit.clone()),
         ("Command", environment.command.join(" ")),
     ]
-}
-
-/// Tells of a load in words.
-pub(crate) fn load_in_words(load: &Load) -> String {
-    let pacing = match load.pacing {
-        Pacing::Rate(rate) => format!("{rate} messages per second on a schedule"),
-        Pacing::Flood => "as many messages in flight as the server takes".to_owned(),
-        Pacing::LOCK_STEP => "one message in flight per publisher".to_owned(),
-        Pacing::Window(window) => format!("{window} messages in flight per publisher"),
-    };
-    let [min, max] = load.size.bounds();
-    let mut text = format!(
-        "{} publishers with {} subscribers each, {pacing}, bodies of {min} to {max} bytes",
-        load.publishers, load.subscribers
-    );
-    if let Some(duration) = load.duration {
-        text += &format!(", for {} s", duration.as_secs_f64());
-    } else if let Some(messages) = load.messages {
-        text += &format!(", {messages} messages of each publisher");
-    }
-    if load.repetitions > 1 {
-        text += &format!(", {} times", load.repetitions);
-    }
-    for (count, who) in [
-        (f64::from(load.stalled), "clients that never read"),
-        (f64::from(load.slow.count), "slow clients"),
-        (load.churn, "visitors per second"),
-    ] {
-        if count > 0.0 {
-            text += &format!(", {count} {who}");
-        }
-    }
-    text
 }
 
 /// How many facts and sentences are shown, whatever a file has.

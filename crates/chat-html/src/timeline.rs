@@ -5,7 +5,6 @@ use maud::{Markup, html};
 
 use crate::page::{Detail, Run};
 use crate::plot::{Frame, Scale, path};
-use crate::setting::load_in_words;
 
 /// Shows rate, latency, drops and memory over time, a picture for each run.
 pub(crate) fn section(runs: &[Run<'_>], detail: Detail) -> Markup {
@@ -21,7 +20,7 @@ pub(crate) fn section(runs: &[Run<'_>], detail: Detail) -> Markup {
             @for (number, run) in runs.into_iter().enumerate() {
                 @let timeline = run.results.timeline.at_most(SHOWN_COUNT_MAX);
                 figure {
-                    figcaption { span { (run.label()) span.load { (load_in_words(run.results.load())) } @if run.wrong().is_some() { " " strong.bad { "✗ wrong: these figures are void" } } } }
+                    figcaption { span { (run.label()) span.load { (run.results.load()) } @if run.wrong().is_some() { " " strong.bad { "✗ wrong: these figures are void" } } } }
                     (picture(run, number, &timeline, "wide", 960.0))
                     (picture(run, number, &timeline, "narrow", 358.0))
                     @if detail < Detail::Least { (table(run, &run.results.timeline.at_most(ROW_COUNT_MAX))) }

@@ -72,32 +72,7 @@ impl<W: Write> Table<'_, W> {
 
     fn load(&mut self, Asked { server, load, .. }: &Asked) -> io::Result<()> {
         self.row("server", server)?;
-        let publishers = many(load.publishers.into(), "publisher");
-        let each = if load.publishers == 1 { "" } else { " each" };
-        let subscribers = many(load.subscribers.into(), "subscriber");
-        let pacing = match load.pacing {
-            Pacing::Rate(rate) => format!("{rate} messages per second on a schedule"),
-            Pacing::Flood => "as many messages in flight as the server takes".to_owned(),
-            Pacing::LOCK_STEP => "one message in flight per publisher".to_owned(),
-            Pacing::Window(window) => format!("{window} messages in flight per publisher"),
-        };
-        let bodies = match load.size.bounds() {
-            [min, max] if min == max => format!("bodies of {min} bytes"),
-            [min, max] => format!("bodies of {min} to {max} bytes"),
-        };
-        let mut text = format!("{publishers} with {subscribers}{each}, {pacing}, {bodies}");
-        for (count, who) in [
-            (load.stalled, "stalled client"),
-            (load.slow.count, "slow client"),
-        ] {
-            if count > 0 {
-                text += &format!(", {}", many(count.into(), who));
-            }
-        }
-        if load.churn > 0.0 {
-            text += &format!(", {} visitors per second", load.churn);
-        }
-        self.row("load", &text)
+        self.row("load", &load.to_string())
     }
 
     fn deliveries(&mut self, results: &Results) -> io::Result<()> {

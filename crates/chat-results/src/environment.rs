@@ -10,6 +10,10 @@ pub struct Environment {
     pub date: String,
     /// The version of the load tester.
     pub version: String,
+    /// The commit of the repository that the load tester was started in, with `-dirty` behind it where
+    /// files have changed since.
+    #[serde(default)]
+    pub commit: String,
     /// The command line of the load tester.
     pub command: Vec<String>,
     /// The name of the machine.

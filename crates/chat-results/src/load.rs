@@ -1,6 +1,7 @@
 //! What is asked of a server.
 
 mod fields;
+mod words;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::num::NonZeroU32;

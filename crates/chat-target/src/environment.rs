@@ -1,5 +1,7 @@
 //! What is run where, and when.
 
+use std::process::Command;
+use std::sync::OnceLock;
 use std::thread::available_parallelism;
 use std::time::SystemTime;
 
@@ -14,6 +16,7 @@ pub fn environment() -> Environment {
     Environment {
         date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: commit(),
         command: std::env::args_os()
             .map(|arg| arg.to_string_lossy().into_owned())
             .collect(),
@@ -27,6 +30,27 @@ pub fn environment() -> Environment {
         processor: processor().unwrap_or_default(),
         processor_count: available_parallelism().map_or(0, Into::into),
     }
+}
+
+/// Returns the commit of the repository that this process was started in, if it is in one. It is
+/// looked for once.
+fn commit() -> String {
+    static COMMIT: OnceLock<String> = OnceLock::new();
+    let describe = || {
+        let args = [
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=40",
+            "--exclude=*",
+        ];
+        let output = Command::new("git").args(args).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    COMMIT
+        .get_or_init(|| describe().unwrap_or_default())
+        .clone()
 }
 
 /// Returns the model of the first processor.
@@ -49,5 +73,11 @@ mod tests {
             "{found:?}"
         );
         assert!(found.date.ends_with('Z') && !found.command.is_empty());
+        // These tests run in a repository, or in an unpacked package.
+        let hash = found.commit.trim_end_matches("-dirty");
+        assert!(
+            hash.is_empty() || hash.len() == 40 && hash.bytes().all(|it| it.is_ascii_hexdigit()),
+            "{found:?}"
+        );
     }
 }
