@@ -96,12 +96,15 @@ fn conformed(report: &Report) -> Conformed {
     let counts = report.counts();
     let failed = report.results().iter().filter_map(|result| {
         let level = result.case.level();
-        let is_failed = matches!(result.outcome, Outcome::Failed(_)) && level != Level::Info;
-        is_failed.then(|| FailedCase {
-            id: result.case.id().to_owned(),
-            level: level.to_string(),
-            story: result.to_string(),
-        })
+        match &result.outcome {
+            Outcome::Failed(failure) if level != Level::Info => Some(FailedCase {
+                id: result.case.id().to_owned(),
+                level: level.to_string(),
+                what: failure.what.clone(),
+                story: result.to_string(),
+            }),
+            _ => None,
+        }
     });
     Conformed {
         passed: counts.passed,

@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package, PackageId};
 use chat_results::gallery::{Excerpt, Source};
 use proc_macro2::{TokenStream, TokenTree};
 
-use crate::build::package;
+use crate::build::{is_rust, package};
 use crate::entry::Entry;
 use crate::manifest::Manifest;
 
@@ -32,10 +32,9 @@ pub(crate) fn source(dir: &Path, entry: &Entry, manifest: &Manifest) -> Source {
     let rust = || texts.iter().filter(|(path, _)| has_extension(path, "rs"));
     Source {
         code_lines: code_lines.sum(),
-        unsafe_count: entry
-            .is_rust()
+        unsafe_count: is_rust(&entry.folder)
             .then(|| rust().map(|(_, text)| unsafe_count(text)).sum()),
-        package_count: if entry.is_rust() {
+        package_count: if is_rust(&entry.folder) {
             package_count(dir, entry)
         } else {
             None
@@ -139,7 +138,7 @@ fn unsafe_count(text: &str) -> usize {
 /// Counts the packages that a row is built from on this machine, without itself and what only tests
 /// need.
 fn package_count(dir: &Path, entry: &Entry) -> Option<usize> {
-    let name = package(entry).ok()?;
+    let name = package(&entry.folder).ok()?;
     let mut command = MetadataCommand::new();
     command.current_dir(dir).other_options(vec![
         "--offline".to_owned(),
