@@ -12,7 +12,7 @@ use chat_target::environment;
 use crate::build::build;
 use crate::entry::Entry;
 use crate::manifest::{Expect, Manifest};
-use crate::proof::{Probe, Server, probes};
+use crate::proof::{Probe, Server, UNRESOLVED, probes};
 use crate::source::source;
 use crate::tools::Tools;
 
@@ -323,7 +323,7 @@ fn standing_of_cases(conformed: &Conformed) -> RowStanding {
 fn standing_of_load(proof: &Proof) -> RowStanding {
     match &proof.found {
         None => RowStanding::AsExpected,
-        Some((class, story)) if class == "unresolved" || class == "interrupted" => {
+        Some((class, story)) if class == UNRESOLVED || class == "interrupted" => {
             RowStanding::Unproved {
                 why: format!("under the load {}: {story}", proof.name),
             }

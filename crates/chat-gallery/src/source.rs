@@ -9,11 +9,15 @@ use chat_results::gallery::{Excerpt, Source};
 use proc_macro2::{TokenStream, TokenTree};
 
 use crate::build::{is_rust, package};
+use crate::change::CHANGE_NAME;
 use crate::entry::Entry;
 use crate::manifest::Manifest;
 
 /// Looks at the sources of a row of the gallery in `dir`.
 pub(crate) fn source(dir: &Path, entry: &Entry, manifest: &Manifest) -> Source {
+    if manifest.twin.is_some() {
+        return source_of_change(entry);
+    }
     let mut files = files(&entry.folder);
     // One source may be run in two ways.
     let words = manifest
@@ -53,6 +57,21 @@ pub(crate) fn source(dir: &Path, entry: &Entry, manifest: &Manifest) -> Source {
                 })
             })
             .collect(),
+    }
+}
+
+/// Looks at the change that makes a wrong design of its twin. Its lines are those that it adds.
+fn source_of_change(entry: &Entry) -> Source {
+    let text = fs::read_to_string(entry.folder.join(CHANGE_NAME)).unwrap_or_default();
+    let is_added = |line: &&str| line.starts_with('+') && !line.starts_with("+++");
+    Source {
+        code_lines: text.lines().filter(is_added).count(),
+        excerpts: vec![Excerpt {
+            file: CHANGE_NAME.to_owned(),
+            first_line: 1,
+            text,
+        }],
+        ..Source::default()
     }
 }
 
