@@ -14,7 +14,16 @@ use crate::manifest::Manifest;
 
 /// Looks at the sources of a row of the gallery in `dir`.
 pub(crate) fn source(dir: &Path, entry: &Entry, manifest: &Manifest) -> Source {
-    let files = files(&entry.folder);
+    let mut files = files(&entry.folder);
+    // One source may be run in two ways.
+    let words = manifest
+        .run
+        .iter()
+        .flatten()
+        .map(|it| entry.folder.join(it));
+    files.extend(words.filter(|it| it.is_file() && Comments::of(it).is_some()));
+    files.sort();
+    files.dedup();
     let texts: Vec<(&PathBuf, String)> = files
         .iter()
         .filter_map(|path| Some((path, fs::read_to_string(path).ok()?)))
