@@ -19,6 +19,7 @@ use chat_target::Interrupt;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
+use crate::files::{is_stdout, is_written};
 use crate::html::{self, HtmlError};
 
 use self::args::{Args, PresetName, Processors, Sweep};
@@ -53,8 +54,8 @@ fn compare(args: &Args, plan: &Plan) -> Result<u8, Failure> {
             ));
         }
     });
-    // Files first: who reads the terminal may be gone. Each is tried, whatever becomes of the others.
-    let written = write_files(args, &comparison);
+    // Files first: nobody may read the terminal any more.
+    let is_all_written = write_files(args, &comparison);
     let mut text = Vec::new();
     if !args.quiet && !args.has_stdout() {
         table::write(&comparison, &mut text).map_err(Failure::Print)?;
@@ -63,8 +64,11 @@ fn compare(args: &Args, plan: &Plan) -> Result<u8, Failure> {
         Err(error) if !is_closed_pipe(&error) => return Err(Failure::Print(error)),
         _ => {}
     }
-    written?;
-    Ok(exit_code(&comparison))
+    // What was found outweighs that it could not be kept.
+    Ok(match exit_code(&comparison) {
+        0 if !is_all_written => EXIT_STOPPED,
+        code => code,
+    })
 }
 
 impl Args {
@@ -129,19 +133,15 @@ impl Args {
 
     fn has_stdout(&self) -> bool {
         let files = [&self.json, &self.csv, &self.markdown, &self.html];
-        let mut files = files.into_iter().flatten();
-        files.any(|path| path == Path::new("/dev/stdout"))
+        files.into_iter().flatten().any(is_stdout)
     }
 }
 
-fn write_files(args: &Args, comparison: &Comparison) -> Result<(), Failure> {
+/// Writes all files, each even where another fails. Tells whether all are written.
+fn write_files(args: &Args, comparison: &Comparison) -> bool {
     let write = |path: &Option<PathBuf>, write: &dyn Fn(&Path) -> io::Result<()>| {
-        path.as_ref().map_or(Ok(()), |path| {
-            write(path).map_err(|source| Failure::Write {
-                path: path.clone(),
-                source,
-            })
-        })
+        let path = path.as_deref();
+        path.is_none_or(|path| is_written(path, write(path)))
     };
     let written = [
         write(&args.json, &|path| {
@@ -160,7 +160,7 @@ fn write_files(args: &Args, comparison: &Comparison) -> Result<(), Failure> {
             html::write(path, [document]).map_err(HtmlError::into_io)
         }),
     ];
-    written.into_iter().collect()
+    written.iter().all(|it| *it)
 }
 
 /// Why nobody could be told.
@@ -168,8 +168,6 @@ fn write_files(args: &Args, comparison: &Comparison) -> Result<(), Failure> {
 enum Failure {
     #[error("cannot watch for signals: {0}")]
     Watch(io::Error),
-    #[error("cannot write {}: {source}", path.display())]
-    Write { path: PathBuf, source: io::Error },
     #[error("cannot print the table: {0}")]
     Print(io::Error),
 }

@@ -108,14 +108,16 @@ fn a_server_that_dies_in_one_load_is_tried_in_the_next() {
 }
 
 #[test]
-fn a_full_disk_takes_no_table() {
+fn a_full_disk_takes_no_table_and_no_verdict() {
+    let files = ["--csv", "/dev/full", "--json", "/dev/full"];
     let right = server("right", "honest");
-    let output = compare(&[&right, "--csv", "/dev/full"]);
-    check(
-        &output,
-        1,
-        &["right        proved", "error: cannot write /dev/full"],
-    );
+    let output = compare(&[&[right.as_str()][..], &files].concat());
+    let text = check(&output, 1, &["right        proved"]);
+    let told = "error: cannot write /dev/full: No space left on device";
+    assert_eq!(text.matches(told).count(), 2, "{text}");
+    let wrong = server("wrong", "duplicate");
+    let output = compare(&[&[wrong.as_str()][..], &files].concat());
+    check(&output, 3, &["wrong        WRONG", told]);
 }
 
 #[test]
