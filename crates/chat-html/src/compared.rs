@@ -1,5 +1,6 @@
 //! A comparison of servers: each workload with its figures, intervals and ratios.
 
+use chat_results::Quantity;
 use chat_results::comparison::{Comparison, Figure, Outcome, Placement, Standing, Workload};
 use chat_results::statistics::Estimate;
 use maud::{Markup, html};
@@ -16,9 +17,10 @@ pub(crate) fn section(number: usize, comparison: &Comparison) -> Markup {
         section.comparison aria-label="Comparison" {
             h2 { "Comparison" }
             p {
-                "Each bar is the median of " (comparison.rounds) " rounds in which the servers took turns; its whisker is the interval at a \
-                 confidence of " (percent(comparison.interval_confidence)) ". All differences that are named hold together at a confidence of "
-                (percent(comparison.confidence)) ". A server is compared with the first."
+                "Each bar is the median of " (comparison.rounds) " rounds in which the servers took turns; its whisker is the interval of that \
+                 median at a confidence of " (percent(comparison.confidence)) ". A server is compared with the first by pairs of one round. The \
+                 intervals of these ratios hold together at a confidence of " (percent(comparison.confidence)) ", each at one of "
+                (percent(comparison.interval_confidence)) "; where one has 1 in it, the servers are not distinguishable."
                 @if comparison.is_interrupted { strong.unsure { " A signal ended it early: rounds are missing." } }
             }
             (sweep::picture(number, comparison))
@@ -68,7 +70,7 @@ fn show(comparison: &Comparison, workload: &Workload) -> Markup {
             p.why { strong.unsure { "? uncertain" } " — " (shown(concern, STORY_LEN_MAX)) }
         }
         ul.standings { @for (place, (name, outcome)) in rows() {
-            li { (server(place, name)) ": " (standing(&outcome.standing)) ", dropped " (chat_results::Quantity::Ratio.show(outcome.drop_ratio)) }
+            li { (server(place, name)) ": " (standing(&outcome.standing)) ", " span.whole { "dropped " (Quantity::Ratio.show(outcome.drop_ratio)) } }
         } }
         div.figures { @for figure in Figure::ALL.into_iter().filter(|figure| has(*figure)) {
             @let bars = rows().filter_map(|(place, (name, outcome))| bar(figure, workload, place, name, outcome));
