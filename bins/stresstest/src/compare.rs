@@ -7,10 +7,12 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chat_compare::report::table::Styling;
 use chat_compare::report::{csv, exit_code, json, markdown, table};
 use chat_compare::{Candidate, Comparison, Job, Plan, Preset};
 use chat_html::Document;
 use chat_report::atomic_file::Draft;
+use chat_report::table::takes_colours;
 use chat_report::{is_closed_pipe, tell};
 use chat_results::comparison::Placement;
 use chat_results::{Load, Pacing};
@@ -58,7 +60,12 @@ fn compare(args: &Args, plan: &Plan) -> Result<u8, Failure> {
     let is_all_written = write_files(args, &comparison);
     let mut text = Vec::new();
     if !args.quiet && !args.has_stdout() {
-        table::write(&comparison, &mut text).map_err(Failure::Print)?;
+        let styling = if takes_colours() {
+            Styling::Ansi
+        } else {
+            Styling::Plain
+        };
+        table::write(&comparison, styling, &mut text).map_err(Failure::Print)?;
     }
     match io::stdout().write_all(&text) {
         Err(error) if !is_closed_pipe(&error) => return Err(Failure::Print(error)),

@@ -85,9 +85,11 @@ fn standing_title(standing: &Standing) -> &'static str {
     }
 }
 
-/// Tells of a server's drops.
+/// Tells of a server's drops. Of one on which nothing was measured there is nothing to tell.
 fn drops(outcome: &Outcome) -> String {
-    if outcome.drop_ratio == 0.0 {
+    if outcome.medians.is_empty() {
+        "-".to_owned()
+    } else if outcome.drop_ratio == 0.0 {
         "no drops".to_owned()
     } else {
         let drops = chat_results::Quantity::Ratio.show(outcome.drop_ratio);

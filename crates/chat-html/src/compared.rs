@@ -70,7 +70,9 @@ fn show(comparison: &Comparison, workload: &Workload) -> Markup {
             p.why { strong.unsure { "? uncertain" } " — " (shown(concern, STORY_LEN_MAX)) }
         }
         ul.standings { @for (place, (name, outcome)) in rows() {
-            li { (server(place, name)) ": " (standing(&outcome.standing)) ", " span.whole { "dropped " (Quantity::Ratio.show(outcome.drop_ratio)) } }
+            li { (server(place, name)) ": " (standing(&outcome.standing))
+                @if !outcome.medians.is_empty() { ", " span.whole { "dropped " (Quantity::Ratio.show(outcome.drop_ratio)) } }
+            }
         } }
         div.figures { @for figure in Figure::ALL.into_iter().filter(|figure| has(*figure)) {
             @let bars = rows().filter_map(|(place, (name, outcome))| bar(figure, workload, place, name, outcome));
