@@ -3,7 +3,7 @@
 //! `args` has the options, `plan` what they ask for, and `command` does it. All else is in
 //! libraries: `chat-stress` runs the load, `chat-report` shows and writes what was found. `conform`
 //! is a command of its own: it measures nothing and tells whether a server keeps the specification. So
-//! is `compare`, which has servers take turns.
+//! is `compare`, which has servers take turns, and `gallery`, which does all of it with many servers.
 //! `html` makes a page of what any of them found.
 
 mod args;
@@ -11,6 +11,7 @@ mod command;
 mod compare;
 mod conform;
 mod files;
+mod gallery;
 mod html;
 mod plan;
 mod recheck;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         .or_else(|| recheck::run(args()))
         .or_else(|| conform::run(args()))
         .or_else(|| compare::run(args()))
+        .or_else(|| gallery::run(args()))
         .or_else(|| html::run(args()))
         .unwrap_or_else(|| command::execute(&Plan::read()));
     exit_code.into()

@@ -170,7 +170,7 @@ fn without(path: &Path) -> PathBuf {
 }
 
 /// Returns the server that is tested when none is named.
-fn server_beside() -> PathBuf {
+pub(crate) fn server_beside() -> PathBuf {
     std::env::current_exe().map_or_else(
         |_| SERVER_NAME.into(),
         |path| path.with_file_name(SERVER_NAME),

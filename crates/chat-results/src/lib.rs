@@ -30,6 +30,7 @@
 pub mod comparison;
 mod distribution;
 mod environment;
+pub mod gallery;
 pub mod judge;
 mod load;
 mod progress;

@@ -1,7 +1,8 @@
 //! What every server of the gallery needs and no style differs in: its one argument, its exit
 //! codes, a listener, the ready line and the limit on open files.
 //!
-//! Signals are not here: how a server ends is a matter of its style.
+//! How a server ends is a matter of its style. Only for those that have no signals of their own is there
+//! [`ending`].
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -34,6 +35,26 @@ pub fn ready(listener: &TcpListener) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "listening on {address}")?;
     stdout.flush()
+}
+
+/// Gets ready for SIGINT and SIGTERM, and returns a function that waits for one of them. The next one
+/// ends the process at once.
+#[cfg(feature = "signals")]
+pub fn ending() -> io::Result<impl FnOnce() + Send> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+
+    let is_ending = std::sync::Arc::default();
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(
+            signal,
+            128 + signal,
+            std::sync::Arc::clone(&is_ending),
+        )?;
+        flag::register(signal, std::sync::Arc::clone(&is_ending))?;
+    }
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    Ok(move || _ = signals.forever().next())
 }
 
 /// Prints an error. That nobody reads it is no reason to end.
