@@ -13,7 +13,7 @@ use chat_compare::{Candidate, Comparison, Job, Plan, Preset};
 use chat_html::Document;
 use chat_report::atomic_file::Draft;
 use chat_report::table::takes_colours;
-use chat_report::{is_closed_pipe, tell};
+use chat_report::tell;
 use chat_results::comparison::Placement;
 use chat_results::{Load, Pacing};
 use chat_stress::{LoadError, check_load};
@@ -21,7 +21,7 @@ use chat_target::Interrupt;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use crate::files::{is_stdout, is_written};
+use crate::files::{is_printed, is_stdout, is_written};
 use crate::html::{self, HtmlError};
 
 use self::args::{Args, PresetName, Processors, Sweep};
@@ -38,14 +38,14 @@ pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
             .exit()
     });
     let exit_code = compare(&args, &plan).unwrap_or_else(|error| {
-        tell(format_args!("error: {error}"));
+        tell(format_args!("error: cannot watch for signals: {error}"));
         EXIT_STOPPED
     });
     Some(exit_code)
 }
 
-fn compare(args: &Args, plan: &Plan) -> Result<u8, Failure> {
-    let interrupt = Interrupt::on_signals().map_err(Failure::Watch)?;
+fn compare(args: &Args, plan: &Plan) -> io::Result<u8> {
+    let interrupt = Interrupt::on_signals()?;
     let shows_progress = !args.quiet && io::stderr().is_terminal();
     let comparison = plan.run(&interrupt, &mut |turn| {
         if shows_progress {
@@ -65,15 +65,12 @@ fn compare(args: &Args, plan: &Plan) -> Result<u8, Failure> {
         } else {
             Styling::Plain
         };
-        table::write(&comparison, styling, &mut text).map_err(Failure::Print)?;
+        table::write(&comparison, styling, &mut text).expect("memory takes all that is written");
     }
-    match io::stdout().write_all(&text) {
-        Err(error) if !is_closed_pipe(&error) => return Err(Failure::Print(error)),
-        _ => {}
-    }
-    // What was found outweighs that it could not be kept.
+    let is_told = is_printed("the table", io::stdout().write_all(&text)) && is_all_written;
+    // What was found outweighs that it could not be told.
     Ok(match exit_code(&comparison) {
-        0 if !is_all_written => EXIT_STOPPED,
+        0 if !is_told => EXIT_STOPPED,
         code => code,
     })
 }
@@ -168,15 +165,6 @@ fn write_files(args: &Args, comparison: &Comparison) -> bool {
         }),
     ];
     written.iter().all(|it| *it)
-}
-
-/// Why nobody could be told.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("cannot watch for signals: {0}")]
-    Watch(io::Error),
-    #[error("cannot print the table: {0}")]
-    Print(io::Error),
 }
 
 const EXIT_STOPPED: u8 = 1;

@@ -8,12 +8,12 @@ use std::time::Duration;
 use chat_conform::{Report, Suite, SuiteError};
 use chat_html::{Conformance, Document};
 use chat_report::atomic_file::Draft;
-use chat_report::{is_closed_pipe, parse_output, tell};
+use chat_report::{parse_output, tell};
 use chat_results::parse_timeout;
 use chat_target::{EXIT_INTERRUPTED, Interrupt};
 use clap::{Parser, value_parser};
 
-use crate::files::{is_stdout, is_written};
+use crate::files::{is_printed, is_stdout, is_written};
 use crate::html::{self, HtmlError};
 
 /// Tells whether a server keeps the specification of the broadcast chat
@@ -94,7 +94,8 @@ pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
 fn conform(args: &Args, globs: Option<&str>) -> Result<u8, Failure> {
     let suite = suite(args, globs)?;
     if args.list {
-        return printed(list(&suite)).map(|()| EXIT_PASSED);
+        let is_told = is_printed("the list", list(&suite));
+        return Ok(if is_told { EXIT_PASSED } else { EXIT_STOPPED });
     }
     let interrupt = Interrupt::on_signals().map_err(Failure::Watch)?;
     let shows_progress = io::stderr().is_terminal() && !args.quiet;
@@ -104,19 +105,19 @@ fn conform(args: &Args, globs: Option<&str>) -> Result<u8, Failure> {
         }
     })?;
     // Files first: nobody may read the terminal any more.
-    let is_all_written = write_files(args, &report);
+    let mut is_told = write_files(args, &report);
     let has_stdout = [&args.junit, &args.json, &args.html]
         .into_iter()
         .flatten()
         .any(is_stdout);
     if !has_stdout && (!args.quiet || !report.has_passed()) {
-        printed(write!(io::stdout(), "{report}"))?;
+        is_told &= is_printed("the report", write!(io::stdout(), "{report}"));
     }
     Ok(if !report.has_passed() {
         EXIT_BROKEN
     } else if interrupt.is_interrupted() {
         EXIT_INTERRUPTED
-    } else if !is_all_written {
+    } else if !is_told {
         EXIT_STOPPED
     } else {
         EXIT_PASSED
@@ -145,14 +146,6 @@ fn list(suite: &Suite) -> io::Result<()> {
         writeln!(out, "{:<40} {:<6} {}", case.id(), case.level(), case.does())?;
     }
     Ok(())
-}
-
-/// Lets it be when nobody reads what is printed.
-fn printed(printed: io::Result<()>) -> Result<(), Failure> {
-    match printed {
-        Err(error) if !is_closed_pipe(&error) => Err(Failure::Print(error)),
-        _ => Ok(()),
-    }
 }
 
 /// Writes all files, each even where another fails. Tells whether all are written.
@@ -193,8 +186,6 @@ enum Failure {
     Suite(#[from] SuiteError),
     #[error("cannot watch for signals: {0}")]
     Watch(io::Error),
-    #[error("cannot print the report: {0}")]
-    Print(io::Error),
 }
 
 const EXIT_PASSED: u8 = 0;

@@ -109,8 +109,13 @@ fn meaning(comparison: &Comparison) -> String {
     if comparison.decided_count == 0 {
         return "One server is compared with nobody.".to_owned();
     }
+    let up_to = if comparison.is_interrupted {
+        "up to "
+    } else {
+        ""
+    };
     format!(
-        "Ratios are to {}: medians of pairs of {} rounds. All {} intervals hold together at {} %; where one has 1 in it, the servers are not distinguishable.",
+        "Ratios are to {}: medians of pairs of {up_to}{} rounds. All {} intervals hold together at {} %; where one has 1 in it, the servers are not distinguishable.",
         comparison.servers.first().map_or("nobody", |it| &it.name),
         comparison.rounds,
         comparison.decided_count,

@@ -17,7 +17,7 @@ pub(crate) fn section(number: usize, comparison: &Comparison) -> Markup {
         section.comparison aria-label="Comparison" {
             h2 { "Comparison" }
             p {
-                "Each bar is the median of " (comparison.rounds) " rounds in which the servers took turns; its whisker is the interval of that \
+                "Each bar is the median of " @if comparison.is_interrupted { "up to " } (comparison.rounds) " rounds in which the servers took turns; its whisker is the interval of that \
                  median at a confidence of " (percent(comparison.confidence)) ". A server is compared with the first by pairs of one round. The \
                  intervals of these ratios hold together at a confidence of " (percent(comparison.confidence)) ", each at one of "
                 (percent(comparison.interval_confidence)) "; where one has 1 in it, the servers are not distinguishable."

@@ -122,6 +122,23 @@ fn a_full_disk_takes_no_table_and_no_verdict() {
 }
 
 #[test]
+fn a_full_standard_output_takes_no_verdict() {
+    for (kind, code) in [("honest", 1), ("duplicate", 3)] {
+        let output = Command::new(STRESSTEST)
+            .args(["compare", "-m", "20", "--no-ceiling", "-r", "2"])
+            .arg(server("it", kind))
+            .stdout(fs::File::create("/dev/full").unwrap())
+            .output()
+            .unwrap();
+        check(
+            &output,
+            code,
+            &["error: cannot print the table: No space left"],
+        );
+    }
+}
+
+#[test]
 fn an_interrupt_shows_what_there_is() {
     let json =
         std::env::temp_dir().join(format!("compare-{}-interrupted.json", std::process::id()));
@@ -153,6 +170,7 @@ fn an_interrupt_shows_what_there_is() {
         130,
         &[
             "Interrupted: there is what was found until then.",
+            "medians of pairs of up to 1000 rounds",
             "one          ",
         ],
     );

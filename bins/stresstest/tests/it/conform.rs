@@ -308,6 +308,25 @@ fn a_full_disk_takes_no_report_and_no_verdict() {
 }
 
 #[test]
+fn a_full_standard_output_takes_no_verdict() {
+    let cases = ["conform=rule-9/nothing-sent", "--timeout", "2s"];
+    for (fault, code) in [("honest", 1), ("stay-open", 3)] {
+        let output = stresstest()
+            .args(cases)
+            .args([server().as_os_str(), fault.as_ref()])
+            .stdout(std::fs::File::create("/dev/full").unwrap())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert!(
+            told.contains("error: cannot print the report: No space left"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn a_report_on_standard_output_has_nothing_beside_it() {
     let output = stresstest()
         .args(["conform=rule-3/glued", "--json", "-"])
