@@ -105,8 +105,10 @@ fn bar(
 ) -> Option<Bar> {
     let median = outcome.medians.get(&figure)?;
     let is_wrong = matches!(outcome.standing, Standing::Wrong { .. });
-    // It is of no use to know how much faster a wrong server is.
-    let ratio = outcome.ratios.get(&figure).filter(|_| !is_wrong);
+    // It is of no use to know how much faster a wrong server is, and where nothing is decided a ratio would
+    // look as if there were a difference.
+    let is_told = !is_wrong && workload.decided.contains(&figure);
+    let ratio = outcome.ratios.get(&figure).filter(|_| is_told);
     Some(Bar {
         label: server(place, name),
         colour: place % COLOUR_COUNT,
@@ -114,15 +116,13 @@ fn bar(
         span: median
             .interval
             .map(|interval| (interval.low, interval.high)),
-        remark: ratio
-            .map(|it| ratio_in_words(it, workload.decided.contains(&figure)))
-            .unwrap_or_default(),
+        remark: ratio.map(ratio_in_words).unwrap_or_default(),
         is_wrong,
     })
 }
 
 /// Tells how a server compares with the first, and whether the difference is real.
-fn ratio_in_words(ratio: &Estimate, is_decided: bool) -> String {
+fn ratio_in_words(ratio: &Estimate) -> String {
     let interval = ratio
         .interval
         .map(|it| format!(" ({:.2} to {:.2})", it.low, it.high));
@@ -131,9 +131,10 @@ fn ratio_in_words(ratio: &Estimate, is_decided: bool) -> String {
         ratio.value,
         interval.unwrap_or_default()
     );
-    match (is_decided, ratio.is_distinguishable()) {
-        (true, false) => format!("{text}: not distinguishable"),
-        _ => text,
+    if ratio.is_distinguishable() {
+        text
+    } else {
+        format!("{text}: not distinguishable")
     }
 }
 
