@@ -31,11 +31,12 @@ fn main() -> ExitCode {
 fn serve(listener: TcpListener) -> io::Result<()> {
     let wait_for_signal = stage::ending()?;
     stage::ready(&listener)?;
-    let room = Arc::new(Mutex::new(Some(Room::default())));
-    // It is disconnected when the last thread of a client is gone.
+    // It is disconnected when the room is closed, and the last of its clients is gone.
     let (alive, gone) = mpsc::channel();
+    let clients = HashMap::new();
+    let room = Arc::new(Mutex::new(Some(Room { clients, alive })));
     let accepting = Arc::clone(&room);
-    thread::Builder::new().spawn(move || accept_all(&listener, &accepting, &alive))?;
+    thread::Builder::new().spawn(move || accept_all(&listener, &accepting))?;
     wait_for_signal();
     // Nobody is in the room any more: writers write what is left, and readers read for nothing.
     room.lock().expect(NO_PANIC).take();
@@ -44,11 +45,11 @@ fn serve(listener: TcpListener) -> io::Result<()> {
 }
 
 /// Serves every client that connects, until the room is closed.
-fn accept_all(listener: &TcpListener, room: &Arc<Shared>, alive: &Sender<()>) {
+fn accept_all(listener: &TcpListener, room: &Arc<Shared>) {
     for key in 0.. {
-        let (room, alive) = (Arc::clone(room), alive.clone());
+        let room = Arc::clone(room);
         let served = listener.accept().and_then(|(stream, _)| {
-            thread::Builder::new().spawn(move || serve_client(key, &stream, &room, &alive))
+            thread::Builder::new().spawn(move || serve_client(key, &stream, &room))
         });
         if let Err(error) = served {
             stage::tell(format_args!("cannot serve a client: {error}"));
@@ -60,12 +61,7 @@ fn accept_all(listener: &TcpListener, room: &Arc<Shared>, alive: &Sender<()>) {
 
 /// Has one thread read and this one write, until both are done. What goes wrong with a client ends this
 /// client and no other.
-fn serve_client(
-    key: u64,
-    stream: &TcpStream,
-    room: &Shared,
-    _alive: &Sender<()>,
-) -> io::Result<()> {
+fn serve_client(key: u64, stream: &TcpStream, room: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (channel, messages) = mpsc::sync_channel(CHANNEL_LEN);
     let waiting = Arc::new(AtomicUsize::new(0));
@@ -75,15 +71,20 @@ fn serve_client(
         lags: false,
     };
     // Before anything of it is read: it gets all from its own first message on.
-    if let Some(room) = &mut *room.lock().expect(NO_PANIC) {
-        room.0.insert(key, client);
-    }
+    let joined = room
+        .lock()
+        .expect(NO_PANIC)
+        .as_mut()
+        .map(|room| room.join(key, client));
+    let Some(_alive) = joined else {
+        return Ok(());
+    };
     thread::scope(|scope| {
         thread::Builder::new().spawn_scoped(scope, || {
             // An unfinished message at the end is discarded.
             _ = read_all(stream, room);
             if let Some(room) = &mut *room.lock().expect(NO_PANIC) {
-                room.0.remove(&key);
+                room.clients.remove(&key);
             }
         })?;
         let written = write_all(stream, &messages, &waiting);
@@ -138,15 +139,23 @@ fn write_all(
 type Shared = Mutex<Option<Room>>;
 
 /// The clients that get messages.
-#[derive(Default)]
-struct Room(HashMap<u64, Client>);
+struct Room {
+    clients: HashMap<u64, Client>,
+    /// Each client has one of these as long as it is served.
+    alive: Sender<()>,
+}
 
 impl Room {
+    fn join(&mut self, key: u64, client: Client) -> Sender<()> {
+        self.clients.insert(key, client);
+        self.alive.clone()
+    }
+
     /// Puts a message into the channel of each client that keeps up. This is the one order: nobody else
     /// can do so meanwhile.
     fn broadcast(&mut self, message: &[u8]) {
         let message = Message::from(message);
-        for client in self.0.values_mut().filter_map(Client::keeping_up) {
+        for client in self.clients.values_mut().filter_map(Client::keeping_up) {
             client.waiting.fetch_add(1, Ordering::Relaxed);
             // A client that is gone leaves the room when its reader finds out.
             _ = client.channel.try_send(Arc::clone(&message));

@@ -1,0 +1,3 @@
+module chat/goroutines
+
+go 1.19
