@@ -11,7 +11,7 @@ use chat_results::judge::{Change, outweigh};
 use chat_results::{Load, Observer, Results, Verdict};
 use chat_stress::{Failure, Findings, Interrupt, Measured, Run, Stage};
 
-use crate::html;
+use crate::html::{self, HtmlError};
 use crate::plan::Plan;
 
 /// Does what the command line asks for, and returns the exit code.
@@ -56,22 +56,18 @@ fn measure_and_judge(plan: &Plan) -> Result<Verdict, Failure> {
     }
     let has_ended_early = failure.is_some();
     let histograms = last.latencies.named();
-    plan.outputs
-        .write(without.as_ref(), &mut results, has_ended_early, histograms);
-    if let Some(path) = &plan.outputs.html {
-        write_page(path, without, &mut results);
-    }
+    let page = |path: &Path, results: &Results| {
+        let documents = without.iter().chain([results]).cloned();
+        html::write(path, documents.map(Document::from)).map_err(HtmlError::into_io)
+    };
+    plan.outputs.write(
+        without.as_ref(),
+        &mut results,
+        has_ended_early,
+        histograms,
+        page,
+    );
     Ok(results.verdict)
-}
-
-/// Writes the page, which has the run without stalled, slow and visiting clients on it, too.
-fn write_page(path: &Path, without: Option<Results>, results: &mut Results) {
-    let documents = without.into_iter().chain([results.clone()]);
-    if let Err(error) = html::write(path, documents.map(Document::from)) {
-        tell(format_args!("error: {error}"));
-        let why = error.to_string();
-        outweigh(&mut results.verdict, Verdict::Stopped { why });
-    }
 }
 
 /// Does one of the runs.

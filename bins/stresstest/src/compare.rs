@@ -7,11 +7,13 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chat_compare::report::table::Styling;
 use chat_compare::report::{csv, exit_code, json, markdown, table};
 use chat_compare::{Candidate, Comparison, Job, Plan, Preset};
 use chat_html::Document;
 use chat_report::atomic_file::Draft;
-use chat_report::{is_closed_pipe, tell};
+use chat_report::table::takes_colours;
+use chat_report::tell;
 use chat_results::comparison::Placement;
 use chat_results::{Load, Pacing};
 use chat_stress::{LoadError, check_load};
@@ -19,6 +21,7 @@ use chat_target::Interrupt;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
+use crate::files::{is_printed, is_stdout, is_written};
 use crate::html::{self, HtmlError};
 
 use self::args::{Args, PresetName, Processors, Sweep};
@@ -35,14 +38,14 @@ pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
             .exit()
     });
     let exit_code = compare(&args, &plan).unwrap_or_else(|error| {
-        tell(format_args!("error: {error}"));
+        tell(format_args!("error: cannot watch for signals: {error}"));
         EXIT_STOPPED
     });
     Some(exit_code)
 }
 
-fn compare(args: &Args, plan: &Plan) -> Result<u8, Failure> {
-    let interrupt = Interrupt::on_signals().map_err(Failure::Watch)?;
+fn compare(args: &Args, plan: &Plan) -> io::Result<u8> {
+    let interrupt = Interrupt::on_signals()?;
     let shows_progress = !args.quiet && io::stderr().is_terminal();
     let comparison = plan.run(&interrupt, &mut |turn| {
         if shows_progress {
@@ -53,18 +56,23 @@ fn compare(args: &Args, plan: &Plan) -> Result<u8, Failure> {
             ));
         }
     });
-    // Files first: who reads the terminal may be gone. Each is tried, whatever becomes of the others.
-    let written = write_files(args, &comparison);
+    // Files first: nobody may read the terminal any more.
+    let is_all_written = write_files(args, &comparison);
     let mut text = Vec::new();
     if !args.quiet && !args.has_stdout() {
-        table::write(&comparison, &mut text).map_err(Failure::Print)?;
+        let styling = if takes_colours() {
+            Styling::Ansi
+        } else {
+            Styling::Plain
+        };
+        table::write(&comparison, styling, &mut text).expect("memory takes all that is written");
     }
-    match io::stdout().write_all(&text) {
-        Err(error) if !is_closed_pipe(&error) => return Err(Failure::Print(error)),
-        _ => {}
-    }
-    written?;
-    Ok(exit_code(&comparison))
+    let is_told = is_printed("the table", io::stdout().write_all(&text)) && is_all_written;
+    // What was found outweighs that it could not be told.
+    Ok(match exit_code(&comparison) {
+        0 if !is_told => EXIT_STOPPED,
+        code => code,
+    })
 }
 
 impl Args {
@@ -129,19 +137,15 @@ impl Args {
 
     fn has_stdout(&self) -> bool {
         let files = [&self.json, &self.csv, &self.markdown, &self.html];
-        let mut files = files.into_iter().flatten();
-        files.any(|path| path == Path::new("/dev/stdout"))
+        files.into_iter().flatten().any(is_stdout)
     }
 }
 
-fn write_files(args: &Args, comparison: &Comparison) -> Result<(), Failure> {
+/// Writes all files, each even where another fails. Tells whether all are written.
+fn write_files(args: &Args, comparison: &Comparison) -> bool {
     let write = |path: &Option<PathBuf>, write: &dyn Fn(&Path) -> io::Result<()>| {
-        path.as_ref().map_or(Ok(()), |path| {
-            write(path).map_err(|source| Failure::Write {
-                path: path.clone(),
-                source,
-            })
-        })
+        let path = path.as_deref();
+        path.is_none_or(|path| is_written(path, write(path)))
     };
     let written = [
         write(&args.json, &|path| {
@@ -160,18 +164,7 @@ fn write_files(args: &Args, comparison: &Comparison) -> Result<(), Failure> {
             html::write(path, [document]).map_err(HtmlError::into_io)
         }),
     ];
-    written.into_iter().collect()
-}
-
-/// Why nobody could be told.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("cannot watch for signals: {0}")]
-    Watch(io::Error),
-    #[error("cannot write {}: {source}", path.display())]
-    Write { path: PathBuf, source: io::Error },
-    #[error("cannot print the table: {0}")]
-    Print(io::Error),
+    written.iter().all(|it| *it)
 }
 
 const EXIT_STOPPED: u8 = 1;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use chat_conform::{Report, Suite, SuiteError};
 use chat_html::{Conformance, Document};
-use chat_report::atomic_file::{Draft, try_write};
-use chat_report::{is_closed_pipe, tell};
+use chat_report::atomic_file::Draft;
+use chat_report::{parse_output, tell};
 use chat_results::parse_timeout;
 use chat_target::{EXIT_INTERRUPTED, Interrupt};
 use clap::{Parser, value_parser};
 
+use crate::files::{is_printed, is_stdout, is_written};
 use crate::html::{self, HtmlError};
 
 /// Tells whether a server keeps the specification of the broadcast chat
@@ -34,7 +35,8 @@ struct Args {
     #[arg(long)]
     fail_fast: bool,
 
-    /// Write the report to this file as JUnit XML
+    /// Write the report to this file as JUnit XML; `-` is standard output, which has nothing else then;
+    /// so it is for the next options
     #[arg(long, value_name = "FILE", value_parser = parse_output)]
     junit: Option<PathBuf>,
 
@@ -92,7 +94,8 @@ pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
 fn conform(args: &Args, globs: Option<&str>) -> Result<u8, Failure> {
     let suite = suite(args, globs)?;
     if args.list {
-        return printed(list(&suite)).map(|()| EXIT_PASSED);
+        let is_told = is_printed("the list", list(&suite));
+        return Ok(if is_told { EXIT_PASSED } else { EXIT_STOPPED });
     }
     let interrupt = Interrupt::on_signals().map_err(Failure::Watch)?;
     let shows_progress = io::stderr().is_terminal() && !args.quiet;
@@ -101,15 +104,21 @@ fn conform(args: &Args, globs: Option<&str>) -> Result<u8, Failure> {
             tell(format_args!("{} done", result.case.id()));
         }
     })?;
-    // Files first: who reads the terminal may be gone.
-    write_files(args, &report)?;
-    if !args.quiet || !report.has_passed() {
-        printed(write!(io::stdout(), "{report}"))?;
+    // Files first: nobody may read the terminal any more.
+    let mut is_told = write_files(args, &report);
+    let has_stdout = [&args.junit, &args.json, &args.html]
+        .into_iter()
+        .flatten()
+        .any(is_stdout);
+    if !has_stdout && (!args.quiet || !report.has_passed()) {
+        is_told &= is_printed("the report", write!(io::stdout(), "{report}"));
     }
     Ok(if !report.has_passed() {
         EXIT_BROKEN
     } else if interrupt.is_interrupted() {
         EXIT_INTERRUPTED
+    } else if !is_told {
+        EXIT_STOPPED
     } else {
         EXIT_PASSED
     })
@@ -139,52 +148,35 @@ fn list(suite: &Suite) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets it be when nobody reads what is printed.
-fn printed(printed: io::Result<()>) -> Result<(), Failure> {
-    match printed {
-        Err(error) if !is_closed_pipe(&error) => Err(Failure::Print(error)),
-        _ => Ok(()),
-    }
+/// Writes all files, each even where another fails. Tells whether all are written.
+fn write_files(args: &Args, report: &Report) -> bool {
+    let write = |path: &Option<PathBuf>, write: &dyn Fn(&Path) -> io::Result<()>| {
+        let path = path.as_deref();
+        path.is_none_or(|path| is_written(path, write(path)))
+    };
+    let written = [
+        write(&args.junit, &|path| {
+            let mut text = Vec::new();
+            report.write_junit(&mut text)?;
+            Draft::write(path, &text)
+        }),
+        write(&args.json, &|path| Draft::write(path, &json(report)?)),
+        write(&args.html, &|path| {
+            html::write(path, [Document::Conformance(kept(report)?)]).map_err(HtmlError::into_io)
+        }),
+    ];
+    written.iter().all(|it| *it)
 }
 
-/// Finds out, before anything is started, whether a file can be written.
-fn parse_output(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    try_write(&path).map_err(|error| format!("it cannot be written: {error}"))?;
-    Ok(path)
-}
-
-fn write_files(args: &Args, report: &Report) -> Result<(), Failure> {
-    if let Some(path) = &args.junit {
-        write_file(path, |out| report.write_junit(out))?;
-    }
-    if let Some(path) = &args.json {
-        write_file(path, |out| report.write_json(out))?;
-    }
-    if let Some(path) = &args.html {
-        html::write(path, [Document::Conformance(kept(report)?)])?;
-    }
-    Ok(())
+fn json(report: &Report) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    report.write_json(&mut text)?;
+    Ok(text)
 }
 
 /// Returns a report as it is kept, which pages are made of.
-fn kept(report: &Report) -> Result<Conformance, Failure> {
-    let mut json = Vec::new();
-    report.write_json(&mut json).map_err(Failure::Print)?;
-    serde_json::from_slice(&json).map_err(|error| Failure::Print(error.into()))
-}
-
-fn write_file(
-    path: &Path,
-    write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
-) -> Result<(), Failure> {
-    let mut content = Vec::new();
-    write(&mut content)
-        .and_then(|()| Draft::write(path, &content))
-        .map_err(|source| Failure::Write {
-            path: path.to_owned(),
-            source,
-        })
+fn kept(report: &Report) -> io::Result<Conformance> {
+    Ok(serde_json::from_slice(&json(report)?)?)
 }
 
 /// Why there is no verdict, or nobody could be told.
@@ -194,12 +186,6 @@ enum Failure {
     Suite(#[from] SuiteError),
     #[error("cannot watch for signals: {0}")]
     Watch(io::Error),
-    #[error("cannot write {}: {source}", path.display())]
-    Write { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Html(#[from] HtmlError),
-    #[error("cannot print the report: {0}")]
-    Print(io::Error),
 }
 
 const EXIT_PASSED: u8 = 0;

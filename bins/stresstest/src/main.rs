@@ -10,6 +10,7 @@ mod args;
 mod command;
 mod compare;
 mod conform;
+mod files;
 mod gallery;
 mod html;
 mod plan;

@@ -85,9 +85,11 @@ fn standing_title(standing: &Standing) -> &'static str {
     }
 }
 
-/// Tells of a server's drops.
+/// Tells of a server's drops. Of one on which nothing was measured there is nothing to tell.
 fn drops(outcome: &Outcome) -> String {
-    if outcome.drop_ratio == 0.0 {
+    if outcome.medians.is_empty() {
+        "-".to_owned()
+    } else if outcome.drop_ratio == 0.0 {
         "no drops".to_owned()
     } else {
         let drops = chat_results::Quantity::Ratio.show(outcome.drop_ratio);
@@ -107,8 +109,13 @@ fn meaning(comparison: &Comparison) -> String {
     if comparison.decided_count == 0 {
         return "One server is compared with nobody.".to_owned();
     }
+    let up_to = if comparison.is_interrupted {
+        "up to "
+    } else {
+        ""
+    };
     format!(
-        "Ratios are to {}: medians of pairs of {} rounds. All {} intervals hold together at {} %; where one has 1 in it, the servers are not distinguishable.",
+        "Ratios are to {}: medians of pairs of {up_to}{} rounds. All {} intervals hold together at {} %; where one has 1 in it, the servers are not distinguishable.",
         comparison.servers.first().map_or("nobody", |it| &it.name),
         comparison.rounds,
         comparison.decided_count,

@@ -1,5 +1,6 @@
 //! A comparison of servers: each workload with its figures, intervals and ratios.
 
+use chat_results::Quantity;
 use chat_results::comparison::{Comparison, Figure, Outcome, Placement, Standing, Workload};
 use chat_results::statistics::Estimate;
 use maud::{Markup, html};
@@ -16,9 +17,10 @@ pub(crate) fn section(number: usize, comparison: &Comparison) -> Markup {
         section.comparison aria-label="Comparison" {
             h2 { "Comparison" }
             p {
-                "Each bar is the median of " (comparison.rounds) " rounds in which the servers took turns; its whisker is the interval at a \
-                 confidence of " (percent(comparison.interval_confidence)) ". All differences that are named hold together at a confidence of "
-                (percent(comparison.confidence)) ". A server is compared with the first."
+                "Each bar is the median of " @if comparison.is_interrupted { "up to " } (comparison.rounds) " rounds in which the servers took turns; its whisker is the interval of that \
+                 median at a confidence of " (percent(comparison.confidence)) ". A server is compared with the first by pairs of one round. The \
+                 intervals of these ratios hold together at a confidence of " (percent(comparison.confidence)) ", each at one of "
+                (percent(comparison.interval_confidence)) "; where one has 1 in it, the servers are not distinguishable."
                 @if comparison.is_interrupted { strong.unsure { " A signal ended it early: rounds are missing." } }
             }
             (sweep::picture(number, comparison))
@@ -68,7 +70,9 @@ fn show(comparison: &Comparison, workload: &Workload) -> Markup {
             p.why { strong.unsure { "? uncertain" } " — " (shown(concern, STORY_LEN_MAX)) }
         }
         ul.standings { @for (place, (name, outcome)) in rows() {
-            li { (server(place, name)) ": " (standing(&outcome.standing)) ", dropped " (chat_results::Quantity::Ratio.show(outcome.drop_ratio)) }
+            li { (server(place, name)) ": " (standing(&outcome.standing))
+                @if !outcome.medians.is_empty() { ", " span.whole { "dropped " (Quantity::Ratio.show(outcome.drop_ratio)) } }
+            }
         } }
         div.figures { @for figure in Figure::ALL.into_iter().filter(|figure| has(*figure)) {
             @let bars = rows().filter_map(|(place, (name, outcome))| bar(figure, workload, place, name, outcome));
@@ -101,8 +105,10 @@ fn bar(
 ) -> Option<Bar> {
     let median = outcome.medians.get(&figure)?;
     let is_wrong = matches!(outcome.standing, Standing::Wrong { .. });
-    // It is of no use to know how much faster a wrong server is.
-    let ratio = outcome.ratios.get(&figure).filter(|_| !is_wrong);
+    // It is of no use to know how much faster a wrong server is, and where nothing is decided a ratio would
+    // look as if there were a difference.
+    let is_told = !is_wrong && workload.decided.contains(&figure);
+    let ratio = outcome.ratios.get(&figure).filter(|_| is_told);
     Some(Bar {
         label: server(place, name),
         colour: place % COLOUR_COUNT,
@@ -110,15 +116,13 @@ fn bar(
         span: median
             .interval
             .map(|interval| (interval.low, interval.high)),
-        remark: ratio
-            .map(|it| ratio_in_words(it, workload.decided.contains(&figure)))
-            .unwrap_or_default(),
+        remark: ratio.map(ratio_in_words).unwrap_or_default(),
         is_wrong,
     })
 }
 
 /// Tells how a server compares with the first, and whether the difference is real.
-fn ratio_in_words(ratio: &Estimate, is_decided: bool) -> String {
+fn ratio_in_words(ratio: &Estimate) -> String {
     let interval = ratio
         .interval
         .map(|it| format!(" ({:.2} to {:.2})", it.low, it.high));
@@ -127,9 +131,10 @@ fn ratio_in_words(ratio: &Estimate, is_decided: bool) -> String {
         ratio.value,
         interval.unwrap_or_default()
     );
-    match (is_decided, ratio.is_distinguishable()) {
-        (true, false) => format!("{text}: not distinguishable"),
-        _ => text,
+    if ratio.is_distinguishable() {
+        text
+    } else {
+        format!("{text}: not distinguishable")
     }
 }
 

@@ -3,7 +3,7 @@
 use chat_results::{CurvePoint, Distribution, Quantity};
 use maud::{Markup, html};
 
-use crate::page::{Detail, Run, by_load};
+use crate::page::{Detail, Run, by_load, summary};
 use crate::plot::{Frame, Scale, apart, nines, path, round};
 use crate::text::clipped;
 
@@ -139,8 +139,11 @@ fn table(lines: &[Line<'_>]) -> Markup {
     let rows = PERCENTILES
         .into_iter()
         .filter(|percentile| *percentile <= max + 1e-9);
+    let load = lines
+        .first()
+        .map(|line| line.run.results.load().to_string());
     html! {
-        details { summary { "Figures of this picture" }
+        details { (summary(&format!("latency, {}", load.unwrap_or_default())))
             div.scroll tabindex="0" role="region" aria-label="Latency by percentile" { table {
                 caption { span { "Latency of deliveries by percentile" } }
                 thead { tr {

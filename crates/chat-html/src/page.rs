@@ -194,6 +194,11 @@ fn is_same_load(one: &Results, other: &Results) -> bool {
     load == *other.load()
 }
 
+/// What opens the table of a picture. Readers who jump from one to the next hear which picture.
+pub(crate) fn summary(of: &str) -> Markup {
+    html! { summary { "Figures of this picture" span.unseen { ": " bdi { (of) } } } }
+}
+
 /// How much of the details a page has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Detail {

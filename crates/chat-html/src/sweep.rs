@@ -4,7 +4,7 @@ use chat_results::Quantity;
 use chat_results::comparison::{Comparison, Figure, Standing, SweepPoint, Workload};
 use maud::{Markup, html};
 
-use crate::page::COLOUR_COUNT;
+use crate::page::{COLOUR_COUNT, summary};
 use crate::plot::{Frame, Scale, apart, path, round};
 use crate::text::clipped;
 
@@ -144,7 +144,7 @@ fn description(lines: &[Line]) -> String {
 
 fn table(lines: &[Line]) -> Markup {
     html! {
-        details { summary { "Figures of this picture" }
+        details { (summary("throughput and latency"))
             div.scroll tabindex="0" role="region" aria-label="Throughput and latency" { table {
                 caption { span { "Deliveries per second, and the p99 of their latency" } }
                 thead { tr {

@@ -3,7 +3,7 @@
 use chat_results::{Moment, Quantity, Timeline};
 use maud::{Markup, html};
 
-use crate::page::{Detail, Run};
+use crate::page::{Detail, Run, summary};
 use crate::plot::{Frame, Scale, path};
 
 /// Shows rate, latency, drops and memory over time, a picture for each run.
@@ -122,7 +122,7 @@ fn description(timeline: &Timeline) -> String {
 fn table(run: &Run<'_>, timeline: &Timeline) -> Markup {
     let panels: Vec<&Panel> = shown_panels(timeline).collect();
     html! {
-        details { summary { "Figures of this picture" }
+        details { (summary(&format!("{} over time, {}", run.name, run.results.load())))
             div.scroll tabindex="0" role="region" aria-label=(format!("{} over time", run.name)) { table {
                 caption { span { bdi { (run.name) } " over time; the times are the ends of the intervals" } }
                 thead { tr {

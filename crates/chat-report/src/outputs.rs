@@ -18,8 +18,7 @@ use crate::{csv, hdr, json};
 pub struct Outputs {
     /// All results as JSON.
     pub json: Option<PathBuf>,
-    /// All results as a page for people. Whoever runs the load writes it; here it is only looked
-    /// whether there is another file in the same place.
+    /// All results as a page for people.
     pub html: Option<PathBuf>,
     /// The figures as comma-separated values.
     pub csv: Option<PathBuf>,
@@ -99,17 +98,19 @@ impl Outputs {
         Ok(())
     }
 
-    /// Writes all files, each whatever becomes of the others. What goes wrong is told on standard
-    /// error and makes the verdict worse; the last files have it in them.
+    /// Writes all files, each even where another fails. What goes wrong is told on standard error and
+    /// makes the verdict worse. The files after it have that in them, and JSON is the last, so that
+    /// programs learn of all others.
     ///
     /// `without` is the same run without antagonists, if there was one. `has_ended_early` tells
-    /// whether a failure ended the run.
+    /// whether a failure ended the run. `page` writes the page.
     pub fn write<'a>(
         &self,
         without: Option<&Results>,
         results: &mut Results,
         has_ended_early: bool,
         histograms: impl Iterator<Item = (&'static str, &'a Histogram<u64>)>,
+        page: impl FnOnce(&Path, &Results) -> io::Result<()>,
     ) {
         if let Some(path) = &self.hdr {
             let time = Duration::from_secs_f64(results.counts.load_s);
@@ -121,6 +122,10 @@ impl Outputs {
         if let Some(path) = &self.csv {
             let without = without.map(|without| ("without", without));
             let written = csv::write(path, without.into_iter().chain([("run", &*results)]));
+            note_unwritten(results, path, written);
+        }
+        if let Some(path) = &self.html {
+            let written = page(path, results);
             note_unwritten(results, path, written);
         }
         if let Some(path) = &self.json {

@@ -45,10 +45,10 @@ pub fn print_on_stdout(results: &Results) -> io::Result<()> {
     }
 }
 
-/// Tells whether standard output takes colours.
+/// Tells whether standard output takes colours and other styles.
 ///
 /// Source: no-color.org.
-fn takes_colours() -> bool {
+pub fn takes_colours() -> bool {
     let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
     io::stdout().is_terminal()
         && !is_dumb

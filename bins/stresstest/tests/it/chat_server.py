@@ -1,4 +1,4 @@
-"""A right server in 40 lines: whoever has a mebibyte to take misses messages until that is less."""
+"""A right server in 40 lines. A client misses messages while it has a mebibyte to take."""
 import asyncio, signal, sys
 
 clients = set()

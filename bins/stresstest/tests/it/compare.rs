@@ -56,7 +56,8 @@ fn servers_that_cannot_be_started_are_told_of_in_the_report() {
         1,
         &["right        proved", "cannot start /nonexistent/server"],
     );
-    assert_eq!(text.matches("STOPPED").count(), 3, "{text}");
+    // Nothing is known of its drops.
+    assert_eq!(text.matches("STOPPED\n").count(), 3, "{text}");
     assert!(
         text.lines().all(|line| line.chars().count() <= 60),
         "{text}"
@@ -108,14 +109,33 @@ fn a_server_that_dies_in_one_load_is_tried_in_the_next() {
 }
 
 #[test]
-fn a_full_disk_takes_no_table() {
+fn a_full_disk_takes_no_table_and_no_verdict() {
+    let files = ["--csv", "/dev/full", "--json", "/dev/full"];
     let right = server("right", "honest");
-    let output = compare(&[&right, "--csv", "/dev/full"]);
-    check(
-        &output,
-        1,
-        &["right        proved", "error: cannot write /dev/full"],
-    );
+    let output = compare(&[&[right.as_str()][..], &files].concat());
+    let text = check(&output, 1, &["right        proved"]);
+    let told = "error: cannot write /dev/full: No space left on device";
+    assert_eq!(text.matches(told).count(), 2, "{text}");
+    let wrong = server("wrong", "duplicate");
+    let output = compare(&[&[wrong.as_str()][..], &files].concat());
+    check(&output, 3, &["wrong        WRONG", told]);
+}
+
+#[test]
+fn a_full_standard_output_takes_no_verdict() {
+    for (kind, code) in [("honest", 1), ("duplicate", 3)] {
+        let output = Command::new(STRESSTEST)
+            .args(["compare", "-m", "20", "--no-ceiling", "-r", "2"])
+            .arg(server("it", kind))
+            .stdout(fs::File::create("/dev/full").unwrap())
+            .output()
+            .unwrap();
+        check(
+            &output,
+            code,
+            &["error: cannot print the table: No space left"],
+        );
+    }
 }
 
 #[test]
@@ -150,6 +170,7 @@ fn an_interrupt_shows_what_there_is() {
         130,
         &[
             "Interrupted: there is what was found until then.",
+            "medians of pairs of up to 1000 rounds",
             "one          ",
         ],
     );

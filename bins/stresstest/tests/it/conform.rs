@@ -277,6 +277,66 @@ fn reports_are_written_to_files() {
     assert_eq!(report["cases"][0]["outcome"], "passed");
 }
 
+#[test]
+fn a_full_disk_takes_no_report_and_no_verdict() {
+    let told = "error: cannot write /dev/full: No space left on device";
+    let full = |id: &str, fault: &str| {
+        let cases = format!("conform={id}");
+        conform(
+            &[
+                &cases,
+                "--json",
+                "/dev/full",
+                "--html",
+                "/dev/full",
+                "--timeout",
+                "2s",
+            ],
+            fault,
+        )
+    };
+    let (code, printed) = full("rule-3/glued", "honest");
+    assert_eq!(
+        (code, printed.matches(told).count()),
+        (Some(1), 2),
+        "{printed}"
+    );
+    assert!(printed.contains("1 cases in "), "{printed}");
+    let (code, printed) = full("rule-9/nothing-sent", "stay-open");
+    assert_eq!(code, Some(3), "{printed}");
+    assert!(printed.contains("FAIL  rule-9/nothing-sent"), "{printed}");
+}
+
+#[test]
+fn a_full_standard_output_takes_no_verdict() {
+    let cases = ["conform=rule-9/nothing-sent", "--timeout", "2s"];
+    for (fault, code) in [("honest", 1), ("stay-open", 3)] {
+        let output = stresstest()
+            .args(cases)
+            .args([server().as_os_str(), fault.as_ref()])
+            .stdout(std::fs::File::create("/dev/full").unwrap())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert!(
+            told.contains("error: cannot print the report: No space left"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_report_on_standard_output_has_nothing_beside_it() {
+    let output = stresstest()
+        .args(["conform=rule-3/glued", "--json", "-"])
+        .args([server().as_os_str(), "honest".as_ref()])
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["passed"], true);
+}
+
 /// Where a fault strikes that is meant for load: several clients, or a flood.
 const FLOODS: &[&str] = &[
     "rule-4/nothing-invented",

@@ -174,26 +174,23 @@ fn files_that_cannot_be_written_are_told_of_and_the_others_are_written() {
     run.check(1, &["error: cannot write /dev/full: No space left"]);
     assert!(run.stdout.contains("\nverdict        "), "{}", run.stdout);
     assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn the_json_tells_of_every_other_file_that_cannot_be_written() {
     let json = path("beside-full.json");
-    let run = crate::run::run(
-        "honest",
-        &[
-            "-m",
-            "5",
-            "-r",
-            "1",
-            "--csv",
-            "/dev/full",
-            "--json",
-            json.to_str().unwrap(),
-        ],
-    );
-    run.check(1, &[]);
-    assert_eq!(
-        run.results(&json)["verdict"]["is"],
-        "stopped",
-        "it is what the exit code says"
-    );
+    for option in ["--csv", "--hdr", "--html"] {
+        let files = [option, "/dev/full", "--json", json.to_str().unwrap()];
+        let run = run("honest", &[&["-m", "5", "-r", "1"], &files[..]].concat());
+        run.check(1, &[]);
+        let results = run.results(&json);
+        assert_eq!(
+            results["verdict"]["is"], "stopped",
+            "{option}: it is what the exit code says"
+        );
+        let why = results["verdict"]["why"].as_str().unwrap();
+        assert!(why.contains("cannot write /dev/full"), "{option}: {why}");
+    }
 }
 
 #[test]

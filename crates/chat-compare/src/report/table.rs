@@ -3,21 +3,31 @@
 use std::io::{self, Write};
 
 use chat_results::comparison::{Comparison, Figure, Outcome, Standing, Workload};
+use console::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{compared, drops, figures, meaning, placement_title, standing_title, why};
 
-/// Writes a comparison: bars for each figure, and a throughput-latency curve for a sweep. What a wrong
-/// server does is between `~`, without a bar.
+/// What the terminal can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Styling {
+    /// Text that is struck through, by ECMA-48.
+    Ansi,
+    /// Plain text.
+    Plain,
+}
+
+/// Writes a comparison: bars for each figure, and a throughput-latency curve for a sweep. Figures of a
+/// wrong server have no bar; they are struck through, or called void in plain text.
 ///
 /// # Errors
 ///
 /// When `out` fails.
-pub fn write(comparison: &Comparison, out: &mut impl Write) -> io::Result<()> {
+pub fn write(comparison: &Comparison, styling: Styling, out: &mut impl Write) -> io::Result<()> {
     for workload in &comparison.workloads {
-        write_workload(comparison, workload, out)?;
+        write_workload(comparison, workload, styling, out)?;
     }
-    write_curve(comparison, out)?;
+    write_curve(comparison, styling, out)?;
     wrapped(&meaning(comparison), "", out)?;
     if comparison.is_interrupted {
         wrapped("Interrupted: there is what was found until then.", "", out)?;
@@ -28,6 +38,7 @@ pub fn write(comparison: &Comparison, out: &mut impl Write) -> io::Result<()> {
 fn write_workload(
     comparison: &Comparison,
     workload: &Workload,
+    styling: Styling,
     out: &mut impl Write,
 ) -> io::Result<()> {
     writeln!(
@@ -47,18 +58,20 @@ fn write_workload(
             .filter_map(|it| it.medians.get(&figure));
         let most = medians.map(|it| it.value).fold(0.0, f64::max);
         for (outcome, server) in servers() {
-            let line = figure_line(&server.name, workload, outcome, figure, most);
+            let line = figure_line(&server.name, workload, outcome, (figure, most), styling);
             writeln!(out, "{}", line.trim_end())?;
         }
     }
     for (outcome, server) in servers() {
-        let standing = format!(
-            "  {} {}, {}",
+        let (name, title) = (
             cell(&server.name, NAME_WIDTH),
             standing_title(&outcome.standing),
-            drops(outcome)
         );
-        writeln!(out, "{standing}")?;
+        if outcome.medians.is_empty() {
+            writeln!(out, "  {name} {title}")?;
+        } else {
+            writeln!(out, "  {name} {title}, {}", drops(outcome))?;
+        }
         if let Some(why) = why(&outcome.standing) {
             wrapped(why, "      ", out)?;
         }
@@ -87,8 +100,8 @@ fn figure_line(
     name: &str,
     workload: &Workload,
     outcome: &Outcome,
-    figure: Figure,
-    most: f64,
+    (figure, most): (Figure, f64),
+    styling: Styling,
 ) -> String {
     let name = cell(name, NAME_WIDTH);
     let Some(median) = outcome.medians.get(&figure) else {
@@ -96,14 +109,26 @@ fn figure_line(
     };
     let value = figure.quantity().show(median.value);
     if !counts(outcome) {
-        let value = format!("~{value}~");
-        return format!("  {name} {:BAR_WIDTH$} {value:>VALUE_WIDTH$} WRONG", "");
+        let value = struck(&value, VALUE_WIDTH, styling);
+        let void = match styling {
+            Styling::Ansi => "",
+            Styling::Plain => ": void",
+        };
+        return format!("  {name} {:BAR_WIDTH$} {value} WRONG{void}", "");
     }
     let bar = bar(median.value / most);
     format!(
         "  {name} {bar:BAR_WIDTH$} {value:>VALUE_WIDTH$} {}",
         compared(workload, outcome, figure)
     )
+}
+
+/// Strikes a text through and puts it at the right of its column, which is not struck through.
+fn struck(text: &str, width: usize, styling: Styling) -> String {
+    let style = Style::new().strikethrough();
+    let style = style.force_styling(styling == Styling::Ansi);
+    let room = " ".repeat(width.saturating_sub(text.width()));
+    format!("{room}{}", style.apply_to(text))
 }
 
 /// Draws a part of the longest bar, in eighths of a character.
@@ -123,7 +148,7 @@ fn bar(part: f64) -> String {
 }
 
 /// Writes throughput and latency of each server at each point of a sweep.
-fn write_curve(comparison: &Comparison, out: &mut impl Write) -> io::Result<()> {
+fn write_curve(comparison: &Comparison, styling: Styling, out: &mut impl Write) -> io::Result<()> {
     let points = || comparison.workloads.iter().filter(|it| it.sweep.is_some());
     if points().next().is_none() {
         return Ok(());
@@ -133,18 +158,24 @@ fn write_curve(comparison: &Comparison, out: &mut impl Write) -> io::Result<()> 
         writeln!(out, "  {}", cell(&server.name, 2 * NAME_WIDTH).trim_end())?;
         for workload in points() {
             let outcome = &workload.outcomes[place];
-            let show = |figure: Figure| {
+            let show = |figure: Figure, width: usize| {
                 let median = outcome.medians.get(&figure);
-                median.map_or_else(|| "-".to_owned(), |it| figure.quantity().show(it.value))
+                let text =
+                    median.map_or_else(|| "-".to_owned(), |it| figure.quantity().show(it.value));
+                if counts(outcome) {
+                    format!("{text:>width$}")
+                } else {
+                    struck(&text, width, styling)
+                }
             };
             let wrong = if counts(outcome) { "" } else { " WRONG" };
             writeln!(
                 out,
-                "  {} {:>12} p50 {:>9} p99 {:>9}{wrong}",
+                "  {} {} p50 {} p99 {}{wrong}",
                 cell(&workload.name, NAME_WIDTH),
-                show(Figure::Deliveries),
-                show(Figure::P50),
-                show(Figure::P99)
+                show(Figure::Deliveries, VALUE_WIDTH),
+                show(Figure::P50, TIME_WIDTH),
+                show(Figure::P99, TIME_WIDTH)
             )?;
         }
     }
@@ -183,11 +214,12 @@ fn wrapped(text: &str, indent: &str, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Widths in characters: of a line, which the smallest terminals have, and of names, bars and values.
+/// Widths in characters: of a line, which the smallest terminals have, and of names, bars, values and times.
 const WIDTH: usize = 60;
 const NAME_WIDTH: usize = 12;
 const BAR_WIDTH: usize = 12;
 const VALUE_WIDTH: usize = 11;
+const TIME_WIDTH: usize = 9;
 
 /// Parts of a character that is full.
 const EIGHTHS: [char; 8] = [

@@ -71,8 +71,12 @@ fn comparison(last: Standing) -> Comparison {
 }
 
 fn shown(comparison: &Comparison) -> String {
+    shown_with(comparison, table::Styling::Plain)
+}
+
+fn shown_with(comparison: &Comparison, styling: table::Styling) -> String {
     let mut out = Vec::new();
-    table::write(comparison, &mut out).unwrap();
+    table::write(comparison, styling, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -98,9 +102,18 @@ fn a_fast_wrong_server_is_struck_out() {
     let wrong = comparison(Standing::Wrong { why: why.clone() });
     let text = shown(&wrong);
     assert!(
-        text.contains("~298 M/s~ WRONG") && text.contains(&why),
+        text.contains("    298 M/s WRONG: void") && text.contains(&why),
         "{text}"
     );
+    assert!(!text.contains('\u{1b}'), "{text}");
+    // The figure, and once more in the curve of the sweep.
+    let styled = shown_with(&wrong, table::Styling::Ansi);
+    let struck = "    \u{1b}[9m298 M/s\u{1b}[0m ";
+    assert_eq!(styled.matches(struck).count(), 2, "{styled:?}");
+    let seen = console::strip_ansi_codes(&styled);
+    for text in [&text, &*seen] {
+        assert!(text.lines().all(|line| line.width() <= 60), "{text}");
+    }
     assert!(!text.contains("149x"), "{text}");
     let longest = text.lines().find(|line| line.contains("2.01 M/s")).unwrap();
     assert!(

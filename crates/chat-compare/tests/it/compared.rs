@@ -132,7 +132,7 @@ fn a_wrong_and_a_missing_server_are_told_of_beside_a_right_one() {
         "it is not tried again"
     );
     let mut out = Vec::new();
-    table::write(&comparison, &mut out).unwrap();
+    table::write(&comparison, table::Styling::Plain, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.contains("WRONG") && text.contains("STOPPED"), "{text}");
     assert_eq!(exit_code(&comparison), 3);

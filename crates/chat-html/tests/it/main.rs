@@ -9,3 +9,6 @@ mod pages;
 mod public_api;
 /// Documents to make pages of, and pages to look at.
 mod util;
+
+/// Headings, tables, focus, contrast and paper: for keyboards, screen readers and printers.
+mod readers;

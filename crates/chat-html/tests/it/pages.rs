@@ -85,6 +85,15 @@ fn a_comparison_says_which_differences_are_real() {
 }
 
 #[test]
+fn a_figure_that_is_not_decided_is_shown_without_a_ratio() {
+    let mut comparison = comparison("");
+    comparison.workloads[0].decided.clear();
+    let html = parsed(&page([Document::from(comparison)]));
+    let rows = texts(&html, ".comparison .bars tbody tr");
+    assert_eq!(rows[1], "twice 2 M/s 1.8 M/s to 2.2 M/s");
+}
+
+#[test]
 fn a_sweep_is_a_line_for_each_server_with_a_dot_for_each_point() {
     let mut comparison = comparison("");
     let figures = comparison.workloads[0].outcomes.iter_mut();
