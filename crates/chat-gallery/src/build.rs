@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use chat_results::gallery;
 
+use crate::change::{ChangeError, change};
 use crate::entry::Entry;
 use crate::manifest::Manifest;
 
@@ -29,22 +30,37 @@ pub(crate) fn build(dir: &Path, entry: &Entry, manifest: &Manifest) -> Result<Bu
         source,
     })?;
     let start = Instant::now();
+    if let Some(twin) = &manifest.twin {
+        let dir = change(dir, &entry.folder, twin, &out)?;
+        return run_build(&dir, &dir.join(twin), manifest, &out, start);
+    }
+    run_build(dir, &entry.folder, manifest, &out, start)
+}
+
+/// Builds what is in a folder of a gallery.
+fn run_build(
+    dir: &Path,
+    folder: &Path,
+    manifest: &Manifest,
+    out: &Path,
+    start: Instant,
+) -> Result<Built, BuildError> {
     let command = match &manifest.run {
         Some(run) => {
             if let Some(build) = &manifest.build {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", build]).env("OUT", &out);
-                finish(shell.current_dir(&entry.folder), build)?;
+                shell.args(["-c", build]).env("OUT", out);
+                finish(shell.current_dir(folder), build)?;
             }
-            run.iter().map(|word| resolve(word, &out, entry)).collect()
+            run.iter().map(|word| resolve(word, out, folder)).collect()
         }
-        None if entry.is_rust() => vec![build_with_cargo(dir, entry)?.into()],
+        None if is_rust(folder) => vec![build_with_cargo(dir, folder, out)?.into()],
         None => return Err(BuildError::NoCommand),
     };
     let seconds = start.elapsed().as_secs_f64();
-    let is_built = entry.is_rust() || manifest.build.is_some();
+    let is_built = is_rust(folder) || manifest.build.is_some();
     let executable_bytes = command.first().filter(|_| is_built).and_then(|executable| {
-        let is_own = Path::new(executable).starts_with(dir);
+        let is_own = Path::new(executable).starts_with(out);
         fs::metadata(executable)
             .ok()
             .filter(|_| is_own)
@@ -61,9 +77,9 @@ pub(crate) fn build(dir: &Path, entry: &Entry, manifest: &Manifest) -> Result<Bu
 
 /// Returns a word of a command, with the place of what was built in it. A file of the row's folder is
 /// named in full: servers are not started there.
-fn resolve(word: &str, out: &Path, entry: &Entry) -> OsString {
+fn resolve(word: &str, out: &Path, folder: &Path) -> OsString {
     let word = word.replace("$OUT", &out.to_string_lossy());
-    let file = entry.folder.join(&word);
+    let file = folder.join(&word);
     if file.is_file() {
         file.into()
     } else {
@@ -72,22 +88,41 @@ fn resolve(word: &str, out: &Path, entry: &Entry) -> OsString {
 }
 
 /// Builds a package of the gallery's workspace, and returns its executable.
-fn build_with_cargo(dir: &Path, entry: &Entry) -> Result<PathBuf, BuildError> {
-    let package = package(entry)?;
+fn build_with_cargo(dir: &Path, folder: &Path, out: &Path) -> Result<PathBuf, BuildError> {
+    let package = package(folder)?;
+    // Copies of the gallery share what they need of others.
+    let target = out.join("../../release-of-rows");
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--quiet", "--package", &package]);
-    // Whoever runs this may be cargo, which tells where its own output goes.
-    cargo.env_remove("CARGO_TARGET_DIR").current_dir(dir);
+    cargo.args([
+        "build",
+        "--release",
+        "--locked",
+        "--quiet",
+        "--package",
+        &package,
+    ]);
+    cargo.arg("--target-dir").arg(&target).current_dir(dir);
     finish(
         &mut cargo,
         &format!("cargo build --release --package {package}"),
     )?;
-    Ok(dir.join("target/release").join(package))
+    // The next copy has an executable of the same name.
+    let (built, executable) = (target.join("release").join(&package), out.join(&package));
+    fs::copy(&built, &executable).map_err(|source| BuildError::Out {
+        path: built,
+        source,
+    })?;
+    Ok(executable)
 }
 
-/// Returns the name of a row's package.
-pub(crate) fn package(entry: &Entry) -> Result<String, BuildError> {
-    let path = entry.folder.join("Cargo.toml");
+/// Tells whether cargo builds what is in a folder.
+pub(crate) fn is_rust(folder: &Path) -> bool {
+    folder.join("Cargo.toml").is_file()
+}
+
+/// Returns the name of the package in a folder.
+pub(crate) fn package(folder: &Path) -> Result<String, BuildError> {
+    let path = folder.join("Cargo.toml");
     let text = fs::read_to_string(&path).map_err(|source| BuildError::Out { path, source })?;
     let manifest: toml::Table = toml::from_str(&text).map_err(|_| BuildError::NoPackage)?;
     let name = manifest.get("package").and_then(|it| it.get("name"));
@@ -132,6 +167,8 @@ pub(crate) enum BuildError {
     },
     #[error("impl.toml has no `run`, and there is no Cargo.toml that would tell how it is run")]
     NoCommand,
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     #[error("its Cargo.toml names no package")]
     NoPackage,
 }

@@ -22,11 +22,6 @@ impl Entry {
     pub fn is_wrong(&self) -> bool {
         self.name.starts_with(WRONG)
     }
-
-    /// Tells whether cargo builds it.
-    pub fn is_rust(&self) -> bool {
-        self.folder.join("Cargo.toml").is_file()
-    }
 }
 
 /// Finds the rows of a gallery: first the right ones, then the wrong ones, each by their names.
@@ -67,7 +62,7 @@ fn search(
             let name = path.strip_prefix(dir).unwrap_or(&path);
             entries.push(Entry {
                 name: name.to_string_lossy().into_owned(),
-                manifest: Manifest::read(&path),
+                manifest: Manifest::read(dir, &path),
                 folder: path,
             });
         } else if depth > 1 && path.is_dir() && !path.ends_with("target") {

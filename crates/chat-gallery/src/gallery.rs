@@ -12,7 +12,7 @@ use chat_target::environment;
 use crate::build::build;
 use crate::entry::Entry;
 use crate::manifest::{Expect, Manifest};
-use crate::proof::{Probe, Server, probes};
+use crate::proof::{Probe, Server, UNRESOLVED, probes};
 use crate::source::source;
 use crate::tools::Tools;
 
@@ -237,7 +237,7 @@ fn convict(
             before(Step::Load(probe.name));
             let proof = server.prove(probe, 1, interrupt);
             let class = proof.found.as_ref().map(|(class, _)| class.clone());
-            add(&mut row.loads, proof);
+            add(&mut row.loads, proof, expected);
             match class {
                 Some(class) if class == expected => {
                     row.standing = RowStanding::AsExpected;
@@ -268,13 +268,17 @@ fn convict_by_case(row: &mut Row, server: &Server, case: &str, interrupt: &Inter
     }
 }
 
-/// Adds what one more run of a load found to what is known of that load.
-fn add(proofs: &mut Vec<Proof>, proof: Proof) {
+/// Adds what one more run of a load found to what is known of that load. What is expected is told rather
+/// than what was found before.
+fn add(proofs: &mut Vec<Proof>, proof: Proof, expected: &str) {
     match proofs.iter_mut().find(|it| it.name == proof.name) {
         Some(known) => {
             known.runs += proof.runs;
             known.passed += proof.passed;
-            known.found = known.found.take().or(proof.found);
+            let is_expected = |(class, _): &(String, String)| class == expected;
+            if known.found.is_none() || proof.found.as_ref().is_some_and(is_expected) {
+                known.found = proof.found;
+            }
         }
         None => proofs.push(proof),
     }
@@ -319,7 +323,7 @@ fn standing_of_cases(conformed: &Conformed) -> RowStanding {
 fn standing_of_load(proof: &Proof) -> RowStanding {
     match &proof.found {
         None => RowStanding::AsExpected,
-        Some((class, story)) if class == "unresolved" || class == "interrupted" => {
+        Some((class, story)) if class == UNRESOLVED || class == "interrupted" => {
             RowStanding::Unproved {
                 why: format!("under the load {}: {story}", proof.name),
             }

@@ -31,6 +31,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod build;
+mod change;
 mod entry;
 mod gallery;
 mod manifest;

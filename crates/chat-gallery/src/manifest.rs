@@ -39,7 +39,8 @@ pub struct Manifest {
     /// What must be found.
     #[serde(default)]
     pub expect: Expect,
-    /// The right row that a wrong one is the smallest change from.
+    /// The right row that a wrong one is the smallest change from. The change is beside the manifest, in
+    /// `change.diff`, and the rest is what the twin's manifest says.
     pub twin: Option<String>,
     /// The idea behind a wrong one, and where it is found.
     pub story: Option<String>,
@@ -159,18 +160,26 @@ pub struct ExtraLoad {
 }
 
 impl Manifest {
-    /// Reads the manifest of the row in a folder.
+    /// Reads the manifest of the row in a folder of the gallery in `dir`. One that names a twin says
+    /// what the twin's manifest says, but for its notes and lines, and where it says something else.
     ///
     /// # Errors
     ///
     /// When it cannot be read, or says something that makes no sense.
-    pub fn read(folder: &Path) -> Result<Self, ManifestError> {
-        let path = folder.join(MANIFEST_NAME);
-        let text = fs::read_to_string(&path).map_err(ManifestError::Read)?;
-        let manifest: Self = toml::from_str(&text).map_err(|error| {
-            let told = error.to_string();
-            ManifestError::Parse(told.trim_end().to_owned())
-        })?;
+    pub fn read(dir: &Path, folder: &Path) -> Result<Self, ManifestError> {
+        let text = read(folder)?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(parse_error)?;
+        let twin = table.get("twin").and_then(toml::Value::as_str);
+        let manifest: Self = if let Some(twin) = twin {
+            let mut of_twin: toml::Table =
+                toml::from_str(&read(&dir.join(twin))?).map_err(parse_error)?;
+            of_twin.retain(|key, _| key != "notes" && key != "lines");
+            of_twin.extend(std::mem::take(&mut table));
+            of_twin.try_into().map_err(parse_error)?
+        } else {
+            // Errors tell the place in the text.
+            toml::from_str(&text).map_err(parse_error)?
+        };
         if let Some(extra) = &manifest.load {
             extra.load().map_err(ManifestError::Load)?;
         }
@@ -195,6 +204,15 @@ impl Manifest {
             notes: self.notes.clone(),
         }
     }
+}
+
+fn read(folder: &Path) -> Result<String, ManifestError> {
+    let path = folder.join(MANIFEST_NAME);
+    fs::read_to_string(&path).map_err(|source| ManifestError::Read { path, source })
+}
+
+fn parse_error(error: toml::de::Error) -> ManifestError {
+    ManifestError::Parse(error.to_string().trim_end().to_owned())
 }
 
 impl Install {
@@ -314,8 +332,13 @@ impl TryFrom<String> for Lines {
 #[non_exhaustive]
 pub enum ManifestError {
     /// It cannot be read.
-    #[error("cannot read {MANIFEST_NAME}: {0}")]
-    Read(io::Error),
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// It says something that makes no sense.
     #[error("{MANIFEST_NAME} makes no sense: {0}")]
     Parse(String),

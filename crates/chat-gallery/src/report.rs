@@ -134,8 +134,12 @@ fn word(row: &Row) -> &'static str {
 fn told(row: &Row) -> Option<String> {
     match &row.standing {
         RowStanding::AsExpected => {
-            let (class, story) = row.loads.iter().find_map(|load| load.found.as_ref())?;
-            Some(format!("{class}: {story}"))
+            let mut found = row.loads.iter().filter_map(|load| load.found.as_ref());
+            if let Some((class, story)) = found.find(|(class, _)| *class == row.card.expect) {
+                return Some(format!("{class}: {story}"));
+            }
+            let case = row.conformance.as_ref()?.failed.first()?;
+            Some(format!("{}: {}", case.id, case.what))
         }
         RowStanding::Skipped { why, install } => {
             let lines: String = install.iter().map(|it| format!("\n  {it}")).collect();

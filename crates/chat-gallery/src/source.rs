@@ -8,13 +8,26 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package, PackageId};
 use chat_results::gallery::{Excerpt, Source};
 use proc_macro2::{TokenStream, TokenTree};
 
-use crate::build::package;
+use crate::build::{is_rust, package};
+use crate::change::CHANGE_NAME;
 use crate::entry::Entry;
 use crate::manifest::Manifest;
 
 /// Looks at the sources of a row of the gallery in `dir`.
 pub(crate) fn source(dir: &Path, entry: &Entry, manifest: &Manifest) -> Source {
-    let files = files(&entry.folder);
+    if manifest.twin.is_some() {
+        return source_of_change(entry);
+    }
+    let mut files = files(&entry.folder);
+    // One source may be run in two ways.
+    let words = manifest
+        .run
+        .iter()
+        .flatten()
+        .map(|it| entry.folder.join(it));
+    files.extend(words.filter(|it| it.is_file() && Comments::of(it).is_some()));
+    files.sort();
+    files.dedup();
     let texts: Vec<(&PathBuf, String)> = files
         .iter()
         .filter_map(|path| Some((path, fs::read_to_string(path).ok()?)))
@@ -23,10 +36,9 @@ pub(crate) fn source(dir: &Path, entry: &Entry, manifest: &Manifest) -> Source {
     let rust = || texts.iter().filter(|(path, _)| has_extension(path, "rs"));
     Source {
         code_lines: code_lines.sum(),
-        unsafe_count: entry
-            .is_rust()
+        unsafe_count: is_rust(&entry.folder)
             .then(|| rust().map(|(_, text)| unsafe_count(text)).sum()),
-        package_count: if entry.is_rust() {
+        package_count: if is_rust(&entry.folder) {
             package_count(dir, entry)
         } else {
             None
@@ -45,6 +57,21 @@ pub(crate) fn source(dir: &Path, entry: &Entry, manifest: &Manifest) -> Source {
                 })
             })
             .collect(),
+    }
+}
+
+/// Looks at the change that makes a wrong design of its twin. Its lines are those that it adds.
+fn source_of_change(entry: &Entry) -> Source {
+    let text = fs::read_to_string(entry.folder.join(CHANGE_NAME)).unwrap_or_default();
+    let is_added = |line: &&str| line.starts_with('+') && !line.starts_with("+++");
+    Source {
+        code_lines: text.lines().filter(is_added).count(),
+        excerpts: vec![Excerpt {
+            file: CHANGE_NAME.to_owned(),
+            first_line: 1,
+            text,
+        }],
+        ..Source::default()
     }
 }
 
@@ -130,7 +157,7 @@ fn unsafe_count(text: &str) -> usize {
 /// Counts the packages that a row is built from on this machine, without itself and what only tests
 /// need.
 fn package_count(dir: &Path, entry: &Entry) -> Option<usize> {
-    let name = package(entry).ok()?;
+    let name = package(&entry.folder).ok()?;
     let mut command = MetadataCommand::new();
     command.current_dir(dir).other_options(vec![
         "--offline".to_owned(),

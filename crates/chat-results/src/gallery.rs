@@ -175,7 +175,9 @@ pub struct FailedCase {
     pub id: String,
     /// Its level: `MUST`, `SHOULD` or `INFO`.
     pub level: String,
-    /// What went wrong, with the bytes.
+    /// What went wrong, in a sentence.
+    pub what: String,
+    /// The same, with the bytes.
     pub story: String,
 }
 

@@ -15,9 +15,9 @@ use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 use std::{iter, thread};
 
@@ -34,12 +34,12 @@ fn serve(listener: TcpListener) -> io::Result<()> {
     // It is disconnected when the room is closed, and the last of its clients is gone.
     let (alive, gone) = mpsc::channel();
     let clients = HashMap::new();
-    let room = Arc::new(Mutex::new(Some(Room { clients, alive })));
+    let room = Arc::new(RwLock::new(Some(Room { clients, alive })));
     let accepting = Arc::clone(&room);
     thread::Builder::new().spawn(move || accept_all(&listener, &accepting))?;
     wait_for_signal();
     // Nobody is in the room any more: writers write what is left, and readers read for nothing.
-    room.lock().expect(NO_PANIC).take();
+    room.write().expect(NO_PANIC).take();
     while gone.recv_timeout(DEADLINE).is_ok() {}
     Ok(())
 }
@@ -68,11 +68,11 @@ fn serve_client(key: u64, stream: &TcpStream, room: &Shared) -> io::Result<()> {
     let client = Client {
         channel,
         waiting: Arc::clone(&waiting),
-        lags: false,
+        lags: AtomicBool::new(false),
     };
     // Before anything of it is read: it gets all from its own first message on.
     let joined = room
-        .lock()
+        .write()
         .expect(NO_PANIC)
         .as_mut()
         .map(|room| room.join(key, client));
@@ -83,7 +83,7 @@ fn serve_client(key: u64, stream: &TcpStream, room: &Shared) -> io::Result<()> {
         thread::Builder::new().spawn_scoped(scope, || {
             // An unfinished message at the end is discarded.
             _ = read_all(stream, room);
-            if let Some(room) = &mut *room.lock().expect(NO_PANIC) {
+            if let Some(room) = &mut *room.write().expect(NO_PANIC) {
                 room.clients.remove(&key);
             }
         })?;
@@ -106,7 +106,8 @@ fn read_all(stream: &TcpStream, room: &Shared) -> io::Result<()> {
         stream.read_exact(&mut message[..1])?;
         let len = usize::from(message[0]) + 1;
         stream.read_exact(&mut message[1..len])?;
-        if let Some(room) = &mut *room.lock().expect(NO_PANIC) {
+        // Nobody changes the room here, and yet others have to wait: this is the one order.
+        if let Some(room) = &*room.write().expect(NO_PANIC) {
             room.broadcast(&message[..len]);
         }
     }
@@ -136,7 +137,7 @@ fn write_all(
 }
 
 /// The room, until the server ends.
-type Shared = Mutex<Option<Room>>;
+type Shared = RwLock<Option<Room>>;
 
 /// The clients that get messages.
 struct Room {
@@ -151,11 +152,10 @@ impl Room {
         self.alive.clone()
     }
 
-    /// Puts a message into the channel of each client that keeps up. This is the one order: nobody else
-    /// can do so meanwhile.
-    fn broadcast(&mut self, message: &[u8]) {
+    /// Puts a message into the channel of each client that keeps up.
+    fn broadcast(&self, message: &[u8]) {
         let message = Message::from(message);
-        for client in self.clients.values_mut().filter_map(Client::keeping_up) {
+        for client in self.clients.values().filter(|client| client.keeps_up()) {
             client.waiting.fetch_add(1, Ordering::Relaxed);
             // A client that is gone leaves the room when its reader finds out.
             _ = client.channel.try_send(Arc::clone(&message));
@@ -167,26 +167,27 @@ struct Client {
     channel: SyncSender<Message>,
     /// How many messages it was sent that are not written.
     waiting: Arc<AtomicUsize>,
-    /// Whether it gets nothing until all of these are written.
-    lags: bool,
+    /// Whether it gets nothing until all of these are written. Only whoever has the lock uses it.
+    lags: AtomicBool,
 }
 
 impl Client {
-    /// Waits until its channel has room, but no longer than for the grace. Returns the client if it
-    /// keeps up.
-    fn keeping_up(&mut self) -> Option<&mut Self> {
+    /// Waits until its channel has room, but no longer than for the grace, and tells whether it keeps up.
+    fn keeps_up(&self) -> bool {
         // Pairs with the writer's release: what it has written is out of the channel.
         let waiting = || self.waiting.load(Ordering::Acquire);
-        if self.lags {
-            self.lags = waiting() > 0;
+        let mut lags = self.lags.load(Ordering::Relaxed);
+        if lags {
+            lags = waiting() > 0;
         } else if waiting() >= CHANNEL_LEN {
             let start = Instant::now();
             while waiting() > CHANNEL_LEN / 2 && start.elapsed() < GRACE {
                 thread::sleep(RETRY_PAUSE);
             }
-            self.lags = waiting() > CHANNEL_LEN / 2;
+            lags = waiting() > CHANNEL_LEN / 2;
         }
-        (!self.lags).then_some(self)
+        self.lags.store(lags, Ordering::Relaxed);
+        !lags
     }
 }
 
