@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chat_gallery::{Entry, FindError, Plan, Step, Timing, find, report};
+use chat_html::Document;
 use chat_report::atomic_file::Draft;
 use chat_report::{is_closed_pipe, parse_output, tell};
 use chat_results::gallery::{Gallery, RowStanding};
 use chat_target::{EXIT_INTERRUPTED, Interrupt};
 use clap::{Parser, value_parser};
 
+use crate::html;
 use crate::plan::server_beside;
 
 /// Builds, proves and compares a gallery of servers: one in each style of concurrent I/O
@@ -57,6 +59,10 @@ struct Args {
     /// Write what is known of all rows to this file as JSON
     #[arg(long, value_name = "FILE", value_parser = parse_output)]
     json: Option<PathBuf>,
+
+    /// Write what is known of all rows to this file as one HTML page, which needs no network
+    #[arg(long, value_name = "FILE", value_parser = parse_output)]
+    html: Option<PathBuf>,
 
     /// Replace the table between the two marks in this Markdown file
     #[arg(long, value_name = "FILE")]
@@ -170,7 +176,14 @@ fn write_files(args: &Args, kept_path: &Path, known: &Gallery) -> Result<(), Fai
             source,
         })
     });
-    kept.and(json).and(markdown)
+    let html = args.html.as_deref().map_or(Ok(()), |path| {
+        let written = html::write(path, [Document::from(known.clone())]);
+        written.map_err(|source| Failure::Write {
+            path: path.to_owned(),
+            source: source.into_io(),
+        })
+    });
+    kept.and(json).and(html).and(markdown)
 }
 
 /// Replaces the table in a text.

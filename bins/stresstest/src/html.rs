@@ -13,12 +13,12 @@ use clap::Parser;
 
 /// Makes one HTML page of results that were kept with --json
 ///
-/// Takes what loads, compare and conform have written, of one server or of many, and shows the servers side
-/// by side. Several files of the same server and load are shown as a median and a span.
+/// Takes what loads, compare, conform and gallery have written, of one server or of many, and shows the
+/// servers side by side. Several files of the same server and load are shown as a median and a span.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP)]
 struct Args {
-    /// Results, as --json of a load, of compare or of conform has written them
+    /// Results, as --json of a load, of compare, of conform or of gallery has written them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 

@@ -2,6 +2,7 @@
 
 use chat_results::Results;
 use chat_results::comparison::Comparison;
+use chat_results::gallery::Gallery;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,6 +16,8 @@ pub enum Document {
     Run(Box<Results>),
     /// Servers side by side, from `stresstest compare --json`.
     Comparison(Box<Comparison>),
+    /// Servers in many styles, from `stresstest gallery --json`.
+    Gallery(Box<Gallery>),
     /// The cases of the specification, from `stresstest conform --json`.
     Conformance(Conformance),
 }
@@ -33,6 +36,9 @@ impl Document {
         if value.get("comparison_version").is_some() {
             return parse("comparison", value).map(|it| Self::Comparison(Box::new(it)));
         }
+        if value.get("gallery_version").is_some() {
+            return parse("gallery", value).map(|it| Self::Gallery(Box::new(it)));
+        }
         if value.get("counts").is_some() {
             let results: Results = parse("run", value)?;
             return Ok(results.into());
@@ -45,7 +51,7 @@ impl Document {
         match self {
             Self::Run(results) => Some(&results.asked.server),
             Self::Conformance(conformance) => Some(&conformance.server),
-            Self::Comparison(_) => None,
+            Self::Comparison(_) | Self::Gallery(_) => None,
         }
     }
 }
@@ -53,6 +59,12 @@ impl Document {
 impl From<Comparison> for Document {
     fn from(comparison: Comparison) -> Self {
         Self::Comparison(Box::new(comparison))
+    }
+}
+
+impl From<Gallery> for Document {
+    fn from(gallery: Gallery) -> Self {
+        Self::Gallery(Box::new(gallery))
     }
 }
 
@@ -70,7 +82,9 @@ pub enum DocumentError {
     #[error("this is not JSON: {0}")]
     Json(serde_json::Error),
     /// It is JSON of another kind.
-    #[error("this is no results of stresstest: not of a load, of compare or of conform")]
+    #[error(
+        "this is no results of stresstest: not of a load, of compare, of conform or of a gallery"
+    )]
     Unknown,
     /// It is of this kind, and a part is missing or wrong.
     #[error("this looks like the JSON of a {kind}, and cannot be read: {source}")]

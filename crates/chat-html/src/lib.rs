@@ -43,6 +43,7 @@ mod conformance;
 mod curves;
 mod document;
 mod figures;
+mod gallery;
 mod glance;
 mod matrix;
 mod page;

@@ -1,13 +1,14 @@
 //! The page as a whole.
 
 use chat_results::comparison::Comparison;
+use chat_results::gallery::Gallery;
 use chat_results::{Order, Results, Verdict};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::conformance::Conformance;
 use crate::document::Document;
 use crate::text::{clipped, short_name, shown};
-use crate::{compared, curves, figures, glance, matrix, setting, timeline};
+use crate::{compared, curves, figures, gallery, glance, matrix, setting, timeline};
 
 /// A page under way.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +83,8 @@ impl Page {
                         h1 { (title) }
                     }
                     main #main {
-                        @if comparisons.is_empty() || !subjects.subjects.is_empty() {
+                        @for gallery in self.galleries() { (gallery::section(gallery)) }
+                        @if self.galleries().next().is_none() && comparisons.is_empty() || !subjects.subjects.is_empty() {
                             (glance::section(&runs, &conformances))
                         }
                         @for (number, comparison) in comparisons.iter().enumerate() { (compared::section(number, comparison)) }
@@ -110,6 +112,13 @@ impl Page {
             _ => None,
         });
         comparisons.collect()
+    }
+
+    fn galleries(&self) -> impl Iterator<Item = &Gallery> {
+        self.documents.iter().filter_map(|document| match document {
+            Document::Gallery(gallery) => Some(&**gallery),
+            _ => None,
+        })
     }
 
     /// Gives each document the name and the colour of its server. Repeated runs of a load are
@@ -140,6 +149,7 @@ impl Page {
             });
         }
         let mut names: Vec<String> = servers.into_iter().map(|(_, name)| name).collect();
+        names.extend(self.galleries().map(|_| "The gallery".to_owned()));
         let contenders = self.comparisons().into_iter().flat_map(|it| &it.servers);
         for contender in contenders.take(CONTENDER_COUNT_MAX) {
             if !names.contains(&contender.name) {

@@ -12,6 +12,9 @@ pub(crate) fn section(
     conformances: &[Conformed<'_>],
     facts: &[(String, String)],
 ) -> Markup {
+    if runs.is_empty() && conformances.is_empty() && facts.is_empty() {
+        return html! {};
+    }
     html! {
         section #setting aria-labelledby="setting-title" {
             h2 #setting-title { "Commands and machine" }

@@ -4,7 +4,7 @@ use chat_html::Document;
 use chat_results::{Verdict, Violation};
 use scraper::Html;
 
-use crate::util::{comparison, conformance, page, parsed, run, wrong_run};
+use crate::util::{comparison, conformance, gallery, page, parsed, run, wrong_run};
 
 /// Ends whatever it stands in, in a text, an attribute, a title, a style and a picture.
 const ATTACK: &str = "\"'></title></style></svg></pre><script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>&lt;\u{202e}\0";
@@ -33,6 +33,7 @@ fn page_of(text: &str) -> String {
         Document::from(failed),
         Document::Conformance(conformance(text, text)),
         Document::from(comparison(text)),
+        Document::from(gallery(text)),
     ])
 }
 

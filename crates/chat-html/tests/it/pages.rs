@@ -5,7 +5,7 @@ use chat_results::comparison::{Figure, SweepPoint};
 use chat_results::{Isolation, Pacing};
 use scraper::Selector;
 
-use crate::util::{comparison, conformance, page, parsed, run, texts, wrong_run};
+use crate::util::{comparison, conformance, gallery, page, parsed, run, texts, wrong_run};
 
 #[test]
 fn a_page_has_all_that_its_documents_have() {
@@ -82,6 +82,56 @@ fn a_comparison_says_which_differences_are_real() {
     let standings = texts(&html, ".standings li");
     assert_eq!(standings[0], "first : ✓ order proved , dropped 1 %");
     assert!(standings[3].starts_with("wrong : ✗ wrong"), "{standings:?}");
+}
+
+#[test]
+fn a_gallery_has_a_table_and_a_page_a_row() {
+    let json = serde_json::to_string(&gallery("")).unwrap();
+    let html = parsed(&page([Document::read(&json).unwrap()]));
+    assert_eq!(texts(&html, "h1"), ["The gallery"]);
+    let rows = texts(&html, "#gallery > .scroll tbody tr");
+    assert!(
+        rows[0].starts_with("rust/right ✓ right threads 123"),
+        "{rows:?}"
+    );
+    assert!(
+        rows[1].starts_with("rust/right-hub ✗ wrong threads 123"),
+        "{rows:?}"
+    );
+    assert!(rows[2].starts_with("go/left-out – skipped"), "{rows:?}");
+    assert_eq!(rows.len(), 3, "wrong designs are beside them");
+    let pages = texts(&html, "#gallery > details");
+    let has = |place: usize, all: &[&str]| all.iter().all(|text| pages[place].contains(text));
+    assert!(
+        has(
+            0,
+            &[
+                "the lock",
+                "natural",
+                "let order = lock;",
+                "a note",
+                "bytes"
+            ]
+        ),
+        "{pages:?}"
+    );
+    assert!(
+        has(0, &["Beside it rust/right-hub", "112 passed, 1 failed"]),
+        "{pages:?}"
+    );
+    assert!(has(1, &["because", "Beside it rust/right"]), "{pages:?}");
+    assert!(
+        has(
+            3,
+            &[
+                "✓ convicted",
+                "Change of rust/right",
+                "reordered : overtaken"
+            ]
+        ),
+        "{pages:?}"
+    );
+    assert_eq!(pages.len(), 4);
 }
 
 #[test]

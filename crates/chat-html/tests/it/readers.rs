@@ -2,7 +2,7 @@ use chat_html::Document;
 use chat_results::Pacing;
 use scraper::{Html, Selector};
 
-use crate::util::{comparison, conformance, page, parsed, run, texts, wrong_run};
+use crate::util::{comparison, conformance, gallery, page, parsed, run, texts, wrong_run};
 
 /// Returns a page with all kinds of documents, and two loads.
 fn full_page() -> String {
@@ -10,6 +10,7 @@ fn full_page() -> String {
     other_load.asked.load.pacing = Pacing::window(9);
     page([
         Document::from(comparison("")),
+        Document::from(gallery("")),
         Document::from(run("./server")),
         Document::from(other_load),
         Document::from(wrong_run("./wrong", "twice")),

@@ -4,6 +4,9 @@ use chat_html::{Conformance, Document, Page};
 use chat_results::comparison::{
     Comparison, Contender, Figure, Outcome, Placement, Standing, Workload,
 };
+use chat_results::gallery::{
+    Card, Conformed, Excerpt, FailedCase, GALLERY_VERSION, Gallery, Proof, Row, RowStanding, Source,
+};
 use chat_results::statistics::{Estimate, Interval};
 use chat_results::{Environment, Load, Order, Results, Verdict, sample};
 use scraper::{Html, Selector};
@@ -51,6 +54,79 @@ pub(crate) fn conformance(server: &str, text: &str) -> Conformance {
         ],
     });
     serde_json::from_value(report).unwrap()
+}
+
+/// Returns a gallery of a right row, a wrong one, one that was skipped and a design that is to be wrong.
+/// `text` stands wherever a row can put text.
+pub(crate) fn gallery(text: &str) -> Gallery {
+    let row = |name: &str, expect: &str, standing: RowStanding| Row {
+        name: name.to_owned(),
+        card: Card {
+            style: "threads".to_owned(),
+            order: format!("the lock{text}"),
+            expect: expect.to_owned(),
+            twin: name.starts_with("wrong/").then(|| "rust/right".to_owned()),
+            story: Some(format!("natural{text}")),
+            notes: vec![format!("a note{text}")],
+            ..Card::default()
+        },
+        checked: "2026-01-02T03:04:05Z".to_owned(),
+        standing,
+        versions: Vec::new(),
+        source: Some(Source {
+            code_lines: 123,
+            excerpts: vec![Excerpt {
+                file: "main.rs".to_owned(),
+                first_line: 7,
+                text: format!("let order = lock;{text}"),
+            }],
+            ..Source::default()
+        }),
+        build: None,
+        conformance: Some(Conformed {
+            passed: 112,
+            skipped: 0,
+            failed: vec![FailedCase {
+                id: "rule-1/some".to_owned(),
+                level: "SHOULD".to_owned(),
+                what: format!("what{text}"),
+                story: format!("bytes{text}"),
+            }],
+        }),
+        loads: vec![Proof {
+            name: "classic".to_owned(),
+            load: "some publishers".to_owned(),
+            runs: 3,
+            passed: 2,
+            found: Some(("reordered".to_owned(), format!("overtaken{text}"))),
+        }],
+        footprint: None,
+        comparison: (name == "rust/right").then(|| comparison(text)),
+    };
+    let why = || format!("because{text}");
+    let install = vec!["apt-get install it".to_owned()];
+    Gallery {
+        gallery_version: GALLERY_VERSION,
+        environment: Environment::default(),
+        rows: vec![
+            row("rust/right", "pass", RowStanding::AsExpected),
+            row(
+                "rust/right-hub",
+                "pass",
+                RowStanding::Otherwise { why: why() },
+            ),
+            row(
+                "go/left-out",
+                "pass",
+                RowStanding::Skipped {
+                    why: why(),
+                    install,
+                },
+            ),
+            row("wrong/rust/bad", "reordered", RowStanding::AsExpected),
+        ],
+        is_interrupted: false,
+    }
 }
 
 /// Returns a comparison of a first server, one that is twice as fast, one that cannot be told from
