@@ -132,7 +132,8 @@ impl Ring {
             let has_ended = !cqueue::more(entry.flags());
             match Kind::of(entry.user_data()) {
                 Kind::Accept => {
-                    if !is_cancelled(&result) {
+                    // Accepting, too, can be short of buffers, for a socket. Then it is asked again after a pause.
+                    if !has_paused(&result) {
                         events.push(Event::Accepted(result.map(stream)));
                     }
                     if has_ended {
@@ -141,7 +142,7 @@ impl Ring {
                 }
                 Kind::Receive => {
                     let buffer = cqueue::buffer_select(entry.flags());
-                    if !is_cancelled(&result) {
+                    if !has_paused(&result) {
                         let received = result.map(|len| Some(Received::new(buffer?, len)));
                         events.push(Event::Received(key, received));
                     }
@@ -217,11 +218,13 @@ fn fd(file: &impl AsFd) -> Fd {
     Fd(file.as_fd().as_raw_fd())
 }
 
-/// Whether it is over because it was told to stop.
-fn is_cancelled<T>(result: &io::Result<T>) -> bool {
-    result
-        .as_ref()
-        .is_err_and(|error| error.raw_os_error() == Some(ECANCELED))
+/// Whether it only has to be asked again, if that is wanted: it was told to stop, or found no free buffer.
+fn has_paused<T>(result: &io::Result<T>) -> bool {
+    let error = result.as_ref().err();
+    matches!(
+        error.and_then(io::Error::raw_os_error),
+        Some(ECANCELED | ENOBUFS)
+    )
 }
 
 /// Whether a wait that failed so is to be repeated: the time is up, a signal came, or completions have
@@ -234,6 +237,7 @@ fn is_passing(error: &io::Error) -> bool {
 
 /// Numbers of errors that the standard library has no names for, on Linux.
 const ETIME: i32 = 62;
+const ENOBUFS: i32 = 105;
 const ECANCELED: i32 = 125;
 
 /// How many requests are handed over at once. A judgement: one for each of many clients.
