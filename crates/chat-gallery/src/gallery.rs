@@ -342,14 +342,8 @@ fn jobs() -> Vec<Job> {
 }
 
 /// The loads of the preset under which rows are compared. A judgement: together they tell how much gets
-/// through, how long a message takes, what a client costs and what a stalled one does to others.
-const TIMED: [&str; 5] = [
-    "bulk",
-    "one-in-flight",
-    "paced",
-    "many-clients",
-    "stalled-clients",
-];
+/// through, how long a message takes, and what a client costs.
+const TIMED: [&str; 3] = ["bulk", "paced", "many-clients"];
 
 /// The name of what rows are compared with.
 pub const REFERENCE_NAME: &str = "chat-server";
