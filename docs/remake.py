@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Remakes the table in README.md and the picture in docs/: `docs/remake.py`, on a machine with nothing else to do.
 
-It builds a release, compares chat-server with NATS, Redis and a relay that does next to nothing (some ten minutes),
+It builds a release, compares chat-server with NATS, Redis and a relay that does next to nothing (some five minutes),
 and writes between the marks in README.md. A server that is not installed is skipped and named. The picture is the top
 of the report, by Chromium if that is installed. `docs/remake.py FILE` takes a kept comparison instead.
 """
@@ -68,7 +68,7 @@ def draw():
     if not chromium:
         print("the picture stays as it is: Chromium is not installed")
         return False
-    run(chromium, "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1060,1180",
+    run(chromium, "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1060,1070",
         f"--screenshot={ROOT / PICTURE}", (ROOT / REPORT).as_uri())
     return True
 
@@ -91,7 +91,8 @@ def table(comparison, missing):
         f"stresstest {environment['version']}, {comparison['rounds']} rounds.",
     ]
     notes += [f"Not measured, since they are not installed: {', '.join(missing)}."] if missing else []
-    notes += [f"The machine seemed busy with other things in: {', '.join(busy)}."] if busy else []
+    where = "all loads" if len(busy) == len(comparison["workloads"]) else ", ".join(busy)
+    notes += [f"The machine seemed busy with other things in {where}, so take no figure as it stands."] if busy else []
     notes += ["`docs/remake.py` remakes the table and the picture."]
     return ["| " + " | ".join(row) + " |" for row in rows] + [""] + [" ".join(notes)]
 
