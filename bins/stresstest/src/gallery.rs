@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chat_gallery::{Entry, FindError, Plan, Step, Timing, find, report};
+use chat_gallery::{Entry, FindError, NewError, Plan, Step, Timing, find, new_row, report};
 use chat_html::Document;
 use chat_report::atomic_file::Draft;
 use chat_report::{is_closed_pipe, parse_output, tell};
@@ -52,8 +52,8 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = value_parser!(u32).range(1..=100))]
     times: u32,
 
-    /// Number of rounds in which a row and chat-server take turns
-    #[arg(long, value_name = "N", default_value_t = 12, value_parser = value_parser!(u32).range(1..=1000))]
+    /// Number of rounds in which a row and chat-server take turns; with fewer than 9, nothing can be told
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = value_parser!(u32).range(9..=1000))]
     rounds: u32,
 
     /// Write what is known of all rows to this file as JSON
@@ -67,6 +67,10 @@ struct Args {
     /// Replace the table between the two marks in this Markdown file
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+
+    /// Make the folder of a new row, with what is to be filled in, and look at none
+    #[arg(long, value_name = "LANGUAGE/STYLE")]
+    new: Option<String>,
 
     /// Print no progress
     #[arg(short, long)]
@@ -89,6 +93,12 @@ pub(crate) fn run(mut args: impl Iterator<Item = OsString>) -> Option<u8> {
 }
 
 fn gallery(args: &Args) -> Result<u8, Failure> {
+    if let Some(name) = &args.new {
+        for path in new_row(&args.dir, name)? {
+            writeln!(io::stdout(), "{}", path.display()).map_err(Failure::Print)?;
+        }
+        return Ok(EXIT_PASSED);
+    }
     let interrupt = Interrupt::on_signals().map_err(Failure::Watch)?;
     let entries = chosen(args, find(&args.dir)?)?;
     let reference = server_beside();
@@ -271,6 +281,8 @@ impl Progress {
 enum Failure {
     #[error(transparent)]
     Find(#[from] FindError),
+    #[error(transparent)]
+    New(#[from] NewError),
     #[error("there is no row {name}: there are {known}")]
     NoSuchRow { name: String, known: String },
     #[error("cannot watch for signals: {0}")]
@@ -299,4 +311,5 @@ Exit codes:
 Examples:
   stresstest gallery
   stresstest gallery bins/impls rust/tokio python
-  stresstest gallery --prove --times 1 --require-all";
+  stresstest gallery --prove --times 1 --require-all
+  stresstest gallery --new rust/my-style";

@@ -35,6 +35,7 @@ mod change;
 mod entry;
 mod gallery;
 mod manifest;
+mod new;
 mod proof;
 pub mod report;
 mod source;
@@ -45,3 +46,4 @@ pub use gallery::{Plan, REFERENCE_NAME, Step, Timing};
 pub use manifest::{
     Expect, ExtraLoad, Install, Layer, Lines, MANIFEST_NAME, Manifest, ManifestError, Need, Style,
 };
+pub use new::{NewError, new_row};

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chat_gallery::{Entry, FindError, Plan, find};
+use chat_gallery::{Entry, FindError, NewError, Plan, find, new_row};
 use chat_results::gallery::{Gallery, Row, RowStanding};
 use chat_stress::Interrupt;
 
@@ -114,6 +114,72 @@ fn a_row_that_is_no_server_is_wrong_and_says_why() {
         "nothing is loaded that does not conform"
     );
     assert!(!row.conformance.unwrap().failed.is_empty());
+}
+
+#[test]
+fn a_new_row_can_be_filled_in_and_replaces_none() {
+    let dir = gallery("new", &[("a/b", "", "")]);
+    let files = new_row(&dir, "rust/mine").unwrap();
+    let names = ["impl.toml", "Cargo.toml", "src/main.rs"];
+    assert_eq!(files, names.map(|name| dir.join("rust/mine").join(name)));
+    assert!(
+        fs::read_to_string(&files[1])
+            .unwrap()
+            .contains("\"impl-mine\"")
+    );
+    assert_eq!(new_row(&dir, "go/mine").unwrap().len(), 1);
+    for entry in find(&dir).unwrap() {
+        assert!(entry.manifest.is_ok(), "{entry:?}");
+    }
+    assert!(matches!(new_row(&dir, "a/b"), Err(NewError::Exists(_))));
+    for name in ["mine", "Rust/mine", "rust/../x", "rust/", "rust/a b"] {
+        assert!(
+            matches!(new_row(&dir, name), Err(NewError::Name(_))),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_change_makes_a_wrong_design_of_a_copy_of_its_twin() {
+    let dir = gallery(
+        "change",
+        &[(
+            "a/right",
+            "run = [\"sh\", \"server.sh\"]\nnotes = [\"n\"]\n",
+            "exit 3\n",
+        )],
+    );
+    let folder = dir.join("wrong/a/worse");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(
+        folder.join("impl.toml"),
+        "twin = \"a/right\"\nexpect = \"stopped\"\n",
+    )
+    .unwrap();
+    let diff = "--- a/server.sh\n+++ b/server.sh\n@@ -1 +1 @@\n-exit 3\n+exit 4\n";
+    fs::write(folder.join("change.diff"), diff).unwrap();
+    let row = run(&dir).rows.pop().unwrap();
+    assert!(row.standing.is_as_expected(), "{row:#?}");
+    let (_, story) = row.loads[0].found.clone().unwrap();
+    assert!(story.contains("exit status: 4"), "{story}");
+    // It says what its twin says, but for what is to be known of the twin alone.
+    assert_eq!(
+        (row.card.order.as_str(), row.card.notes.len()),
+        ("a lock", 0)
+    );
+    assert_eq!(row.source.unwrap().code_lines, 1);
+    assert_eq!(
+        fs::read_to_string(dir.join("a/right/server.sh")).unwrap(),
+        "exit 3\n"
+    );
+    fs::write(folder.join("change.diff"), diff.replace("exit 3", "exit 5")).unwrap();
+    let row = run(&dir).rows.pop().unwrap();
+    check(
+        &row,
+        "wrong/a/worse",
+        |standing| matches!(standing, RowStanding::Failed { why } if why.contains("does not fit its twin")),
+    );
 }
 
 #[test]
