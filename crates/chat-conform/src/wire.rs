@@ -117,6 +117,10 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.patience.is_over(self.deadline) {
+            // Nor must one that takes for ever, or a little at a time.
+            return Err(ErrorKind::TimedOut.into());
+        }
         let len = self.retry(|mut stream| stream.write(buf))?;
         self.transcript.sent().push(&buf[..len]);
         Ok(len)

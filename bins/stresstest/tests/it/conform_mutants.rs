@@ -100,6 +100,18 @@ fn signals_that_are_not_handled_are_found() {
     check("signals", change, &globs, &must);
 }
 
+/// The server goes on taking what is sent to it, so nothing but the suite's own deadline ends a flood.
+#[test]
+fn signals_that_are_ignored_in_a_flood_are_found() {
+    let change = [
+        "loop.add_signal_handler(name, end.set)",
+        "loop.add_signal_handler(name, lambda: None)",
+    ];
+    let globs = ["rule-10/sig*-under-load"];
+    let must = ["rule-10/sigterm-under-load", "rule-10/sigint-under-load"];
+    check("ignores", change, &globs, &must);
+}
+
 #[test]
 fn a_line_for_each_client_is_found() {
     let change = [

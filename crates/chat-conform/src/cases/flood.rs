@@ -110,46 +110,51 @@ pub(super) fn while_talking(
     mut talker: Client,
     others: impl FnOnce() -> Result<(), Wrong>,
 ) -> Result<(), Wrong> {
+    let mut number = 0;
+    let talk = || {
+        let len = 8 + number as usize * 7 % 248;
+        let body = Numbered { sender: 0, number }.body(len);
+        number += 1;
+        talker.send(&body)?;
+        talker.skip_to(&body)
+    };
+    while_repeating(talk, others)
+}
+
+/// Repeats something in another thread while `others` do something, until that is done or either
+/// fails. Of two failures, that of the others is told.
+pub(super) fn while_repeating<T>(
+    mut repeat: impl FnMut() -> Result<(), Wrong> + Send,
+    others: impl FnOnce() -> Result<T, Wrong>,
+) -> Result<T, Wrong> {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let talking = scope.spawn(|| {
-            let mut number = 0;
+        let repeating = scope.spawn(|| {
             // Nothing else is read on the strength of this flag, so no ordering is needed.
             while !is_over.load(Ordering::Relaxed) {
-                let len = 8 + number as usize * 7 % 248;
-                let body = Numbered { sender: 0, number }.body(len);
-                talker.send(&body)?;
-                talker.skip_to(&body)?;
-                number += 1;
+                repeat()?;
             }
             Ok(())
         });
         let done = others();
         is_over.store(true, Ordering::Relaxed);
-        let talked = join(talking);
-        done.and(talked)
+        let repeated = join(repeating);
+        let done = done?;
+        repeated.map(|()| done)
     })
 }
 
 /// Lets a client catch up that may have lost messages: it speaks until it hears itself. Returns what
 /// arrived before.
 pub(super) fn catch_up(client: &mut Client) -> Result<Vec<Vec<u8>>, Wrong> {
-    let is_over = AtomicBool::new(false);
     let mut sender = client.sender()?;
-    thread::scope(|scope| {
-        let speaking = scope.spawn(|| {
-            // Whatever is sent while it does not keep up may be lost for it, too.
-            while !is_over.load(Ordering::Relaxed) {
-                sender.send(HERE)?;
-                thread::sleep(HERE_INTERVAL);
-            }
-            Ok(())
-        });
-        let received = client.take_until(HERE);
-        is_over.store(true, Ordering::Relaxed);
-        join(speaking)?;
-        received
-    })
+    // Whatever is sent while it does not keep up may be lost for it, too.
+    let speak = || {
+        sender.send(HERE)?;
+        thread::sleep(HERE_INTERVAL);
+        Ok(())
+    };
+    while_repeating(speak, || client.take_until(HERE))
 }
 
 /// Has as many clients as `count` send `message_count` messages each, all at once and without
@@ -196,18 +201,26 @@ fn panicked() -> Wrong {
     Wrong::Skipped("the case itself panicked".to_owned())
 }
 
-/// Sends messages without ever reading until sending fails or takes too long. Then the server takes
-/// no more, and that is fine.
-pub(super) fn send_without_end(client: &Client) -> Result<(), Wrong> {
-    let mut sender = client.sender()?;
+/// Has a client send without ever reading while `others` do something. When sending fails or takes
+/// too long, the server takes no more; that is fine, and the client leaves.
+pub(super) fn while_flooding(
+    client: Client,
+    others: impl FnOnce() -> Result<(), Wrong>,
+) -> Result<(), Wrong> {
+    let mut sender = Some(client.sender()?);
+    // The connection is closed with the last of its handles.
+    drop(client);
     let mut number = 0;
-    while sender
-        .send_raw(&encoded(&Numbered { sender: 9, number }.body(100)))
-        .is_ok()
-    {
+    let send = || {
+        let wire = encoded(&Numbered { sender: 9, number }.body(100));
         number += 1;
-    }
-    Ok(())
+        match sender.take() {
+            Some(mut taken) => sender = taken.send_raw(&wire).is_ok().then_some(taken),
+            None => thread::sleep(HERE_INTERVAL),
+        }
+        Ok(())
+    };
+    while_repeating(send, others)
 }
 
 /// What a client says to hear itself.

@@ -1,7 +1,6 @@
 //! Rule 4: broadcast.
 
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -110,21 +109,16 @@ fn thousand_clients(trial: &mut Trial<'_>) -> Result<(), Wrong> {
     }
     let mut clients = connect_at_once(trial)?;
     let mut sender = trial.connect()?;
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let sending = scope.spawn(|| {
-            // A client that connects late misses what was sent before, so there is more.
-            while !is_over.load(Ordering::Relaxed) {
-                sender.send(b"to all")?;
-                thread::sleep(MARK_INTERVAL);
-            }
-            Ok(())
-        });
-        let served = clients
+    // A client that connects late misses what was sent before, so there is more.
+    let send = || {
+        sender.send(b"to all")?;
+        thread::sleep(MARK_INTERVAL);
+        Ok(())
+    };
+    flood::while_repeating(send, || {
+        clients
             .iter_mut()
-            .try_for_each(|client| client.expect(b"to all"));
-        is_over.store(true, Ordering::Relaxed);
-        served.and(flood::join(sending))
+            .try_for_each(|client| client.expect(b"to all"))
     })
 }
 
@@ -192,24 +186,17 @@ fn equal_messages(trial: &mut Trial<'_>) -> Result<(), Wrong> {
 }
 
 fn silent_client(trial: &mut Trial<'_>) -> Result<(), Wrong> {
-    let (silent, mut talker) = (trial.connect()?, trial.join()?);
-    let mut silent = silent;
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let talking = scope.spawn(|| {
-            // When the silent client is served first is left to the server.
-            while !is_over.load(Ordering::Relaxed) {
-                talker.send(b"mark")?;
-                talker.skip_to(b"mark")?;
-                thread::sleep(Duration::from_millis(1));
-            }
-            Ok(())
-        });
-        let heard = silent
-            .skip_to(b"mark")
-            .and_then(|()| silent.expect(b"mark"));
-        is_over.store(true, Ordering::Relaxed);
-        heard.and(flood::join(talking))
+    let (mut silent, mut talker) = (trial.connect()?, trial.join()?);
+    // When the silent client is served first is left to the server.
+    let talk = || {
+        talker.send(b"mark")?;
+        talker.skip_to(b"mark")?;
+        thread::sleep(Duration::from_millis(1));
+        Ok(())
+    };
+    flood::while_repeating(talk, || {
+        silent.skip_to(b"mark")?;
+        silent.expect(b"mark")
     })
 }
 

@@ -176,28 +176,22 @@ fn sender_that_never_reads(trial: &mut Trial<'_>) -> Result<(), Wrong> {
     // It holds as much as the system likes: a buffer that shrinks below the window it has promised
     // makes the kernel drop acknowledgements with the data, and then nothing is sent either.
     let [deaf, mut other] = trial.join_all()?;
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let sending = scope.spawn(|| {
-            let mut sender = deaf.sender()?;
-            for first in (0..DEAF_COUNT).step_by(DEAF_BATCH_COUNT) {
-                let batch = first..first + DEAF_BATCH_COUNT as u32;
-                let wire = |number| encoded(&Numbered { sender: 0, number }.body(250));
-                sender.send_raw(&batch.flat_map(wire).collect::<Vec<_>>())?;
-            }
+    let mut sender = deaf.sender()?;
+    let mut firsts = (0..DEAF_COUNT).step_by(DEAF_BATCH_COUNT);
+    let send = || {
+        let Some(first) = firsts.next() else {
             // Whatever a server drops for a reader, it does not drop all of these.
-            while !is_over.load(Ordering::Relaxed) {
-                sender.send(LAST)?;
-                thread::sleep(LAST_INTERVAL);
-            }
-            Ok(())
-        });
-        let received = other.take_until(LAST);
-        is_over.store(true, Ordering::Relaxed);
-        flood::join(sending)?;
-        let messages = flood::parse_all(&other, &received?, |_| false)?;
-        flood::check_rising(&other, &messages)
-    })
+            sender.send(LAST)?;
+            thread::sleep(LAST_INTERVAL);
+            return Ok(());
+        };
+        let batch = first..first + DEAF_BATCH_COUNT as u32;
+        let wire = |number| encoded(&Numbered { sender: 0, number }.body(250));
+        sender.send_raw(&batch.flat_map(wire).collect::<Vec<_>>())
+    };
+    let received = flood::while_repeating(send, || other.take_until(LAST))?;
+    let messages = flood::parse_all(&other, &received, |_| false)?;
+    flood::check_rising(&other, &messages)
 }
 
 fn idle_client_stays(trial: &mut Trial<'_>) -> Result<(), Wrong> {
