@@ -10,6 +10,8 @@
 //! - **End.** Closing the hub has loops write what is left. Then they read for nothing until the clients
 //!   close, too: closing a socket with unread bytes would reset the connection.
 
+// A client is the same on one loop and on several.
+#[path = "../../mio-hub/src/client.rs"]
 mod client;
 mod mailbox;
 
