@@ -1,6 +1,7 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chat_hub::{Clock, Config, Hub, Policy};
@@ -25,9 +26,22 @@ use crate::logging::Filter;
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// IP address and port to listen on; with port 0 the system chooses one, and the ready line
-    /// names it
-    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_address)]
-    pub(crate) address: SocketAddr,
+    /// names it [default: 127.0.0.1:8080]
+    #[arg(value_name = "ADDRESS", value_parser = parse_address)]
+    address: Option<SocketAddr>,
+
+    /// One more address to listen on, any number of times; each has a ready line, in this order
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    listen: Vec<SocketAddr>,
+
+    /// File in TOML with options under their long names, such as log-bytes = "16MiB". Variables like
+    /// CHAT_SERVER_LOG_BYTES go before it, and the command line before both
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print all options as a configuration file if they make sense, and do not serve
+    #[arg(long)]
+    pub(crate) check_config: bool,
 
     /// How many clients may be connected at a time; further ones are accepted and closed at once
     /// [default: what the limit on open files has room for]
@@ -69,6 +83,19 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Returns where to listen.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses: Vec<_> = self
+            .address
+            .into_iter()
+            .chain(self.listen.clone())
+            .collect();
+        if addresses.is_empty() {
+            addresses.push((Ipv4Addr::LOCALHOST, PORT).into());
+        }
+        addresses
+    }
+
     /// Raises the process's limit on open files and returns how many clients there may be.
     pub(crate) fn client_count_max(&self) -> Result<usize, ClientsError> {
         limits::client_count_max(self.max_clients.map(|count| count as usize))
@@ -97,10 +124,10 @@ impl Args {
     }
 
     /// Logs what is served where.
-    pub(crate) fn log_start(&self, address: SocketAddr, client_count_max: usize) {
+    pub(crate) fn log_start(&self, addresses: &[SocketAddr], client_count_max: usize) {
         let policy = self.drop_policy.to_possible_value();
         info!(
-            %address,
+            ?addresses,
             version = env!("CARGO_PKG_VERSION"),
             policy = policy.as_ref().map(|value| value.get_name()),
             log_bytes = self.log_bytes,
@@ -166,6 +193,9 @@ fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:8080")
 }
 
+/// The port to listen on unless somebody says otherwise.
+const PORT: u16 = 8080;
+
 /// After what time a client that takes nothing is closed when everybody waits for it. Short enough
 /// that the others do not leave; a judgement.
 const STALL_TIMEOUT_BLOCK: Duration = Duration::from_secs(10);
@@ -175,7 +205,12 @@ Try it:
   chat-server                                serve on 127.0.0.1:8080
   printf '\\5hello' | nc -N 127.0.0.1 8080    send one message and print its echo
 
+Signals:
+  SIGINT, SIGTERM  deliver what is held, and end; a second one ends at once
+  SIGHUP           read the configuration again, for max-clients, stall-timeout, drain-timeout and log
+  SIGUSR1          log how many clients there are, and what was delivered and dropped
+
 Exit codes:
   0  ended by a signal, after delivering what it could (a second signal ends it at once)
   1  could not serve, for example because the address is in use
-  2  the command line is wrong";
+  2  the command line or the configuration is wrong";

@@ -61,7 +61,7 @@ impl Clients {
         self.wait_until(|list| list.wakers.is_empty()).await;
     }
 
-    /// Waits until one more client has left. One task may wait at a time.
+    /// Waits until one more client has left. Of several tasks that wait, the last one is told.
     pub(crate) async fn left(&self) {
         let left_count = self.list().left_count;
         self.wait_until(|list| list.left_count > left_count).await;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_executor::Task;
@@ -24,10 +25,29 @@ use crate::socket::Socket;
 /// A server that accepts clients and serves them.
 #[derive(Debug)]
 pub(crate) struct Server {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     hub: Hub,
     clients: Clients,
-    accepting: Task<Infallible>,
+    settings: Arc<RwLock<Settings>>,
+    accepting: Vec<Task<Infallible>>,
+}
+
+/// What may change while the server runs.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    client_count_max: usize,
+    stall_timeout: Option<Duration>,
+    drain_timeout: Duration,
+}
+
+impl Settings {
+    fn of(args: &Args) -> Result<Self, ClientsError> {
+        Ok(Self {
+            client_count_max: args.client_count_max()?,
+            stall_timeout: args.stall_timeout(),
+            drain_timeout: args.drain_timeout,
+        })
+    }
 }
 
 /// Why the server could not begin to serve.
@@ -38,6 +58,8 @@ pub(crate) enum StartError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("cannot print the configuration: {0}")]
+    Print(io::Error),
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
     #[error("cannot start the thread that writes the log: {0}")]
@@ -63,46 +85,77 @@ fn hint(error: &io::Error) -> &'static str {
 impl Server {
     /// Listens, and serves clients as the arguments say.
     pub(crate) fn start(args: &Args) -> Result<Self, StartError> {
-        let client_count_max = args.client_count_max()?;
-        let failed = |source| StartError::Listen {
-            address: args.address,
-            source,
-        };
-        let listener = listen(args.address).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let settings = Settings::of(args)?;
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for address in args.addresses() {
+            let failed = |source| StartError::Listen { address, source };
+            let listener = listen(address).map_err(failed)?;
+            addresses.push(listener.local_addr().map_err(failed)?);
+            listeners.push(listener);
+        }
         runtime::start()?;
         let (hub, clock) = args.hub();
         runtime::spawn(clock.keep_time(task::sleep)).detach();
+        args.log_start(&addresses, settings.client_count_max);
         let clients = Clients::default();
-        let acceptor = Acceptor {
-            hub: hub.clone(),
-            clients: clients.clone(),
-            client_count_max,
-            stall_timeout: args.stall_timeout(),
-            failed_at: None,
-            is_full: false,
+        let settings = Arc::new(RwLock::new(settings));
+        let accept = |listener: std::net::TcpListener| {
+            let acceptor = Acceptor {
+                hub: hub.clone(),
+                clients: clients.clone(),
+                settings: Arc::clone(&settings),
+                failed_at: None,
+                is_full: false,
+            };
+            runtime::spawn(acceptor.run(listener.into()))
         };
-        let accepting = runtime::spawn(acceptor.run(listener.into()));
-        args.log_start(address, client_count_max);
+        let accepting = listeners.into_iter().map(accept).collect();
         Ok(Self {
-            address,
+            addresses,
             hub,
             clients,
+            settings,
             accepting,
         })
     }
 
-    /// Returns the address that clients connect to.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// Returns the addresses that clients connect to.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
-    /// Stops accepting and reading, and gives the clients until `deadline` from now to take what
-    /// there is for them.
-    pub(crate) fn end(self, deadline: Duration) {
+    /// Has those of the arguments take effect that can, for clients that come from now on.
+    pub(crate) fn change(&self, args: &Args) -> Result<(), ClientsError> {
+        let settings = Settings::of(args)?;
+        *self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = settings;
+        Ok(())
+    }
+
+    /// Logs how the server is, whatever else is logged.
+    pub(crate) fn log_state(&self) {
+        let stats = self.hub.stats();
+        warn!(
+            clients = self.clients.count(),
+            published = stats.published,
+            delivered = stats.delivered,
+            dropped = stats.dropped,
+            disconnected = stats.disconnected + self.clients.stalled_count(),
+            "somebody asked for the state"
+        );
+    }
+
+    /// Stops accepting and reading, and gives the clients the time that is set to take what there is
+    /// for them.
+    pub(crate) fn end(self) {
+        let deadline = settings(&self.settings).drain_timeout;
         self.hub.close();
         let drained = async {
-            self.accepting.cancel().await;
+            for accepting in self.accepting {
+                accepting.cancel().await;
+            }
             self.clients.gone().await;
         };
         if block_on(timeout(deadline, drained)).is_err() {
@@ -129,8 +182,7 @@ impl Server {
 struct Acceptor {
     hub: Hub,
     clients: Clients,
-    client_count_max: usize,
-    stall_timeout: Option<Duration>,
+    settings: Arc<RwLock<Settings>>,
     /// When it was logged last that accepting fails.
     failed_at: Option<Instant>,
     /// Whether there were too many clients. It is logged when it begins, not with every client.
@@ -175,15 +227,16 @@ impl Acceptor {
 
     /// Begins to serve a client, unless there are too many: then its connection is closed at once.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let settings = settings(&self.settings);
         let client_count = self.clients.count();
-        if client_count >= self.client_count_max {
+        if client_count >= settings.client_count_max {
             if !std::mem::replace(&mut self.is_full, true) {
                 warn!("{client_count} clients are connected, no more are served until one leaves");
             }
             return;
         }
         // Clients that come and go at the limit are not to fill the log.
-        self.is_full &= client_count > self.client_count_max / 2;
+        self.is_full &= client_count > settings.client_count_max / 2;
         // As it is written when the client leaves: without what only the system can make use of.
         let peer = SocketAddr::new(peer.ip(), peer.port());
         debug!(%peer, "connected");
@@ -191,11 +244,15 @@ impl Acceptor {
             Socket::new(stream),
             peer,
             self.hub.clone(),
-            self.stall_timeout,
+            settings.stall_timeout,
             self.clients.add(),
         );
         runtime::spawn(serving).detach();
     }
+}
+
+fn settings(settings: &RwLock<Settings>) -> Settings {
+    *settings.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tells whether an error in accepting concerns the client that was to be accepted, and not the
@@ -240,8 +297,11 @@ mod tests {
         Acceptor {
             hub: Hub::default(),
             clients: Clients::default(),
-            client_count_max: usize::MAX,
-            stall_timeout: None,
+            settings: Arc::new(RwLock::new(Settings {
+                client_count_max: usize::MAX,
+                stall_timeout: None,
+                drain_timeout: Duration::ZERO,
+            })),
             failed_at: None,
             is_full: false,
         }

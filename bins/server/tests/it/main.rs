@@ -2,6 +2,8 @@
 
 /// What goes wrong outside, and what must not go wrong inside.
 mod bad_input;
+/// The configuration file, variables, and reading them again.
+mod configured;
 /// All cases of the specification, from chat-conform.
 mod conforms;
 /// Clients that connect by the hundred.
