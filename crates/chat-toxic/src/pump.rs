@@ -17,6 +17,9 @@ use crate::toxics::End;
 pub(crate) struct Shared {
     /// Whether both directions end at once. Nothing else is read after it, so any ordering does.
     is_cut: AtomicBool,
+    /// Whether the sending sides of the sockets have been ended: those of either, since the other
+    /// direction of both ends by itself. Set before it happens, read after the consequence.
+    has_ended: AtomicBool,
 }
 
 impl Shared {
@@ -79,7 +82,7 @@ impl Pump {
             self.stop_at_end()?;
             let len = self.read(&mut buf)?;
             if len == 0 {
-                return Ok(());
+                return self.judge_end();
             }
             let delay = self.course.draw_delay();
             self.wait(delay)?;
@@ -93,6 +96,16 @@ impl Pump {
                 rest = later;
             }
         }
+    }
+
+    /// Tells an end from a reset that the other direction was told of: the system tells of it once,
+    /// and then it looks like an end. But such a socket has no peer. Nor has one of which both
+    /// sides have ended.
+    fn judge_end(&self) -> Result<(), Stop> {
+        if self.source.peer_addr().is_err() && !self.shared.has_ended.load(Ordering::SeqCst) {
+            return Err(Stop::Reset);
+        }
+        Ok(())
     }
 
     fn stop_at_end(&self) -> Result<(), Stop> {
@@ -147,6 +160,7 @@ impl Pump {
     }
 
     fn end_sink(&self) {
+        self.shared.has_ended.store(true, Ordering::SeqCst);
         // A receiver that is gone needs no end.
         let _ = self.sink.shutdown(Shutdown::Write);
     }
