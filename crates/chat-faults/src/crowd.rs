@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -32,8 +32,26 @@ impl Crowd {
         })
     }
 
-    /// Has one client send a message of `body`, and reads it at each of them. Returns how many got
-    /// something else or nothing.
+    /// Waits until the server serves all of them: it may send one that it has not met yet nothing
+    /// that comes before. Returns how many it does not serve in time.
+    ///
+    /// # Errors
+    ///
+    /// When a message cannot be sent.
+    pub fn settle(&self) -> io::Result<usize> {
+        let deadline = Instant::now() + TIMEOUT;
+        let mut unmet: Vec<usize> = (0..self.clients.len()).collect();
+        while !unmet.is_empty() && Instant::now() < deadline {
+            send(&self.clients[0], KNOCK)?;
+            let patience = Instant::now() + KNOCK_TIMEOUT;
+            let clients = &self.clients;
+            unmet.retain(|&number| receive(&clients[number], KNOCK, patience).is_err());
+        }
+        Ok(unmet.len())
+    }
+
+    /// Has one client send a message of `body`, and reads it at each of them, past messages of other
+    /// bodies. Returns how many did not get it.
     ///
     /// # Errors
     ///
@@ -42,16 +60,14 @@ impl Crowd {
     /// # Panics
     ///
     /// When the body is too long for a message.
-    pub fn broadcast(&mut self, sender: usize, body: &[u8]) -> io::Result<usize> {
-        let mut message = vec![u8::try_from(body.len()).expect("a body has 255 bytes at most")];
-        message.extend_from_slice(body);
-        self.clients[sender].write_all(&message)?;
-        let mut received = vec![0; message.len()];
-        let reads = self
+    pub fn broadcast(&self, sender: usize, body: &[u8]) -> io::Result<usize> {
+        send(&self.clients[sender], body)?;
+        let deadline = Instant::now() + TIMEOUT;
+        let received = self
             .clients
-            .iter_mut()
-            .map(|client| client.read_exact(&mut received).is_ok() && received == message);
-        Ok(reads.filter(|is_right| !is_right).count())
+            .iter()
+            .map(|client| receive(client, body, deadline));
+        Ok(received.filter(Result::is_err).count())
     }
 
     /// Returns how many clients there are.
@@ -84,10 +100,34 @@ fn connect(
     }
     socket.connect_timeout(&server.into(), TIMEOUT)?;
     let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+fn send(mut stream: &TcpStream, body: &[u8]) -> io::Result<()> {
+    let mut message = vec![u8::try_from(body.len()).expect("a body has 255 bytes at most")];
+    message.extend_from_slice(body);
+    stream.write_all(&message)
+}
+
+/// Receives messages until one is this.
+fn receive(stream: &TcpStream, body: &[u8], deadline: Instant) -> io::Result<()> {
+    let mut received = Vec::new();
+    while received != body {
+        let mut len = [0];
+        read(stream, &mut len, deadline)?;
+        received.resize(len[0].into(), 0);
+        // The rest of a message that has begun is on its way.
+        read(stream, &mut received, Instant::now() + TIMEOUT)?;
+    }
+    Ok(())
+}
+
+fn read(mut stream: &TcpStream, buf: &mut [u8], deadline: Instant) -> io::Result<()> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+    stream.read_exact(buf)
 }
 
 /// Returns how many bytes the system holds for all TCP sockets of the machine, if it tells.
@@ -106,3 +146,7 @@ const CLIENTS_PER_ADDRESS: usize = 10_000;
 
 /// How long anything may take. Nothing comes near it unless it hangs.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What one of them says until all others have heard it, and how long they listen each time.
+const KNOCK: &[u8] = b"knock";
+const KNOCK_TIMEOUT: Duration = Duration::from_secs(1);
