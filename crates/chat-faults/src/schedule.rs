@@ -1,5 +1,6 @@
 //! What happens in a room, drawn from a seed.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use chat_toxic::{End, Plan};
@@ -141,6 +142,27 @@ impl Schedule {
     #[must_use]
     pub fn with_floods(mut self, count: usize) -> Self {
         self.members.extend((0..count).map(|_| Member::flooder()));
+        self
+    }
+
+    /// Has the room share a server with others: nothing is promised of losses then, nothing happens
+    /// to the server, and nobody takes less than `rate_min` bytes in a second, since there is more
+    /// to take than this room sends.
+    #[must_use]
+    pub fn on_shared_server(mut self, rate_min: NonZeroU64) -> Self {
+        self.is_lossless = false;
+        self.may_disconnect = false;
+        self.event = None;
+        self.time_max = SHARED_TIME_MAX;
+        for plan in self
+            .members
+            .iter_mut()
+            .filter_map(|member| member.plan.as_mut())
+        {
+            let rate = &mut plan.to_client.rate;
+            *rate = rate.map(|rate| rate.max(rate_min));
+            plan.to_client.slices = plan.to_client.slices.take().map(|_| 1..=PACKET_LEN);
+        }
         self
     }
 
@@ -321,6 +343,7 @@ const PAUSE_MS_MAX: u64 = 60;
 const SLEEP_MS_MAX: u64 = 400;
 const EVENT_MS_MAX: u64 = 600;
 const TIME_MAX: Duration = Duration::from_secs(60);
+const SHARED_TIME_MAX: Duration = Duration::from_secs(180);
 
 /// How many bytes of a direction are cut into slices of a few bytes at most.
 const SLICED_LEN_MAX: u64 = 64 << 10;

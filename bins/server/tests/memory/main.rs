@@ -87,15 +87,15 @@ const RECV_BUF_LEN: usize = 4 << 10;
 
 const FLOOD_LEN: usize = 64 << 20;
 
-/// The log as it is unless the server is told otherwise, and once more for what is being written.
-const LOG_KIB: u64 = 2 * (8 << 10);
+/// The log as it is unless the server is told otherwise, and a quarter for segments in use.
+const LOG_KIB: u64 = (8 << 10) + (2 << 10);
 
 /// How much the server holds for a client: its session, and an unfinished message.
-const CLIENT_KIB_MAX: u64 = 8;
+const CLIENT_KIB_MAX: u64 = 4;
 
-/// How much the system holds for a client that never reads: 64 KiB that are not sent, what its own
-/// receive buffer takes, and as much again for the system's bookkeeping, at both ends.
-const SOCKETS_KIB_MAX: u64 = 2 * (64 + 64);
+/// How much the system holds for a client that never reads, at both ends: 64 KiB that are not sent,
+/// what is in the client's receive buffer, and its own bookkeeping. Measured: 96 KiB.
+const SOCKETS_KIB_MAX: u64 = 128;
 
 /// What is no client's: the buffers of threads, what allocators keep, the one that floods.
-const SLACK_KIB: u64 = 16 << 10;
+const SLACK_KIB: u64 = 8 << 10;
