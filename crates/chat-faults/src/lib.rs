@@ -19,6 +19,7 @@
 
 mod body;
 mod crowd;
+mod draw;
 mod judge;
 mod member;
 mod run;
