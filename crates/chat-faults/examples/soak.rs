@@ -6,7 +6,8 @@
 //! cargo run --release -p chat-faults --example soak -- target/release/chat-server --minutes 30
 //! ```
 //!
-//! `--seed N` begins with another seed. In each round some rooms are played beside each other, each
+//! `--seed N` begins with another seed, `--rest SECONDS` leaves some time between rounds, where others
+//! need the machine too. In each round some rooms are played beside each other, each
 //! with a flood, joiners, leavers, stalled, slow and resetting clients, while others stay for all
 //! the time: one that reads everything, and some that never read.
 
@@ -43,6 +44,7 @@ fn main() -> Result<(), Failure> {
 struct Args {
     server: String,
     time: Duration,
+    rest: Duration,
     seed: u64,
 }
 
@@ -52,17 +54,22 @@ impl Args {
         let server = args
             .next()
             .ok_or("the first argument is the server's executable")?;
-        let (mut minutes, mut seed) = (1.0, 0);
+        let (mut minutes, mut rest, mut seed) = (1.0, 0.0, 0);
         while let Some(name) = args.next() {
             let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
             match name.as_str() {
                 "--minutes" => minutes = value.parse()?,
+                "--rest" => rest = value.parse()?,
                 "--seed" => seed = value.parse()?,
                 _ => return Err(format!("there is no option {name}").into()),
             }
         }
-        let time = Duration::from_secs_f64(60.0 * minutes);
-        Ok(Self { server, time, seed })
+        Ok(Self {
+            server,
+            time: Duration::from_secs_f64(60.0 * minutes),
+            rest: Duration::from_secs_f64(rest),
+            seed,
+        })
     }
 }
 
@@ -87,6 +94,7 @@ fn soak(args: &Args, server: &Target, reader_len: &AtomicU64) -> Result<(), Fail
             total.closed += facts.closed;
         }
         seed += ROOM_COUNT;
+        thread::sleep(args.rest);
         rounds.push(Round {
             rss_kib: server.rss_kib()?,
             descriptor_count: server.wait_for_descriptors(descriptor_count)?,
