@@ -1,0 +1,72 @@
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use chat_faults::Target;
+use chat_proto::blocking::Reader;
+
+/// How long anything may take. Nothing here comes near it unless it hangs.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Starts the server.
+pub(crate) fn start(args: &[&str]) -> Target {
+    Target::start(Path::new(env!("CARGO_BIN_EXE_chat-server")), args).unwrap()
+}
+
+/// Starts the server in a shell that has done something before.
+pub(crate) fn start_limited(before: &str) -> Target {
+    let script = format!("{before} && exec \"$0\" \"$@\"");
+    let args = ["-c", &script, env!("CARGO_BIN_EXE_chat-server")];
+    Target::start(Path::new("sh"), &args).unwrap()
+}
+
+/// Returns a message on the wire.
+pub(crate) fn message(body: &[u8]) -> Vec<u8> {
+    let mut message = vec![u8::try_from(body.len()).unwrap()];
+    message.extend_from_slice(body);
+    message
+}
+
+/// A client: blocking, with a deadline on everything.
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    reader: Reader<TcpStream>,
+}
+
+impl Client {
+    /// Makes a client of a connection.
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let reader = Reader::new(stream.try_clone().unwrap());
+        Self { stream, reader }
+    }
+
+    /// Connects a client and waits for its own echo, so that the server is known to serve it.
+    pub(crate) fn join(addr: SocketAddr, hello: &[u8]) -> Self {
+        let mut client = Self::of(TcpStream::connect_timeout(&addr, DEADLINE).unwrap());
+        client.send(hello);
+        while client.receive() != hello {}
+        client
+    }
+
+    pub(crate) fn send(&mut self, body: &[u8]) {
+        self.stream.write_all(&message(body)).unwrap();
+    }
+
+    /// Receives one message.
+    #[track_caller]
+    pub(crate) fn receive(&mut self) -> Vec<u8> {
+        let body = self.reader.next_body().unwrap();
+        body.expect("it is not closed").as_bytes().to_vec()
+    }
+
+    /// Sends a message and waits until it comes back; returns what came before it.
+    #[track_caller]
+    pub(crate) fn echo(&mut self, body: &[u8]) -> Vec<Vec<u8>> {
+        self.send(body);
+        std::iter::from_fn(|| Some(self.receive()).filter(|received| received != body)).collect()
+    }
+}
