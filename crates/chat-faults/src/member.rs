@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -91,6 +91,8 @@ pub(crate) struct Client<'a> {
     /// What it sent and received, by both of its threads.
     seen: Mutex<Inbox>,
     has_arrived: Condvar,
+    /// Whether it reads no more. Nothing else is read after it, so any ordering does.
+    has_left: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -107,6 +109,7 @@ impl<'a> Client<'a> {
             number,
             seen: Mutex::default(),
             has_arrived: Condvar::new(),
+            has_left: AtomicBool::new(false),
         }
     }
 
@@ -253,13 +256,13 @@ impl<'a> Client<'a> {
         // Where one of these fails, the connection is gone.
         let _ = match self.member.leave {
             Leave::HalfClose | Leave::Inside(_) => stream.shutdown(Shutdown::Write),
-            Leave::Close => stream.shutdown(Shutdown::Both),
-            Leave::Reset => {
-                let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-                // It wakes the thread that reads; the reset comes when the socket is closed.
-                stream.shutdown(Shutdown::Read)
-            }
+            Leave::Close => Ok(()),
+            Leave::Reset => SockRef::from(stream).set_linger(Some(Duration::ZERO)),
         };
+        // Shutting down what is read would drain it with a window that is never opened again, and
+        // the system of the server would ask for a minute whether it is.
+        let is_reading = matches!(self.member.leave, Leave::HalfClose | Leave::Inside(_));
+        self.has_left.store(!is_reading, Ordering::Relaxed);
     }
 
     /// Reads until the connection ends.
@@ -271,25 +274,24 @@ impl<'a> Client<'a> {
         }
         let mut buf = vec![0; READ_LEN];
         let mut held = Vec::new();
-        let ended = loop {
+        loop {
+            if self.has_left.load(Ordering::Relaxed) {
+                return Ended::Left;
+            }
             match stream.read(&mut buf) {
-                Ok(0) if held.is_empty() => break Ended::Closed,
-                Ok(0) => break Ended::Inside(held.len()),
+                Ok(0) if held.is_empty() => return Ended::Closed,
+                Ok(0) => return Ended::Inside(held.len()),
                 Ok(len) => {
                     held.extend_from_slice(&buf[..len]);
                     self.take(&mut held);
                 }
                 Err(error) if is_retried(&error) => {
                     if self.room.is_late() {
-                        break Ended::Open;
+                        return Ended::Open;
                     }
                 }
-                Err(_) => break Ended::Reset,
+                Err(_) => return Ended::Reset,
             }
-        };
-        match self.member.leave {
-            Leave::HalfClose | Leave::Inside(_) => ended,
-            Leave::Close | Leave::Reset => Ended::Left,
         }
     }
 
