@@ -16,7 +16,7 @@ pub const BATCH_LEN_MAX: usize = 64 * 1024;
 /// ```text
 /// open, batch  | "chat" | version: u8 = 1 | kind: u8 = 1, 2 | node_len: u8 | node: node_len bytes |
 ///              | token: u64 | epoch: u64 | number: u64 | messages: to the end |
-/// snapshot     | "chat" | version: u8 = 1 | kind: u8 = 3 | as_of: u64 | count: u16 |
+/// snapshot     | "chat" | version: u8 = 1 | kind: u8 = 3 | stream: u64 | as_of: u64 | count: u16 |
 ///              | count × (node_len, node, token, epoch, number: the next one) |
 /// ```
 ///
@@ -31,6 +31,8 @@ pub enum Envelope<'a> {
     Batch(Header, Messages<'a>),
     /// The filter that all nodes had after an entry. One that joins begins with it.
     Snapshot {
+        /// The stream's id: a late publish may arrive in a stream that was made anew.
+        stream: u64,
         /// The sequence of that entry.
         as_of: u64,
         /// The filter after it.
@@ -135,8 +137,13 @@ impl<'a> Envelope<'a> {
                 encode_header(header, buf);
                 buf.extend_from_slice(messages.as_bytes());
             }
-            Self::Snapshot { as_of, filter } => {
+            Self::Snapshot {
+                stream,
+                as_of,
+                filter,
+            } => {
                 buf.push(SNAPSHOT);
+                buf.extend_from_slice(&stream.to_be_bytes());
                 buf.extend_from_slice(&as_of.to_be_bytes());
                 let count = u16::try_from(filter.node_count()).expect("a filter is bounded");
                 buf.extend_from_slice(&count.to_be_bytes());
@@ -204,6 +211,7 @@ impl<'a> Input<'a> {
     }
 
     fn snapshot(&mut self) -> Result<Envelope<'a>, EnvelopeError> {
+        let stream = self.integer()?;
         let as_of = self.integer()?;
         let count = u16::from_be_bytes(self.array()?);
         if usize::from(count) > NODES_MAX {
@@ -223,7 +231,11 @@ impl<'a> Input<'a> {
             filter.insert(next.node, Run::from_next(&next));
         }
         self.end()?;
-        Ok(Envelope::Snapshot { as_of, filter })
+        Ok(Envelope::Snapshot {
+            stream,
+            as_of,
+            filter,
+        })
     }
 
     fn end(&self) -> Result<(), EnvelopeError> {

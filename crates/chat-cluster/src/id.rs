@@ -36,6 +36,8 @@ pub enum MessageId {
     },
     /// A snapshot. Those of all nodes as of one sequence are equal.
     Snapshot {
+        /// The stream's id.
+        stream: u64,
         /// The sequence of the last entry that the snapshot knows.
         as_of: u64,
     },
@@ -99,7 +101,7 @@ impl fmt::Display for MessageId {
                 token,
                 number,
             } => write!(f, "{node}.{epoch}.{:016x}.{number}", token.0),
-            Self::Snapshot { as_of } => write!(f, "snapshot.{as_of}"),
+            Self::Snapshot { stream, as_of } => write!(f, "snapshot.{stream}.{as_of}"),
         }
     }
 }

@@ -62,12 +62,14 @@ mod id;
 mod node;
 mod outbox;
 mod publish;
+mod read;
 mod stream;
 
 pub use envelope::{BATCH_LEN_MAX, Envelope, EnvelopeError, Header};
 pub use filter::{Filter, NODES_MAX, Skip};
 pub use id::{MessageId, NODE_ID_LEN_MAX, NodeId, NodeIdError, Token};
-pub use node::{Config, Node, Read, SNAPSHOT_INTERVAL};
+pub use node::{Config, Node, SNAPSHOT_INTERVAL};
 pub use outbox::{Mark, Own};
 pub use publish::Publish;
+pub use read::Read;
 pub use stream::{Counts, Ended, JoinError, StreamInfo};

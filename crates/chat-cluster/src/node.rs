@@ -6,7 +6,7 @@ use crate::outbox::Outbox;
 use crate::publish::{Flight, Publish};
 use crate::{
     Counts, Ended, Envelope, EnvelopeError, Filter, Header, JoinError, Mark, MessageId, NodeId,
-    Own, Skip, StreamInfo, Token,
+    Own, Read, Skip, StreamInfo, Token,
 };
 
 /// How many entries after the last snapshot the next one is due. A node that joins reads about as
@@ -49,34 +49,6 @@ pub struct Node {
     counts: Counts,
 }
 
-/// What a node makes of an entry.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Read<'a> {
-    /// The messages stand next in the log of every node.
-    Deliver {
-        /// The messages.
-        messages: Messages<'a>,
-        /// Which of the node's own they are, if they are.
-        own: Option<Own>,
-    },
-    /// The node's epoch is open: from now on it serves.
-    Serve,
-    /// The entry says nothing to clients; or it is history, and the node serves nobody yet.
-    Quiet,
-    /// The entry does not count, on any node.
-    Skipped(Skip),
-    /// The entry is none of a cluster, for any node.
-    Garbage(EnvelopeError),
-    /// The entry was read before.
-    Again,
-    /// Entries are missing before this one. Read again from the expected one.
-    Missing {
-        /// The sequence that was expected.
-        expected: u64,
-    },
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Reads the history, up to this sequence.
@@ -93,7 +65,7 @@ enum Phase {
 
 impl Node {
     /// Joins a cluster. `snapshot` is the entry with the newest snapshot in the stream, if there is
-    /// one.
+    /// one. Without one, and with one of another stream, the history is read from the start.
     ///
     /// # Errors
     ///
@@ -103,11 +75,17 @@ impl Node {
         stream: StreamInfo,
         snapshot: Option<&[u8]>,
     ) -> Result<Self, JoinError> {
-        let (read, filter) = match snapshot.map(Envelope::parse).transpose()? {
-            Some(Envelope::Snapshot { as_of, filter }) => (as_of, filter),
+        let snapshot = match snapshot.map(Envelope::parse).transpose()? {
+            Some(Envelope::Snapshot {
+                stream: id,
+                as_of,
+                filter,
+            }) => (id == stream.id).then_some((as_of, filter)),
             Some(_) => return Err(JoinError::NoSnapshot),
-            None => (0, Filter::new()),
+            None => None,
         };
+        let snapshot_as_of = snapshot.as_ref().map(|(as_of, _)| *as_of);
+        let (read, filter) = snapshot.unwrap_or_default();
         if stream.last < read {
             return Err(JoinError::Ahead);
         }
@@ -124,7 +102,7 @@ impl Node {
             flight: None,
             epoch: 0,
             number: 0,
-            snapshot_as_of: snapshot.is_some().then_some(read),
+            snapshot_as_of,
             counts: Counts::default(),
         };
         node.open_when_warm();
@@ -157,15 +135,7 @@ impl Node {
         let read = match Envelope::parse(bytes) {
             Ok(Envelope::Open(header)) => self.read_opening(&header),
             Ok(Envelope::Batch(header, messages)) => self.read_batch(&header, messages),
-            // Nobody can know entries that are still to come.
-            Ok(Envelope::Snapshot { as_of, .. }) if as_of < sequence => {
-                self.snapshot_as_of = self.snapshot_as_of.max(Some(as_of));
-                Ok(Read::Quiet)
-            }
-            Ok(Envelope::Snapshot { .. }) => {
-                self.counts.garbage += 1;
-                Ok(Read::Garbage(EnvelopeError::Number))
-            }
+            Ok(Envelope::Snapshot { stream, as_of, .. }) => Ok(self.read_snapshot(stream, as_of)),
             Err(error) => {
                 self.counts.garbage += 1;
                 Ok(Read::Garbage(error))
@@ -336,6 +306,19 @@ impl Node {
         }
     }
 
+    fn read_snapshot(&mut self, stream: u64, as_of: u64) -> Read<'static> {
+        if stream != self.stream_id {
+            return Read::Quiet;
+        }
+        // Nobody can know entries that are still to come.
+        if as_of >= self.read {
+            self.counts.garbage += 1;
+            return Read::Garbage(EnvelopeError::Number);
+        }
+        self.snapshot_as_of = self.snapshot_as_of.max(Some(as_of));
+        Read::Quiet
+    }
+
     fn came_back(&mut self, number: u64) -> Option<Own> {
         self.acknowledged(self.own_id(number));
         self.outbox.came_back(number)
@@ -358,10 +341,16 @@ impl Node {
             }
             Phase::Serving | Phase::Leaving if self.is_snapshot_due() => {
                 self.snapshot_as_of = Some(self.read);
-                let as_of = self.read;
-                let filter = self.filter.clone();
-                let snapshot = Envelope::Snapshot { as_of, filter };
-                Some(Flight::new(MessageId::Snapshot { as_of }, &snapshot))
+                let (stream, as_of) = (self.stream_id, self.read);
+                let snapshot = Envelope::Snapshot {
+                    stream,
+                    as_of,
+                    filter: self.filter.clone(),
+                };
+                Some(Flight::new(
+                    MessageId::Snapshot { stream, as_of },
+                    &snapshot,
+                ))
             }
             Phase::Serving | Phase::Leaving => {
                 let number = self.number;
