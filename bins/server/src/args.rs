@@ -14,6 +14,7 @@ use tracing::info;
 use crate::admission::ClientLimits;
 use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
+use crate::throttle::Rates;
 
 pub(crate) use limits::{Draining, Limits, PUBLIC};
 
@@ -119,6 +120,11 @@ impl Args {
     /// Returns what a client has to take of what there is for it.
     pub(crate) fn draining(&self) -> Draining {
         self.limits.draining(self.drop_policy)
+    }
+
+    /// Returns what clients may send.
+    pub(crate) fn rates(&self) -> Rates {
+        self.limits.rates()
     }
 
     /// Logs what is served where.

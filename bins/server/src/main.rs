@@ -13,6 +13,7 @@ mod server;
 mod serving;
 mod signals;
 mod socket;
+mod throttle;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -124,12 +125,15 @@ fn print_ready_lines(addresses: Vec<SocketAddr>) {
 }
 
 /// The options that can change while the server runs.
-const LIVE: [&str; 7] = [
+const LIVE: [&str; 10] = [
     "connect-rate-per-ip",
     "drain-timeout",
+    "ingress-rate",
     "log",
     "max-clients",
     "max-clients-per-ip",
     "min-drain-rate",
+    "rate-bytes",
+    "rate-messages",
     "stall-timeout",
 ];

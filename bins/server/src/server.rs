@@ -21,6 +21,7 @@ use crate::listener::listen;
 use crate::runtime;
 use crate::serving::Serving;
 use crate::socket::Socket;
+use crate::throttle::{Ingress, Rates, Throttled};
 
 /// A server that accepts clients and serves them.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Server {
     hub: Hub,
     admission: Admission,
     settings: Arc<RwLock<Settings>>,
+    ingress: Ingress,
     accepting: Vec<Task<Infallible>>,
 }
 
@@ -37,6 +39,7 @@ pub(crate) struct Server {
 struct Settings {
     limits: ClientLimits,
     draining: Draining,
+    rates: Rates,
     drain_timeout: Duration,
 }
 
@@ -45,6 +48,7 @@ impl Settings {
         Ok(Self {
             limits: args.client_limits()?,
             draining: args.draining(),
+            rates: args.rates(),
             drain_timeout: args.drain_timeout,
         })
     }
@@ -98,12 +102,15 @@ impl Server {
         runtime::spawn(clock.keep_time(task::sleep)).detach();
         args.log_start(&addresses, settings.limits.count_max);
         let admission = Admission::default();
+        let ingress = Ingress::default();
+        ingress.set_rate(settings.rates.ingress);
         let settings = Arc::new(RwLock::new(settings));
         let accept = |listener: std::net::TcpListener| {
             let acceptor = Acceptor {
                 hub: hub.clone(),
                 admission: admission.clone(),
                 settings: Arc::clone(&settings),
+                ingress: ingress.clone(),
                 failed_at: None,
             };
             runtime::spawn(acceptor.run(listener.into()))
@@ -114,6 +121,7 @@ impl Server {
             hub,
             admission,
             settings,
+            ingress,
             accepting,
         })
     }
@@ -126,6 +134,7 @@ impl Server {
     /// Has those of the arguments take effect that can, for clients that come from now on.
     pub(crate) fn change(&self, args: &Args) -> Result<(), ClientsError> {
         let settings = Settings::of(args)?;
+        self.ingress.set_rate(settings.rates.ingress);
         *self
             .settings
             .write()
@@ -189,6 +198,7 @@ struct Acceptor {
     hub: Hub,
     admission: Admission,
     settings: Arc<RwLock<Settings>>,
+    ingress: Ingress,
     /// When it was logged last that accepting fails.
     failed_at: Option<Instant>,
 }
@@ -239,10 +249,12 @@ impl Acceptor {
         // As it is written when the client leaves: without what only the system can make use of.
         let peer = SocketAddr::new(peer.ip(), peer.port());
         debug!(%peer, "connected");
+        let publisher = Throttled::new(self.hub.publisher(), settings.rates, &self.ingress);
         let serving = Serving::new(
             Socket::new(stream),
             peer,
             self.hub.clone(),
+            publisher,
             settings.draining,
             entry,
         );
@@ -308,8 +320,10 @@ mod tests {
                     stall_timeout: None,
                     rate_min: 0,
                 },
+                rates: Rates::default(),
                 drain_timeout: Duration::ZERO,
             })),
+            ingress: Ingress::default(),
             failed_at: None,
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_io::Timer;
 use async_std::task;
-use chat_hub::{Hub, Publisher};
+use chat_hub::Hub;
 use chat_session::{EndReason, Session, SessionError, StallLimit, Summary};
 use futures::FutureExt;
 use tracing::{debug, info, warn};
@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use crate::args::Draining;
 use crate::clients::Entry;
 use crate::socket::Socket;
+use crate::throttle::Throttled;
 
 /// A session, its beginning, and what is logged of it.
 ///
@@ -46,10 +47,11 @@ enum Stage {
 struct Accepted {
     socket: Socket,
     hub: Hub,
+    publisher: Throttled,
     draining: Draining,
 }
 
-type Limited = StallLimit<Socket, Publisher, fn(Duration) -> Sleep, Sleep>;
+type Limited = StallLimit<Socket, Throttled, fn(Duration) -> Sleep, Sleep>;
 
 type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -58,12 +60,14 @@ impl Serving {
         socket: Socket,
         peer: SocketAddr,
         hub: Hub,
+        publisher: Throttled,
         draining: Draining,
         entry: Entry,
     ) -> Self {
         let accepted = Accepted {
             socket,
             hub,
+            publisher,
             draining,
         };
         Self {
@@ -77,7 +81,8 @@ impl Serving {
 
     fn begin(&mut self, accepted: Accepted, cx: &Context<'_>) {
         self.entry.set_waker(cx.waker());
-        let session = Session::new(accepted.socket, &accepted.hub)
+        let subscriber = accepted.hub.subscribe();
+        let session = Session::with_publisher(accepted.socket, subscriber, accepted.publisher)
             .with_stall_timeout(accepted.draining.stall_timeout, sleep as _)
             .with_rate_min(accepted.draining.rate_min);
         self.stage = Stage::Joined(session);

@@ -22,6 +22,8 @@ mod policies;
 mod specification;
 /// The beginning of the server.
 mod starting;
+/// Clients that send faster than they may.
+mod throttled;
 /// The three binaries together.
 mod together;
 /// Servers and clients for the tests.
