@@ -127,6 +127,11 @@ impl Args {
         self.limits.rates()
     }
 
+    /// Returns how long a client may take for a message, if there is a limit.
+    pub(crate) fn message_timeout(&self) -> Option<Duration> {
+        self.limits.message_timeout()
+    }
+
     /// Logs what is served where.
     pub(crate) fn log_start(&self, addresses: &[SocketAddr], client_count_max: usize) {
         let policy = self.drop_policy.to_possible_value();

@@ -8,6 +8,7 @@ mod limits;
 mod listener;
 mod log_writer;
 mod logging;
+mod message_limit;
 mod runtime;
 mod server;
 mod serving;
@@ -125,13 +126,14 @@ fn print_ready_lines(addresses: Vec<SocketAddr>) {
 }
 
 /// The options that can change while the server runs.
-const LIVE: [&str; 10] = [
+const LIVE: [&str; 11] = [
     "connect-rate-per-ip",
     "drain-timeout",
     "ingress-rate",
     "log",
     "max-clients",
     "max-clients-per-ip",
+    "message-timeout",
     "min-drain-rate",
     "rate-bytes",
     "rate-messages",

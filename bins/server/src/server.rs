@@ -40,6 +40,7 @@ struct Settings {
     limits: ClientLimits,
     draining: Draining,
     rates: Rates,
+    message_timeout: Option<Duration>,
     drain_timeout: Duration,
 }
 
@@ -49,6 +50,7 @@ impl Settings {
             limits: args.client_limits()?,
             draining: args.draining(),
             rates: args.rates(),
+            message_timeout: args.message_timeout(),
             drain_timeout: args.drain_timeout,
         })
     }
@@ -257,7 +259,8 @@ impl Acceptor {
             publisher,
             settings.draining,
             entry,
-        );
+        )
+        .with_message_timeout(settings.message_timeout);
         runtime::spawn(serving).detach();
     }
 }
@@ -321,6 +324,7 @@ mod tests {
                     rate_min: 0,
                 },
                 rates: Rates::default(),
+                message_timeout: None,
                 drain_timeout: Duration::ZERO,
             })),
             ingress: Ingress::default(),

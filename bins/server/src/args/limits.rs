@@ -13,7 +13,8 @@ use crate::throttle::Rates;
 #[command(next_help_heading = "Limits")]
 pub(crate) struct Limits {
     /// Set limits for an address that strangers can reach, where nothing else is said:
-    /// max-clients-per-ip 100, connect-rate-per-ip 20, stall-timeout 60s, rate-messages 100
+    /// max-clients-per-ip 100, connect-rate-per-ip 20, stall-timeout 60s, message-timeout 60s,
+    /// rate-messages 100
     #[arg(long)]
     pub(crate) public: bool,
 
@@ -42,6 +43,10 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     min_drain_rate: Option<u64>,
 
+    /// Close a client that has begun a message and does not finish it for so long; 0 is never
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    message_timeout: Duration,
+
     /// How many messages per second are read of a client; one that sends more is read later, and
     /// nothing of it is lost. As many may come at once; 0 is any number
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -67,6 +72,11 @@ pub(crate) struct Draining {
 }
 
 impl Limits {
+    /// Returns how long a client may take for a message, if there is a limit.
+    pub(super) fn message_timeout(&self) -> Option<Duration> {
+        Some(self.message_timeout).filter(|timeout| !timeout.is_zero())
+    }
+
     pub(super) fn rates(&self) -> Rates {
         Rates {
             messages: self.rate_messages,
@@ -91,10 +101,11 @@ impl Limits {
 /// What `--public` sets, by the names of the options. Judgements: a hundred people may share an
 /// address behind a router, nobody reads nothing for a minute who is there, or types a hundred lines in
 /// a second.
-pub(crate) const PUBLIC: [(&str, &str); 4] = [
+pub(crate) const PUBLIC: [(&str, &str); 5] = [
     ("max-clients-per-ip", "100"),
     ("connect-rate-per-ip", "20"),
     ("stall-timeout", "60s"),
+    ("message-timeout", "60s"),
     ("rate-messages", "100"),
 ];
 

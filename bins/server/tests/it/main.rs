@@ -26,5 +26,7 @@ mod starting;
 mod throttled;
 /// The three binaries together.
 mod together;
+/// Clients that do not finish a message.
+mod unfinished;
 /// Servers and clients for the tests.
 mod util;
