@@ -14,6 +14,7 @@ use tracing::info;
 use crate::admission::ClientLimits;
 use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
+use crate::memory::{MemoryError, check_log_len};
 use crate::throttle::Rates;
 
 pub(crate) use limits::{Draining, Limits, PUBLIC};
@@ -53,7 +54,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     drop_policy: DropPolicy,
 
-    /// How many bytes of messages are kept for clients that are behind; all clients share them
+    /// How many bytes of messages are kept for clients that are behind; all clients share them. It is
+    /// at most half of the memory
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = parse_log_bytes)]
     log_bytes: usize,
 
@@ -103,6 +105,11 @@ impl Args {
             per_network_max: self.limits.max_clients_per_ip,
             rate_per_network_max: self.limits.connect_rate_per_ip,
         })
+    }
+
+    /// Checks that there is memory for what is kept.
+    pub(crate) fn check_memory(&self) -> Result<(), MemoryError> {
+        check_log_len(u64::try_from(self.log_bytes).unwrap_or(u64::MAX))
     }
 
     /// Makes the hub of all clients, and the clock that is to be run for it.

@@ -8,6 +8,7 @@ mod limits;
 mod listener;
 mod log_writer;
 mod logging;
+mod memory;
 mod message_limit;
 mod runtime;
 mod server;

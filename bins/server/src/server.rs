@@ -18,6 +18,7 @@ use crate::admission::{Admission, ClientLimits, Refusal};
 use crate::args::{Args, Draining};
 use crate::limits::{ClientsError, ThreadsError};
 use crate::listener::listen;
+use crate::memory::MemoryError;
 use crate::runtime;
 use crate::serving::Serving;
 use crate::socket::Socket;
@@ -71,6 +72,8 @@ pub(crate) enum StartError {
     #[error("cannot start the thread that writes the log: {0}")]
     Log(io::Error),
     #[error(transparent)]
+    Memory(#[from] MemoryError),
+    #[error(transparent)]
     Threads(#[from] ThreadsError),
     #[error(transparent)]
     Clients(#[from] ClientsError),
@@ -91,6 +94,7 @@ fn hint(error: &io::Error) -> &'static str {
 impl Server {
     /// Listens, and serves clients as the arguments say.
     pub(crate) fn start(args: &Args) -> Result<Self, StartError> {
+        args.check_memory()?;
         let settings = Settings::of(args)?;
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
         for address in args.addresses() {
