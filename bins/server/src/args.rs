@@ -14,6 +14,8 @@ use tracing::info;
 use crate::admission::ClientLimits;
 use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
+use crate::memory::{MemoryError, check_log_len};
+use crate::throttle::Rates;
 
 pub(crate) use limits::{Draining, Limits, PUBLIC};
 
@@ -52,7 +54,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     drop_policy: DropPolicy,
 
-    /// How many bytes of messages are kept for clients that are behind; all clients share them
+    /// How many bytes of messages are kept for clients that are behind; all clients share them. It is
+    /// at most half of the memory
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = parse_log_bytes)]
     log_bytes: usize,
 
@@ -104,6 +107,11 @@ impl Args {
         })
     }
 
+    /// Checks that there is memory for what is kept.
+    pub(crate) fn check_memory(&self) -> Result<(), MemoryError> {
+        check_log_len(u64::try_from(self.log_bytes).unwrap_or(u64::MAX))
+    }
+
     /// Makes the hub of all clients, and the clock that is to be run for it.
     pub(crate) fn hub(&self) -> (Hub, Clock) {
         let config = Config::default()
@@ -119,6 +127,16 @@ impl Args {
     /// Returns what a client has to take of what there is for it.
     pub(crate) fn draining(&self) -> Draining {
         self.limits.draining(self.drop_policy)
+    }
+
+    /// Returns what clients may send.
+    pub(crate) fn rates(&self) -> Rates {
+        self.limits.rates()
+    }
+
+    /// Returns how long a client may take for a message, if there is a limit.
+    pub(crate) fn message_timeout(&self) -> Option<Duration> {
+        self.limits.message_timeout()
     }
 
     /// Logs what is served where.

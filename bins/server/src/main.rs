@@ -8,11 +8,14 @@ mod limits;
 mod listener;
 mod log_writer;
 mod logging;
+mod memory;
+mod message_limit;
 mod runtime;
 mod server;
 mod serving;
 mod signals;
 mod socket;
+mod throttle;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -124,12 +127,16 @@ fn print_ready_lines(addresses: Vec<SocketAddr>) {
 }
 
 /// The options that can change while the server runs.
-const LIVE: [&str; 7] = [
+const LIVE: [&str; 11] = [
     "connect-rate-per-ip",
     "drain-timeout",
+    "ingress-rate",
     "log",
     "max-clients",
     "max-clients-per-ip",
+    "message-timeout",
     "min-drain-rate",
+    "rate-bytes",
+    "rate-messages",
     "stall-timeout",
 ];

@@ -18,9 +18,11 @@ use crate::admission::{Admission, ClientLimits, Refusal};
 use crate::args::{Args, Draining};
 use crate::limits::{ClientsError, ThreadsError};
 use crate::listener::listen;
+use crate::memory::MemoryError;
 use crate::runtime;
 use crate::serving::Serving;
 use crate::socket::Socket;
+use crate::throttle::{Ingress, Rates, Throttled};
 
 /// A server that accepts clients and serves them.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub(crate) struct Server {
     hub: Hub,
     admission: Admission,
     settings: Arc<RwLock<Settings>>,
+    ingress: Ingress,
     accepting: Vec<Task<Infallible>>,
 }
 
@@ -37,6 +40,8 @@ pub(crate) struct Server {
 struct Settings {
     limits: ClientLimits,
     draining: Draining,
+    rates: Rates,
+    message_timeout: Option<Duration>,
     drain_timeout: Duration,
 }
 
@@ -45,6 +50,8 @@ impl Settings {
         Ok(Self {
             limits: args.client_limits()?,
             draining: args.draining(),
+            rates: args.rates(),
+            message_timeout: args.message_timeout(),
             drain_timeout: args.drain_timeout,
         })
     }
@@ -64,6 +71,8 @@ pub(crate) enum StartError {
     Signals(io::Error),
     #[error("cannot start the thread that writes the log: {0}")]
     Log(io::Error),
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     #[error(transparent)]
     Threads(#[from] ThreadsError),
     #[error(transparent)]
@@ -85,6 +94,7 @@ fn hint(error: &io::Error) -> &'static str {
 impl Server {
     /// Listens, and serves clients as the arguments say.
     pub(crate) fn start(args: &Args) -> Result<Self, StartError> {
+        args.check_memory()?;
         let settings = Settings::of(args)?;
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
         for address in args.addresses() {
@@ -98,12 +108,15 @@ impl Server {
         runtime::spawn(clock.keep_time(task::sleep)).detach();
         args.log_start(&addresses, settings.limits.count_max);
         let admission = Admission::default();
+        let ingress = Ingress::default();
+        ingress.set_rate(settings.rates.ingress);
         let settings = Arc::new(RwLock::new(settings));
         let accept = |listener: std::net::TcpListener| {
             let acceptor = Acceptor {
                 hub: hub.clone(),
                 admission: admission.clone(),
                 settings: Arc::clone(&settings),
+                ingress: ingress.clone(),
                 failed_at: None,
             };
             runtime::spawn(acceptor.run(listener.into()))
@@ -114,6 +127,7 @@ impl Server {
             hub,
             admission,
             settings,
+            ingress,
             accepting,
         })
     }
@@ -126,6 +140,7 @@ impl Server {
     /// Has those of the arguments take effect that can, for clients that come from now on.
     pub(crate) fn change(&self, args: &Args) -> Result<(), ClientsError> {
         let settings = Settings::of(args)?;
+        self.ingress.set_rate(settings.rates.ingress);
         *self
             .settings
             .write()
@@ -189,6 +204,7 @@ struct Acceptor {
     hub: Hub,
     admission: Admission,
     settings: Arc<RwLock<Settings>>,
+    ingress: Ingress,
     /// When it was logged last that accepting fails.
     failed_at: Option<Instant>,
 }
@@ -239,13 +255,16 @@ impl Acceptor {
         // As it is written when the client leaves: without what only the system can make use of.
         let peer = SocketAddr::new(peer.ip(), peer.port());
         debug!(%peer, "connected");
+        let publisher = Throttled::new(self.hub.publisher(), settings.rates, &self.ingress);
         let serving = Serving::new(
             Socket::new(stream),
             peer,
             self.hub.clone(),
+            publisher,
             settings.draining,
             entry,
-        );
+        )
+        .with_message_timeout(settings.message_timeout);
         runtime::spawn(serving).detach();
     }
 }
@@ -308,8 +327,11 @@ mod tests {
                     stall_timeout: None,
                     rate_min: 0,
                 },
+                rates: Rates::default(),
+                message_timeout: None,
                 drain_timeout: Duration::ZERO,
             })),
+            ingress: Ingress::default(),
             failed_at: None,
         }
     }

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use async_io::Timer;
 use async_std::task;
-use chat_hub::{Hub, Publisher};
+use chat_hub::Hub;
 use chat_session::{EndReason, Session, SessionError, StallLimit, Summary};
 use futures::FutureExt;
 use tracing::{debug, info, warn};
 
 use crate::args::Draining;
 use crate::clients::Entry;
+use crate::message_limit::MessageLimit;
 use crate::socket::Socket;
+use crate::throttle::Throttled;
 
 /// A session, its beginning, and what is logged of it.
 ///
@@ -30,13 +32,10 @@ pub(crate) struct Serving {
     lost: u64,
     /// The time in which nothing more is logged of that. Most clients never need one.
     pause: Option<Box<Timer>>,
+    message_limit: Option<Box<MessageLimit>>,
     entry: Entry,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "all but a few are in the large one"
-)]
 enum Stage {
     /// The client joins at its first turn: nothing can overrun it before.
     Accepted(Option<Accepted>),
@@ -46,10 +45,11 @@ enum Stage {
 struct Accepted {
     socket: Socket,
     hub: Hub,
+    publisher: Throttled,
     draining: Draining,
 }
 
-type Limited = StallLimit<Socket, Publisher, fn(Duration) -> Sleep, Sleep>;
+type Limited = StallLimit<Socket, Throttled, fn(Duration) -> Sleep, Sleep>;
 
 type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -58,12 +58,14 @@ impl Serving {
         socket: Socket,
         peer: SocketAddr,
         hub: Hub,
+        publisher: Throttled,
         draining: Draining,
         entry: Entry,
     ) -> Self {
         let accepted = Accepted {
             socket,
             hub,
+            publisher,
             draining,
         };
         Self {
@@ -71,13 +73,21 @@ impl Serving {
             peer: (peer.ip(), peer.port()),
             lost: 0,
             pause: None,
+            message_limit: None,
             entry,
         }
     }
 
+    /// Closes the client when it takes longer than that for a message that it has begun.
+    pub(crate) fn with_message_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.message_limit = timeout.map(|timeout| Box::new(MessageLimit::new(timeout)));
+        self
+    }
+
     fn begin(&mut self, accepted: Accepted, cx: &Context<'_>) {
         self.entry.set_waker(cx.waker());
-        let session = Session::new(accepted.socket, &accepted.hub)
+        let subscriber = accepted.hub.subscribe();
+        let session = Session::with_publisher(accepted.socket, subscriber, accepted.publisher)
             .with_stall_timeout(accepted.draining.stall_timeout, sleep as _)
             .with_rate_min(accepted.draining.rate_min);
         self.stage = Stage::Joined(session);
@@ -153,6 +163,12 @@ impl Future for Serving {
             );
             return Poll::Ready(());
         }
+        if let Some(limit) = &mut serving.message_limit
+            && limit.poll_over(cx, session.unfinished()).is_ready()
+        {
+            end_unfinished(session, peer, limit.timeout());
+            return Poll::Ready(());
+        }
         serving.log_losses(cx);
         Poll::Pending
     }
@@ -189,6 +205,27 @@ fn end(entry: &Entry, socket: &Socket, peer: SocketAddr, ended: Result<Summary, 
         ..
     } = summary;
     info!(%peer, published, delivered, dropped, "closed: {error}");
+}
+
+/// Sees to the end of a session whose client does not finish a message.
+fn end_unfinished(session: &Session<Socket, Throttled>, peer: SocketAddr, timeout: Duration) {
+    // What it takes is whole messages, unless it takes nothing.
+    if session.is_stalled() {
+        session.get_ref().reset_on_drop();
+    }
+    let Summary {
+        published,
+        delivered,
+        dropped,
+        ..
+    } = session.summary();
+    info!(
+        %peer,
+        published,
+        delivered,
+        dropped,
+        "closed: the client did not finish a message in {timeout:?}"
+    );
 }
 
 fn log_left(peer: SocketAddr, summary: Summary, how: &str) {

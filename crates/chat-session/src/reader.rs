@@ -21,6 +21,8 @@ pub(crate) struct Reader<P> {
     partial: Partial,
     /// Messages that were read and not accepted. As long as there are any, nothing is read.
     unaccepted: Option<Box<MessagesBuf>>,
+    /// Whether the stream had nothing more when it was read last.
+    is_waiting: bool,
     message_count: u64,
 }
 
@@ -40,6 +42,7 @@ impl<P: Publish> Reader<P> {
             goes_on: true,
             partial: Partial::new(),
             unaccepted: None,
+            is_waiting: false,
             message_count: 0,
         }
     }
@@ -47,6 +50,11 @@ impl<P: Publish> Reader<P> {
     /// Returns how many messages were accepted.
     pub(crate) fn message_count(&self) -> u64 {
         self.message_count
+    }
+
+    /// Tells whether the stream has nothing more for now, and what it had ended inside a message.
+    pub(crate) fn is_inside_message(&self) -> bool {
+        self.is_waiting && !self.partial.is_empty()
     }
 
     /// Waits until it is known where the client's last message stands.
@@ -94,6 +102,7 @@ impl<P: Publish> Reader<P> {
         mut stream: impl AsyncRead + Unpin,
         buf: &mut [u8],
     ) -> io::Result<Option<ReadEnd>> {
+        self.is_waiting = false;
         let mut budget = READ_LEN;
         while budget > 0 {
             let len = match self.poll_ready(cx) {
@@ -107,7 +116,10 @@ impl<P: Publish> Reader<P> {
             let carried_len = self.partial.prepend(buf);
             let unread = &mut buf[carried_len..][..len];
             match Pin::new(&mut stream).poll_read(stream_cx, unread) {
-                Poll::Pending => return Ok(None),
+                Poll::Pending => {
+                    self.is_waiting = true;
+                    return Ok(None);
+                }
                 Poll::Ready(Ok(0)) => return Ok(Some(ReadEnd::EndOfStream)),
                 Poll::Ready(Ok(len)) => {
                     let messages = self.partial.split(&buf[..carried_len + len]);

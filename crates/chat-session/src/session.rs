@@ -154,6 +154,14 @@ impl<S, P: Publish> Session<S, P> {
         self.writer.is_stalled() || self.is_holding_back
     }
 
+    /// Returns the number of the message that the client has begun and not finished, if the session
+    /// waits for nothing but the rest: how many messages came before it. While it does not read, as
+    /// when there is no room for more, it does not wait.
+    pub fn unfinished(&self) -> Option<u64> {
+        let is_waiting = self.stage == Stage::Serving && self.reader.is_inside_message();
+        is_waiting.then(|| self.reader.message_count())
+    }
+
     /// Returns how many bytes the client's stream has taken.
     pub fn written(&self) -> u64 {
         self.writer.written()

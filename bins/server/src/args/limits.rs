@@ -5,6 +5,7 @@ use std::time::Duration;
 use chat_units::{parse_duration, parse_size};
 
 use super::DropPolicy;
+use crate::throttle::Rates;
 
 /// Limits for clients. None of those that are on by default keeps a client out that keeps to the
 /// specification; `--public` turns on what a public address needs.
@@ -12,7 +13,8 @@ use super::DropPolicy;
 #[command(next_help_heading = "Limits")]
 pub(crate) struct Limits {
     /// Set limits for an address that strangers can reach, where nothing else is said:
-    /// max-clients-per-ip 100, connect-rate-per-ip 20, stall-timeout 60s
+    /// max-clients-per-ip 100, connect-rate-per-ip 20, stall-timeout 60s, message-timeout 60s,
+    /// rate-messages 100
     #[arg(long)]
     pub(crate) public: bool,
 
@@ -40,6 +42,24 @@ pub(crate) struct Limits {
     /// any number [default: 6KiB with the policy block, 0 with others]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     min_drain_rate: Option<u64>,
+
+    /// Close a client that has begun a message and does not finish it for so long; 0 is never
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    message_timeout: Duration,
+
+    /// How many messages per second are read of a client; one that sends more is read later, and
+    /// nothing of it is lost. As many may come at once; 0 is any number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    rate_messages: u32,
+
+    /// How many bytes per second are read of a client, in the same way; 0 is any number
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size)]
+    rate_bytes: u64,
+
+    /// How many bytes per second are read of all clients together, in the same way, each in its
+    /// turn; 0 is any number
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size)]
+    ingress_rate: u64,
 }
 
 /// What a client has to take of what there is for it.
@@ -52,6 +72,19 @@ pub(crate) struct Draining {
 }
 
 impl Limits {
+    /// Returns how long a client may take for a message, if there is a limit.
+    pub(super) fn message_timeout(&self) -> Option<Duration> {
+        Some(self.message_timeout).filter(|timeout| !timeout.is_zero())
+    }
+
+    pub(super) fn rates(&self) -> Rates {
+        Rates {
+            messages: self.rate_messages,
+            bytes: self.rate_bytes,
+            ingress: self.ingress_rate,
+        }
+    }
+
     pub(super) fn draining(&self, policy: DropPolicy) -> Draining {
         let (timeout, rate_min) = match policy {
             DropPolicy::Block => (STALL_TIMEOUT_BLOCK, RATE_MIN_BLOCK),
@@ -66,11 +99,14 @@ impl Limits {
 }
 
 /// What `--public` sets, by the names of the options. Judgements: a hundred people may share an
-/// address behind a router, and nobody reads nothing for a minute who is there.
-pub(crate) const PUBLIC: [(&str, &str); 3] = [
+/// address behind a router, nobody reads nothing for a minute who is there, or types a hundred lines in
+/// a second.
+pub(crate) const PUBLIC: [(&str, &str); 5] = [
     ("max-clients-per-ip", "100"),
     ("connect-rate-per-ip", "20"),
     ("stall-timeout", "60s"),
+    ("message-timeout", "60s"),
+    ("rate-messages", "100"),
 ];
 
 /// After what time a client that takes nothing is closed when everybody waits for it. Measured: what

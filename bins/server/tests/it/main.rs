@@ -22,7 +22,11 @@ mod policies;
 mod specification;
 /// The beginning of the server.
 mod starting;
+/// Clients that send faster than they may.
+mod throttled;
 /// The three binaries together.
 mod together;
+/// Clients that do not finish a message.
+mod unfinished;
 /// Servers and clients for the tests.
 mod util;

@@ -31,6 +31,8 @@ mod tasks;
 mod time;
 /// Whose turn it is, with sessions that flood.
 mod turns;
+/// What is told of a message that is not finished.
+mod unfinished;
 /// Sessions whose far end is the test.
 mod util;
 /// A stream whose far end is the test.
