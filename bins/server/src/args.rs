@@ -1,5 +1,7 @@
 //! The command line.
 
+mod limits;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,8 +11,11 @@ use chat_units::{parse_duration, parse_size};
 use clap::{Parser, ValueEnum};
 use tracing::info;
 
-use crate::limits::{self, ClientsError};
+use crate::admission::ClientLimits;
+use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
+
+pub(crate) use limits::{Draining, Limits, PUBLIC};
 
 /// A broadcast chat server: forwards every message to every client, in one order that all clients
 /// agree on.
@@ -43,11 +48,6 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) check_config: bool,
 
-    /// How many clients may be connected at a time; further ones are accepted and closed at once
-    /// [default: what the limit on open files has room for]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    max_clients: Option<u32>,
-
     /// What happens to a client that does not take its messages for longer than the log lasts
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
     drop_policy: DropPolicy,
@@ -66,11 +66,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_grace)]
     grace: Duration,
 
-    /// Close a client that takes nothing for so long while there is something for it; 0 is never
-    /// [default: 10s with the policy block, 0 with others]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    stall_timeout: Option<Duration>,
-
     /// On SIGINT or SIGTERM, how long clients have to take what the server still holds for them
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub(crate) drain_timeout: Duration,
@@ -80,6 +75,9 @@ pub(crate) struct Args {
     /// variable RUST_LOG says, or else warn]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<Filter>,
+
+    #[command(flatten)]
+    limits: Limits,
 }
 
 impl Args {
@@ -97,8 +95,13 @@ impl Args {
     }
 
     /// Raises the process's limit on open files and returns how many clients there may be.
-    pub(crate) fn client_count_max(&self) -> Result<usize, ClientsError> {
-        limits::client_count_max(self.max_clients.map(|count| count as usize))
+    pub(crate) fn client_limits(&self) -> Result<ClientLimits, ClientsError> {
+        let asked = self.limits.max_clients.map(|count| count as usize);
+        Ok(ClientLimits {
+            count_max: client_count_max(asked)?,
+            per_network_max: self.limits.max_clients_per_ip,
+            rate_per_network_max: self.limits.connect_rate_per_ip,
+        })
     }
 
     /// Makes the hub of all clients, and the clock that is to be run for it.
@@ -113,14 +116,9 @@ impl Args {
             .expect("the capacity was checked when it was parsed")
     }
 
-    /// Returns how long a client may take nothing, if there is a limit.
-    pub(crate) fn stall_timeout(&self) -> Option<Duration> {
-        let default = if self.drop_policy == DropPolicy::Block {
-            STALL_TIMEOUT_BLOCK
-        } else {
-            Duration::ZERO
-        };
-        Some(self.stall_timeout.unwrap_or(default)).filter(|timeout| !timeout.is_zero())
+    /// Returns what a client has to take of what there is for it.
+    pub(crate) fn draining(&self) -> Draining {
+        self.limits.draining(self.drop_policy)
     }
 
     /// Logs what is served where.
@@ -196,10 +194,6 @@ fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
 /// The port to listen on unless somebody says otherwise.
 const PORT: u16 = 8080;
 
-/// After what time a client that takes nothing is closed when everybody waits for it. Short enough
-/// that the others do not leave; a judgement.
-const STALL_TIMEOUT_BLOCK: Duration = Duration::from_secs(10);
-
 const AFTER_HELP: &str = "\
 Try it:
   chat-server                                serve on 127.0.0.1:8080
@@ -207,7 +201,7 @@ Try it:
 
 Signals:
   SIGINT, SIGTERM  deliver what is held, and end; a second one ends at once
-  SIGHUP           read the configuration again, for max-clients, stall-timeout, drain-timeout and log
+  SIGHUP           read the configuration again, for limits, drain-timeout and log
   SIGUSR1          log how many clients there are, and what was delivered and dropped
 
 Exit codes:

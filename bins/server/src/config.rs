@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use crate::args::Args;
+use crate::args::{Args, PUBLIC};
 
 /// The options, and what was said for each of them.
 #[derive(Debug)]
@@ -105,13 +105,22 @@ impl Options {
             }
         }
         let matches = parse(&command, &args)?;
-        if let Some(path) = matches.get_one::<PathBuf>(CONFIG) {
-            for (name, texts) in read_file(&command, path)? {
-                command = with_default(command, &name, texts);
-            }
+        let mut defaults = match matches.get_one::<PathBuf>(CONFIG) {
+            Some(path) => read_file(&command, path)?,
+            None => Values::new(),
+        };
+        defaults.extend(from_vars.into_iter().map(|(_, name, value)| (name, value)));
+        for (name, texts) in &defaults {
+            command = with_default(command, name, texts.clone());
         }
-        for (_, name, value) in from_vars {
-            command = with_default(command, &name, value);
+        let matches = parse(&command, &args)?;
+        if matches.get_flag("public") {
+            for (name, text) in PUBLIC
+                .into_iter()
+                .filter(|(name, _)| !defaults.contains_key(*name))
+            {
+                command = with_default(command, name, vec![text.to_owned()]);
+            }
         }
         let matches = parse(&command, &args)?;
         Ok(Self {
@@ -349,6 +358,20 @@ mod tests {
         assert_eq!(value("max-clients"), ["7"]);
         assert_eq!(value("listen"), ["[::1]:0"]);
         assert_eq!(value("drop-policy"), ["oldest"]);
+    }
+
+    #[test]
+    fn public_sets_what_nobody_else_does() {
+        let file = "public = true\nstall-timeout = '5s'";
+        let vars = [("CHAT_SERVER_CONNECT_RATE_PER_IP", "7")];
+        let options = read(file, &vars, &[]).unwrap();
+        let value = |name: &str| &options.values[name][..];
+        assert_eq!(value("stall-timeout"), ["5s"]);
+        assert_eq!(value("connect-rate-per-ip"), ["7"]);
+        assert_eq!(value("max-clients-per-ip"), ["100"]);
+        let options = read(file, &[], &["--max-clients-per-ip", "3"]).unwrap();
+        assert_eq!(options.values["max-clients-per-ip"], ["3"]);
+        assert_eq!(options.values["connect-rate-per-ip"], ["20"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `chat-server`: forwards every message to every client, in one order that all clients agree on.
 
+mod admission;
 mod args;
 mod clients;
 mod config;
@@ -123,4 +124,12 @@ fn print_ready_lines(addresses: Vec<SocketAddr>) {
 }
 
 /// The options that can change while the server runs.
-const LIVE: [&str; 4] = ["drain-timeout", "log", "max-clients", "stall-timeout"];
+const LIVE: [&str; 7] = [
+    "connect-rate-per-ip",
+    "drain-timeout",
+    "log",
+    "max-clients",
+    "max-clients-per-ip",
+    "min-drain-rate",
+    "stall-timeout",
+];

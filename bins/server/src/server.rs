@@ -14,8 +14,8 @@ use chat_hub::Hub;
 use futures::executor::block_on;
 use tracing::{debug, info, warn};
 
-use crate::args::Args;
-use crate::clients::Clients;
+use crate::admission::{Admission, ClientLimits, Refusal};
+use crate::args::{Args, Draining};
 use crate::limits::{ClientsError, ThreadsError};
 use crate::listener::listen;
 use crate::runtime;
@@ -27,7 +27,7 @@ use crate::socket::Socket;
 pub(crate) struct Server {
     addresses: Vec<SocketAddr>,
     hub: Hub,
-    clients: Clients,
+    admission: Admission,
     settings: Arc<RwLock<Settings>>,
     accepting: Vec<Task<Infallible>>,
 }
@@ -35,16 +35,16 @@ pub(crate) struct Server {
 /// What may change while the server runs.
 #[derive(Clone, Copy, Debug)]
 struct Settings {
-    client_count_max: usize,
-    stall_timeout: Option<Duration>,
+    limits: ClientLimits,
+    draining: Draining,
     drain_timeout: Duration,
 }
 
 impl Settings {
     fn of(args: &Args) -> Result<Self, ClientsError> {
         Ok(Self {
-            client_count_max: args.client_count_max()?,
-            stall_timeout: args.stall_timeout(),
+            limits: args.client_limits()?,
+            draining: args.draining(),
             drain_timeout: args.drain_timeout,
         })
     }
@@ -89,23 +89,22 @@ impl Server {
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
         for address in args.addresses() {
             let failed = |source| StartError::Listen { address, source };
-            let listener = listen(address).map_err(failed)?;
+            let listener = listen(address, settings.draining.stall_timeout).map_err(failed)?;
             addresses.push(listener.local_addr().map_err(failed)?);
             listeners.push(listener);
         }
         runtime::start()?;
         let (hub, clock) = args.hub();
         runtime::spawn(clock.keep_time(task::sleep)).detach();
-        args.log_start(&addresses, settings.client_count_max);
-        let clients = Clients::default();
+        args.log_start(&addresses, settings.limits.count_max);
+        let admission = Admission::default();
         let settings = Arc::new(RwLock::new(settings));
         let accept = |listener: std::net::TcpListener| {
             let acceptor = Acceptor {
                 hub: hub.clone(),
-                clients: clients.clone(),
+                admission: admission.clone(),
                 settings: Arc::clone(&settings),
                 failed_at: None,
-                is_full: false,
             };
             runtime::spawn(acceptor.run(listener.into()))
         };
@@ -113,7 +112,7 @@ impl Server {
         Ok(Self {
             addresses,
             hub,
-            clients,
+            admission,
             settings,
             accepting,
         })
@@ -137,12 +136,18 @@ impl Server {
     /// Logs how the server is, whatever else is logged.
     pub(crate) fn log_state(&self) {
         let stats = self.hub.stats();
+        let clients = self.admission.clients();
+        let [full, full_for_address, too_fast] =
+            Refusal::ALL.map(|refusal| self.admission.refused(refusal));
         warn!(
-            clients = self.clients.count(),
+            clients = clients.count(),
             published = stats.published,
             delivered = stats.delivered,
             dropped = stats.dropped,
-            disconnected = stats.disconnected + self.clients.stalled_count(),
+            disconnected = stats.disconnected + clients.stalled_count(),
+            refused.full = full,
+            refused.full_for_address = full_for_address,
+            refused.too_fast = too_fast,
             "somebody asked for the state"
         );
     }
@@ -151,22 +156,23 @@ impl Server {
     /// for them.
     pub(crate) fn end(self) {
         let deadline = settings(&self.settings).drain_timeout;
+        let clients = self.admission.clients();
         self.hub.close();
         let drained = async {
             for accepting in self.accepting {
                 accepting.cancel().await;
             }
-            self.clients.gone().await;
+            clients.gone().await;
         };
         if block_on(timeout(deadline, drained)).is_err() {
-            let count = self.clients.count();
-            let clients = if count == 1 { "client" } else { "clients" };
-            info!("{count} {clients} did not take everything, or did not close, in {deadline:?}");
-            self.clients.cut();
-            let _ = block_on(timeout(CUT_TIMEOUT, self.clients.gone()));
+            let count = clients.count();
+            let noun = if count == 1 { "client" } else { "clients" };
+            info!("{count} {noun} did not take everything, or did not close, in {deadline:?}");
+            clients.cut();
+            let _ = block_on(timeout(CUT_TIMEOUT, clients.gone()));
         }
         let stats = self.hub.stats();
-        let disconnected = stats.disconnected + self.clients.stalled_count();
+        let disconnected = stats.disconnected + clients.stalled_count();
         info!(
             published = stats.published,
             delivered = stats.delivered,
@@ -181,12 +187,10 @@ impl Server {
 #[derive(Debug)]
 struct Acceptor {
     hub: Hub,
-    clients: Clients,
+    admission: Admission,
     settings: Arc<RwLock<Settings>>,
     /// When it was logged last that accepting fails.
     failed_at: Option<Instant>,
-    /// Whether there were too many clients. It is logged when it begins, not with every client.
-    is_full: bool,
 }
 
 impl Acceptor {
@@ -209,7 +213,7 @@ impl Acceptor {
     /// Returns how many clients are accepted before others have their turn. The more there are, the
     /// longer their turns take together, so this is a small part of the time.
     fn burst_len(&self) -> usize {
-        BURST_LEN_MIN.max(self.clients.count() / CLIENTS_PER_ACCEPT)
+        BURST_LEN_MIN.max(self.admission.clients().count() / CLIENTS_PER_ACCEPT)
     }
 
     /// Waits, since the system is short of something that only others can give back. Trying at once
@@ -222,21 +226,16 @@ impl Acceptor {
             warn!("cannot accept clients: {error}; trying again");
             self.failed_at = Some(Instant::now());
         }
-        let _ = timeout(ACCEPT_PAUSE, self.clients.left()).await;
+        let _ = timeout(ACCEPT_PAUSE, self.admission.clients().left()).await;
     }
 
-    /// Begins to serve a client, unless there are too many: then its connection is closed at once.
+    /// Begins to serve a client, unless it is refused: then its connection is closed at once.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let settings = settings(&self.settings);
-        let client_count = self.clients.count();
-        if client_count >= settings.client_count_max {
-            if !std::mem::replace(&mut self.is_full, true) {
-                warn!("{client_count} clients are connected, no more are served until one leaves");
-            }
-            return;
-        }
-        // Clients that come and go at the limit are not to fill the log.
-        self.is_full &= client_count > settings.client_count_max / 2;
+        let entry = match self.admission.admit(peer.ip(), settings.limits) {
+            Ok(entry) => entry,
+            Err(refusal) => return debug!(%peer, "refused: {refusal}"),
+        };
         // As it is written when the client leaves: without what only the system can make use of.
         let peer = SocketAddr::new(peer.ip(), peer.port());
         debug!(%peer, "connected");
@@ -244,8 +243,8 @@ impl Acceptor {
             Socket::new(stream),
             peer,
             self.hub.clone(),
-            settings.stall_timeout,
-            self.clients.add(),
+            settings.draining,
+            entry,
         );
         runtime::spawn(serving).detach();
     }
@@ -287,34 +286,42 @@ const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use std::future::Future;
-    use std::net::{Ipv4Addr, TcpStream as StdTcpStream};
+    use std::net::{IpAddr, Ipv4Addr, TcpStream as StdTcpStream};
     use std::pin::pin;
     use std::task::{Context, Waker};
 
     use super::*;
 
+    const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
     fn acceptor() -> Acceptor {
         Acceptor {
             hub: Hub::default(),
-            clients: Clients::default(),
+            admission: Admission::default(),
             settings: Arc::new(RwLock::new(Settings {
-                client_count_max: usize::MAX,
-                stall_timeout: None,
+                limits: ClientLimits {
+                    count_max: usize::MAX,
+                    per_network_max: 0,
+                    rate_per_network_max: 0,
+                },
+                draining: Draining {
+                    stall_timeout: None,
+                    rate_min: 0,
+                },
                 drain_timeout: Duration::ZERO,
             })),
             failed_at: None,
-            is_full: false,
         }
     }
 
     #[test]
     fn clients_that_come_in_a_burst_leave_others_their_turn() {
-        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), None).unwrap();
         let address = listener.local_addr().unwrap();
         let connecting = (0..3 * BURST_LEN_MIN).map(|_| StdTcpStream::connect(address).unwrap());
         let _clients: Vec<_> = connecting.collect();
         let acceptor = acceptor();
-        let clients = acceptor.clients.clone();
+        let clients = acceptor.admission.clients().clone();
         let mut accepting = pin!(acceptor.run(listener.into()));
         let cx = &mut Context::from_waker(Waker::noop());
         for turn in 1..=3 {
@@ -326,7 +333,9 @@ mod tests {
     #[test]
     fn more_are_accepted_at_once_where_there_are_many() {
         let acceptor = acceptor();
-        let entries: Vec<_> = (0..1000).map(|_| acceptor.clients.add()).collect();
+        let entries: Vec<_> = (0..1000)
+            .map(|_| acceptor.admission.clients().add(LOCALHOST))
+            .collect();
         assert_eq!(acceptor.burst_len(), 1000 / CLIENTS_PER_ACCEPT);
         drop(entries);
         assert_eq!(acceptor.burst_len(), BURST_LEN_MIN);
@@ -335,8 +344,8 @@ mod tests {
     #[test]
     fn a_client_that_leaves_ends_the_pause() {
         let mut acceptor = acceptor();
-        let clients = acceptor.clients.clone();
-        let entry = clients.add();
+        let clients = acceptor.admission.clients().clone();
+        let entry = clients.add(LOCALHOST);
         let error = io::Error::from_raw_os_error(24);
         let mut pause = pin!(acceptor.pause(&error));
         let cx = &mut Context::from_waker(Waker::noop());

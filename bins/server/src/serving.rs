@@ -14,6 +14,7 @@ use chat_session::{EndReason, Session, SessionError, StallLimit, Summary};
 use futures::FutureExt;
 use tracing::{debug, info, warn};
 
+use crate::args::Draining;
 use crate::clients::Entry;
 use crate::socket::Socket;
 
@@ -45,8 +46,7 @@ enum Stage {
 struct Accepted {
     socket: Socket,
     hub: Hub,
-    /// How long the client may take nothing.
-    stall_timeout: Option<Duration>,
+    draining: Draining,
 }
 
 type Limited = StallLimit<Socket, Publisher, fn(Duration) -> Sleep, Sleep>;
@@ -58,13 +58,13 @@ impl Serving {
         socket: Socket,
         peer: SocketAddr,
         hub: Hub,
-        stall_timeout: Option<Duration>,
+        draining: Draining,
         entry: Entry,
     ) -> Self {
         let accepted = Accepted {
             socket,
             hub,
-            stall_timeout,
+            draining,
         };
         Self {
             stage: Stage::Accepted(Some(accepted)),
@@ -78,7 +78,8 @@ impl Serving {
     fn begin(&mut self, accepted: Accepted, cx: &Context<'_>) {
         self.entry.set_waker(cx.waker());
         let session = Session::new(accepted.socket, &accepted.hub)
-            .with_stall_timeout(accepted.stall_timeout, sleep as _);
+            .with_stall_timeout(accepted.draining.stall_timeout, sleep as _)
+            .with_rate_min(accepted.draining.rate_min);
         self.stage = Stage::Joined(session);
     }
 
@@ -167,7 +168,10 @@ fn end(entry: &Entry, socket: &Socket, peer: SocketAddr, ended: Result<Summary, 
         Ok(summary) => return log_left(peer, summary, "left"),
         Err(error) => error,
     };
-    let is_stalled = matches!(error.reason(), EndReason::Stalled(_));
+    let is_stalled = matches!(
+        error.reason(),
+        EndReason::Stalled(_) | EndReason::Slow { .. }
+    );
     if is_stalled {
         entry.clients().note_stalled();
     }

@@ -11,7 +11,7 @@ use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take. Nothing here comes near it unless it hangs.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running server; it is killed when it goes out of scope.
 pub(crate) struct Server {
