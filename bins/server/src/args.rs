@@ -1,5 +1,6 @@
 //! The command line.
 
+mod inside;
 mod limits;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,6 +16,7 @@ use crate::admission::ClientLimits;
 use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
 
+pub(crate) use inside::{InsideArgs, LogFormat};
 pub(crate) use limits::{Draining, Limits, PUBLIC};
 
 /// A broadcast chat server: forwards every message to every client, in one order that all clients
@@ -77,6 +79,9 @@ pub(crate) struct Args {
     pub(crate) log: Option<Filter>,
 
     #[command(flatten)]
+    pub(crate) inside: InsideArgs,
+
+    #[command(flatten)]
     limits: Limits,
 }
 
@@ -121,13 +126,22 @@ impl Args {
         self.limits.draining(self.drop_policy)
     }
 
+    /// Returns the name of what happens to a client that does not keep up.
+    pub(crate) fn policy_name(&self) -> &'static str {
+        match self.drop_policy {
+            DropPolicy::Oldest => "oldest",
+            DropPolicy::Newest => "newest",
+            DropPolicy::Disconnect => "disconnect",
+            DropPolicy::Block => "block",
+        }
+    }
+
     /// Logs what is served where.
     pub(crate) fn log_start(&self, addresses: &[SocketAddr], client_count_max: usize) {
-        let policy = self.drop_policy.to_possible_value();
         info!(
             ?addresses,
             version = env!("CARGO_PKG_VERSION"),
-            policy = policy.as_ref().map(|value| value.get_name()),
+            policy = self.policy_name(),
             log_bytes = self.log_bytes,
             max_clients = client_count_max,
             "serving"

@@ -1,6 +1,7 @@
 //! One client being served, under a clock.
 
 use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use futures::FutureExt;
 use tracing::{debug, info, warn};
 
 use crate::args::Draining;
+use crate::client::{Client, End};
 use crate::clients::Entry;
 use crate::socket::Socket;
 
@@ -26,6 +28,8 @@ pub(crate) struct Serving {
     stage: Stage,
     /// A socket address without what only the system can make use of.
     peer: (IpAddr, u16),
+    /// How many messages the client had published when that was noted last.
+    published: u64,
     /// How many messages the client had lost when that was logged last.
     lost: u64,
     /// The time in which nothing more is logged of that. Most clients never need one.
@@ -69,6 +73,7 @@ impl Serving {
         Self {
             stage: Stage::Accepted(Some(accepted)),
             peer: (peer.ip(), peer.port()),
+            published: 0,
             lost: 0,
             pause: None,
             entry,
@@ -76,8 +81,11 @@ impl Serving {
     }
 
     fn begin(&mut self, accepted: Accepted, cx: &Context<'_>) {
-        self.entry.set_waker(cx.waker());
-        let session = Session::new(accepted.socket, &accepted.hub)
+        let Accepted { socket, hub, .. } = accepted;
+        let subscriber = hub.subscribe();
+        let client = Client::new(self.peer.into(), subscriber.monitor());
+        self.entry.begin(client, cx.waker());
+        let session = Session::with_publisher(socket, subscriber, hub.publisher())
             .with_stall_timeout(accepted.draining.stall_timeout, sleep as _)
             .with_rate_min(accepted.draining.rate_min);
         self.stage = Stage::Joined(session);
@@ -140,18 +148,18 @@ impl Future for Serving {
             end(&serving.entry, session.get_ref(), peer, ended);
             return Poll::Ready(());
         }
-        if serving.entry.is_cut() {
-            let mut summary = session.summary();
-            summary.dropped = session.lost();
-            if session.is_stalled() {
-                session.get_ref().reset_on_drop();
-            }
-            log_left(
-                peer,
-                summary,
-                "cut off: the time for taking everything is over",
-            );
+        if let Some(end) = serving.entry.end() {
+            serving.entry.clients().note_end(end);
+            leave(session, peer, end);
             return Poll::Ready(());
+        }
+        let published = session.summary().published;
+        if published != serving.published {
+            serving.published = published;
+            serving
+                .entry
+                .client()
+                .inspect(|client| client.note_published(published));
         }
         serving.log_losses(cx);
         Poll::Pending
@@ -162,33 +170,48 @@ fn sleep(duration: Duration) -> Sleep {
     Box::pin(task::sleep(duration))
 }
 
+/// Leaves a client that may not have taken everything.
+fn leave(session: &Session<Socket>, peer: SocketAddr, end: End) {
+    let mut summary = session.summary();
+    summary.dropped = session.lost();
+    if session.is_stalled() {
+        session.get_ref().reset_on_drop();
+    }
+    if end == End::Closed {
+        return log_closed(peer, summary, &"somebody asked for it");
+    }
+    log_left(
+        peer,
+        summary,
+        "cut off: the time for taking everything is over",
+    );
+}
+
 /// Sees to the end of a session.
 fn end(entry: &Entry, socket: &Socket, peer: SocketAddr, ended: Result<Summary, SessionError>) {
+    entry.clients().note_end(End::of(&ended));
     let error = match ended {
         Ok(summary) => return log_left(peer, summary, "left"),
         Err(error) => error,
     };
-    let is_stalled = matches!(
-        error.reason(),
-        EndReason::Stalled(_) | EndReason::Slow { .. }
-    );
-    if is_stalled {
-        entry.clients().note_stalled();
-    }
     let summary = error.summary();
-    if !is_stalled && !matches!(error.reason(), EndReason::Lagged) {
+    if matches!(error.reason(), EndReason::Read(_) | EndReason::Write(_)) {
         let source = error.source().map(|source| format!(": {source}"));
         let source = source.unwrap_or_default();
         return log_left(peer, summary, &format!("left: {error}{source}"));
     }
     socket.reset_on_drop();
+    log_closed(peer, summary, &error);
+}
+
+fn log_closed(peer: SocketAddr, summary: Summary, why: &dyn fmt::Display) {
     let Summary {
         published,
         delivered,
         dropped,
         ..
     } = summary;
-    info!(%peer, published, delivered, dropped, "closed: {error}");
+    info!(%peer, published, delivered, dropped, "closed: {why}");
 }
 
 fn log_left(peer: SocketAddr, summary: Summary, how: &str) {
