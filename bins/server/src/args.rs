@@ -13,6 +13,7 @@ use clap::{Parser, ValueEnum};
 use tracing::info;
 
 use crate::admission::ClientLimits;
+use crate::inside::Top;
 use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
 
@@ -31,6 +32,7 @@ pub(crate) use limits::{Draining, Limits, PUBLIC};
 /// there ever.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Args {
     /// IP address and port to listen on; with port 0 the system chooses one, and the ready line
     /// names it [default: 127.0.0.1:8080]
@@ -83,6 +85,15 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     limits: Limits,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Top(Top),
 }
 
 impl Args {

@@ -6,6 +6,7 @@
 mod admin;
 mod http;
 mod metrics;
+mod top;
 mod view;
 
 use std::io;
@@ -18,6 +19,7 @@ use tracing::info;
 use crate::args::InsideArgs;
 
 use self::admin::Admin;
+pub(crate) use self::top::{Top, TopError};
 pub(crate) use self::view::View;
 
 /// What was opened for those who look inside. The admin socket is removed when this is dropped.

@@ -24,7 +24,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 use tracing::{info, warn};
 
-use crate::args::LogFormat;
+use crate::args::{Command, LogFormat};
 use crate::config::{Options, OptionsError};
 use crate::logging::Log;
 use crate::server::{Server, StartError};
@@ -38,7 +38,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let ended = if options.args.check_config {
+    let ended = if let Some(Command::Top(top)) = &options.args.command {
+        top.run().map_err(StartError::Top)
+    } else if options.args.check_config {
         print(&options).map_err(StartError::Print)
     } else {
         run(options)

@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::admission::{Admission, ClientLimits};
 use crate::args::{Args, Draining};
-use crate::inside::{Inside, InsideError, View};
+use crate::inside::{Inside, InsideError, TopError, View};
 use crate::limits::{ClientsError, ThreadsError};
 use crate::listener::listen;
 use crate::runtime;
@@ -73,6 +73,8 @@ pub(crate) enum StartError {
     Clients(#[from] ClientsError),
     #[error(transparent)]
     Inside(#[from] InsideError),
+    #[error(transparent)]
+    Top(TopError),
 }
 
 /// Says what to do about an address that cannot be listened on.
