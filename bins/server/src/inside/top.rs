@@ -98,9 +98,8 @@ impl Top {
         loop {
             let mut look = server.look().map_err(failed)?;
             look.sort(self.by);
-            let size = tcgetwinsize(io::stdout()).map(|size| (size.ws_row, size.ws_col));
-            let (rows, columns) = size.unwrap_or((24, 80));
-            let table = look.table(rows.into(), columns.into());
+            let (row_count, column_count) = size();
+            let table = look.table(row_count, column_count);
             let table = table.trim_end().replace('\n', "\x1b[K\r\n");
             show(&format!("\x1b[H{table}\x1b[K\x1b[J")).map_err(TopError::Terminal)?;
             match ended.recv_timeout(self.interval) {
@@ -109,6 +108,13 @@ impl Top {
             }
         }
     }
+}
+
+/// Returns how many rows and columns the terminal has, or what most have if it does not say.
+fn size() -> (usize, usize) {
+    let size = tcgetwinsize(io::stdout()).ok();
+    let size = size.filter(|size| size.ws_row > 0 && size.ws_col > 0);
+    size.map_or((24, 80), |size| (size.ws_row.into(), size.ws_col.into()))
 }
 
 fn show(text: &str) -> io::Result<()> {

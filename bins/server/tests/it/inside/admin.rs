@@ -1,13 +1,14 @@
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use serde_json::Value;
 
-use crate::util::{DEADLINE, Server, chat_server, run};
+use crate::util::{DEADLINE, Server, chat_server, run, wait_for_exit};
 
 /// Starts a server with an admin socket that is named after the test.
 fn start(name: &str) -> (Server, PathBuf) {
@@ -119,6 +120,40 @@ fn a_client_that_takes_nothing_can_be_closed() {
 
     assert_eq!(admin.ask(&format!("close {address}")).1["closed"], 1);
     while admin.ask("clients").1["clients"] != 1 {}
+}
+
+#[test]
+fn the_table_leaves_the_terminal_as_it_was() {
+    let (server, path) = start("top");
+    let _client = server.join(b"hello");
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let terminal = ioctl_tiocgptpeer(&screen, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    let mut top = chat_server();
+    top.args(["top", "--interval", "100ms", "--admin"])
+        .arg(&path);
+    let mut top = top.stdout(terminal).spawn().unwrap();
+    let mut screen = File::from(screen);
+    let (mut shown, mut buf) = (String::new(), [0; 4096]);
+    // It is drawn again and again.
+    while shown.matches("LAG BYTES").count() < 2 {
+        let len = screen.read(&mut buf).unwrap();
+        shown += std::str::from_utf8(&buf[..len]).unwrap();
+    }
+    kill_process(Pid::from_child(&top), Signal::INT).unwrap();
+    assert!(wait_for_exit(&mut top).success());
+    while let Ok(len) = screen.read(&mut buf)
+        && len > 0
+    {
+        shown += std::str::from_utf8(&buf[..len]).unwrap();
+        if shown.ends_with("l") && shown.contains("\x1b[?25h") {
+            break;
+        }
+    }
+    assert!(shown.starts_with("\x1b[?1049h\x1b[?25l"), "{shown:?}");
+    assert!(shown.contains("1 clients, 0 do not keep up"), "{shown:?}");
+    assert!(shown.ends_with("\x1b[?25h\x1b[?1049l"), "{shown:?}");
 }
 
 #[test]
