@@ -82,7 +82,9 @@ fn what_clients_do_is_counted() {
     );
     two.end_sending();
     assert_eq!(two.try_receive(), None);
-    let samples = wait_for(address, "chat_server_clients", 1.0);
+    wait_for(address, "chat_server_clients", 1.0);
+    // What was delivered is known from a client's next turn on.
+    let samples = wait_for(address, "chat_server_delivered_messages_total", 5.0);
     for (name, value) in [
         ("chat_server_accepted_total", 2.0),
         ("chat_server_refused_total{reason=\"full\"}", 1.0),
