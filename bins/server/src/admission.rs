@@ -58,6 +58,17 @@ impl Refusal {
     pub(crate) const ALL: [Self; 3] = [Self::Full, Self::FullForNetwork, Self::TooFast];
 }
 
+impl Refusal {
+    /// Returns the reason as figures are labelled with it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::FullForNetwork => "full_for_address",
+            Self::TooFast => "too_fast",
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

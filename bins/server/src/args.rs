@@ -1,5 +1,6 @@
 //! The command line.
 
+mod inside;
 mod limits;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,11 +13,13 @@ use clap::{Parser, ValueEnum};
 use tracing::info;
 
 use crate::admission::ClientLimits;
+use crate::inside::Top;
 use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
 use crate::memory::{MemoryError, check_log_len};
 use crate::throttle::Rates;
 
+pub(crate) use inside::{InsideArgs, LogFormat};
 pub(crate) use limits::{Draining, Limits, PUBLIC};
 
 /// A broadcast chat server: forwards every message to every client, in one order that all clients
@@ -31,6 +34,7 @@ pub(crate) use limits::{Draining, Limits, PUBLIC};
 /// there ever.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Args {
     /// IP address and port to listen on; with port 0 the system chooses one, and the ready line
     /// names it [default: 127.0.0.1:8080]
@@ -80,7 +84,19 @@ pub(crate) struct Args {
     pub(crate) log: Option<Filter>,
 
     #[command(flatten)]
+    pub(crate) inside: InsideArgs,
+
+    #[command(flatten)]
     limits: Limits,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Top(Top),
 }
 
 impl Args {
@@ -139,13 +155,22 @@ impl Args {
         self.limits.message_timeout()
     }
 
+    /// Returns the name of what happens to a client that does not keep up.
+    pub(crate) fn policy_name(&self) -> &'static str {
+        match self.drop_policy {
+            DropPolicy::Oldest => "oldest",
+            DropPolicy::Newest => "newest",
+            DropPolicy::Disconnect => "disconnect",
+            DropPolicy::Block => "block",
+        }
+    }
+
     /// Logs what is served where.
     pub(crate) fn log_start(&self, addresses: &[SocketAddr], client_count_max: usize) {
-        let policy = self.drop_policy.to_possible_value();
         info!(
             ?addresses,
             version = env!("CARGO_PKG_VERSION"),
-            policy = policy.as_ref().map(|value| value.get_name()),
+            policy = self.policy_name(),
             log_bytes = self.log_bytes,
             max_clients = client_count_max,
             "serving"

@@ -9,6 +9,8 @@ use std::task::{Poll, Waker};
 
 use slab::Slab;
 
+use crate::client::{Client, End};
+
 /// The clients that are connected. It is shared by its clones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clients {
@@ -18,15 +20,19 @@ pub(crate) struct Clients {
 #[derive(Debug, Default)]
 struct Shared {
     list: Mutex<List>,
+    /// Whether any client was ever to be left. As long as none was, a client need not look further.
+    is_asked: AtomicBool,
     /// Whether clients are to be left, though they did not take everything.
     is_cut: AtomicBool,
-    stalled_count: AtomicU64,
+    /// How many sessions have ended, by the way they did.
+    ended: [AtomicU64; End::ALL.len()],
 }
 
 #[derive(Debug, Default)]
 struct List {
-    /// Wakes the tasks of the clients.
-    wakers: Slab<Waker>,
+    clients: Slab<Listed>,
+    /// How many clients have ever been added.
+    added_count: u64,
     /// How many there are of each network.
     networks: HashMap<IpAddr, u32>,
     /// How many clients have left.
@@ -35,25 +41,34 @@ struct List {
     waiting: Option<Waker>,
 }
 
+#[derive(Debug)]
+struct Listed {
+    /// Wakes the client's task.
+    waker: Waker,
+    /// Who it is, from its first turn on.
+    client: Option<Arc<Client>>,
+}
+
 /// A client's entry in the list. It is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Entry {
     clients: Clients,
     key: u32,
     network: IpAddr,
+    client: Option<Arc<Client>>,
 }
 
 impl Clients {
     /// Returns how many clients are connected.
     pub(crate) fn count(&self) -> usize {
-        self.list().wakers.len()
+        self.list().clients.len()
     }
 
     /// Returns how many clients are connected, and how many of these are of a network.
     pub(crate) fn counts(&self, network: IpAddr) -> (usize, u32) {
         let list = self.list();
         let of_network = list.networks.get(&network).copied();
-        (list.wakers.len(), of_network.unwrap_or_default())
+        (list.clients.len(), of_network.unwrap_or_default())
     }
 
     /// Adds a client of a network.
@@ -61,7 +76,11 @@ impl Clients {
         let mut list = self.list();
         *list.networks.entry(network).or_default() += 1;
         // The task has no waker until it runs.
-        let key = list.wakers.insert(Waker::noop().clone());
+        let key = list.clients.insert(Listed {
+            waker: Waker::noop().clone(),
+            client: None,
+        });
+        list.added_count += 1;
         drop(list);
         Entry {
             clients: self.clone(),
@@ -69,12 +88,27 @@ impl Clients {
                 .try_into()
                 .expect("a client has a descriptor, which is an i32"),
             network,
+            client: None,
         }
+    }
+
+    /// Returns how many clients have ever been added.
+    pub(crate) fn added_count(&self) -> u64 {
+        self.list().added_count
+    }
+
+    /// Returns the clients that have had their first turn.
+    pub(crate) fn all(&self) -> Vec<Arc<Client>> {
+        let list = self.list();
+        let clients = list.clients.iter();
+        clients
+            .filter_map(|(_, listed)| listed.client.clone())
+            .collect()
     }
 
     /// Waits until no client is connected. One task may wait at a time.
     pub(crate) async fn gone(&self) {
-        self.wait_until(|list| list.wakers.is_empty()).await;
+        self.wait_until(|list| list.clients.is_empty()).await;
     }
 
     /// Waits until one more client has left. Of several tasks that wait, the last one is told.
@@ -100,25 +134,50 @@ impl Clients {
     /// Has all clients left that are still connected.
     pub(crate) fn cut(&self) {
         self.shared.is_cut.store(true, Ordering::SeqCst);
-        let wakers: Vec<_> = self
-            .list()
-            .wakers
-            .iter()
-            .map(|(_, waker)| waker.clone())
-            .collect();
+        self.ask(|_| true);
+    }
+
+    /// Has those clients left that are chosen, whatever there is for them; returns how many.
+    pub(crate) fn close(&self, is_chosen: impl Fn(&Client) -> bool) -> usize {
+        self.ask(|listed| {
+            let chosen = listed.client.as_ref().filter(|client| is_chosen(client));
+            if let Some(client) = chosen {
+                client.close();
+            }
+            chosen.is_some()
+        })
+    }
+
+    /// Wakes the clients that are chosen, to find out whether they are to be left.
+    fn ask(&self, mut is_chosen: impl FnMut(&Listed) -> bool) -> usize {
+        let mut wakers = Vec::new();
+        for (_, listed) in &self.list().clients {
+            if is_chosen(listed) {
+                wakers.push(listed.waker.clone());
+            }
+        }
+        // What was set before is seen by who sees this.
+        self.shared.is_asked.store(true, Ordering::SeqCst);
+        let count = wakers.len();
         for waker in wakers {
             waker.wake();
         }
+        count
     }
 
-    /// Notes that a client was closed because it took nothing for too long.
-    pub(crate) fn note_stalled(&self) {
-        self.shared.stalled_count.fetch_add(1, Ordering::Relaxed);
+    /// Notes how a session has ended.
+    pub(crate) fn note_end(&self, end: End) {
+        self.shared.ended[end as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how many clients were closed because they took nothing for too long.
+    /// Returns how many sessions have ended in a way.
+    pub(crate) fn ended_count(&self, end: End) -> u64 {
+        self.shared.ended[end as usize].load(Ordering::Relaxed)
+    }
+
+    /// Returns how many clients were closed because they took nothing, or too little, for too long.
     pub(crate) fn stalled_count(&self) -> u64 {
-        self.shared.stalled_count.load(Ordering::Relaxed)
+        self.ended_count(End::Stalled) + self.ended_count(End::Slow)
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
@@ -135,23 +194,41 @@ impl Entry {
         &self.clients
     }
 
-    /// Sets how the client's task is woken when it is cut.
-    pub(crate) fn set_waker(&self, waker: &Waker) {
+    /// Sets who the client is, and how its task is woken when it is to be left.
+    pub(crate) fn begin(&mut self, client: Client, waker: &Waker) {
+        let client = Some(Arc::new(client));
+        self.client.clone_from(&client);
         let waker = waker.clone();
-        let before = std::mem::replace(&mut self.clients.list().wakers[self.key as usize], waker);
+        let mut list = self.clients.list();
+        let listed = &mut list.clients[self.key as usize];
+        let before = std::mem::replace(listed, Listed { waker, client });
+        drop(list);
         drop(before);
     }
 
-    /// Tells whether the client is to be left.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.clients.shared.is_cut.load(Ordering::SeqCst)
+    /// Returns who the client is, from its first turn on.
+    pub(crate) fn client(&self) -> Option<&Client> {
+        self.client.as_deref()
+    }
+
+    /// Returns why the client is to be left, if it is.
+    pub(crate) fn end(&self) -> Option<End> {
+        let shared = &self.clients.shared;
+        if !shared.is_asked.load(Ordering::SeqCst) {
+            return None;
+        }
+        if shared.is_cut.load(Ordering::SeqCst) {
+            return Some(End::Cut);
+        }
+        let is_closed = self.client().is_some_and(Client::is_closed);
+        is_closed.then_some(End::Closed)
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut list = self.clients.list();
-        let waker = list.wakers.remove(self.key as usize);
+        let listed = list.clients.remove(self.key as usize);
         if let hash_map::Entry::Occupied(mut count) = list.networks.entry(self.network) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
@@ -161,7 +238,7 @@ impl Drop for Entry {
         list.left_count += 1;
         let waiting = list.waiting.take();
         drop(list);
-        drop(waker);
+        drop(listed);
         if let Some(waiting) = waiting {
             waiting.wake();
         }

@@ -10,6 +10,8 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TrySendError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::args::LogFormat;
+
 /// Hands lines to a thread that writes them. When the thread has too many, further ones are dropped
 /// and counted, and how many is written when there is room again.
 #[derive(Clone, Debug)]
@@ -17,6 +19,7 @@ pub(crate) struct LogWriter {
     queue: SyncSender<Item>,
     /// How many lines were dropped that nothing was written of.
     dropped: Arc<AtomicUsize>,
+    format: LogFormat,
 }
 
 /// Gives the thread a bounded time to write what waits, when it is dropped.
@@ -34,10 +37,15 @@ enum Item {
 pub(crate) fn start(
     output: impl Write + Send + 'static,
     capacity: usize,
+    format: LogFormat,
 ) -> io::Result<(LogWriter, LogEnd)> {
     let (queue, lines) = mpsc::sync_channel(capacity);
     let dropped = Arc::new(AtomicUsize::new(0));
-    let writer = LogWriter { queue, dropped };
+    let writer = LogWriter {
+        queue,
+        dropped,
+        format,
+    };
     thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || write_all(output, &lines))?;
@@ -62,14 +70,19 @@ impl LogWriter {
     /// Writes how many lines were dropped, if any were and there is room.
     fn put_notice(&self) {
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 && !self.put(notice(dropped)) {
+        if dropped > 0 && !self.put(notice(dropped, self.format)) {
             self.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
     }
 }
 
-fn notice(dropped: usize) -> Vec<u8> {
-    format!("{dropped} lines of the log were dropped here, since nobody read them\n").into_bytes()
+fn notice(dropped: usize, format: LogFormat) -> Vec<u8> {
+    let told = format!("{dropped} lines of the log were dropped here, since nobody read them");
+    let line = match format {
+        LogFormat::Text => told,
+        LogFormat::Json => serde_json::json!({ "level": "WARN", "message": told }).to_string(),
+    };
+    (line + "\n").into_bytes()
 }
 
 impl Write for LogWriter {
@@ -146,9 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn a_notice_has_the_format_of_the_lines_around_it() {
+        let line = notice(3, LogFormat::Json);
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert!(value["message"].as_str().unwrap().starts_with("3 lines"));
+        assert!(notice(3, LogFormat::Text).starts_with(b"3 lines"));
+    }
+
+    #[test]
     fn lines_that_nobody_takes_are_dropped_and_all_are_accounted_for() {
         let (output, shown, gate) = stuck();
-        let (mut writer, end) = start(output, 2).unwrap();
+        let (mut writer, end) = start(output, 2, LogFormat::Text).unwrap();
         let mut written = 0;
         let mut write_line = |writer: &mut LogWriter| {
             writer.write_all(b"line\n").unwrap();
@@ -175,14 +196,14 @@ mod tests {
     #[test]
     fn the_end_waits_for_what_is_read_and_not_for_ever() {
         let (output, shown, gate) = stuck();
-        let (mut writer, end) = start(output, 100).unwrap();
+        let (mut writer, end) = start(output, 100, LogFormat::Text).unwrap();
         writer.write_all(b"last\n").unwrap();
         drop(gate);
         drop(end);
         assert_eq!(shown.lock().unwrap()[..], *b"last\n");
 
         let (output, shown, _gate) = stuck();
-        let (mut writer, end) = start(output, 1).unwrap();
+        let (mut writer, end) = start(output, 1, LogFormat::Text).unwrap();
         (0..3).for_each(|_| writer.write_all(b"line\n").unwrap());
         drop(end);
         assert_eq!(shown.lock().unwrap()[..], *b"");

@@ -7,11 +7,13 @@ use std::panic;
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::args::LogFormat;
 use crate::log_writer::{self, LogEnd};
 
 /// Which lines are logged: a level for all parts of the server, and others for some.
@@ -33,7 +35,8 @@ const LEVELS: &str = "off, error, warn, info, debug and trace";
 
 impl Default for Filter {
     fn default() -> Self {
-        Self(Targets::new().with_default(LevelFilter::WARN))
+        let targets = Targets::new().with_default(LevelFilter::WARN);
+        Self(targets.with_target(STATE, LevelFilter::INFO))
     }
 }
 
@@ -102,12 +105,14 @@ impl Log {
 /// # Errors
 ///
 /// When there is no thread to write from.
-pub(crate) fn start(asked: Option<Filter>) -> io::Result<Log> {
+pub(crate) fn start(asked: Option<Filter>, format: LogFormat) -> io::Result<Log> {
     let (Filter(targets), error) = choose(asked);
-    let (writer, end) = log_writer::start(io::stderr(), LINES_MAX)?;
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(move || writer.clone())
-        .with_ansi(is_stderr_coloured());
+    let (writer, end) = log_writer::start(io::stderr(), LINES_MAX, format)?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+    let layer = match format {
+        LogFormat::Text => layer.with_ansi(is_stderr_coloured()).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
     let (targets, handle) = reload::Layer::new(targets);
     tracing_subscriber::registry()
         .with(layer)
@@ -144,6 +149,9 @@ fn is_stderr_coloured() -> bool {
         && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
+
+/// The target of lines that were asked for: they are logged unless somebody says otherwise of it.
+pub(crate) const STATE: &str = "state";
 
 /// The environment variable with a filter.
 const VARIABLE: &str = "RUST_LOG";

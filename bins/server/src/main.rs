@@ -2,8 +2,10 @@
 
 mod admission;
 mod args;
+mod client;
 mod clients;
 mod config;
+mod inside;
 mod limits;
 mod listener;
 mod log_writer;
@@ -25,6 +27,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 use tracing::{info, warn};
 
+use crate::args::{Command, LogFormat};
 use crate::config::{Options, OptionsError};
 use crate::logging::Log;
 use crate::server::{Server, StartError};
@@ -38,7 +41,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let ended = if options.args.check_config {
+    let ended = if let Some(Command::Top(top)) = &options.args.command {
+        top.run().map_err(StartError::Top)
+    } else if options.args.check_config {
         print(&options).map_err(StartError::Print)
     } else {
         run(options)
@@ -63,7 +68,8 @@ fn print(options: &Options) -> io::Result<()> {
 fn run(mut options: Options) -> Result<(), StartError> {
     let mut signals = signals::handled().map_err(StartError::Signals)?;
     limits::check_threads()?;
-    let log = logging::start(options.args.log.clone()).map_err(StartError::Log)?;
+    let log = logging::start(options.args.log.clone(), options.args.inside.log_format)
+        .map_err(StartError::Log)?;
     let server = Server::start(&options.args)?;
     print_ready_lines(server.addresses().to_vec());
     for signal in signals.forever() {
@@ -101,7 +107,7 @@ fn reload(options: &mut Options, server: &Server, log: &Log) {
 /// Prints why the server did not start, but does not wait for ever until somebody reads it.
 fn tell(error: &dyn std::error::Error) {
     let line = format!("error: {error}\n");
-    match log_writer::start(io::stderr(), 1) {
+    match log_writer::start(io::stderr(), 1, LogFormat::Text) {
         Ok((mut writer, _end)) => writer.write_all(line.as_bytes()),
         Err(_) => io::stderr().write_all(line.as_bytes()),
     }

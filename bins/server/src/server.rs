@@ -14,8 +14,9 @@ use chat_hub::Hub;
 use futures::executor::block_on;
 use tracing::{debug, info, warn};
 
-use crate::admission::{Admission, ClientLimits, Refusal};
+use crate::admission::{Admission, ClientLimits};
 use crate::args::{Args, Draining};
+use crate::inside::{Inside, InsideError, TopError, View};
 use crate::limits::{ClientsError, ThreadsError};
 use crate::listener::listen;
 use crate::memory::MemoryError;
@@ -33,6 +34,8 @@ pub(crate) struct Server {
     settings: Arc<RwLock<Settings>>,
     ingress: Ingress,
     accepting: Vec<Task<Infallible>>,
+    view: View,
+    _inside: Inside,
 }
 
 /// What may change while the server runs.
@@ -77,6 +80,10 @@ pub(crate) enum StartError {
     Threads(#[from] ThreadsError),
     #[error(transparent)]
     Clients(#[from] ClientsError),
+    #[error(transparent)]
+    Inside(#[from] InsideError),
+    #[error(transparent)]
+    Top(TopError),
 }
 
 /// Says what to do about an address that cannot be listened on.
@@ -103,6 +110,7 @@ impl Server {
             addresses.push(listener.local_addr().map_err(failed)?);
             listeners.push(listener);
         }
+        let inside = Inside::open(&args.inside)?;
         runtime::start()?;
         let (hub, clock) = args.hub();
         runtime::spawn(clock.keep_time(task::sleep)).detach();
@@ -122,6 +130,8 @@ impl Server {
             runtime::spawn(acceptor.run(listener.into()))
         };
         let accepting = listeners.into_iter().map(accept).collect();
+        let view = View::new(hub.clone(), admission.clone(), args.policy_name());
+        inside.serve(&view)?;
         Ok(Self {
             addresses,
             hub,
@@ -129,6 +139,8 @@ impl Server {
             settings,
             ingress,
             accepting,
+            view,
+            _inside: inside,
         })
     }
 
@@ -150,21 +162,7 @@ impl Server {
 
     /// Logs how the server is, whatever else is logged.
     pub(crate) fn log_state(&self) {
-        let stats = self.hub.stats();
-        let clients = self.admission.clients();
-        let [full, full_for_address, too_fast] =
-            Refusal::ALL.map(|refusal| self.admission.refused(refusal));
-        warn!(
-            clients = clients.count(),
-            published = stats.published,
-            delivered = stats.delivered,
-            dropped = stats.dropped,
-            disconnected = stats.disconnected + clients.stalled_count(),
-            refused.full = full,
-            refused.full_for_address = full_for_address,
-            refused.too_fast = too_fast,
-            "somebody asked for the state"
-        );
+        self.view.log("somebody asked for the state");
     }
 
     /// Stops accepting and reading, and gives the clients the time that is set to take what there is
@@ -172,6 +170,7 @@ impl Server {
     pub(crate) fn end(self) {
         let deadline = settings(&self.settings).drain_timeout;
         let clients = self.admission.clients();
+        self.view.begin_to_end();
         self.hub.close();
         let drained = async {
             for accepting in self.accepting {

@@ -1,6 +1,7 @@
 //! One client being served, under a clock.
 
 use std::error::Error;
+use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use futures::FutureExt;
 use tracing::{debug, info, warn};
 
 use crate::args::Draining;
+use crate::client::{Client, End};
 use crate::clients::Entry;
 use crate::message_limit::MessageLimit;
 use crate::socket::Socket;
@@ -28,6 +30,8 @@ pub(crate) struct Serving {
     stage: Stage,
     /// A socket address without what only the system can make use of.
     peer: (IpAddr, u16),
+    /// How many messages the client had published when that was noted last.
+    published: u64,
     /// How many messages the client had lost when that was logged last.
     lost: u64,
     /// The time in which nothing more is logged of that. Most clients never need one.
@@ -71,6 +75,7 @@ impl Serving {
         Self {
             stage: Stage::Accepted(Some(accepted)),
             peer: (peer.ip(), peer.port()),
+            published: 0,
             lost: 0,
             pause: None,
             message_limit: None,
@@ -85,11 +90,18 @@ impl Serving {
     }
 
     fn begin(&mut self, accepted: Accepted, cx: &Context<'_>) {
-        self.entry.set_waker(cx.waker());
-        let subscriber = accepted.hub.subscribe();
-        let session = Session::with_publisher(accepted.socket, subscriber, accepted.publisher)
-            .with_stall_timeout(accepted.draining.stall_timeout, sleep as _)
-            .with_rate_min(accepted.draining.rate_min);
+        let Accepted {
+            socket,
+            hub,
+            publisher,
+            draining,
+        } = accepted;
+        let subscriber = hub.subscribe();
+        let client = Client::new(self.peer.into(), subscriber.monitor());
+        self.entry.begin(client, cx.waker());
+        let session = Session::with_publisher(socket, subscriber, publisher)
+            .with_stall_timeout(draining.stall_timeout, sleep as _)
+            .with_rate_min(draining.rate_min);
         self.stage = Stage::Joined(session);
     }
 
@@ -150,24 +162,35 @@ impl Future for Serving {
             end(&serving.entry, session.get_ref(), peer, ended);
             return Poll::Ready(());
         }
-        if serving.entry.is_cut() {
-            let mut summary = session.summary();
-            summary.dropped = session.lost();
-            if session.is_stalled() {
-                session.get_ref().reset_on_drop();
+        if let Some(end) = serving.entry.end() {
+            serving.entry.clients().note_end(end);
+            let summary = leave(session);
+            match end {
+                End::Closed => log_closed(peer, summary, &"somebody asked for it"),
+                _ => log_left(
+                    peer,
+                    summary,
+                    "cut off: the time for taking everything is over",
+                ),
             }
-            log_left(
-                peer,
-                summary,
-                "cut off: the time for taking everything is over",
-            );
             return Poll::Ready(());
         }
         if let Some(limit) = &mut serving.message_limit
             && limit.poll_over(cx, session.unfinished()).is_ready()
         {
-            end_unfinished(session, peer, limit.timeout());
+            serving.entry.clients().note_end(End::Unfinished);
+            let timeout = limit.timeout();
+            let why = format_args!("the client did not finish a message in {timeout:?}");
+            log_closed(peer, leave(session), &why);
             return Poll::Ready(());
+        }
+        let published = session.summary().published;
+        if published != serving.published {
+            serving.published = published;
+            serving
+                .entry
+                .client()
+                .inspect(|client| client.note_published(published));
         }
         serving.log_losses(cx);
         Poll::Pending
@@ -178,54 +201,42 @@ fn sleep(duration: Duration) -> Sleep {
     Box::pin(task::sleep(duration))
 }
 
+/// Leaves a client that may not have taken everything, and returns what the session did. What the client
+/// takes is whole messages, unless it takes nothing.
+fn leave(session: &Session<Socket, Throttled>) -> Summary {
+    let mut summary = session.summary();
+    summary.dropped = session.lost();
+    if session.is_stalled() {
+        session.get_ref().reset_on_drop();
+    }
+    summary
+}
+
 /// Sees to the end of a session.
 fn end(entry: &Entry, socket: &Socket, peer: SocketAddr, ended: Result<Summary, SessionError>) {
+    entry.clients().note_end(End::of(&ended));
     let error = match ended {
         Ok(summary) => return log_left(peer, summary, "left"),
         Err(error) => error,
     };
-    let is_stalled = matches!(
-        error.reason(),
-        EndReason::Stalled(_) | EndReason::Slow { .. }
-    );
-    if is_stalled {
-        entry.clients().note_stalled();
-    }
     let summary = error.summary();
-    if !is_stalled && !matches!(error.reason(), EndReason::Lagged) {
+    if matches!(error.reason(), EndReason::Read(_) | EndReason::Write(_)) {
         let source = error.source().map(|source| format!(": {source}"));
         let source = source.unwrap_or_default();
         return log_left(peer, summary, &format!("left: {error}{source}"));
     }
     socket.reset_on_drop();
+    log_closed(peer, summary, &error);
+}
+
+fn log_closed(peer: SocketAddr, summary: Summary, why: &dyn fmt::Display) {
     let Summary {
         published,
         delivered,
         dropped,
         ..
     } = summary;
-    info!(%peer, published, delivered, dropped, "closed: {error}");
-}
-
-/// Sees to the end of a session whose client does not finish a message.
-fn end_unfinished(session: &Session<Socket, Throttled>, peer: SocketAddr, timeout: Duration) {
-    // What it takes is whole messages, unless it takes nothing.
-    if session.is_stalled() {
-        session.get_ref().reset_on_drop();
-    }
-    let Summary {
-        published,
-        delivered,
-        dropped,
-        ..
-    } = session.summary();
-    info!(
-        %peer,
-        published,
-        delivered,
-        dropped,
-        "closed: the client did not finish a message in {timeout:?}"
-    );
+    info!(%peer, published, delivered, dropped, "closed: {why}");
 }
 
 fn log_left(peer: SocketAddr, summary: Summary, how: &str) {

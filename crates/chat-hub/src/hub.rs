@@ -209,6 +209,8 @@ pub struct Stats {
     pub published_bytes: u64,
     /// How many deliveries there were: messages consumed, over all subscribers there ever were.
     pub delivered: u64,
+    /// How many bytes of wire form those deliveries came to.
+    pub delivered_bytes: u64,
     /// How many messages subscribers skipped, over all subscribers there ever were.
     pub dropped: u64,
     /// How many subscribers were disconnected because they lagged.
@@ -222,6 +224,8 @@ pub struct Stats {
     /// The largest lag of a subscriber that has not ended, in bytes: up to a segment of the log
     /// too high, and the capacity once the log has overrun somebody that has not read since.
     pub lag_max: u64,
+    /// How many bytes of messages the log retains at the moment, for whoever is behind.
+    pub retained_bytes: u64,
 }
 
 /// Why a position is refused.

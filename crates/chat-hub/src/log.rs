@@ -229,6 +229,11 @@ impl Log {
         self.end
     }
 
+    /// Returns how many bytes are retained, those of the backlog included.
+    pub(crate) fn retained_len(&self) -> u64 {
+        self.end.byte_pos - self.chunks[0].start.byte_pos + self.backlog.len()
+    }
+
     /// Returns the capacity in bytes, but for the backlog.
     pub(crate) fn capacity(&self) -> u64 {
         self.capacity

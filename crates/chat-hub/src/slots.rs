@@ -2,6 +2,7 @@
 //! for it.
 
 mod judging;
+mod watching;
 
 use std::mem;
 use std::task::Waker;
@@ -36,6 +37,10 @@ struct Slot {
     cursor: Cursor,
     /// Where its subscription ends; [`Place::MAX`] until somebody says so.
     end: Place,
+    /// How many messages had been published when it joined.
+    joined: u64,
+    /// How many messages it has skipped.
+    dropped: u64,
     pace: Pace,
     serving: Serving,
     /// Whether it took less than the rate for longer than the grace, and has not caught up since.
@@ -131,6 +136,8 @@ impl State {
             id: self.slots.joined_count,
             cursor,
             end: Place::MAX,
+            joined: cursor.place.message_pos,
+            dropped: 0,
             pace,
             serving: Serving::Nobody,
             is_laggard: false,
@@ -290,8 +297,9 @@ impl State {
             // It has not taken the messages that it skipped.
             slot.judged_pos += to.place.byte_pos - from.place.byte_pos;
         }
-        self.move_cursor((from, pace), (to, pace));
         let dropped = end.message_pos - from.place.message_pos;
+        self.slots.slots[key].dropped += dropped;
+        self.move_cursor((from, pace), (to, pace));
         self.counts.dropped += dropped;
         dropped
     }
@@ -313,6 +321,7 @@ impl State {
         let before = mem::replace(&mut slot.serving, serving);
         let from = mem::replace(&mut slot.cursor, cursor);
         self.counts.delivered += cursor.place.message_pos - from.place.message_pos;
+        self.counts.delivered_bytes += cursor.place.byte_pos - from.place.byte_pos;
         if slot.is_laggard {
             self.credit_laggard(key, cursor.place.byte_pos - from.place.byte_pos);
         }

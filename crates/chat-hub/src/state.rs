@@ -40,6 +40,7 @@ pub(crate) struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) delivered: u64,
+    pub(crate) delivered_bytes: u64,
     pub(crate) dropped: u64,
     pub(crate) disconnected: u64,
 }
@@ -230,12 +231,14 @@ impl State {
             published: self.log.end().message_pos,
             published_bytes: self.log.end().byte_pos,
             delivered: self.counts.delivered,
+            delivered_bytes: self.counts.delivered_bytes,
             dropped: self.counts.dropped,
             disconnected: self.counts.disconnected,
             subscriber_count: self.slots.len(),
             laggard_count: self.slots.laggard_count(),
             waiting_publisher_count: self.turns.waiting_count(),
             lag_max: self.log.lag_max(),
+            retained_bytes: self.log.retained_len(),
         }
     }
 }

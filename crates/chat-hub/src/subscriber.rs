@@ -14,7 +14,7 @@ use crate::log::Stretch;
 use crate::position::Place;
 use crate::shared::Shared;
 use crate::sync::Arc;
-use crate::{Position, Writer};
+use crate::{Monitor, Position, Writer};
 
 /// Reads what is published, from the moment it joined on.
 ///
@@ -182,6 +182,13 @@ impl Subscriber {
             key,
             id,
         }
+    }
+
+    /// Makes a handle that tells how this subscriber is doing while another task or thread reads.
+    pub fn monitor(&self) -> Monitor {
+        let key = self.reader.key;
+        let id = self.shared.with_state(|state| state.id(key));
+        Monitor::new(Arc::clone(&self.shared), key, id)
     }
 
     /// Ends the subscription here: the next read finds the end. What the log has let go, and the

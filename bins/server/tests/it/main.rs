@@ -14,6 +14,8 @@ mod ending;
 mod examples;
 /// Quiet clients beside some that flood.
 mod flooded;
+/// What monitoring systems and the log say of the server, and the admin socket.
+mod inside;
 /// What is logged, and that nobody waits for it.
 mod logging;
 /// What happens to clients that do not keep up, by policy.

@@ -37,6 +37,12 @@ impl Backlog {
         self.chunks.is_empty()
     }
 
+    /// Returns how many bytes it keeps.
+    pub(super) fn len(&self) -> u64 {
+        let first = self.chunks.front();
+        first.map_or(0, |first| self.end.byte_pos - first.start.byte_pos)
+    }
+
     pub(super) fn end(&self) -> Place {
         self.end
     }

@@ -112,13 +112,7 @@ impl Reader {
     /// Returns how many messages have been lost, those included that the next read will find out
     /// about.
     pub(super) fn lost(&self, state: &State) -> u64 {
-        let end = state.end_of(self.key);
-        if end <= self.cursor.place {
-            return self.dropped;
-        }
-        let (from, to) = state.log.let_go_after(self.cursor);
-        let lost = to.min(end).message_pos.saturating_sub(from.message_pos);
-        self.dropped + lost
+        self.dropped + state.let_go_before_read(self.key, self.cursor)
     }
 
     /// Leaves the log if there is nothing more to be read, ever; tells whether that is so.

@@ -117,6 +117,8 @@ fn a_subscriber_can_join_where_another_one_is() {
     assert!(hub.subscribe_at(start).is_none(), "it has been let go");
     let stats = hub.stats();
     assert_eq!(stats.delivered + stats.dropped, 3000 + 400);
+    assert_eq!(stats.delivered_bytes, 64 * stats.delivered);
+    assert!(stats.retained_bytes <= 64 * 1024);
 }
 
 #[test]
@@ -161,6 +163,7 @@ fn lags_are_told_for_each_and_for_all() {
     let stats = hub.stats();
     assert!(stats.lag_max >= 200_000 && stats.lag_max <= 200_000 + 65_536);
     assert_eq!((stats.published, stats.published_bytes), (2000, 200_000));
+    assert_eq!(stats.retained_bytes, 200_000);
     drop(quick);
     assert_eq!(hub.stats().lag_max, 0);
 }

@@ -16,6 +16,8 @@ mod handles;
 mod lagging;
 /// The naive model that the hub is compared with.
 mod model;
+/// Watching a subscriber from elsewhere.
+mod monitoring;
 /// Every policy: what all have in common, and what each promises.
 mod policies;
 /// The public API is the one in `public_api.txt`, which was reviewed.

@@ -345,6 +345,7 @@ impl Model {
             (self.log.len() as u64, dropped)
         );
         assert_eq!(stats.delivered, delivered);
+        assert!(stats.delivered_bytes >= delivered && stats.delivered_bytes <= 256 * delivered);
         let counts = (stats.subscriber_count, stats.disconnected);
         assert_eq!(counts, (self.subscribers.len(), self.disconnected));
         assert_eq!(

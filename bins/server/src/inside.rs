@@ -1,0 +1,93 @@
+//! Seeing inside: figures for monitoring systems, the log, and whoever administers the server.
+//!
+//! All figures are collected when somebody asks for them, from what the hub and the list of clients
+//! count anyway, and by threads of their own. So the chat pays nothing for them.
+
+mod admin;
+mod http;
+mod metrics;
+mod top;
+mod view;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::thread;
+
+use tracing::info;
+
+use crate::args::InsideArgs;
+
+use self::admin::Admin;
+pub(crate) use self::top::{Top, TopError};
+pub(crate) use self::view::View;
+
+/// What was opened for those who look inside. The admin socket is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    metrics: Option<TcpListener>,
+    admin: Option<Admin>,
+    args: InsideArgs,
+}
+
+/// Why there is no way to see inside.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InsideError {
+    #[error("cannot serve metrics at {address}: {source}")]
+    Metrics {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("cannot answer commands at {path}: {source}", path = .path.display())]
+    Admin { path: PathBuf, source: io::Error },
+    #[error("cannot start a thread for seeing inside: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl Inside {
+    /// Opens what the arguments ask for; nobody is served yet.
+    pub(crate) fn open(args: &InsideArgs) -> Result<Self, InsideError> {
+        let metrics = args.metrics.map(|address| {
+            TcpListener::bind(address).map_err(|source| InsideError::Metrics { address, source })
+        });
+        let admin = args.admin.as_ref().map(|path| {
+            let failed = |source| InsideError::Admin {
+                path: path.clone(),
+                source,
+            };
+            Admin::open(path).map_err(failed)
+        });
+        Ok(Self {
+            metrics: metrics.transpose()?,
+            admin: admin.transpose()?,
+            args: args.clone(),
+        })
+    }
+
+    /// Serves from now on those who look inside.
+    pub(crate) fn serve(&self, view: &View) -> Result<(), InsideError> {
+        if let Some(listener) = &self.metrics {
+            info!("metrics are at http://{}/metrics", listener.local_addr()?);
+            http::serve(listener.try_clone()?, view.clone())?;
+        }
+        if let Some(admin) = &self.admin {
+            admin.serve(view)?;
+        }
+        let (period, view) = (self.args.stats, view.clone());
+        if !period.is_zero() {
+            spawn("stats", move || {
+                loop {
+                    thread::sleep(period);
+                    view.log("state");
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Starts a thread that ends with the process at the latest.
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn(run).map(drop)
+}
