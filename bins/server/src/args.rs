@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::limits::{self, ClientsError};
 use crate::logging::Filter;
+use crate::tls::TlsArgs;
 
 /// A broadcast chat server: forwards every message to every client, in one order that all clients
 /// agree on.
@@ -20,7 +21,7 @@ use crate::logging::Filter;
 /// otherwise. A client that keeps up loses nothing.
 ///
 /// When clients can connect, the server prints `listening on ADDRESS` to stdout, and nothing else
-/// there ever.
+/// there ever; but with --tls-listen, in a second line, where it speaks TLS.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -66,6 +67,9 @@ pub(crate) struct Args {
     /// variable RUST_LOG says, or else warn]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<Filter>,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 impl Args {
@@ -161,7 +165,7 @@ fn parse_grace(text: &str) -> Result<Duration, String> {
     Ok(grace)
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:8080")
 }

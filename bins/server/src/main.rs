@@ -11,6 +11,11 @@ mod server;
 mod serving;
 mod signals;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -38,7 +43,7 @@ fn run(args: &Args) -> Result<(), StartError> {
     limits::check_threads()?;
     let _log = logging::start(args.log.clone()).map_err(StartError::Log)?;
     let server = Server::start(args)?;
-    print_ready_line(server.address());
+    print_ready_lines(server.address(), server.tls_address());
     signals.forever().next();
     tracing::info!("ending");
     server.end(args.drain_timeout);
@@ -56,12 +61,18 @@ fn tell(error: &StartError) {
     .unwrap_or_default();
 }
 
-/// Prints the only line that ever goes to stdout. It may have to wait until somebody reads there;
-/// nothing else waits for that.
-fn print_ready_line(address: SocketAddr) {
+/// Prints the only line that ever goes to stdout; where there is TLS, there is a second one, after
+/// it. It may have to wait until somebody reads there; nothing else waits for that.
+fn print_ready_lines(address: SocketAddr, tls_address: Option<SocketAddr>) {
+    let mut lines = format!("listening on {address}\n");
+    if let Some(address) = tls_address {
+        lines += &format!("listening on {address} with TLS\n");
+    }
     let print = move || {
         let mut stdout = io::stdout().lock();
-        let printed = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+        let printed = stdout
+            .write_all(lines.as_bytes())
+            .and_then(|()| stdout.flush());
         if let Err(error) = printed {
             tracing::warn!("cannot print the ready line: {error}; serving all the same");
         }

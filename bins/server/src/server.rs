@@ -18,8 +18,9 @@ use crate::clients::Clients;
 use crate::limits::{ClientsError, ThreadsError};
 use crate::listener::listen;
 use crate::runtime;
-use crate::serving::Serving;
+use crate::serving::{Admission, Serving};
 use crate::socket::Socket;
+use crate::tls::{Ending, Tls, TlsError};
 
 /// A server that accepts clients and serves them.
 #[derive(Debug)]
@@ -28,6 +29,16 @@ pub(crate) struct Server {
     hub: Hub,
     clients: Clients,
     accepting: Task<Infallible>,
+    tls: Option<TlsSide>,
+}
+
+/// What is served over TLS beside what is plain.
+#[derive(Debug)]
+struct TlsSide {
+    tls: Tls,
+    address: SocketAddr,
+    accepting: Task<Infallible>,
+    ending: Ending,
 }
 
 /// Why the server could not begin to serve.
@@ -46,6 +57,8 @@ pub(crate) enum StartError {
     Threads(#[from] ThreadsError),
     #[error(transparent)]
     Clients(#[from] ClientsError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Says what to do about an address that cannot be listened on.
@@ -64,12 +77,12 @@ impl Server {
     /// Listens, and serves clients as the arguments say.
     pub(crate) fn start(args: &Args) -> Result<Self, StartError> {
         let client_count_max = args.client_count_max()?;
-        let failed = |source| StartError::Listen {
-            address: args.address,
-            source,
+        let tls = args.tls.open()?;
+        let (listener, address) = open(args.address)?;
+        let tls = match tls {
+            Some((tls, ending, address)) => Some((tls, ending, open(address)?)),
+            None => None,
         };
-        let listener = listen(args.address).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
         runtime::start()?;
         let (hub, clock) = args.hub();
         runtime::spawn(clock.keep_time(task::sleep)).detach();
@@ -79,9 +92,24 @@ impl Server {
             clients: clients.clone(),
             client_count_max,
             stall_timeout: args.stall_timeout(),
+            kind: if tls.is_some() {
+                Kind::PlainBesideTls
+            } else {
+                Kind::Plain
+            },
             failed_at: None,
             is_full: false,
         };
+        let tls = tls.map(|(tls, ending, (listener, address))| {
+            let acceptor = acceptor.clone_for(Kind::Tls(tls.clone()));
+            let accepting = runtime::spawn(acceptor.run(listener.into()));
+            TlsSide {
+                tls,
+                address,
+                accepting,
+                ending,
+            }
+        });
         let accepting = runtime::spawn(acceptor.run(listener.into()));
         args.log_start(address, client_count_max);
         Ok(Self {
@@ -89,6 +117,7 @@ impl Server {
             hub,
             clients,
             accepting,
+            tls,
         })
     }
 
@@ -97,12 +126,32 @@ impl Server {
         self.address
     }
 
+    /// Returns the address that clients of TLS connect to, if there is one.
+    pub(crate) fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls.as_ref().map(|side| side.address)
+    }
+
+    /// Reads the certificate and its key again, and whom they let in, for clients that connect from
+    /// now on. Where they are no good, the server goes on with what it has.
+    #[expect(dead_code, reason = "what reloads the configuration is to call it")]
+    pub(crate) fn reload_tls(&self) -> Result<(), TlsError> {
+        match &self.tls {
+            Some(side) => side.tls.reload(),
+            None => Ok(()),
+        }
+    }
+
     /// Stops accepting and reading, and gives the clients until `deadline` from now to take what
     /// there is for them.
     pub(crate) fn end(self, deadline: Duration) {
         self.hub.close();
         let drained = async {
             self.accepting.cancel().await;
+            if let Some(side) = self.tls {
+                side.accepting.cancel().await;
+                // Handshakes that are under way end with this.
+                let _ending = side.ending;
+            }
             self.clients.gone().await;
         };
         if block_on(timeout(deadline, drained)).is_err() {
@@ -124,6 +173,14 @@ impl Server {
     }
 }
 
+/// Listens on an address; returns it as well, with the port that the system chose.
+fn open(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = listen(address).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
 /// Accepts clients, for ever.
 #[derive(Debug)]
 struct Acceptor {
@@ -131,13 +188,36 @@ struct Acceptor {
     clients: Clients,
     client_count_max: usize,
     stall_timeout: Option<Duration>,
+    kind: Kind,
     /// When it was logged last that accepting fails.
     failed_at: Option<Instant>,
     /// Whether there were too many clients. It is logged when it begins, not with every client.
     is_full: bool,
 }
 
+/// What the clients of an address speak.
+#[derive(Debug)]
+enum Kind {
+    Plain,
+    /// The same, and some may take the address for that of TLS.
+    PlainBesideTls,
+    Tls(Tls),
+}
+
 impl Acceptor {
+    /// Makes one for another address.
+    fn clone_for(&self, kind: Kind) -> Self {
+        Self {
+            hub: self.hub.clone(),
+            clients: self.clients.clone(),
+            client_count_max: self.client_count_max,
+            stall_timeout: self.stall_timeout,
+            kind,
+            failed_at: None,
+            is_full: false,
+        }
+    }
+
     async fn run(mut self, listener: TcpListener) -> Infallible {
         loop {
             for _ in 0..self.burst_len() {
@@ -187,14 +267,18 @@ impl Acceptor {
         // As it is written when the client leaves: without what only the system can make use of.
         let peer = SocketAddr::new(peer.ip(), peer.port());
         debug!(%peer, "connected");
-        let serving = Serving::new(
-            Socket::new(stream),
+        let admission = Admission {
             peer,
-            self.hub.clone(),
-            self.stall_timeout,
-            self.clients.add(),
-        );
-        runtime::spawn(serving).detach();
+            hub: self.hub.clone(),
+            stall_timeout: self.stall_timeout,
+            entry: self.clients.add(),
+        };
+        let socket = match &self.kind {
+            Kind::Plain => Socket::new(stream),
+            Kind::PlainBesideTls => Socket::new(stream).refuse_tls(),
+            Kind::Tls(tls) => return tls.admit(stream, admission),
+        };
+        runtime::spawn(Serving::new(socket, admission)).detach();
     }
 }
 
@@ -242,6 +326,7 @@ mod tests {
             clients: Clients::default(),
             client_count_max: usize::MAX,
             stall_timeout: None,
+            kind: Kind::Plain,
             failed_at: None,
             is_full: false,
         }

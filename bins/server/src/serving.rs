@@ -12,17 +12,19 @@ use async_std::task;
 use chat_hub::{Hub, Publisher};
 use chat_session::{EndReason, Session, SessionError, StallLimit, Summary};
 use futures::FutureExt;
+use futures::io::{AsyncRead, AsyncWrite};
 use tracing::{debug, info, warn};
 
 use crate::clients::Entry;
 use crate::socket::Socket;
+use crate::tls;
 
 /// A session, its beginning, and what is logged of it.
 ///
 /// It is written by hand, since there is one for every client: what is needed at the beginning
 /// takes no room later.
-pub(crate) struct Serving {
-    stage: Stage,
+pub(crate) struct Serving<S = Socket> {
+    stage: Stage<S>,
     /// A socket address without what only the system can make use of.
     peer: (IpAddr, u16),
     /// How many messages the client had lost when that was logged last.
@@ -36,33 +38,48 @@ pub(crate) struct Serving {
     clippy::large_enum_variant,
     reason = "all but a few are in the large one"
 )]
-enum Stage {
+enum Stage<S> {
     /// The client joins at its first turn: nothing can overrun it before.
-    Accepted(Option<Accepted>),
-    Joined(Limited),
+    Accepted(Option<Accepted<S>>),
+    Joined(Limited<S>),
 }
 
-struct Accepted {
-    socket: Socket,
+struct Accepted<S> {
+    stream: S,
     hub: Hub,
     /// How long the client may take nothing.
     stall_timeout: Option<Duration>,
 }
 
-type Limited = StallLimit<Socket, Publisher, fn(Duration) -> Sleep, Sleep>;
+type Limited<S> = StallLimit<S, Publisher, fn(Duration) -> Sleep, Sleep>;
 
 type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl Serving {
-    pub(crate) fn new(
-        socket: Socket,
-        peer: SocketAddr,
-        hub: Hub,
-        stall_timeout: Option<Duration>,
-        entry: Entry,
-    ) -> Self {
+/// A client's stream, plain or over TLS.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin {
+    /// Has the system forget what it holds for the client when the stream is dropped.
+    fn reset_on_drop(&self);
+}
+
+/// A client that was let in, and what serving it takes.
+pub(crate) struct Admission {
+    pub(crate) peer: SocketAddr,
+    pub(crate) hub: Hub,
+    /// How long the client may take nothing.
+    pub(crate) stall_timeout: Option<Duration>,
+    pub(crate) entry: Entry,
+}
+
+impl<S: Connection> Serving<S> {
+    pub(crate) fn new(stream: S, admission: Admission) -> Self {
+        let Admission {
+            peer,
+            hub,
+            stall_timeout,
+            entry,
+        } = admission;
         let accepted = Accepted {
-            socket,
+            stream,
             hub,
             stall_timeout,
         };
@@ -75,9 +92,9 @@ impl Serving {
         }
     }
 
-    fn begin(&mut self, accepted: Accepted, cx: &Context<'_>) {
+    fn begin(&mut self, accepted: Accepted<S>, cx: &Context<'_>) {
         self.entry.set_waker(cx.waker());
-        let session = Session::new(accepted.socket, &accepted.hub)
+        let session = Session::new(accepted.stream, &accepted.hub)
             .with_stall_timeout(accepted.stall_timeout, sleep as _);
         self.stage = Stage::Joined(session);
     }
@@ -119,7 +136,7 @@ impl Serving {
     }
 }
 
-impl Future for Serving {
+impl<S: Connection> Future for Serving<S> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -162,7 +179,12 @@ fn sleep(duration: Duration) -> Sleep {
 }
 
 /// Sees to the end of a session.
-fn end(entry: &Entry, socket: &Socket, peer: SocketAddr, ended: Result<Summary, SessionError>) {
+fn end<S: Connection>(
+    entry: &Entry,
+    stream: &S,
+    peer: SocketAddr,
+    ended: Result<Summary, SessionError>,
+) {
     let error = match ended {
         Ok(summary) => return log_left(peer, summary, "left"),
         Err(error) => error,
@@ -173,11 +195,14 @@ fn end(entry: &Entry, socket: &Socket, peer: SocketAddr, ended: Result<Summary, 
     }
     let summary = error.summary();
     if !is_stalled && !matches!(error.reason(), EndReason::Lagged) {
+        if let EndReason::Read(error) = error.reason() {
+            tls::note_tls_on_plain(peer, error);
+        }
         let source = error.source().map(|source| format!(": {source}"));
         let source = source.unwrap_or_default();
         return log_left(peer, summary, &format!("left: {error}{source}"));
     }
-    socket.reset_on_drop();
+    stream.reset_on_drop();
     let Summary {
         published,
         delivered,

@@ -2,6 +2,9 @@
 
 /// What goes wrong outside, and what must not go wrong inside.
 mod bad_input;
+/// CAs and certificates for the tests.
+#[cfg(feature = "tls")]
+mod certs;
 /// All cases of the specification, from chat-conform.
 mod conforms;
 /// Clients that connect by the hundred.
@@ -20,6 +23,15 @@ mod policies;
 mod specification;
 /// The beginning of the server.
 mod starting;
+/// Clients over TLS beside plain ones.
+#[cfg(feature = "tls")]
+mod tls;
+/// Clients that do not get in, and files that are no good.
+#[cfg(feature = "tls")]
+mod tls_refused;
+/// Servers and clients over TLS for the tests.
+#[cfg(feature = "tls")]
+mod tls_util;
 /// The three binaries together.
 mod together;
 /// Servers and clients for the tests.

@@ -68,6 +68,14 @@ impl Server {
         }
     }
 
+    /// Returns the next line that the server prints.
+    #[cfg(feature = "tls")]
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
     /// Connects a client; the server knows it only once it has taken part.
     pub(crate) fn connect(&self) -> Client {
         Client::of(TcpStream::connect_timeout(&self.address, DEADLINE).unwrap())
