@@ -1,6 +1,9 @@
 //! The command line.
 
-use std::net::SocketAddr;
+mod limits;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chat_hub::{Clock, Config, Hub, Policy};
@@ -8,9 +11,12 @@ use chat_units::{parse_duration, parse_size};
 use clap::{Parser, ValueEnum};
 use tracing::info;
 
-use crate::limits::{self, ClientsError};
+use crate::admission::ClientLimits;
+use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
 use crate::tls::TlsArgs;
+
+pub(crate) use limits::{Draining, Limits, PUBLIC};
 
 /// A broadcast chat server: forwards every message to every client, in one order that all clients
 /// agree on.
@@ -26,14 +32,22 @@ use crate::tls::TlsArgs;
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// IP address and port to listen on; with port 0 the system chooses one, and the ready line
-    /// names it
-    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_address)]
-    pub(crate) address: SocketAddr,
+    /// names it [default: 127.0.0.1:8080]
+    #[arg(value_name = "ADDRESS", value_parser = parse_address)]
+    address: Option<SocketAddr>,
 
-    /// How many clients may be connected at a time; further ones are accepted and closed at once
-    /// [default: what the limit on open files has room for]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    max_clients: Option<u32>,
+    /// One more address to listen on, any number of times; each has a ready line, in this order
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    listen: Vec<SocketAddr>,
+
+    /// File in TOML with options under their long names, such as log-bytes = "16MiB". Variables like
+    /// CHAT_SERVER_LOG_BYTES go before it, and the command line before both
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print all options as a configuration file if they make sense, and do not serve
+    #[arg(long)]
+    pub(crate) check_config: bool,
 
     /// What happens to a client that does not take its messages for longer than the log lasts
     #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
@@ -53,11 +67,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_grace)]
     grace: Duration,
 
-    /// Close a client that takes nothing for so long while there is something for it; 0 is never
-    /// [default: 10s with the policy block, 0 with others]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    stall_timeout: Option<Duration>,
-
     /// On SIGINT or SIGTERM, how long clients have to take what the server still holds for them
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub(crate) drain_timeout: Duration,
@@ -69,13 +78,34 @@ pub(crate) struct Args {
     pub(crate) log: Option<Filter>,
 
     #[command(flatten)]
+    limits: Limits,
+
+    #[command(flatten)]
     pub(crate) tls: TlsArgs,
 }
 
 impl Args {
+    /// Returns where to listen.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses: Vec<_> = self
+            .address
+            .into_iter()
+            .chain(self.listen.clone())
+            .collect();
+        if addresses.is_empty() {
+            addresses.push((Ipv4Addr::LOCALHOST, PORT).into());
+        }
+        addresses
+    }
+
     /// Raises the process's limit on open files and returns how many clients there may be.
-    pub(crate) fn client_count_max(&self) -> Result<usize, ClientsError> {
-        limits::client_count_max(self.max_clients.map(|count| count as usize))
+    pub(crate) fn client_limits(&self) -> Result<ClientLimits, ClientsError> {
+        let asked = self.limits.max_clients.map(|count| count as usize);
+        Ok(ClientLimits {
+            count_max: client_count_max(asked)?,
+            per_network_max: self.limits.max_clients_per_ip,
+            rate_per_network_max: self.limits.connect_rate_per_ip,
+        })
     }
 
     /// Makes the hub of all clients, and the clock that is to be run for it.
@@ -90,21 +120,16 @@ impl Args {
             .expect("the capacity was checked when it was parsed")
     }
 
-    /// Returns how long a client may take nothing, if there is a limit.
-    pub(crate) fn stall_timeout(&self) -> Option<Duration> {
-        let default = if self.drop_policy == DropPolicy::Block {
-            STALL_TIMEOUT_BLOCK
-        } else {
-            Duration::ZERO
-        };
-        Some(self.stall_timeout.unwrap_or(default)).filter(|timeout| !timeout.is_zero())
+    /// Returns what a client has to take of what there is for it.
+    pub(crate) fn draining(&self) -> Draining {
+        self.limits.draining(self.drop_policy)
     }
 
     /// Logs what is served where.
-    pub(crate) fn log_start(&self, address: SocketAddr, client_count_max: usize) {
+    pub(crate) fn log_start(&self, addresses: &[SocketAddr], client_count_max: usize) {
         let policy = self.drop_policy.to_possible_value();
         info!(
-            %address,
+            ?addresses,
             version = env!("CARGO_PKG_VERSION"),
             policy = policy.as_ref().map(|value| value.get_name()),
             log_bytes = self.log_bytes,
@@ -170,16 +195,20 @@ pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:8080")
 }
 
-/// After what time a client that takes nothing is closed when everybody waits for it. Short enough
-/// that the others do not leave; a judgement.
-const STALL_TIMEOUT_BLOCK: Duration = Duration::from_secs(10);
+/// The port to listen on unless somebody says otherwise.
+const PORT: u16 = 8080;
 
 const AFTER_HELP: &str = "\
 Try it:
   chat-server                                serve on 127.0.0.1:8080
   printf '\\5hello' | nc -N 127.0.0.1 8080    send one message and print its echo
 
+Signals:
+  SIGINT, SIGTERM  deliver what is held, and end; a second one ends at once
+  SIGHUP           read the configuration again, for limits, drain-timeout and log
+  SIGUSR1          log how many clients there are, and what was delivered and dropped
+
 Exit codes:
   0  ended by a signal, after delivering what it could (a second signal ends it at once)
   1  could not serve, for example because the address is in use
-  2  the command line is wrong";
+  2  the command line or the configuration is wrong";

@@ -1,6 +1,8 @@
 //! The clients that are connected.
 
+use std::collections::{HashMap, hash_map};
 use std::future;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -25,6 +27,8 @@ struct Shared {
 struct List {
     /// Wakes the tasks of the clients.
     wakers: Slab<Waker>,
+    /// How many there are of each network.
+    networks: HashMap<IpAddr, u32>,
     /// How many clients have left.
     left_count: u64,
     /// Wakes the task that waits until a client leaves.
@@ -36,6 +40,7 @@ struct List {
 pub(crate) struct Entry {
     clients: Clients,
     key: u32,
+    network: IpAddr,
 }
 
 impl Clients {
@@ -44,15 +49,26 @@ impl Clients {
         self.list().wakers.len()
     }
 
-    /// Adds a client.
-    pub(crate) fn add(&self) -> Entry {
+    /// Returns how many clients are connected, and how many of these are of a network.
+    pub(crate) fn counts(&self, network: IpAddr) -> (usize, u32) {
+        let list = self.list();
+        let of_network = list.networks.get(&network).copied();
+        (list.wakers.len(), of_network.unwrap_or_default())
+    }
+
+    /// Adds a client of a network.
+    pub(crate) fn add(&self, network: IpAddr) -> Entry {
+        let mut list = self.list();
+        *list.networks.entry(network).or_default() += 1;
         // The task has no waker until it runs.
-        let key = self.list().wakers.insert(Waker::noop().clone());
+        let key = list.wakers.insert(Waker::noop().clone());
+        drop(list);
         Entry {
             clients: self.clone(),
             key: key
                 .try_into()
                 .expect("a client has a descriptor, which is an i32"),
+            network,
         }
     }
 
@@ -61,7 +77,7 @@ impl Clients {
         self.wait_until(|list| list.wakers.is_empty()).await;
     }
 
-    /// Waits until one more client has left. One task may wait at a time.
+    /// Waits until one more client has left. Of several tasks that wait, the last one is told.
     pub(crate) async fn left(&self) {
         let left_count = self.list().left_count;
         self.wait_until(|list| list.left_count > left_count).await;
@@ -136,6 +152,12 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut list = self.clients.list();
         let waker = list.wakers.remove(self.key as usize);
+        if let hash_map::Entry::Occupied(mut count) = list.networks.entry(self.network) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         list.left_count += 1;
         let waiting = list.waiting.take();
         drop(list);

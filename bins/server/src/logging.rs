@@ -9,6 +9,7 @@ use std::str::FromStr;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::log_writer::{self, LogEnd};
@@ -81,32 +82,60 @@ fn parse_target(text: &str) -> Result<&str, FilterError> {
     Ok(text)
 }
 
-/// Logs to stderr from now on, what `asked` says, or else what the environment does. The lines that
-/// wait are written when the result is dropped, if that does not take long.
+/// The log. The lines that wait are written when it is dropped, if that does not take long.
+pub(crate) struct Log {
+    set_filter: Box<dyn Fn(Targets)>,
+    _end: LogEnd,
+}
+
+impl Log {
+    /// Logs from now on what `asked` says, or else what the environment does.
+    pub(crate) fn set_filter(&self, asked: Option<Filter>) {
+        let (Filter(targets), error) = choose(asked);
+        (self.set_filter)(targets);
+        warn_of(error);
+    }
+}
+
+/// Logs to stderr from now on, what `asked` says, or else what the environment does.
 ///
 /// # Errors
 ///
 /// When there is no thread to write from.
-pub(crate) fn start(asked: Option<Filter>) -> io::Result<LogEnd> {
-    let (filter, error) = match asked.map_or_else(Filter::from_env, Ok) {
-        Ok(filter) => (filter, None),
-        Err(error) => (Filter::default(), Some(error)),
-    };
+pub(crate) fn start(asked: Option<Filter>) -> io::Result<Log> {
+    let (Filter(targets), error) = choose(asked);
     let (writer, end) = log_writer::start(io::stderr(), LINES_MAX)?;
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(move || writer.clone())
         .with_ansi(is_stderr_coloured());
-    let Filter(targets) = filter;
+    let (targets, handle) = reload::Layer::new(targets);
     tracing_subscriber::registry()
         .with(layer)
         .with(targets)
         .init();
     // A panic is logged as everything is. Its usual message would wait for stderr.
     panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    warn_of(error);
+    // It fails only when nothing is logged any more.
+    let set_filter = Box::new(move |targets| handle.reload(targets).unwrap_or_default());
+    Ok(Log {
+        set_filter,
+        _end: end,
+    })
+}
+
+/// Returns what is to be logged, and what is wrong with what the environment says.
+fn choose(asked: Option<Filter>) -> (Filter, Option<FilterError>) {
+    match asked.map_or_else(Filter::from_env, Ok) {
+        Ok(filter) => (filter, None),
+        Err(error) => (Filter::default(), Some(error)),
+    }
+}
+
+fn warn_of(error: Option<FilterError>) {
     if let Some(error) = error {
         tracing::warn!("the variable {VARIABLE} is ignored: {error}");
     }
-    Ok(end)
 }
 
 /// Tells whether colours are wanted: see <https://no-color.org>.

@@ -1,7 +1,9 @@
 //! `chat-server`: forwards every message to every client, in one order that all clients agree on.
 
+mod admission;
 mod args;
 mod clients;
+mod config;
 mod limits;
 mod listener;
 mod log_writer;
@@ -22,13 +24,28 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 
-use clap::Parser;
+use signal_hook::consts::{SIGHUP, SIGUSR1};
+use tracing::{info, warn};
 
-use crate::args::Args;
+use crate::config::{Options, OptionsError};
+use crate::logging::Log;
 use crate::server::{Server, StartError};
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let options = match Options::read() {
+        Ok(options) => options,
+        Err(OptionsError::Usage(error)) => error.exit(),
+        Err(error) => {
+            tell(&error);
+            return ExitCode::from(2);
+        }
+    };
+    let ended = if options.args.check_config {
+        print(&options).map_err(StartError::Print)
+    } else {
+        run(options)
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&error);
@@ -37,21 +54,57 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints the options as a file that says the same.
+fn print(options: &Options) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    write!(stdout, "{options}")?;
+    stdout.flush()
+}
+
 /// Serves until a signal says to end. Other threads do all the work; this one waits for the signal.
-fn run(args: &Args) -> Result<(), StartError> {
-    let mut signals = signals::terminating().map_err(StartError::Signals)?;
+fn run(mut options: Options) -> Result<(), StartError> {
+    let mut signals = signals::handled().map_err(StartError::Signals)?;
     limits::check_threads()?;
-    let _log = logging::start(args.log.clone()).map_err(StartError::Log)?;
-    let server = Server::start(args)?;
-    print_ready_lines(server.address(), server.tls_address());
-    signals.forever().next();
-    tracing::info!("ending");
-    server.end(args.drain_timeout);
+    let log = logging::start(options.args.log.clone()).map_err(StartError::Log)?;
+    let server = Server::start(&options.args)?;
+    print_ready_lines(server.addresses().to_vec(), server.tls_address());
+    for signal in signals.forever() {
+        match signal {
+            SIGHUP => reload(&mut options, &server, &log),
+            SIGUSR1 => server.log_state(),
+            _ => break,
+        }
+    }
+    info!("ending");
+    server.end();
     Ok(())
 }
 
+/// Reads the options again, and has those take effect that can.
+fn reload(options: &mut Options, server: &Server, log: &Log) {
+    let read = match Options::read() {
+        Ok(read) => read,
+        Err(error) => return warn!("the configuration stays as it was: {error}"),
+    };
+    if let Err(error) = server.change(&read.args) {
+        return warn!("the configuration stays as it was: {error}");
+    }
+    if let Err(error) = server.reload_tls() {
+        warn!("the certificate stays as it was: {error}");
+    }
+    log.set_filter(read.args.log.clone());
+    for name in options.changes(&read) {
+        if LIVE.contains(&name) {
+            info!("{name} has changed");
+        } else {
+            warn!("{name} has changed in the configuration, which takes a restart");
+        }
+    }
+    options.adopt(read, &LIVE);
+}
+
 /// Prints why the server did not start, but does not wait for ever until somebody reads it.
-fn tell(error: &StartError) {
+fn tell(error: &dyn std::error::Error) {
     let line = format!("error: {error}\n");
     match log_writer::start(io::stderr(), 1) {
         Ok((mut writer, _end)) => writer.write_all(line.as_bytes()),
@@ -61,24 +114,34 @@ fn tell(error: &StartError) {
     .unwrap_or_default();
 }
 
-/// Prints the only line that ever goes to stdout; where there is TLS, there is a second one, after
-/// it. It may have to wait until somebody reads there; nothing else waits for that.
-fn print_ready_lines(address: SocketAddr, tls_address: Option<SocketAddr>) {
-    let mut lines = format!("listening on {address}\n");
-    if let Some(address) = tls_address {
-        lines += &format!("listening on {address} with TLS\n");
-    }
+/// Prints a line for each address, that of TLS last, and nothing else ever goes to stdout. It may have to wait until
+/// somebody reads there; nothing else waits for that.
+fn print_ready_lines(addresses: Vec<SocketAddr>, tls_address: Option<SocketAddr>) {
     let print = move || {
         let mut stdout = io::stdout().lock();
-        let printed = stdout
-            .write_all(lines.as_bytes())
-            .and_then(|()| stdout.flush());
-        if let Err(error) = printed {
-            tracing::warn!("cannot print the ready line: {error}; serving all the same");
+        let plain = addresses
+            .iter()
+            .map(|address| format!("listening on {address}\n"));
+        let tls = tls_address.map(|address| format!("listening on {address} with TLS\n"));
+        let lines: String = plain.chain(tls).collect();
+        let printed = stdout.write_all(lines.as_bytes());
+        if let Err(error) = printed.and_then(|()| stdout.flush()) {
+            warn!("cannot print the ready line: {error}; serving all the same");
         }
     };
     let printing = thread::Builder::new().name("ready".to_owned()).spawn(print);
     if let Err(error) = printing {
-        tracing::warn!("cannot print the ready line: {error}; serving all the same");
+        warn!("cannot print the ready line: {error}; serving all the same");
     }
 }
+
+/// The options that can change while the server runs.
+const LIVE: [&str; 7] = [
+    "connect-rate-per-ip",
+    "drain-timeout",
+    "log",
+    "max-clients",
+    "max-clients-per-ip",
+    "min-drain-rate",
+    "stall-timeout",
+];

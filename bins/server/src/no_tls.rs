@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use async_std::net::TcpStream;
 
-use crate::serving::Admission;
+use crate::serving::Admitted;
 
 /// No options.
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,7 @@ impl Tls {
         match self.0 {}
     }
 
-    pub(crate) fn admit(&self, _stream: TcpStream, _admission: Admission) {
+    pub(crate) fn admit(&self, _stream: TcpStream, _admitted: Admitted) {
         match self.0 {}
     }
 }

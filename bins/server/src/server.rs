@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_executor::Task;
@@ -13,22 +14,23 @@ use chat_hub::Hub;
 use futures::executor::block_on;
 use tracing::{debug, info, warn};
 
-use crate::args::Args;
-use crate::clients::Clients;
+use crate::admission::{Admission, ClientLimits, Refusal};
+use crate::args::{Args, Draining};
 use crate::limits::{ClientsError, ThreadsError};
 use crate::listener::listen;
 use crate::runtime;
-use crate::serving::{Admission, Serving};
+use crate::serving::{Admitted, Serving};
 use crate::socket::Socket;
 use crate::tls::{Ending, Tls, TlsError};
 
 /// A server that accepts clients and serves them.
 #[derive(Debug)]
 pub(crate) struct Server {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     hub: Hub,
-    clients: Clients,
-    accepting: Task<Infallible>,
+    admission: Admission,
+    settings: Arc<RwLock<Settings>>,
+    accepting: Vec<Task<Infallible>>,
     tls: Option<TlsSide>,
 }
 
@@ -37,8 +39,25 @@ pub(crate) struct Server {
 struct TlsSide {
     tls: Tls,
     address: SocketAddr,
-    accepting: Task<Infallible>,
     ending: Ending,
+}
+
+/// What may change while the server runs.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    limits: ClientLimits,
+    draining: Draining,
+    drain_timeout: Duration,
+}
+
+impl Settings {
+    fn of(args: &Args) -> Result<Self, ClientsError> {
+        Ok(Self {
+            limits: args.client_limits()?,
+            draining: args.draining(),
+            drain_timeout: args.drain_timeout,
+        })
+    }
 }
 
 /// Why the server could not begin to serve.
@@ -49,6 +68,8 @@ pub(crate) enum StartError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("cannot print the configuration: {0}")]
+    Print(io::Error),
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
     #[error("cannot start the thread that writes the log: {0}")]
@@ -76,54 +97,61 @@ fn hint(error: &io::Error) -> &'static str {
 impl Server {
     /// Listens, and serves clients as the arguments say.
     pub(crate) fn start(args: &Args) -> Result<Self, StartError> {
-        let client_count_max = args.client_count_max()?;
+        let settings = Settings::of(args)?;
         let tls = args.tls.open()?;
-        let (listener, address) = open(args.address)?;
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        let open = |address| open(address, settings.draining.stall_timeout);
+        for address in args.addresses() {
+            let (listener, address) = open(address)?;
+            addresses.push(address);
+            let kind = match tls {
+                Some(_) => Kind::PlainBesideTls,
+                None => Kind::Plain,
+            };
+            listeners.push((listener, kind));
+        }
         let tls = match tls {
-            Some((tls, ending, address)) => Some((tls, ending, open(address)?)),
             None => None,
+            Some((tls, ending, address)) => {
+                let (listener, address) = open(address)?;
+                listeners.push((listener, Kind::Tls(tls.clone())));
+                Some(TlsSide {
+                    tls,
+                    address,
+                    ending,
+                })
+            }
         };
         runtime::start()?;
         let (hub, clock) = args.hub();
         runtime::spawn(clock.keep_time(task::sleep)).detach();
-        let clients = Clients::default();
-        let acceptor = Acceptor {
-            hub: hub.clone(),
-            clients: clients.clone(),
-            client_count_max,
-            stall_timeout: args.stall_timeout(),
-            kind: if tls.is_some() {
-                Kind::PlainBesideTls
-            } else {
-                Kind::Plain
-            },
-            failed_at: None,
-            is_full: false,
+        args.log_start(&addresses, settings.limits.count_max);
+        let admission = Admission::default();
+        let settings = Arc::new(RwLock::new(settings));
+        let accept = |(listener, kind): (std::net::TcpListener, Kind)| {
+            let acceptor = Acceptor {
+                hub: hub.clone(),
+                admission: admission.clone(),
+                settings: Arc::clone(&settings),
+                kind,
+                failed_at: None,
+            };
+            runtime::spawn(acceptor.run(listener.into()))
         };
-        let tls = tls.map(|(tls, ending, (listener, address))| {
-            let acceptor = acceptor.clone_for(Kind::Tls(tls.clone()));
-            let accepting = runtime::spawn(acceptor.run(listener.into()));
-            TlsSide {
-                tls,
-                address,
-                accepting,
-                ending,
-            }
-        });
-        let accepting = runtime::spawn(acceptor.run(listener.into()));
-        args.log_start(address, client_count_max);
+        let accepting = listeners.into_iter().map(accept).collect();
         Ok(Self {
-            address,
+            addresses,
             hub,
-            clients,
+            admission,
+            settings,
             accepting,
             tls,
         })
     }
 
-    /// Returns the address that clients connect to.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// Returns the addresses that clients connect to.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Returns the address that clients of TLS connect to, if there is one.
@@ -133,7 +161,6 @@ impl Server {
 
     /// Reads the certificate and its key again, and whom they let in, for clients that connect from
     /// now on. Where they are no good, the server goes on with what it has.
-    #[expect(dead_code, reason = "what reloads the configuration is to call it")]
     pub(crate) fn reload_tls(&self) -> Result<(), TlsError> {
         match &self.tls {
             Some(side) => side.tls.reload(),
@@ -141,28 +168,58 @@ impl Server {
         }
     }
 
-    /// Stops accepting and reading, and gives the clients until `deadline` from now to take what
-    /// there is for them.
-    pub(crate) fn end(self, deadline: Duration) {
+    /// Has those of the arguments take effect that can, for clients that come from now on.
+    pub(crate) fn change(&self, args: &Args) -> Result<(), ClientsError> {
+        let settings = Settings::of(args)?;
+        *self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = settings;
+        Ok(())
+    }
+
+    /// Logs how the server is, whatever else is logged.
+    pub(crate) fn log_state(&self) {
+        let stats = self.hub.stats();
+        let clients = self.admission.clients();
+        let [full, full_for_address, too_fast] =
+            Refusal::ALL.map(|refusal| self.admission.refused(refusal));
+        warn!(
+            clients = clients.count(),
+            published = stats.published,
+            delivered = stats.delivered,
+            dropped = stats.dropped,
+            disconnected = stats.disconnected + clients.stalled_count(),
+            refused.full = full,
+            refused.full_for_address = full_for_address,
+            refused.too_fast = too_fast,
+            "somebody asked for the state"
+        );
+    }
+
+    /// Stops accepting and reading, and gives the clients the time that is set to take what there is
+    /// for them.
+    pub(crate) fn end(self) {
+        let deadline = settings(&self.settings).drain_timeout;
+        let clients = self.admission.clients();
         self.hub.close();
         let drained = async {
-            self.accepting.cancel().await;
-            if let Some(side) = self.tls {
-                side.accepting.cancel().await;
-                // Handshakes that are under way end with this.
-                let _ending = side.ending;
+            for accepting in self.accepting {
+                accepting.cancel().await;
             }
-            self.clients.gone().await;
+            // Handshakes that are under way end with this.
+            drop(self.tls.map(|side| side.ending));
+            clients.gone().await;
         };
         if block_on(timeout(deadline, drained)).is_err() {
-            let count = self.clients.count();
-            let clients = if count == 1 { "client" } else { "clients" };
-            info!("{count} {clients} did not take everything, or did not close, in {deadline:?}");
-            self.clients.cut();
-            let _ = block_on(timeout(CUT_TIMEOUT, self.clients.gone()));
+            let count = clients.count();
+            let noun = if count == 1 { "client" } else { "clients" };
+            info!("{count} {noun} did not take everything, or did not close, in {deadline:?}");
+            clients.cut();
+            let _ = block_on(timeout(CUT_TIMEOUT, clients.gone()));
         }
         let stats = self.hub.stats();
-        let disconnected = stats.disconnected + self.clients.stalled_count();
+        let disconnected = stats.disconnected + clients.stalled_count();
         info!(
             published = stats.published,
             delivered = stats.delivered,
@@ -174,9 +231,12 @@ impl Server {
 }
 
 /// Listens on an address; returns it as well, with the port that the system chose.
-fn open(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
+fn open(
+    address: SocketAddr,
+    stall_timeout: Option<Duration>,
+) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
     let failed = |source| StartError::Listen { address, source };
-    let listener = listen(address).map_err(failed)?;
+    let listener = listen(address, stall_timeout).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }
@@ -185,14 +245,11 @@ fn open(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Star
 #[derive(Debug)]
 struct Acceptor {
     hub: Hub,
-    clients: Clients,
-    client_count_max: usize,
-    stall_timeout: Option<Duration>,
+    admission: Admission,
+    settings: Arc<RwLock<Settings>>,
     kind: Kind,
     /// When it was logged last that accepting fails.
     failed_at: Option<Instant>,
-    /// Whether there were too many clients. It is logged when it begins, not with every client.
-    is_full: bool,
 }
 
 /// What the clients of an address speak.
@@ -205,19 +262,6 @@ enum Kind {
 }
 
 impl Acceptor {
-    /// Makes one for another address.
-    fn clone_for(&self, kind: Kind) -> Self {
-        Self {
-            hub: self.hub.clone(),
-            clients: self.clients.clone(),
-            client_count_max: self.client_count_max,
-            stall_timeout: self.stall_timeout,
-            kind,
-            failed_at: None,
-            is_full: false,
-        }
-    }
-
     async fn run(mut self, listener: TcpListener) -> Infallible {
         loop {
             for _ in 0..self.burst_len() {
@@ -237,7 +281,7 @@ impl Acceptor {
     /// Returns how many clients are accepted before others have their turn. The more there are, the
     /// longer their turns take together, so this is a small part of the time.
     fn burst_len(&self) -> usize {
-        BURST_LEN_MIN.max(self.clients.count() / CLIENTS_PER_ACCEPT)
+        BURST_LEN_MIN.max(self.admission.clients().count() / CLIENTS_PER_ACCEPT)
     }
 
     /// Waits, since the system is short of something that only others can give back. Trying at once
@@ -250,36 +294,36 @@ impl Acceptor {
             warn!("cannot accept clients: {error}; trying again");
             self.failed_at = Some(Instant::now());
         }
-        let _ = timeout(ACCEPT_PAUSE, self.clients.left()).await;
+        let _ = timeout(ACCEPT_PAUSE, self.admission.clients().left()).await;
     }
 
-    /// Begins to serve a client, unless there are too many: then its connection is closed at once.
+    /// Begins to serve a client, unless it is refused: then its connection is closed at once.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let client_count = self.clients.count();
-        if client_count >= self.client_count_max {
-            if !std::mem::replace(&mut self.is_full, true) {
-                warn!("{client_count} clients are connected, no more are served until one leaves");
-            }
-            return;
-        }
-        // Clients that come and go at the limit are not to fill the log.
-        self.is_full &= client_count > self.client_count_max / 2;
+        let settings = settings(&self.settings);
+        let entry = match self.admission.admit(peer.ip(), settings.limits) {
+            Ok(entry) => entry,
+            Err(refusal) => return debug!(%peer, "refused: {refusal}"),
+        };
         // As it is written when the client leaves: without what only the system can make use of.
         let peer = SocketAddr::new(peer.ip(), peer.port());
         debug!(%peer, "connected");
-        let admission = Admission {
+        let admitted = Admitted {
             peer,
             hub: self.hub.clone(),
-            stall_timeout: self.stall_timeout,
-            entry: self.clients.add(),
+            draining: settings.draining,
+            entry,
         };
         let socket = match &self.kind {
             Kind::Plain => Socket::new(stream),
             Kind::PlainBesideTls => Socket::new(stream).refuse_tls(),
-            Kind::Tls(tls) => return tls.admit(stream, admission),
+            Kind::Tls(tls) => return tls.admit(stream, admitted),
         };
-        runtime::spawn(Serving::new(socket, admission)).detach();
+        runtime::spawn(Serving::new(socket, admitted)).detach();
     }
+}
+
+fn settings(settings: &RwLock<Settings>) -> Settings {
+    *settings.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tells whether an error in accepting concerns the client that was to be accepted, and not the
@@ -314,32 +358,43 @@ const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use std::future::Future;
-    use std::net::{Ipv4Addr, TcpStream as StdTcpStream};
+    use std::net::{IpAddr, Ipv4Addr, TcpStream as StdTcpStream};
     use std::pin::pin;
     use std::task::{Context, Waker};
 
     use super::*;
 
+    const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
     fn acceptor() -> Acceptor {
         Acceptor {
             hub: Hub::default(),
-            clients: Clients::default(),
-            client_count_max: usize::MAX,
-            stall_timeout: None,
+            admission: Admission::default(),
+            settings: Arc::new(RwLock::new(Settings {
+                limits: ClientLimits {
+                    count_max: usize::MAX,
+                    per_network_max: 0,
+                    rate_per_network_max: 0,
+                },
+                draining: Draining {
+                    stall_timeout: None,
+                    rate_min: 0,
+                },
+                drain_timeout: Duration::ZERO,
+            })),
             kind: Kind::Plain,
             failed_at: None,
-            is_full: false,
         }
     }
 
     #[test]
     fn clients_that_come_in_a_burst_leave_others_their_turn() {
-        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), None).unwrap();
         let address = listener.local_addr().unwrap();
         let connecting = (0..3 * BURST_LEN_MIN).map(|_| StdTcpStream::connect(address).unwrap());
         let _clients: Vec<_> = connecting.collect();
         let acceptor = acceptor();
-        let clients = acceptor.clients.clone();
+        let clients = acceptor.admission.clients().clone();
         let mut accepting = pin!(acceptor.run(listener.into()));
         let cx = &mut Context::from_waker(Waker::noop());
         for turn in 1..=3 {
@@ -351,7 +406,9 @@ mod tests {
     #[test]
     fn more_are_accepted_at_once_where_there_are_many() {
         let acceptor = acceptor();
-        let entries: Vec<_> = (0..1000).map(|_| acceptor.clients.add()).collect();
+        let entries: Vec<_> = (0..1000)
+            .map(|_| acceptor.admission.clients().add(LOCALHOST))
+            .collect();
         assert_eq!(acceptor.burst_len(), 1000 / CLIENTS_PER_ACCEPT);
         drop(entries);
         assert_eq!(acceptor.burst_len(), BURST_LEN_MIN);
@@ -360,8 +417,8 @@ mod tests {
     #[test]
     fn a_client_that_leaves_ends_the_pause() {
         let mut acceptor = acceptor();
-        let clients = acceptor.clients.clone();
-        let entry = clients.add();
+        let clients = acceptor.admission.clients().clone();
+        let entry = clients.add(LOCALHOST);
         let error = io::Error::from_raw_os_error(24);
         let mut pause = pin!(acceptor.pause(&error));
         let cx = &mut Context::from_waker(Waker::noop());

@@ -15,6 +15,7 @@ use futures::FutureExt;
 use futures::io::{AsyncRead, AsyncWrite};
 use tracing::{debug, info, warn};
 
+use crate::args::Draining;
 use crate::clients::Entry;
 use crate::socket::Socket;
 use crate::tls;
@@ -47,8 +48,7 @@ enum Stage<S> {
 struct Accepted<S> {
     stream: S,
     hub: Hub,
-    /// How long the client may take nothing.
-    stall_timeout: Option<Duration>,
+    draining: Draining,
 }
 
 type Limited<S> = StallLimit<S, Publisher, fn(Duration) -> Sleep, Sleep>;
@@ -62,26 +62,25 @@ pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin {
 }
 
 /// A client that was let in, and what serving it takes.
-pub(crate) struct Admission {
+pub(crate) struct Admitted {
     pub(crate) peer: SocketAddr,
     pub(crate) hub: Hub,
-    /// How long the client may take nothing.
-    pub(crate) stall_timeout: Option<Duration>,
+    pub(crate) draining: Draining,
     pub(crate) entry: Entry,
 }
 
 impl<S: Connection> Serving<S> {
-    pub(crate) fn new(stream: S, admission: Admission) -> Self {
-        let Admission {
+    pub(crate) fn new(stream: S, admitted: Admitted) -> Self {
+        let Admitted {
             peer,
             hub,
-            stall_timeout,
+            draining,
             entry,
-        } = admission;
+        } = admitted;
         let accepted = Accepted {
             stream,
             hub,
-            stall_timeout,
+            draining,
         };
         Self {
             stage: Stage::Accepted(Some(accepted)),
@@ -95,7 +94,8 @@ impl<S: Connection> Serving<S> {
     fn begin(&mut self, accepted: Accepted<S>, cx: &Context<'_>) {
         self.entry.set_waker(cx.waker());
         let session = Session::new(accepted.stream, &accepted.hub)
-            .with_stall_timeout(accepted.stall_timeout, sleep as _);
+            .with_stall_timeout(accepted.draining.stall_timeout, sleep as _)
+            .with_rate_min(accepted.draining.rate_min);
         self.stage = Stage::Joined(session);
     }
 
@@ -189,7 +189,10 @@ fn end<S: Connection>(
         Ok(summary) => return log_left(peer, summary, "left"),
         Err(error) => error,
     };
-    let is_stalled = matches!(error.reason(), EndReason::Stalled(_));
+    let is_stalled = matches!(
+        error.reason(),
+        EndReason::Stalled(_) | EndReason::Slow { .. }
+    );
     if is_stalled {
         entry.clients().note_stalled();
     }

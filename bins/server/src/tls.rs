@@ -35,24 +35,19 @@ pub(crate) struct TlsArgs {
     /// IP address and port for clients that speak TLS 1.3; the ready line is followed by one more,
     /// `listening on ADDRESS with TLS`. The plain address stays: leave it on 127.0.0.1 to have it for
     /// this machine alone
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        value_parser = parse_address,
-        requires_all = ["tls_cert", "tls_key"]
-    )]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     tls_listen: Option<SocketAddr>,
 
     /// The server's certificate, in PEM, and after it those between it and its CA
-    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    #[arg(long, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
 
     /// The key of the certificate, in PEM
-    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
 
     /// Let only clients in that have a certificate of a CA in this file, in PEM
-    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    #[arg(long, value_name = "FILE")]
     tls_client_ca: Option<PathBuf>,
 
     /// How long a client may take for its handshake, and for its turn to begin it
@@ -94,10 +89,13 @@ impl TlsArgs {
     /// Reads and checks the certificate. Returns what TLS takes and its address, if there is to be
     /// TLS.
     pub(crate) fn open(&self) -> Result<Option<(Tls, Ending, SocketAddr)>, TlsError> {
-        let (Some(address), Some(cert), Some(key)) =
-            (self.tls_listen, &self.tls_cert, &self.tls_key)
-        else {
-            return Ok(None);
+        // Not checked by the parser: what a configuration says is a default to it.
+        let (address, cert, key) = match (self.tls_listen, &self.tls_cert, &self.tls_key) {
+            (Some(address), Some(cert), Some(key)) => (address, cert, key),
+            (Some(_), None, _) => return Err(TlsError::Missing("tls-cert")),
+            (Some(_), _, None) => return Err(TlsError::Missing("tls-key")),
+            (None, None, None) if self.tls_client_ca.is_none() => return Ok(None),
+            (None, ..) => return Err(TlsError::NoAddress),
         };
         let files = Files {
             cert: cert.clone(),

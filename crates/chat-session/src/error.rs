@@ -41,6 +41,12 @@ pub enum EndReason {
     /// The client took nothing for too long.
     #[error("the client took nothing for {0:?}")]
     Stalled(std::time::Duration),
+    /// The client took too little for too long.
+    #[error("the client took less than {rate_min} bytes per second")]
+    Slow {
+        /// How many bytes per second it had to take at least.
+        rate_min: u64,
+    },
 }
 
 impl SessionError {

@@ -26,6 +26,10 @@ pub(crate) struct Files {
 /// Why the server cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
+    #[error("tls-listen needs {0}, too: a certificate and its key")]
+    Missing(&'static str),
+    #[error("there are files for TLS, and no tls-listen to say where")]
+    NoAddress,
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} has no certificate: it needs a part `-----BEGIN CERTIFICATE-----`", .0.display())]

@@ -13,7 +13,7 @@ use futures_rustls::TlsAcceptor;
 use futures_rustls::server::TlsStream;
 
 use crate::runtime;
-use crate::serving::{Admission, Connection, Serving};
+use crate::serving::{Admitted, Connection, Serving};
 use crate::socket::Socket;
 use crate::tls::Tls;
 use crate::tls::refusals::Refusal;
@@ -30,15 +30,15 @@ impl Connection for TlsSocket {
 impl Tls {
     /// Begins a client's handshake, and serves the client when that has succeeded. When the server
     /// ends, handshakes do too.
-    pub(crate) fn admit(&self, stream: TcpStream, admission: Admission) {
+    pub(crate) fn admit(&self, stream: TcpStream, admitted: Admitted) {
         let tls = self.clone();
         let ending = self.ending.clone();
         let admitting = async move {
-            let shaking = tls.shake(stream, admission.peer);
+            let shaking = tls.shake(stream, admitted.peer);
             pin_mut!(shaking);
             if let Either::Left((Some(stream), _)) = select(shaking, ending).await {
                 // A task of its own: what the handshake needed is free from now on.
-                runtime::spawn(Serving::new(stream, admission)).detach();
+                runtime::spawn(Serving::new(stream, admitted)).detach();
             }
         };
         runtime::spawn(admitting).detach();

@@ -1,7 +1,9 @@
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::SockRef;
+use rustix::process::Signal;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::util::{Client, Server, chat_server, run};
 
@@ -45,6 +47,57 @@ fn an_address_that_is_none_is_a_usage_error() {
             "{arguments:?}"
         );
     }
+}
+
+/// Connects from another address of this machine.
+fn connect_from(address: &str, server: &Server) -> Client {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let address: SocketAddr = format!("{address}:0").parse().unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.connect(&server.address.into()).unwrap();
+    Client::of(socket.into())
+}
+
+#[test]
+fn an_address_has_no_more_clients_than_it_may_have() {
+    let mut server = Server::start_with(&["--max-clients-per-ip", "2"]);
+    let clients = [server.join(b"one"), server.join(b"two")];
+    for _ in 0..10 {
+        assert!(server.connect().is_closed());
+    }
+    let mut other = connect_from("127.0.0.2", &server);
+    other.send(b"from another");
+    assert_eq!(other.receive(), b"from another");
+    let descriptors = server.descriptor_count();
+    drop(clients);
+    server.wait_for_descriptors(descriptors - 2);
+    server.assert_serves();
+
+    server.signal(Signal::USR1);
+    let log = server.end();
+    assert!(log.contains("refused.full_for_address=10"), "{log}");
+    let told = "a client is refused: its address has as many clients as one may have";
+    assert_eq!(log.matches(told).count(), 1, "{log}");
+}
+
+#[test]
+fn an_address_does_not_connect_more_often_than_it_may() {
+    let server = Server::start_with(&["--connect-rate-per-ip", "5"]);
+    let mut clients: Vec<Client> = (0..50).map(|_| server.connect()).collect();
+    let mut other = connect_from("127.0.0.2", &server);
+    other.send(b"from another");
+    assert_eq!(other.receive(), b"from another");
+    clients.retain_mut(|client| {
+        client.stream.write_all(b"\0").is_ok() && client.receive_until_cut().is_some()
+    });
+    // Connecting takes less than a second, or a little more.
+    assert!((5..=15).contains(&clients.len()), "{}", clients.len());
+    server.signal(Signal::USR1);
+    let log = server.end();
+    assert!(
+        log.contains(&format!("refused.too_fast={}", 50 - clients.len())),
+        "{log}"
+    );
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod bad_input;
 /// CAs and certificates for the tests.
 #[cfg(feature = "tls")]
 mod certs;
+/// The configuration file, variables, and reading them again.
+mod configured;
 /// All cases of the specification, from chat-conform.
 mod conforms;
 /// Clients that connect by the hundred.

@@ -5,7 +5,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::tls_util::TlsServer;
+use crate::tls_util::{TlsClient, TlsServer};
 use crate::util::Client;
 
 #[test]
@@ -110,6 +110,33 @@ fn the_end_of_the_server_is_told_to_clients_that_have_everything() {
     assert_eq!(plain.try_receive(), None);
     drop(plain);
     assert_eq!(tls.server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_new_certificate_is_for_clients_that_come_after_the_signal() {
+    let mut tls = TlsServer::start(&["--log", "info"]);
+    let mut log = tls.server.log_lines();
+    let mut old = tls.join(b"old");
+    let old_config = tls.authority.client_config(None);
+    tls.renew();
+    tls.server.signal(Signal::HUP);
+    log.find(|line| line.contains("read the certificate again"))
+        .expect("it is told");
+    assert!(
+        TlsClient::connect(tls.address, old_config)
+            .refused()
+            .to_string()
+            .contains("UnknownIssuer")
+    );
+    tls.join(b"new");
+    assert_eq!(old.receive(), b"new", "who was there stays");
+
+    tls.folder.write("key.pem", "half of it");
+    tls.server.signal(Signal::HUP);
+    log.find(|line| line.contains("the certificate stays as it was"))
+        .expect("it is told");
+    tls.join(b"newer");
+    assert_eq!(old.receive(), b"newer");
 }
 
 #[test]

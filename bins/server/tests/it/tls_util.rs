@@ -13,7 +13,7 @@ pub(crate) struct TlsServer {
     pub(crate) server: Server,
     pub(crate) address: SocketAddr,
     pub(crate) authority: Authority,
-    _folder: Folder,
+    pub(crate) folder: Folder,
 }
 
 impl TlsServer {
@@ -56,8 +56,16 @@ impl TlsServer {
             server,
             address,
             authority,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Puts another certificate in the place of the server's, of a new CA.
+    pub(crate) fn renew(&mut self) {
+        self.authority = Authority::new();
+        let identity = self.authority.issue();
+        self.folder.write("cert.pem", &identity.cert);
+        self.folder.write("key.pem", &identity.key);
     }
 
     /// Connects a client without a certificate.

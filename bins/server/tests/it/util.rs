@@ -11,7 +11,7 @@ use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take. Nothing here comes near it unless it hangs.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running server; it is killed when it goes out of scope.
 pub(crate) struct Server {
@@ -52,15 +52,7 @@ impl Server {
     pub(crate) fn spawn_as_it_is(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address = line
-            .strip_prefix("listening on ")
-            .and_then(|rest| rest.strip_suffix('\n'));
-        let address = address
-            .unwrap_or_else(|| panic!("the server said {line:?}"))
-            .parse()
-            .unwrap();
+        let address = read_address(&mut stdout);
         Self {
             child,
             stdout,
@@ -74,6 +66,11 @@ impl Server {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         line
+    }
+
+    /// Reads the ready line of one more address.
+    pub(crate) fn next_address(&mut self) -> SocketAddr {
+        read_address(&mut self.stdout)
     }
 
     /// Connects a client; the server knows it only once it has taken part.
@@ -277,6 +274,19 @@ impl Client {
             Err(error) => error.kind() == ErrorKind::ConnectionReset,
         }
     }
+}
+
+/// Reads a ready line.
+fn read_address(stdout: &mut impl BufRead) -> SocketAddr {
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let address = line
+        .strip_prefix("listening on ")
+        .and_then(|rest| rest.strip_suffix('\n'));
+    address
+        .unwrap_or_else(|| panic!("the server said {line:?}"))
+        .parse()
+        .unwrap()
 }
 
 /// Waits for a server to end by itself; returns how it did.

@@ -179,6 +179,46 @@ fn a_client_that_keeps_up_needs_no_timer() {
 }
 
 #[test]
+fn a_client_that_takes_less_than_the_rate_is_closed() {
+    for taken_per_step in [0, 1, RATE as usize / 2, RATE as usize - 5] {
+        let mut limited = Limited::with_rate_min(RATE);
+        // With each step it is behind by so much more, and may be by as much as in the whole time. What
+        // it takes in the last try counts, too.
+        let missing = RATE as usize - taken_per_step;
+        let least = (STEP_COUNT as usize * RATE as usize).div_ceil(missing);
+        let most = least + taken_per_step.div_ceil(missing) + 1;
+        let is_open = |limited: &mut Limited| {
+            limited.client.wire().room = taken_per_step;
+            limited.pass_steps(1);
+            !limited.client.has_ended()
+        };
+        let steps = 1 + (0..2 * most).take_while(|_| is_open(&mut limited)).count();
+        assert!((least..=most).contains(&steps), "{taken_per_step}: {steps}");
+        let error = limited.client.end().expect("it is too slow").unwrap_err();
+        let told = match taken_per_step {
+            0 => "the client took nothing for 8s",
+            _ => "the client took less than 100 bytes per second",
+        };
+        assert_eq!(error.to_string(), told);
+    }
+}
+
+#[test]
+fn a_client_that_takes_lumps_at_the_rate_is_not_closed() {
+    for steps_between in 1..STEP_COUNT {
+        let mut limited = Limited::with_rate_min(RATE);
+        for _ in 0..40 {
+            limited.pass_steps(steps_between);
+            assert!(limited.client.end().is_none(), "{steps_between}");
+            limited.client.wire().room = (RATE * u64::from(steps_between)) as usize;
+        }
+        // What it took before does not count for later.
+        limited.pass_steps(STEP_COUNT + 2);
+        assert!(limited.client.end().is_some(), "{steps_between}");
+    }
+}
+
+#[test]
 fn under_block_a_time_limit_lets_the_others_go_on() {
     let mut limited = Limited::new(Policy::Block, 5);
     limited.sender.send(&messages(10..800));
@@ -203,7 +243,19 @@ impl Limited {
         Self::with_timeout(policy, room, Some(TIMEOUT))
     }
 
+    /// Makes one that has much to take, at a rate.
+    fn with_rate_min(rate_min: u64) -> Self {
+        let mut limited = Self::of(Policy::Block, 5, Some(TIMEOUT), rate_min);
+        limited.sender.send(&messages(10..2000));
+        limited.server.run();
+        limited
+    }
+
     fn with_timeout(policy: Policy, room: usize, timeout: Option<Duration>) -> Self {
+        Self::of(policy, room, timeout, 0)
+    }
+
+    fn of(policy: Policy, room: usize, timeout: Option<Duration>, rate_min: u64) -> Self {
         let config = Config::default().with_capacity(CAPACITY);
         let mut server = Server::of(config.with_policy(policy), Order::Fifo);
         let sender = server.connect();
@@ -214,7 +266,8 @@ impl Limited {
             let time = time.clone();
             move |duration| time.sleep(duration)
         };
-        let client = server.serve(wire, session.with_stall_timeout(timeout, sleep));
+        let session = session.with_stall_timeout(timeout, sleep);
+        let client = server.serve(wire, session.with_rate_min(rate_min));
         server.run();
         sender.send(&messages(0..10));
         server.run();
@@ -245,3 +298,6 @@ const CAPACITY: usize = 16 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(8);
 const STEP_COUNT: u32 = 8;
 const STEP: Duration = Duration::from_secs(1);
+
+/// How many bytes per second, and so in each step, a client must take where there is a rate.
+const RATE: u64 = 100;

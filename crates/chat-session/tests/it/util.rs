@@ -169,6 +169,11 @@ impl Client {
         self.wire.lock().unwrap()
     }
 
+    /// Tells whether the session has ended, and nobody was told how.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
     /// How the session ended, if it has. Tells it once.
     pub(crate) fn end(&mut self) -> Option<Result<Summary, SessionError>> {
         self.end.borrow_mut().take()

@@ -1,0 +1,443 @@
+//! Where options come from: the command line, or else the environment, or else a file.
+//!
+//! A file has the names of the long options as keys, and a variable is `CHAT_SERVER_` with the name in
+//! capitals. What they say becomes the default of the option, so the command line has the last word,
+//! and all three are read and checked by the same parser.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
+
+use crate::args::{Args, PUBLIC};
+
+/// The options, and what was said for each of them.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) args: Args,
+    /// What each option was given, by its name.
+    values: Values,
+}
+
+/// Texts by the name of the option that they are for.
+type Values = BTreeMap<String, Vec<String>>;
+
+/// Why there are no options.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OptionsError {
+    /// The command line makes no sense, or asks for help.
+    #[error("{}", first_line(.0))]
+    Usage(clap::Error),
+    #[error("cannot read the configuration {path}: {source}", path = .path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the configuration {path} is no TOML: {source}", path = .path.display())]
+    Syntax {
+        path: PathBuf,
+        source: Box<toml::de::Error>,
+    },
+    #[error("{origin}: there is no option `{name}`{}", meant(.nearest.as_deref()))]
+    Unknown {
+        origin: Origin,
+        name: String,
+        nearest: Option<String>,
+    },
+    #[error("{origin}: {name} takes a text, a number, true or false, or a list of such")]
+    Type { origin: Origin, name: String },
+    #[error("{origin}: {name}: {reason}")]
+    Value {
+        origin: Origin,
+        name: String,
+        reason: String,
+    },
+}
+
+/// What an option was set by, apart from the command line.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    File(PathBuf),
+    Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name) => write!(f, "the variable {name}"),
+        }
+    }
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
+impl Options {
+    /// Reads the options of this process.
+    pub(crate) fn read() -> Result<Self, OptionsError> {
+        Self::of(env::args_os().collect(), env::vars_os())
+    }
+
+    fn of(
+        args: Vec<OsString>,
+        vars: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, OptionsError> {
+        let mut command = Args::command();
+        let mut from_vars = Vec::new();
+        for (variable, value) in vars {
+            let Some(variable) = variable.to_str().filter(|name| name.starts_with(PREFIX)) else {
+                continue;
+            };
+            let name = variable[PREFIX.len()..].to_lowercase().replace('_', "-");
+            let origin = Origin::Variable(variable.to_owned());
+            let value = value.to_string_lossy().into_owned();
+            from_vars.push((origin, name, vec![value]));
+        }
+        from_vars.sort_by(|(_, one, _), (_, other, _)| one.cmp(other));
+        for (origin, name, value) in &from_vars {
+            if name == CONFIG {
+                command = with_default(command, name, value.clone());
+            } else {
+                check(&command, origin, name, value)?;
+            }
+        }
+        let matches = parse(&command, &args)?;
+        let mut defaults = match matches.get_one::<PathBuf>(CONFIG) {
+            Some(path) => read_file(&command, path)?,
+            None => Values::new(),
+        };
+        defaults.extend(from_vars.into_iter().map(|(_, name, value)| (name, value)));
+        for (name, texts) in &defaults {
+            command = with_default(command, name, texts.clone());
+        }
+        let matches = parse(&command, &args)?;
+        if matches.get_flag("public") {
+            for (name, text) in PUBLIC
+                .into_iter()
+                .filter(|(name, _)| !defaults.contains_key(*name))
+            {
+                command = with_default(command, name, vec![text.to_owned()]);
+            }
+        }
+        let matches = parse(&command, &args)?;
+        Ok(Self {
+            args: Args::from_arg_matches(&matches).map_err(OptionsError::Usage)?,
+            values: values(&command, &matches),
+        })
+    }
+
+    /// Takes over what `read` says of the options that are named.
+    pub(crate) fn adopt(&mut self, mut read: Self, names: &[&str]) {
+        for &name in names {
+            match read.values.remove(name) {
+                Some(texts) => self.values.insert(name.to_owned(), texts),
+                None => self.values.remove(name),
+            };
+        }
+    }
+
+    /// Returns the names of options that `other` says something else of.
+    pub(crate) fn changes<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
+        let names = self.values.keys().chain(other.values.keys());
+        let mut names: Vec<_> = names.map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+            .into_iter()
+            .filter(|&name| self.values.get(name) != other.values.get(name))
+    }
+}
+
+impl fmt::Display for Options {
+    /// Writes a configuration file that says the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, texts) in &self.values {
+            let texts = texts
+                .iter()
+                .map(|text| toml::Value::from(text.as_str()).to_string());
+            match &texts.collect::<Vec<_>>()[..] {
+                [text] => writeln!(f, "{name} = {text}")?,
+                texts => writeln!(f, "{name} = [{}]", texts.join(", "))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse(command: &Command, args: &[OsString]) -> Result<ArgMatches, OptionsError> {
+    command
+        .clone()
+        .try_get_matches_from(args)
+        .map_err(OptionsError::Usage)
+}
+
+/// Reads a file and checks what it says, one option after the other.
+fn read_file(command: &Command, path: &Path) -> Result<Values, OptionsError> {
+    let failed = |source| OptionsError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let table: toml::Table = text.parse().map_err(|source| OptionsError::Syntax {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    let origin = Origin::File(path.to_owned());
+    let mut values = Values::new();
+    for (name, value) in table {
+        let texts = texts(&value).ok_or_else(|| OptionsError::Type {
+            origin: origin.clone(),
+            name: name.clone(),
+        })?;
+        check(command, &origin, &name, &texts)?;
+        values.insert(name, texts);
+    }
+    Ok(values)
+}
+
+/// Returns what a value of a file would be on the command line.
+fn texts(value: &toml::Value) -> Option<Vec<String>> {
+    match value {
+        toml::Value::Array(values) => {
+            let texts: Option<Vec<_>> = values.iter().map(text).collect();
+            texts.filter(|texts| !texts.is_empty())
+        }
+        value => text(value).map(|text| vec![text]),
+    }
+}
+
+fn text(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(truth) => Some(truth.to_string()),
+        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => None,
+    }
+}
+
+/// Fails unless there is such an option, and it takes these texts.
+fn check(
+    command: &Command,
+    origin: &Origin,
+    name: &str,
+    texts: &[String],
+) -> Result<(), OptionsError> {
+    let Some(arg) = options(command).find(|arg| arg.get_long() == Some(name)) else {
+        return Err(OptionsError::Unknown {
+            origin: origin.clone(),
+            name: name.to_owned(),
+            nearest: nearest(command, name),
+        });
+    };
+    let refused = |reason| OptionsError::Value {
+        origin: origin.clone(),
+        name: name.to_owned(),
+        reason,
+    };
+    if !arg.get_action().takes_values() {
+        let is_truth = |text: &String| matches!(text.as_str(), "true" | "false");
+        return match texts {
+            [text] if is_truth(text) => Ok(()),
+            _ => Err(refused("it is true or false".to_owned())),
+        };
+    }
+    if texts.len() > 1 && !matches!(arg.get_action(), clap::ArgAction::Append) {
+        return Err(refused("it takes one value and no list".to_owned()));
+    }
+    // Alone, so that an error is about nothing else.
+    let alone = Command::new(command.get_name().to_owned()).arg(arg.clone());
+    let words = texts.iter().map(|text| format!("--{name}={text}"));
+    let words = std::iter::once(String::new()).chain(words);
+    match alone.try_get_matches_from(words) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(refused(first_line(&error))),
+    }
+}
+
+/// Returns the option that may have been meant.
+fn nearest(command: &Command, name: &str) -> Option<String> {
+    options(command)
+        .filter_map(Arg::get_long)
+        .map(|known| (strsim::jaro_winkler(known, name), known))
+        .filter(|&(likeness, _)| likeness > LIKENESS_MIN)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, known)| known.to_owned())
+}
+
+/// Returns the options that a file or a variable may set.
+fn options(command: &Command) -> impl Iterator<Item = &Arg> {
+    let is_one = |arg: &&Arg| arg.get_long().is_some_and(|name| !COMMANDS.contains(&name));
+    command.get_arguments().filter(is_one)
+}
+
+/// Has an option that nobody sets on the command line have these values.
+fn with_default(command: Command, name: &str, texts: Vec<String>) -> Command {
+    // Identifiers of options are their names with another hyphen.
+    let id = name.replace('-', "_");
+    command.mut_arg(id, |arg| arg.default_values(texts))
+}
+
+/// Returns what each option was given, or has by default.
+fn values(command: &Command, matches: &ArgMatches) -> Values {
+    let mut values = Values::new();
+    for arg in options(command) {
+        let name = arg.get_long().unwrap_or_default().to_owned();
+        let id = arg.get_id().as_str();
+        let texts: Vec<_> = match matches.get_raw(id) {
+            Some(raw) => raw
+                .map(|text| text.to_string_lossy().into_owned())
+                .collect(),
+            None if arg.get_action().takes_values() => continue,
+            None => vec![matches.get_flag(id).to_string()],
+        };
+        values.insert(name, texts);
+    }
+    values
+}
+
+/// Returns the first line of what the parser says, which is all that is about an option alone.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+/// What the names of variables begin with.
+const PREFIX: &str = "CHAT_SERVER_";
+
+/// The option that names the file.
+const CONFIG: &str = "config";
+
+/// The options that only the command line has.
+const COMMANDS: [&str; 4] = ["config", "check-config", "help", "version"];
+
+/// How like a name must be to be what was meant, where 1 is equal. A judgement.
+const LIKENESS_MIN: f64 = 0.8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads options, with a file that has the text.
+    fn read(file: &str, vars: &[(&str, &str)], args: &[&str]) -> Result<Options, OptionsError> {
+        let path = env::temp_dir().join(format!(
+            "chat-server-{}-{:?}.toml",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        std::fs::write(&path, file).unwrap();
+        let mut words: Vec<OsString> = vec!["chat-server".into(), "--config".into()];
+        words.push(path.clone().into());
+        words.extend(args.iter().map(OsString::from));
+        let vars = vars.iter().map(|(name, value)| (name.into(), value.into()));
+        let options = Options::of(words, vars);
+        std::fs::remove_file(&path).unwrap();
+        options
+    }
+
+    fn error(file: &str, vars: &[(&str, &str)], args: &[&str]) -> String {
+        read(file, vars, args).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_command_line_goes_before_variables_and_they_before_the_file() {
+        let file = "grace = '1s'\nlog-bytes = '1MiB'\nmax-clients = 7\nlisten = ['[::1]:0']";
+        let vars = [
+            ("CHAT_SERVER_GRACE", "2s"),
+            ("CHAT_SERVER_LOG_BYTES", "2MiB"),
+            ("CHAT_SOMETHING", "else"),
+        ];
+        let options = read(file, &vars, &["--grace", "3s"]).unwrap();
+        let value = |name: &str| &options.values[name][..];
+        assert_eq!(value("grace"), ["3s"]);
+        assert_eq!(value("log-bytes"), ["2MiB"]);
+        assert_eq!(value("max-clients"), ["7"]);
+        assert_eq!(value("listen"), ["[::1]:0"]);
+        assert_eq!(value("drop-policy"), ["oldest"]);
+    }
+
+    #[test]
+    fn public_sets_what_nobody_else_does() {
+        let file = "public = true\nstall-timeout = '5s'";
+        let vars = [("CHAT_SERVER_CONNECT_RATE_PER_IP", "7")];
+        let options = read(file, &vars, &[]).unwrap();
+        let value = |name: &str| &options.values[name][..];
+        assert_eq!(value("stall-timeout"), ["5s"]);
+        assert_eq!(value("connect-rate-per-ip"), ["7"]);
+        assert_eq!(value("max-clients-per-ip"), ["100"]);
+        let options = read(file, &[], &["--max-clients-per-ip", "3"]).unwrap();
+        assert_eq!(options.values["max-clients-per-ip"], ["3"]);
+        assert_eq!(options.values["connect-rate-per-ip"], ["20"]);
+    }
+
+    #[test]
+    fn what_is_printed_says_the_same_when_it_is_read() {
+        let file = "grace = '1s'\nlisten = ['127.0.0.1:0', '[::1]:0']";
+        let options = read(file, &[], &[]).unwrap();
+        let again = read(&options.to_string(), &[], &[]).unwrap();
+        assert_eq!(options.changes(&again).collect::<Vec<_>>(), [""; 0]);
+        let other = read("grace = '2s'", &[], &[]).unwrap();
+        assert_eq!(
+            options.changes(&other).collect::<Vec<_>>(),
+            ["grace", "listen"]
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_with_its_place() {
+        let cases = [
+            (
+                "gracee = '1s'",
+                "there is no option `gracee`; did you mean `grace`?",
+            ),
+            ("zzz = 1", "there is no option `zzz`"),
+            ("config = 'other.toml'", "there is no option `config`"),
+            (
+                "grace = '1 parsec'",
+                "grace: invalid value '1 parsec' for '--grace <DURATION>': ",
+            ),
+            (
+                "grace = ['1s', '2s']",
+                "grace: it takes one value and no list",
+            ),
+            ("grace = 1979-05-27", "grace takes a text, a number"),
+            ("listen = []", "listen takes a text, a number"),
+            ("listen = ['nowhere']", "listen: invalid value 'nowhere'"),
+            ("drop-policy = 'all'", "drop-policy: invalid value 'all'"),
+            ("grace = ", "is no TOML"),
+        ];
+        for (file, told) in cases {
+            let error = error(file, &[], &[]);
+            assert!(
+                error.contains(told) && error.contains(".toml"),
+                "{file}: {error}"
+            );
+        }
+        let told = error("", &[("CHAT_SERVER_GRACEE", "1s")], &[]);
+        assert!(
+            told.contains("CHAT_SERVER_GRACEE: there is no option `gracee`; did you"),
+            "{told}"
+        );
+        let told = error("", &[("CHAT_SERVER_GRACE", "")], &[]);
+        assert!(
+            told.starts_with("the variable CHAT_SERVER_GRACE: grace: "),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told() {
+        let words = ["chat-server", "--config", "/nowhere/chat.toml"].map(OsString::from);
+        let error = Options::of(words.to_vec(), std::iter::empty()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot read the configuration /nowhere/chat.toml: "),
+            "{error}"
+        );
+    }
+}
