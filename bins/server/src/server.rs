@@ -207,8 +207,10 @@ impl Server {
             for accepting in self.accepting {
                 accepting.cancel().await;
             }
-            // Handshakes that are under way end with this.
-            drop(self.tls.map(|side| side.ending));
+            if let Some(side) = self.tls {
+                // Handshakes that are under way end with this.
+                let _ending = side.ending;
+            }
             clients.gone().await;
         };
         if block_on(timeout(deadline, drained)).is_err() {
