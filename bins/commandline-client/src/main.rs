@@ -6,12 +6,11 @@ use std::error::Error;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use chat_client::pipe::{self, Notice};
-use chat_client::{Address, ConnectError, patient, terminal};
+use chat_client::{Address, ConnectError, Stream, Tls, patient, terminal};
 use clap::{CommandFactory, Parser};
 
 use crate::args::Args;
@@ -31,14 +30,21 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         print_definition(args)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let tls = args.tls()?;
+    if args.tls_insecure {
+        let text = "any server is accepted: whoever is on the way can read and change all messages";
+        tell("warning", text);
+    }
     if args.is_for_terminal(io::stdin().is_terminal() && io::stdout().is_terminal()) {
-        terminal::run(&args.addresses, &args.terminal_options())?;
+        let mut options = args.terminal_options();
+        options.link.tls = tls;
+        terminal::run(&args.addresses, &options)?;
         return Ok(ExitCode::SUCCESS);
     }
     let input = input(args)?;
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let options = args.pipe_options(output.is_terminal());
-    let (address, stream) = connect(args)?;
+    let (address, stream) = connect(args, tls.as_ref())?;
     let summary = pipe::run(stream, input, output, &options, |notice| match notice {
         Notice::Refused(line) => tell("error", line),
         notice => tell("warning", notice),
@@ -57,15 +63,19 @@ fn input(args: &Args) -> Result<File, Box<dyn Error>> {
 }
 
 /// Connects to the first address that answers.
-fn connect(args: &Args) -> Result<(&Address, TcpStream), ConnectError> {
+fn connect<'a>(args: &'a Args, tls: Option<&Tls>) -> Result<(&'a Address, Stream), ConnectError> {
+    let connect = |address: &Address| match tls {
+        Some(tls) => tls.connect(address, args.connect_timeout),
+        None => address.connect(args.connect_timeout).map(Stream::from),
+    };
     let (last, others) = args.addresses.split_last().expect("there is a default");
     for address in others {
-        match address.connect(args.connect_timeout) {
+        match connect(address) {
             Ok(stream) => return Ok((address, stream)),
             Err(error) => tell("warning", format!("{error}; trying the next address")),
         }
     }
-    Ok((last, last.connect(args.connect_timeout)?))
+    Ok((last, connect(last)?))
 }
 
 /// Prints the completions or the man page, which are made from the arguments' definition.

@@ -18,6 +18,7 @@ use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
 use crate::memory::{MemoryError, check_log_len};
 use crate::throttle::Rates;
+use crate::tls::TlsArgs;
 
 pub(crate) use inside::{InsideArgs, LogFormat};
 pub(crate) use limits::{Draining, Limits, PUBLIC};
@@ -31,7 +32,7 @@ pub(crate) use limits::{Draining, Limits, PUBLIC};
 /// otherwise. A client that keeps up loses nothing.
 ///
 /// When clients can connect, the server prints `listening on ADDRESS` to stdout, and nothing else
-/// there ever.
+/// there ever; but with --tls-listen, in a second line, where it speaks TLS.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -88,6 +89,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     limits: Limits,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -229,7 +233,7 @@ fn parse_grace(text: &str) -> Result<Duration, String> {
     Ok(grace)
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:8080")
 }

@@ -18,6 +18,11 @@ mod serving;
 mod signals;
 mod socket;
 mod throttle;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -71,7 +76,7 @@ fn run(mut options: Options) -> Result<(), StartError> {
     let log = logging::start(options.args.log.clone(), options.args.inside.log_format)
         .map_err(StartError::Log)?;
     let server = Server::start(&options.args)?;
-    print_ready_lines(server.addresses().to_vec());
+    print_ready_lines(server.addresses().to_vec(), server.tls_address());
     for signal in signals.forever() {
         match signal {
             SIGHUP => reload(&mut options, &server, &log),
@@ -92,6 +97,9 @@ fn reload(options: &mut Options, server: &Server, log: &Log) {
     };
     if let Err(error) = server.change(&read.args) {
         return warn!("the configuration stays as it was: {error}");
+    }
+    if let Err(error) = server.reload_tls() {
+        warn!("the certificate stays as it was: {error}");
     }
     log.set_filter(read.args.log.clone());
     for name in options.changes(&read) {
@@ -115,13 +123,17 @@ fn tell(error: &dyn std::error::Error) {
     .unwrap_or_default();
 }
 
-/// Prints a line for each address, and nothing else ever goes to stdout. It may have to wait until
+/// Prints a line for each address, that of TLS last, and nothing else ever goes to stdout. It may have to wait until
 /// somebody reads there; nothing else waits for that.
-fn print_ready_lines(addresses: Vec<SocketAddr>) {
+fn print_ready_lines(addresses: Vec<SocketAddr>, tls_address: Option<SocketAddr>) {
     let print = move || {
         let mut stdout = io::stdout().lock();
-        let mut lines = addresses.iter();
-        let printed = lines.try_for_each(|address| writeln!(stdout, "listening on {address}"));
+        let plain = addresses
+            .iter()
+            .map(|address| format!("listening on {address}\n"));
+        let tls = tls_address.map(|address| format!("listening on {address} with TLS\n"));
+        let lines: String = plain.chain(tls).collect();
+        let printed = stdout.write_all(lines.as_bytes());
         if let Err(error) = printed.and_then(|()| stdout.flush()) {
             warn!("cannot print the ready line: {error}; serving all the same");
         }

@@ -21,9 +21,10 @@ use crate::limits::{ClientsError, ThreadsError};
 use crate::listener::listen;
 use crate::memory::MemoryError;
 use crate::runtime;
-use crate::serving::Serving;
+use crate::serving::{Admitted, Serving};
 use crate::socket::Socket;
 use crate::throttle::{Ingress, Rates, Throttled};
+use crate::tls::{Ending, Tls, TlsError};
 
 /// A server that accepts clients and serves them.
 #[derive(Debug)]
@@ -34,8 +35,17 @@ pub(crate) struct Server {
     settings: Arc<RwLock<Settings>>,
     ingress: Ingress,
     accepting: Vec<Task<Infallible>>,
+    tls: Option<TlsSide>,
     view: View,
     _inside: Inside,
+}
+
+/// What is served over TLS beside what is plain.
+#[derive(Debug)]
+struct TlsSide {
+    tls: Tls,
+    address: SocketAddr,
+    ending: Ending,
 }
 
 /// What may change while the server runs.
@@ -81,6 +91,8 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Clients(#[from] ClientsError),
     #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
     Inside(#[from] InsideError),
     #[error(transparent)]
     Top(TopError),
@@ -103,14 +115,31 @@ impl Server {
     pub(crate) fn start(args: &Args) -> Result<Self, StartError> {
         args.check_memory()?;
         let settings = Settings::of(args)?;
+        let tls = args.tls.open()?;
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        let open = |address| open(address, settings.draining.stall_timeout);
         for address in args.addresses() {
-            let failed = |source| StartError::Listen { address, source };
-            let listener = listen(address, settings.draining.stall_timeout).map_err(failed)?;
-            addresses.push(listener.local_addr().map_err(failed)?);
-            listeners.push(listener);
+            let (listener, address) = open(address)?;
+            addresses.push(address);
+            let kind = match tls {
+                Some(_) => Kind::PlainBesideTls,
+                None => Kind::Plain,
+            };
+            listeners.push((listener, kind));
         }
         let inside = Inside::open(&args.inside)?;
+        let tls = match tls {
+            None => None,
+            Some((tls, ending, address)) => {
+                let (listener, address) = open(address)?;
+                listeners.push((listener, Kind::Tls(tls.clone())));
+                Some(TlsSide {
+                    tls,
+                    address,
+                    ending,
+                })
+            }
+        };
         runtime::start()?;
         let (hub, clock) = args.hub();
         runtime::spawn(clock.keep_time(task::sleep)).detach();
@@ -119,12 +148,13 @@ impl Server {
         let ingress = Ingress::default();
         ingress.set_rate(settings.rates.ingress);
         let settings = Arc::new(RwLock::new(settings));
-        let accept = |listener: std::net::TcpListener| {
+        let accept = |(listener, kind): (std::net::TcpListener, Kind)| {
             let acceptor = Acceptor {
                 hub: hub.clone(),
                 admission: admission.clone(),
                 settings: Arc::clone(&settings),
                 ingress: ingress.clone(),
+                kind,
                 failed_at: None,
             };
             runtime::spawn(acceptor.run(listener.into()))
@@ -139,6 +169,7 @@ impl Server {
             settings,
             ingress,
             accepting,
+            tls,
             view,
             _inside: inside,
         })
@@ -147,6 +178,20 @@ impl Server {
     /// Returns the addresses that clients connect to.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Returns the address that clients of TLS connect to, if there is one.
+    pub(crate) fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls.as_ref().map(|side| side.address)
+    }
+
+    /// Reads the certificate and its key again, and whom they let in, for clients that connect from
+    /// now on. Where they are no good, the server goes on with what it has.
+    pub(crate) fn reload_tls(&self) -> Result<(), TlsError> {
+        match &self.tls {
+            Some(side) => side.tls.reload(),
+            None => Ok(()),
+        }
     }
 
     /// Has those of the arguments take effect that can, for clients that come from now on.
@@ -176,6 +221,10 @@ impl Server {
             for accepting in self.accepting {
                 accepting.cancel().await;
             }
+            if let Some(side) = self.tls {
+                // Handshakes that are under way end with this.
+                let _ending = side.ending;
+            }
             clients.gone().await;
         };
         if block_on(timeout(deadline, drained)).is_err() {
@@ -197,6 +246,17 @@ impl Server {
     }
 }
 
+/// Listens on an address; returns it as well, with the port that the system chose.
+fn open(
+    address: SocketAddr,
+    stall_timeout: Option<Duration>,
+) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = listen(address, stall_timeout).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
 /// Accepts clients, for ever.
 #[derive(Debug)]
 struct Acceptor {
@@ -204,8 +264,18 @@ struct Acceptor {
     admission: Admission,
     settings: Arc<RwLock<Settings>>,
     ingress: Ingress,
+    kind: Kind,
     /// When it was logged last that accepting fails.
     failed_at: Option<Instant>,
+}
+
+/// What the clients of an address speak.
+#[derive(Debug)]
+enum Kind {
+    Plain,
+    /// The same, and some may take the address for that of TLS.
+    PlainBesideTls,
+    Tls(Tls),
 }
 
 impl Acceptor {
@@ -254,17 +324,20 @@ impl Acceptor {
         // As it is written when the client leaves: without what only the system can make use of.
         let peer = SocketAddr::new(peer.ip(), peer.port());
         debug!(%peer, "connected");
-        let publisher = Throttled::new(self.hub.publisher(), settings.rates, &self.ingress);
-        let serving = Serving::new(
-            Socket::new(stream),
+        let admitted = Admitted {
             peer,
-            self.hub.clone(),
-            publisher,
-            settings.draining,
+            hub: self.hub.clone(),
+            publisher: Throttled::new(self.hub.publisher(), settings.rates, &self.ingress),
+            message_timeout: settings.message_timeout,
+            draining: settings.draining,
             entry,
-        )
-        .with_message_timeout(settings.message_timeout);
-        runtime::spawn(serving).detach();
+        };
+        let socket = match &self.kind {
+            Kind::Plain => Socket::new(stream),
+            Kind::PlainBesideTls => Socket::new(stream).refuse_tls(),
+            Kind::Tls(tls) => return tls.admit(stream, admitted),
+        };
+        runtime::spawn(Serving::new(socket, admitted)).detach();
     }
 }
 
@@ -331,6 +404,7 @@ mod tests {
                 drain_timeout: Duration::ZERO,
             })),
             ingress: Ingress::default(),
+            kind: Kind::Plain,
             failed_at: None,
         }
     }

@@ -13,6 +13,7 @@ use async_std::task;
 use chat_hub::Hub;
 use chat_session::{EndReason, Session, SessionError, StallLimit, Summary};
 use futures::FutureExt;
+use futures::io::{AsyncRead, AsyncWrite};
 use tracing::{debug, info, warn};
 
 use crate::args::Draining;
@@ -21,13 +22,14 @@ use crate::clients::Entry;
 use crate::message_limit::MessageLimit;
 use crate::socket::Socket;
 use crate::throttle::Throttled;
+use crate::tls;
 
 /// A session, its beginning, and what is logged of it.
 ///
 /// It is written by hand, since there is one for every client: what is needed at the beginning
 /// takes no room later.
-pub(crate) struct Serving {
-    stage: Stage,
+pub(crate) struct Serving<S = Socket> {
+    stage: Stage<S>,
     /// A socket address without what only the system can make use of.
     peer: (IpAddr, u16),
     /// How many messages the client had published when that was noted last.
@@ -40,34 +42,52 @@ pub(crate) struct Serving {
     entry: Entry,
 }
 
-enum Stage {
+enum Stage<S> {
     /// The client joins at its first turn: nothing can overrun it before.
-    Accepted(Option<Accepted>),
-    Joined(Limited),
+    Accepted(Option<Accepted<S>>),
+    Joined(Limited<S>),
 }
 
-struct Accepted {
-    socket: Socket,
+struct Accepted<S> {
+    stream: S,
     hub: Hub,
     publisher: Throttled,
     draining: Draining,
 }
 
-type Limited = StallLimit<Socket, Throttled, fn(Duration) -> Sleep, Sleep>;
+type Limited<S> = StallLimit<S, Throttled, fn(Duration) -> Sleep, Sleep>;
 
 type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl Serving {
-    pub(crate) fn new(
-        socket: Socket,
-        peer: SocketAddr,
-        hub: Hub,
-        publisher: Throttled,
-        draining: Draining,
-        entry: Entry,
-    ) -> Self {
+/// A client's stream, plain or over TLS.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin {
+    /// Has the system forget what it holds for the client when the stream is dropped.
+    fn reset_on_drop(&self);
+}
+
+/// A client that was let in, and what serving it takes.
+pub(crate) struct Admitted {
+    pub(crate) peer: SocketAddr,
+    pub(crate) hub: Hub,
+    pub(crate) publisher: Throttled,
+    /// How long it may take for a message that it has begun.
+    pub(crate) message_timeout: Option<Duration>,
+    pub(crate) draining: Draining,
+    pub(crate) entry: Entry,
+}
+
+impl<S: Connection> Serving<S> {
+    pub(crate) fn new(stream: S, admitted: Admitted) -> Self {
+        let Admitted {
+            peer,
+            hub,
+            publisher,
+            message_timeout,
+            draining,
+            entry,
+        } = admitted;
         let accepted = Accepted {
-            socket,
+            stream,
             hub,
             publisher,
             draining,
@@ -78,20 +98,14 @@ impl Serving {
             published: 0,
             lost: 0,
             pause: None,
-            message_limit: None,
+            message_limit: message_timeout.map(|timeout| Box::new(MessageLimit::new(timeout))),
             entry,
         }
     }
 
-    /// Closes the client when it takes longer than that for a message that it has begun.
-    pub(crate) fn with_message_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.message_limit = timeout.map(|timeout| Box::new(MessageLimit::new(timeout)));
-        self
-    }
-
-    fn begin(&mut self, accepted: Accepted, cx: &Context<'_>) {
+    fn begin(&mut self, accepted: Accepted<S>, cx: &Context<'_>) {
         let Accepted {
-            socket,
+            stream,
             hub,
             publisher,
             draining,
@@ -99,7 +113,7 @@ impl Serving {
         let subscriber = hub.subscribe();
         let client = Client::new(self.peer.into(), subscriber.monitor());
         self.entry.begin(client, cx.waker());
-        let session = Session::with_publisher(socket, subscriber, publisher)
+        let session = Session::with_publisher(stream, subscriber, publisher)
             .with_stall_timeout(draining.stall_timeout, sleep as _)
             .with_rate_min(draining.rate_min);
         self.stage = Stage::Joined(session);
@@ -142,7 +156,7 @@ impl Serving {
     }
 }
 
-impl Future for Serving {
+impl<S: Connection> Future for Serving<S> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -203,7 +217,7 @@ fn sleep(duration: Duration) -> Sleep {
 
 /// Leaves a client that may not have taken everything, and returns what the session did. What the client
 /// takes is whole messages, unless it takes nothing.
-fn leave(session: &Session<Socket, Throttled>) -> Summary {
+fn leave<S: Connection>(session: &Session<S, Throttled>) -> Summary {
     let mut summary = session.summary();
     summary.dropped = session.lost();
     if session.is_stalled() {
@@ -213,7 +227,12 @@ fn leave(session: &Session<Socket, Throttled>) -> Summary {
 }
 
 /// Sees to the end of a session.
-fn end(entry: &Entry, socket: &Socket, peer: SocketAddr, ended: Result<Summary, SessionError>) {
+fn end<S: Connection>(
+    entry: &Entry,
+    stream: &S,
+    peer: SocketAddr,
+    ended: Result<Summary, SessionError>,
+) {
     entry.clients().note_end(End::of(&ended));
     let error = match ended {
         Ok(summary) => return log_left(peer, summary, "left"),
@@ -221,11 +240,14 @@ fn end(entry: &Entry, socket: &Socket, peer: SocketAddr, ended: Result<Summary, 
     };
     let summary = error.summary();
     if matches!(error.reason(), EndReason::Read(_) | EndReason::Write(_)) {
+        if let EndReason::Read(error) = error.reason() {
+            tls::note_tls_on_plain(peer, error);
+        }
         let source = error.source().map(|source| format!(": {source}"));
         let source = source.unwrap_or_default();
         return log_left(peer, summary, &format!("left: {error}{source}"));
     }
-    socket.reset_on_drop();
+    stream.reset_on_drop();
     log_closed(peer, summary, &error);
 }
 

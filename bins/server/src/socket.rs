@@ -13,6 +13,9 @@ use futures::FutureExt;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
+use crate::serving::Connection;
+use crate::tls;
+
 /// The socket of a client, as a session needs it.
 ///
 /// Closing it sends the end to the client. What is still to be read after that ends when the client
@@ -23,6 +26,8 @@ pub(crate) struct Socket {
     sending: Sending,
     /// Whether the client has ended its sending side.
     is_read_out: bool,
+    /// Whether it is still to be seen if the client takes this for an address with TLS.
+    is_suspect: bool,
     /// How many times in a row the socket took nothing.
     vain_count: u8,
     /// The time until the socket is looked at again. Most sockets never need one.
@@ -51,16 +56,16 @@ impl Socket {
             stream,
             sending: Sending::Open,
             is_read_out: false,
+            is_suspect: false,
             vain_count: 0,
             pause: None,
         }
     }
 
-    /// Has the system forget what it holds for the client when the socket is dropped. It would keep
-    /// that for minutes otherwise, for a client that takes nothing.
-    pub(crate) fn reset_on_drop(&self) {
-        // Where it fails, the connection is gone already.
-        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    /// Fails for a client that begins with the hello of TLS. Others would get it as messages.
+    pub(crate) fn refuse_tls(mut self) -> Self {
+        self.is_suspect = true;
+        self
     }
 
     /// Writes, when the socket is not to be left alone.
@@ -136,6 +141,14 @@ impl Socket {
     }
 }
 
+impl Connection for Socket {
+    /// It would keep that for minutes otherwise, for a client that takes nothing.
+    fn reset_on_drop(&self) {
+        // Where it fails, the connection is gone already.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
 impl Read for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -144,6 +157,12 @@ impl Read for Socket {
     ) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
         let mut read = Pin::new(&mut socket.stream).poll_read(cx, buf);
+        if socket.is_suspect
+            && let Poll::Ready(Ok(len)) = read
+        {
+            socket.is_suspect = false;
+            tls::refuse_hello(&buf[..len])?;
+        }
         if socket.sending == Sending::Ended {
             if read.is_ready() {
                 socket.pause = None;

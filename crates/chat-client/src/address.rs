@@ -93,7 +93,12 @@ impl Address {
         Err(self.error(tried, failure))
     }
 
-    fn error(&self, tried: Vec<SocketAddr>, source: io::Error) -> ConnectError {
+    #[cfg(feature = "tls")]
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn error(&self, tried: Vec<SocketAddr>, source: io::Error) -> ConnectError {
         ConnectError {
             address: self.clone(),
             tried,

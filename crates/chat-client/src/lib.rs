@@ -8,6 +8,7 @@
 //! * [`escape`] shows text of others without letting it control the terminal.
 //! * [`Address`] connects by name, to the first of several addresses that answers; [`Backoff`] says
 //!   how long to wait until the next try.
+//! * [`Stream`] is a connection, plain or, with the feature `tls`, over TLS.
 //! * [`Link`] is a connection that comes back, with everything that happens on it as [`Event`]s.
 //! * [`pipe`] connects an input and an output to a server, and is exact: it says when a message of
 //!   its own did not come back.
@@ -35,8 +36,11 @@ mod link;
 mod outstanding;
 pub mod patient;
 pub mod pipe;
+mod stream;
 #[cfg(feature = "terminal")]
 pub mod terminal;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use address::{Address, AddressError, ConnectError};
 pub use backoff::Backoff;
@@ -45,3 +49,6 @@ pub use form::Form;
 pub use lines::{Batch, Framing, LineError, Lines, RefusedLine};
 pub use link::{Event, Link, LinkError, LinkOptions, Received, Reconnect, SendError, StartError};
 pub use outstanding::{Echo, Outstanding};
+pub use stream::Stream;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError, TlsOptions, Trust};

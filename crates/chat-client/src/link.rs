@@ -16,7 +16,7 @@ use chat_proto::{Body, Messages};
 
 use self::rota::Rota;
 use self::shared::{Phase, Shared};
-use crate::{Address, Backoff, ConnectError};
+use crate::{Address, Backoff, ConnectError, Stream};
 
 pub use event::{Event, LinkError, Received};
 
@@ -77,6 +77,9 @@ pub struct LinkOptions {
     pub backoff: Backoff,
     /// Whether to connect again.
     pub reconnect: Reconnect,
+    /// How to connect over TLS; without it, connections are plain.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::Tls>,
 }
 
 /// Whether to connect again after a connection was lost.
@@ -245,6 +248,18 @@ impl Default for LinkOptions {
             connect_timeout: Duration::from_secs(10),
             backoff: Backoff::new(Duration::from_millis(250), Duration::from_secs(30)),
             reconnect: Reconnect::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
+    }
+}
+
+impl LinkOptions {
+    fn open(&self, address: &Address) -> Result<Stream, ConnectError> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.connect(address, self.connect_timeout);
+        }
+        address.connect(self.connect_timeout).map(Stream::from)
     }
 }

@@ -11,7 +11,6 @@ mod output;
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -19,7 +18,7 @@ use std::time::Duration;
 
 use chat_proto::Unfinished;
 
-use crate::{Form, Framing, RefusedLine};
+use crate::{Form, Framing, RefusedLine, Stream};
 use flight::Flight;
 use input::{Input, InputError};
 use output::{Output, OutputError};
@@ -178,13 +177,13 @@ enum End {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn run(
-    stream: TcpStream,
+    stream: impl Into<Stream>,
     input: impl Read + AsFd + Send + 'static,
     output: impl Write + AsFd,
     options: &Options,
     tell: impl FnMut(Notice) + Send + 'static,
 ) -> Result<Summary, PipeError> {
-    let stream = Arc::new(stream);
+    let stream: Arc<Stream> = Arc::new(stream.into());
     let flight = Arc::new(Flight::default());
     let sent = start_sending(&stream, &flight, input, options, tell)?;
     let output = Output::new(&stream, &flight, output, options);
@@ -202,7 +201,7 @@ pub fn run(
 
 /// Starts the thread that sends the input. How it ended comes out of the channel.
 fn start_sending(
-    stream: &Arc<TcpStream>,
+    stream: &Arc<Stream>,
     flight: &Arc<Flight>,
     input: impl Read + AsFd + Send + 'static,
     options: &Options,
@@ -226,7 +225,7 @@ fn start_sending(
         let _ = sender.send(ended);
         if !is_listening {
             // It fails only when the connection is gone, which receiving finds.
-            let _ = stream.shutdown(Shutdown::Write);
+            let _ = stream.end_sending();
         }
     };
     let thread = thread::Builder::new().name("send".to_owned()).spawn(send);

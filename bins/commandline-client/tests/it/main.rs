@@ -25,3 +25,5 @@ mod terminal_life;
 mod terminal_link;
 /// Typing and sending on a terminal.
 mod terminal_typing;
+/// Over TLS.
+mod tls;

@@ -2,6 +2,9 @@
 
 /// What goes wrong outside, and what must not go wrong inside.
 mod bad_input;
+/// CAs and certificates for the tests.
+#[cfg(feature = "tls")]
+mod certs;
 /// The configuration file, variables, and reading them again.
 mod configured;
 /// All cases of the specification, from chat-conform.
@@ -26,6 +29,15 @@ mod specification;
 mod starting;
 /// Clients that send faster than they may.
 mod throttled;
+/// Clients over TLS beside plain ones.
+#[cfg(feature = "tls")]
+mod tls;
+/// Clients that do not get in, and files that are no good.
+#[cfg(feature = "tls")]
+mod tls_refused;
+/// Servers and clients over TLS for the tests.
+#[cfg(feature = "tls")]
+mod tls_util;
 /// The three binaries together.
 mod together;
 /// Clients that do not finish a message.

@@ -60,6 +60,14 @@ impl Server {
         }
     }
 
+    /// Returns the next line that the server prints.
+    #[cfg(feature = "tls")]
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
     /// Reads the ready line of one more address.
     pub(crate) fn next_address(&mut self) -> SocketAddr {
         read_address(&mut self.stdout)

@@ -1,7 +1,6 @@
 //! One connection: reading and writing until it ends.
 
 use std::io::{self, Write};
-use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,30 +10,30 @@ use chat_proto::{Messages, ReadError};
 
 use super::shared::{Phase, Shared, State};
 use super::{Event, LinkError, Received};
-use crate::Echo;
+use crate::{Echo, Stream};
 
 /// The socket of a connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         // Options only make a dead connection known earlier, and let lost messages be told of while
         // nothing arrives. Where they fail, the connection is gone already, which reading finds.
         let _ = stream.set_read_timeout(Some(TICK));
-        let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
-        let _ = rustix::net::sockopt::set_tcp_keepidle(&stream, KEEPALIVE);
-        let _ = rustix::net::sockopt::set_tcp_keepintvl(&stream, KEEPALIVE / 3);
-        let _ = rustix::net::sockopt::set_tcp_keepcnt(&stream, 3);
+        let socket = stream.socket();
+        let _ = rustix::net::sockopt::set_socket_keepalive(socket, true);
+        let _ = rustix::net::sockopt::set_tcp_keepidle(socket, KEEPALIVE);
+        let _ = rustix::net::sockopt::set_tcp_keepintvl(socket, KEEPALIVE / 3);
+        let _ = rustix::net::sockopt::set_tcp_keepcnt(socket, 3);
         Self { stream }
     }
 
     /// Ends the connection, which both sides of it find out.
     pub(super) fn break_off(&self) {
-        // It fails when the connection is gone.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.stream.break_off();
     }
 }
 

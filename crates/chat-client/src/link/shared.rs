@@ -1,13 +1,12 @@
 //! The threads of a link, and what they share with its owner.
 
-use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::rota::Rota;
 use super::{Event, LinkError, LinkOptions, Reconnect};
-use crate::{Address, ConnectError, Outstanding};
+use crate::{Address, ConnectError, Outstanding, Stream};
 
 /// What the threads and the owner of a link share.
 #[derive(Debug)]
@@ -75,10 +74,10 @@ impl Shared {
     }
 
     /// Tries the addresses until one answers, each once. Returns the failures of the others, too.
-    pub(super) fn start(&self, rota: &mut Rota) -> (Option<TcpStream>, Vec<ConnectError>) {
+    pub(super) fn start(&self, rota: &mut Rota) -> (Option<Stream>, Vec<ConnectError>) {
         let mut failures = Vec::new();
         loop {
-            match rota.address().connect(self.options.connect_timeout) {
+            match self.options.open(rota.address()) {
                 Ok(stream) => return (Some(stream), failures),
                 Err(error) => failures.push(error),
             }
@@ -116,7 +115,7 @@ impl Shared {
     }
 
     /// Makes a stream the connection, unless the owner has enough.
-    pub(super) fn attach(&self, stream: TcpStream) -> Option<Arc<Connection>> {
+    pub(super) fn attach(&self, stream: Stream) -> Option<Arc<Connection>> {
         let connection = Arc::new(Connection::new(stream));
         let mut state = self.lock();
         if matches!(state.phase, Phase::Closed) {
@@ -178,7 +177,7 @@ impl Shared {
             if !self.pause(wait) {
                 return None;
             }
-            match rota.address().connect(self.options.connect_timeout) {
+            match self.options.open(rota.address()) {
                 Ok(stream) => return self.attach(stream),
                 Err(error) => {
                     wait = rota.fail();

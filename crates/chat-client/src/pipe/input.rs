@@ -1,7 +1,6 @@
 //! The sending side: lines of the input, messages to the server.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -9,11 +8,11 @@ use chat_proto::Messages;
 
 use super::flight::Flight;
 use super::{Notice, Options};
-use crate::{Batch, Lines, patient};
+use crate::{Batch, Lines, Stream, patient};
 
 /// The sending side of a connection.
 pub(super) struct Input<I, T> {
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
     flight: Arc<Flight>,
     input: I,
     lines: Lines,
@@ -29,7 +28,7 @@ pub(super) enum InputError {
 
 impl<I: Read + AsFd, T: FnMut(Notice)> Input<I, T> {
     pub(super) fn new(
-        stream: Arc<TcpStream>,
+        stream: Arc<Stream>,
         flight: Arc<Flight>,
         input: I,
         options: &Options,
@@ -69,7 +68,7 @@ impl<I: Read + AsFd, T: FnMut(Notice)> Input<I, T> {
 
 /// Sends a batch, and empties it.
 fn send(
-    mut stream: &TcpStream,
+    mut stream: &Stream,
     flight: &Flight,
     batch: &mut Batch,
     tell: &mut impl FnMut(Notice),

@@ -1,7 +1,6 @@
 //! The receiving side: messages from the server, lines of the output.
 
 use std::io::{self, Write};
-use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,11 +9,11 @@ use chat_proto::{ReadError, Unfinished};
 
 use super::flight::Flight;
 use super::{End, Options};
-use crate::{Form, patient};
+use crate::{Form, Stream, patient};
 
 /// The receiving side of a connection.
 pub(super) struct Output<'a, O> {
-    reader: Reader<&'a TcpStream>,
+    reader: Reader<&'a Stream>,
     flight: &'a Flight,
     output: O,
     form: Option<Form>,
@@ -34,7 +33,7 @@ pub(super) enum OutputError {
 
 impl<'a, O: Write + AsFd> Output<'a, O> {
     pub(super) fn new(
-        stream: &'a TcpStream,
+        stream: &'a Stream,
         flight: &'a Flight,
         output: O,
         options: &Options,
