@@ -1,5 +1,6 @@
 //! `chat-server`: forwards every message to every client, in one order that all clients agree on.
 
+mod acceptor;
 mod admission;
 mod args;
 mod client;
@@ -15,6 +16,7 @@ mod message_limit;
 mod runtime;
 mod server;
 mod serving;
+mod settings;
 mod signals;
 mod socket;
 mod throttle;
