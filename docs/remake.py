@@ -4,6 +4,9 @@
 It builds a release, compares chat-server with NATS, Redis and a relay that does next to nothing (some five minutes),
 and writes between the marks in README.md. A server that is not installed is skipped and named. The picture is the top
 of the report, by Chromium if that is installed. `docs/remake.py FILE` takes a kept comparison instead.
+
+`docs/remake.py gallery` shows the gallery in README.md, as `stresstest gallery --markdown bins/impls/README.md` has
+left it: its table and the top of its page.
 """
 
 import json
@@ -17,6 +20,10 @@ STRESSTEST = "./target/release/stresstest"
 KEPT = "target/comparison.json"
 REPORT = "target/comparison.html"
 PICTURE = "docs/report.png"
+GALLERY = "bins/impls"
+GALLERY_PAGE = "target/gallery.html"
+GALLERY_PICTURE = "docs/gallery.png"
+GALLERY_MARKS = [f"<!-- The table of `stresstest gallery --markdown` {verb}. -->" for verb in ("begins", "ends")]
 BEGIN, END = "<!-- docs/remake.py writes from here … -->", "<!-- … to here -->"
 CHROMIUMS = ["chromium", "chromium-browser", "google-chrome"]
 # Name, what it is started by, and the executable that has to be there.
@@ -37,6 +44,8 @@ TITLES = {
 
 
 def main():
+    if sys.argv[1:] == ["gallery"]:
+        return show_gallery()
     kept = sys.argv[1] if len(sys.argv) > 1 else None
     missing = [] if kept else [it for it in SERVERS if it[2] and not shutil.which(it[2])]
     for _, _, executable in missing:
@@ -48,12 +57,21 @@ def main():
         run(STRESSTEST, "compare", "--preset", "quick", "--json", KEPT, *servers, codes=(0, 3))
     run(STRESSTEST, "report", kept or KEPT, "--html", REPORT)
     comparison = json.loads((ROOT / (kept or KEPT)).read_text())
-    has_picture = draw()
+    has_picture = draw(REPORT, PICTURE)
     lines = [BEGIN, ""]
     if has_picture or (ROOT / PICTURE).exists():
         lines += [f"![The top of a report: what each server did under the first loads]({PICTURE})", ""]
     lines += table(comparison, [executable for _, _, executable in missing]) + ["", END]
-    replace(ROOT / "README.md", "\n".join(lines))
+    replace(ROOT / "README.md", (BEGIN, END), "\n".join(lines))
+
+
+def show_gallery():
+    run(STRESSTEST, "report", f"{GALLERY}/target/gallery.json", "--html", GALLERY_PAGE)
+    draw(GALLERY_PAGE, GALLERY_PICTURE)
+    begin, end = GALLERY_MARKS
+    table = (ROOT / GALLERY / "README.md").read_text().split(begin, 1)[1].split(end, 1)[0]
+    # The shelf of wrong designs stays where it is explained.
+    replace(ROOT / "README.md", GALLERY_MARKS, begin + table.split("| wrong design |", 1)[0].rstrip() + "\n\n" + end)
 
 
 def run(*command, codes=(0,)):
@@ -62,14 +80,14 @@ def run(*command, codes=(0,)):
         sys.exit(f"error: {' '.join(command)}: exit code {code}")
 
 
-def draw():
-    """Draws the top of the report, and returns whether it could."""
+def draw(page, picture):
+    """Draws the top of a page, and returns whether it could."""
     chromium = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if not chromium:
         print("the picture stays as it is: Chromium is not installed")
         return False
     run(chromium, "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1060,1070",
-        f"--screenshot={ROOT / PICTURE}", (ROOT / REPORT).as_uri())
+        f"--screenshot={ROOT / picture}", (ROOT / page).as_uri())
     return True
 
 
@@ -125,12 +143,13 @@ def shown(figure, value):
     return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
 
 
-def replace(path, text):
+def replace(path, marks, text):
+    begin, end = marks
     old = path.read_text()
-    if BEGIN not in old or END not in old:
-        sys.exit(f"error: {path} has not both marks: {BEGIN} and {END}")
-    before, rest = old.split(BEGIN, 1)
-    path.write_text(before + text + rest.split(END, 1)[1])
+    if begin not in old or end not in old:
+        sys.exit(f"error: {path} has not both marks: {begin} and {end}")
+    before, rest = old.split(begin, 1)
+    path.write_text(before + text + rest.split(end, 1)[1])
     print(f"written: {path}")
 
 
