@@ -104,11 +104,13 @@ fn the_load_tester_passes_the_server() {
     ]);
     let output = run(&mut stresstest, b"");
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(
-        (output.status.code(), &output.stderr[..]),
-        (Some(0), &b""[..]),
-        "{stdout}"
-    );
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // On a machine that is busy with other things, its figures say nothing of the server. Its proof does.
+    match output.status.code() {
+        Some(0) => assert_eq!(stderr, "", "{stdout}"),
+        Some(5) => assert!(stderr.contains("inconclusive: generator-bound"), "{stderr}"),
+        code => panic!("{code:?}: {stdout}{stderr}"),
+    }
     let passed = "successfully received 1200 messages out of 1200 sent (= drop rate of 0)";
     assert_eq!(
         stdout.lines().filter(|line| *line == passed).count(),
