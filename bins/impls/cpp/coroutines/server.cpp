@@ -3,8 +3,8 @@
 // - Order: a message is appended to what waits for each client, in a loop that awaits nothing.
 // - A slow client lets that grow. Senders wait for it; if it does not take half of it within the grace,
 //   it lags, and gets nothing more until it has taken all.
-// - Cost: two coroutines a client, in some hundred bytes of heap each, and a buffer of what it has not
-//   taken.
+// - Cost: two coroutines a client, in some hundred bytes of heap each, 64 KiB to read into, and a buffer
+//   of what it has not taken.
 // - End: reading is cancelled, and nothing else; what waits is written, and connections are closed.
 
 #include <sys/resource.h>

@@ -55,7 +55,7 @@ fn nats_loses_nothing_and_keeps_each_publisher_in_order() {
     if run.code == Some(3) {
         run.check(3, &["the promise is broken (contradiction)"]);
     } else {
-        run.check_passed_or_bound();
+        run.check(0, &[]);
     }
 }
 
@@ -65,7 +65,7 @@ fn redis_keeps_one_order() {
         return;
     }
     let (run, results) = load("redis");
-    run.check_passed_or_bound();
+    run.check(0, &[]);
     check_all_delivered(&results);
     check_server(&results, "redis-server - (save \"\"; appendonly no; ");
 }
@@ -76,7 +76,7 @@ fn mosquitto_keeps_one_order() {
         return;
     }
     let (run, results) = load("mqtt");
-    run.check_passed_or_bound();
+    run.check(0, &[]);
     check_all_delivered(&results);
     check_server(&results, "set_tcp_nodelay true; persistence false; ");
 }

@@ -21,7 +21,7 @@ fn a_known_delay_is_measured_within_five_per_cent() {
     let (run, results) = runs()
         .find(|(_, results)| p90(results) < 525_000.0)
         .expect("one of three runs");
-    run.check_passed_or_bound();
+    run.check(0, &[]);
     assert!(p90(&results) >= 500_000.0, "{results:#}");
     let spread = number(&results, "/latency/spread/p50_us");
     assert!((475_000.0..525_000.0).contains(&spread), "{spread} µs");
@@ -58,7 +58,7 @@ fn a_schedule_is_kept_or_what_is_unsent_is_counted() {
         "honest",
         &["--rate", "1000", "--duration", "1s"],
     );
-    run.check_passed_or_bound();
+    run.check(0, &[]);
     let (sent, unsent) = (
         number(&results, "/counts/sent"),
         number(&results, "/counts/unsent"),
@@ -75,7 +75,7 @@ fn drops_are_counted_exactly_at_a_rate() {
         "-m", "1000", "-r", "1", "--rate", "5000", "-p", "1", "-s", "3",
     ];
     let (run, results) = measure("rate-drop.json", "drop-half-bulk", &options);
-    run.check_passed_or_bound();
+    run.check(0, &[]);
     let sent = number(&results, "/counts/sent");
     assert_eq!(sent + number(&results, "/counts/unsent"), 1000.0);
     // The first of two is dropped, for all four clients.
@@ -105,7 +105,7 @@ fn what_a_server_does_not_take_in_time_is_unsent_and_its_fault() {
         "1",
     ];
     let (run, results) = measure("pause.json", "pause", &options);
-    run.check_passed_or_bound();
+    run.check(0, &[]);
     let (sent, unsent) = (
         number(&results, "/counts/sent"),
         number(&results, "/counts/unsent"),
@@ -139,7 +139,7 @@ fn a_drop_at_a_rate_that_is_lower_than_the_patience_is_no_hang() {
         "3",
     ];
     let (run, results) = measure("slow-drop.json", "drop-half-bulk", &options);
-    run.check_passed_or_bound();
+    run.check(0, &[]);
     let sent = number(&results, "/counts/sent");
     // The first of two is dropped, for all three clients.
     assert_eq!(
@@ -161,7 +161,7 @@ fn lengths_are_as_asked_and_a_warm_up_is_not_measured() {
         "64",
     ];
     let (run, results) = measure("size.json", "honest", &options);
-    run.check_passed_or_bound();
+    run.check(0, &[]);
     let delivered = number(&results, "/counts/delivered");
     assert_eq!(
         number(&results, "/counts/delivered_bytes"),
@@ -197,7 +197,7 @@ fn guests_of_all_kinds_change_nothing_in_what_is_proved() {
         "2",
     ];
     let (run, results) = measure("guests.json", "honest", &options);
-    run.check_passed_or_bound();
+    run.check(0, &[]);
     assert_eq!(results["order"]["is"], "proved");
     let delivered = number(&results, "/counts/delivered");
     assert_eq!(

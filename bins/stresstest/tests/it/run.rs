@@ -8,6 +8,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+/// What a run says whose load was limited by the load tester, or by the machine.
+const GENERATOR_BOUND: &str = "error: inconclusive: generator-bound: ";
+
 /// A run of stresstest that has ended.
 pub(crate) struct Run {
     pub(crate) stdout: String,
@@ -17,7 +20,9 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Fails unless the exit code is `code` and standard error has all of `told`.
+    /// Fails unless the exit code is `code` and standard error has all of `told`. A run that should pass
+    /// may be inconclusive, too, where this machine had no time for the load tester: that says nothing
+    /// of what is tested here.
     #[track_caller]
     pub(crate) fn check(&self, code: i32, told: &[&str]) {
         let Self {
@@ -26,21 +31,14 @@ impl Run {
             code: found,
             ..
         } = self;
-        assert_eq!(*found, Some(code), "stdout:\n{stdout}\nstderr:\n{stderr}");
+        let is_bound = *found == Some(5) && stderr.contains(GENERATOR_BOUND);
+        let is_as_expected = *found == Some(code) || code == 0 && is_bound;
+        assert!(
+            is_as_expected,
+            "{found:?} and not {code}; stdout:\n{stdout}\nstderr:\n{stderr}"
+        );
         for part in told {
             assert!(stderr.contains(part), "{part:?} is missing in:\n{stderr}");
-        }
-    }
-
-    /// Fails unless the run passed, or was inconclusive for no other reason than that this machine
-    /// had no time for the load tester.
-    #[track_caller]
-    pub(crate) fn check_passed_or_bound(&self) {
-        if self.code != Some(0) {
-            self.check(
-                5,
-                &["error: inconclusive: generator-bound: the load tester was the limit, since "],
-            );
         }
     }
 
