@@ -160,7 +160,7 @@ fn package_count(dir: &Path, entry: &Entry) -> Option<usize> {
     let name = package(&entry.folder).ok()?;
     let mut command = MetadataCommand::new();
     command.current_dir(dir).other_options(vec![
-        "--offline".to_owned(),
+        "--locked".to_owned(),
         "--filter-platform".to_owned(),
         format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
     ]);
