@@ -12,9 +12,11 @@ mod view;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::args::InsideArgs;
 
@@ -91,3 +93,40 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let thread = thread::Builder::new().name(name.to_owned());
     thread.spawn(run).map(drop)
 }
+
+/// Answers whoever connects, on threads of its own, with a bound on how many at a time.
+fn answer_all<S: Send + 'static>(
+    name: &'static str,
+    accept: impl Fn() -> io::Result<S> + Send + 'static,
+    view: View,
+    converse: fn(S, &View) -> io::Result<()>,
+) -> io::Result<()> {
+    let places = Arc::new(());
+    spawn(name, move || {
+        loop {
+            let Ok(stream) = accept() else {
+                thread::sleep(ACCEPT_PAUSE);
+                continue;
+            };
+            if Arc::strong_count(&places) > CONNECTIONS_MAX {
+                continue;
+            }
+            let (place, view) = (Arc::clone(&places), view.clone());
+            let answering = spawn(&format!("{name}-answer"), move || {
+                // Who does not wait for the answer need not have it.
+                let _ = converse(stream, &view);
+                drop(place);
+            });
+            if let Err(error) = answering {
+                warn!("cannot answer a connection for {name}: {error}");
+            }
+        }
+    })
+}
+
+/// How many connections are served at a time, of each kind; further ones are closed at once. A
+/// judgement: a few systems and people ask, each now and then.
+const CONNECTIONS_MAX: usize = 8;
+
+/// How long nobody is accepted when the system cannot.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -135,12 +135,7 @@ fn is_cut_by_plan(member: &Member) -> bool {
 /// Holds a room in which nothing may be dropped to that: what a member receives has no gap, and
 /// those that leave in order have received their own messages.
 fn judge_lossless(schedule: &Schedule, reports: &[Report], bodies: &Bodies) -> Result<(), Fault> {
-    let all: Vec<MessageId> = reports[0].record.received_messages().collect();
-    let places: HashMap<MessageId, usize> = all
-        .iter()
-        .enumerate()
-        .map(|(place, &id)| (id, place))
-        .collect();
+    let (all, places) = places(reports);
     for (number, (member, report)) in schedule.members.iter().zip(reports).enumerate() {
         let missed = |message: MessageId| Fault::Missed {
             member: number,
@@ -173,12 +168,7 @@ fn judge_lossless(schedule: &Schedule, reports: &[Report], bodies: &Bodies) -> R
 
 fn facts(reports: &[Report]) -> Facts {
     let mut facts = Facts::default();
-    let all: Vec<MessageId> = reports[0].record.received_messages().collect();
-    let places: HashMap<MessageId, usize> = all
-        .iter()
-        .enumerate()
-        .map(|(place, &id)| (id, place))
-        .collect();
+    let (_, places) = places(reports);
     for report in reports {
         let received: Vec<_> = report.record.received_messages().collect();
         facts.delivered += received.len() as u64;
@@ -191,6 +181,14 @@ fn facts(reports: &[Report]) -> Facts {
         }
     }
     facts
+}
+
+/// Returns what the first member received, in its order, and the place of each message in that.
+fn places(reports: &[Report]) -> (Vec<MessageId>, HashMap<MessageId, usize>) {
+    let all: Vec<MessageId> = reports[0].record.received_messages().collect();
+    let places = all.iter().enumerate().map(|(place, &id)| (id, place));
+    let places = places.collect();
+    (all, places)
 }
 
 /// Names a message as people look for it.

@@ -7,17 +7,15 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, fchmod};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
-use tracing::{info, warn};
+use tracing::info;
 
-use super::spawn;
+use super::answer_all;
 use super::view::{ClientState, View};
 
 /// A Unix socket for commands. Its file is removed when this is dropped.
@@ -62,28 +60,9 @@ impl Admin {
 
     /// Answers commands on threads of their own.
     pub(super) fn serve(&self, view: &View) -> io::Result<()> {
-        let (listener, view) = (self.listener.try_clone()?, view.clone());
-        let places = Arc::new(());
-        spawn("admin", move || {
-            loop {
-                let Ok((stream, _)) = listener.accept() else {
-                    thread::sleep(ACCEPT_PAUSE);
-                    continue;
-                };
-                if Arc::strong_count(&places) > CONNECTIONS_MAX {
-                    continue;
-                }
-                let (place, view) = (Arc::clone(&places), view.clone());
-                let answering = spawn("admin-answer", move || {
-                    // Who has gone needs no answer.
-                    let _ = converse(stream, &view);
-                    drop(place);
-                });
-                if let Err(error) = answering {
-                    warn!("cannot answer commands: {error}");
-                }
-            }
-        })
+        let listener = self.listener.try_clone()?;
+        let accept = move || listener.accept().map(|(stream, _)| stream);
+        answer_all("admin", accept, view.clone(), converse)
     }
 }
 
@@ -227,9 +206,6 @@ fn row(now: &ClientState, before: Option<&ClientState>, period: Option<Duration>
 /// How many connections wait to be accepted.
 const BACKLOG_LEN: i32 = 8;
 
-/// How many connections are served at a time; further ones are closed at once. A judgement.
-const CONNECTIONS_MAX: usize = 8;
-
 /// How long a line may be, in bytes. A judgement: addresses are much shorter.
 const LINE_LEN_MAX: u64 = 256;
 
@@ -238,6 +214,3 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long a connection may not take its answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long nobody is accepted when the system cannot.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

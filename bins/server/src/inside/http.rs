@@ -4,37 +4,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use tracing::warn;
-
 use super::view::View;
-use super::{metrics, spawn};
+use super::{answer_all, metrics};
 
 /// Answers whoever connects, on threads of its own.
 pub(super) fn serve(listener: TcpListener, view: View) -> io::Result<()> {
-    let places = Arc::new(());
-    spawn("metrics", move || {
-        loop {
-            let Ok((stream, _)) = listener.accept() else {
-                thread::sleep(ACCEPT_PAUSE);
-                continue;
-            };
-            if Arc::strong_count(&places) > CONNECTIONS_MAX {
-                continue;
-            }
-            let (place, view) = (Arc::clone(&places), view.clone());
-            let answering = spawn("metrics-answer", move || {
-                // Who does not wait for the answer need not have it.
-                let _ = converse(&stream, &view);
-                drop(place);
-            });
-            if let Err(error) = answering {
-                warn!("cannot answer a request for metrics: {error}");
-            }
-        }
+    let accept = move || listener.accept().map(|(stream, _)| stream);
+    answer_all("metrics", accept, view, |stream, view| {
+        converse(&stream, view)
     })
 }
 
@@ -206,10 +185,6 @@ const TOO_LARGE: &str = "431 Request Header Fields Too Large";
 const INTERNAL_ERROR: &str = "500 Internal Server Error";
 const UNAVAILABLE: &str = "503 Service Unavailable";
 
-/// How many connections are served at a time; further ones are closed at once. A judgement: a few
-/// systems collect, each now and then.
-const CONNECTIONS_MAX: usize = 8;
-
 /// How many bytes the head of a request may have. A judgement: those of monitoring systems have some
 /// hundreds.
 const HEAD_LEN_MAX: usize = 8 * 1024;
@@ -221,6 +196,3 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many reads throw away what a client sends after its request.
 const DISCARDS_MAX: usize = 16;
-
-/// How long nobody is accepted when the system cannot.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
