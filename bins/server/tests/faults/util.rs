@@ -1,5 +1,5 @@
-use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +19,21 @@ pub(crate) fn start_limited(before: &str) -> Target {
     let script = format!("{before} && exec \"$0\" \"$@\"");
     let args = ["-c", &script, env!("CARGO_BIN_EXE_chat-server")];
     Target::start(Path::new("sh"), &args).unwrap()
+}
+
+/// Asserts that the server comes to have no more than `count` descriptors open, without those of
+/// clients that have left.
+///
+/// A connection that waits to be accepted has none, so a client comes and leaves behind all others:
+/// they are accepted in the order in which they connected.
+#[track_caller]
+pub(crate) fn assert_given_back(server: &Target, count: usize) {
+    let mut last = Client::of(TcpStream::connect_timeout(&server.addr(), DEADLINE).unwrap()).stream;
+    last.shutdown(Shutdown::Write).unwrap();
+    last.read_to_end(&mut Vec::new()).unwrap();
+    drop(last);
+    let open = server.wait_for_descriptors(count).unwrap();
+    assert_eq!(open, count, "descriptors");
 }
 
 /// Returns a message on the wire.
