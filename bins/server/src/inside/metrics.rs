@@ -70,6 +70,9 @@ impl Collector for View {
         for (name, help, unit, value) in counters {
             figures.counter(name, help, unit, value)?;
         }
+        let wait = ConstCounter::new(state.publisher_wait_s);
+        let kind = MetricType::Counter;
+        wait.encode(figures.describe("publisher_wait", WAIT, seconds, kind)?)?;
         let dropped = [(state.policy, state.dropped)];
         figures.counters("dropped_messages", DROPPED, "policy", dropped)?;
         figures.counters("refused", REFUSED, "reason", state.refused)?;
@@ -166,6 +169,8 @@ const STALLED: &str = "Clients whose sockets took nothing when they were last tr
 const LAG_MAX: &str = "What the slowest client has to read, or would if the log still had it.";
 const LOG: &str = "What the log keeps for clients that are behind.";
 const WAITING: &str = "Clients whose messages wait until others have read more.";
+const WAIT: &str =
+    "How long clients' messages have waited until others had read more, all of them together.";
 const ACCEPTED: &str = "Clients that were let in.";
 const RECEIVED: &str = "Messages from clients.";
 const RECEIVED_BYTES: &str = "Bytes of messages from clients.";

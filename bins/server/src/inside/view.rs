@@ -55,6 +55,7 @@ pub(crate) struct State {
     /// Those that clients lost and have yet to find out about included.
     pub(crate) dropped: u64,
     pub(crate) waiting_publishers: usize,
+    pub(crate) publisher_wait_s: f64,
     pub(crate) log_bytes: u64,
     pub(crate) lag_max: u64,
     pub(crate) ended: BTreeMap<&'static str, u64>,
@@ -153,6 +154,7 @@ impl View {
             delivered_bytes: stats.delivered_bytes,
             dropped: dropped.max(before),
             waiting_publishers: stats.waiting_publisher_count,
+            publisher_wait_s: stats.publisher_wait.as_secs_f64(),
             log_bytes: stats.retained_bytes,
             lag_max: lags.iter().copied().max().unwrap_or_default(),
             ended: End::ALL
@@ -180,6 +182,7 @@ impl View {
             dropped = state.dropped,
             disconnected = ended(End::Lagged) + self.clients().stalled_count(),
             waiting_publishers = state.waiting_publishers,
+            publisher_wait_s = state.publisher_wait_s,
             log_bytes = state.log_bytes,
             lag_max = state.lag_max,
             refused.full = refused(Refusal::Full),

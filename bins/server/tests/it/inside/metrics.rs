@@ -55,17 +55,44 @@ fn samples(address: SocketAddr) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// Asks for the samples until they are as they should be; returns them.
+/// Asks for the samples until one is as it should be; returns them.
 #[track_caller]
-fn wait_for(address: SocketAddr, name: &str, value: f64) -> BTreeMap<String, f64> {
+fn wait_until(
+    address: SocketAddr,
+    name: &str,
+    mut is_so: impl FnMut(f64) -> bool,
+) -> BTreeMap<String, f64> {
     for _ in 0..DEADLINE.as_millis() / 10 {
         let samples = samples(address);
-        if samples[name] == value {
+        if is_so(samples[name]) {
             return samples;
         }
         thread::sleep(Duration::from_millis(10));
     }
-    panic!("{name} is {}, and not {value}", samples(address)[name]);
+    panic!("{name} stays {}", samples(address)[name]);
+}
+
+#[track_caller]
+fn wait_for(address: SocketAddr, name: &str, value: f64) -> BTreeMap<String, f64> {
+    wait_until(address, name, |is| is == value)
+}
+
+#[test]
+fn the_time_that_senders_wait_is_counted() {
+    let (server, address) = start(&["--drop-policy", "block"]);
+    let _sleeper = server.join(b"I never read");
+    let mut sender = server.connect().stream;
+    sender.set_nonblocking(true).unwrap();
+    let flood = [255; 256].repeat(256);
+    // Until the log and all sockets are full.
+    let waiting = wait_until(address, "chat_server_waiting_publishers", |count| {
+        while sender.write(&flood).is_ok() {
+            while (&sender).read(&mut [0; 1 << 16]).is_ok() {}
+        }
+        count == 1.0
+    });
+    let name = "chat_server_publisher_wait_seconds_total";
+    wait_until(address, name, |wait| wait > waiting[name]);
 }
 
 #[test]
