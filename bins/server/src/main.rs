@@ -13,6 +13,7 @@ mod log_writer;
 mod logging;
 mod memory;
 mod message_limit;
+mod notify;
 mod runtime;
 mod server;
 mod serving;
@@ -37,6 +38,7 @@ use tracing::{info, warn};
 use crate::args::{Command, LogFormat};
 use crate::config::{Options, OptionsError};
 use crate::logging::Log;
+use crate::notify::ServiceManager;
 use crate::server::{Server, StartError};
 
 fn main() -> ExitCode {
@@ -79,14 +81,24 @@ fn run(mut options: Options) -> Result<(), StartError> {
         .map_err(StartError::Log)?;
     let server = Server::start(&options.args)?;
     print_ready_lines(server.addresses().to_vec(), server.tls_address());
+    let manager = ServiceManager::find();
+    manager.ready();
+    manager
+        .keep_told(server.view())
+        .map_err(StartError::Notify)?;
     for signal in signals.forever() {
         match signal {
-            SIGHUP => reload(&mut options, &server, &log),
+            SIGHUP => {
+                manager.reloading();
+                reload(&mut options, &server, &log);
+                manager.ready();
+            }
             SIGUSR1 => server.log_state(),
             _ => break,
         }
     }
     info!("ending");
+    manager.stopping(server.drain_timeout());
     server.end();
     Ok(())
 }

@@ -60,6 +60,8 @@ pub(crate) enum StartError {
     Signals(io::Error),
     #[error("cannot start the thread that writes the log: {0}")]
     Log(io::Error),
+    #[error("cannot start the thread that tells the service manager how the server is: {0}")]
+    Notify(io::Error),
     #[error(transparent)]
     Memory(#[from] MemoryError),
     #[error(transparent)]
@@ -176,6 +178,16 @@ impl Server {
         self.ingress.set_rate(settings.rates.ingress);
         self.settings.set(settings);
         Ok(())
+    }
+
+    /// Returns what can be seen of the server.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Returns how long clients may take at the end.
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.settings.get().drain_timeout
     }
 
     /// Logs how the server is, whatever else is logged.

@@ -76,6 +76,7 @@ impl Collector for View {
         let dropped = [(state.policy, state.dropped)];
         figures.counters("dropped_messages", DROPPED, "policy", dropped)?;
         figures.counters("refused", REFUSED, "reason", state.refused)?;
+        figures.counters("tls_refused", TLS_REFUSED, "reason", state.tls_refused)?;
         figures.counters("sessions_ended", ENDED, "reason", state.ended)?;
         figures.lags(&state.lags)
     }
@@ -178,5 +179,6 @@ const DELIVERED: &str = "Messages to clients, each counted once for each client.
 const DELIVERED_BYTES: &str = "Bytes of messages to clients.";
 const DROPPED: &str = "Messages that clients lost because they did not keep up.";
 const REFUSED: &str = "Clients that were not let in.";
+const TLS_REFUSED: &str = "Clients whose handshake failed, or that spoke TLS on the plain address.";
 const ENDED: &str = "Sessions that ended.";
 const LAGS: &str = "Clients that have at most so many bytes to read.";

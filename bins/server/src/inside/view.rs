@@ -1,12 +1,14 @@
 //! What can be seen of the server.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_std::future::timeout;
+use async_std::task;
 use chat_hub::Hub;
 use futures::executor::block_on;
 use serde::Serialize;
@@ -17,6 +19,7 @@ use crate::client::{Client, End};
 use crate::clients::Clients;
 use crate::logging::STATE;
 use crate::runtime;
+use crate::tls;
 
 /// The server as those see it who look inside. It is shared by its clones.
 #[derive(Clone, Debug)]
@@ -48,6 +51,7 @@ pub(crate) struct State {
     pub(crate) stalled: usize,
     pub(crate) accepted: u64,
     pub(crate) refused: BTreeMap<&'static str, u64>,
+    pub(crate) tls_refused: BTreeMap<&'static str, u64>,
     pub(crate) published: u64,
     pub(crate) published_bytes: u64,
     pub(crate) delivered: u64,
@@ -114,9 +118,20 @@ impl View {
         self.shared.is_ending.load(Ordering::SeqCst)
     }
 
-    /// Tells whether the threads that serve clients come to a new task in time.
+    /// Tells whether the threads that serve clients come to a new task in time, and that to a timer
+    /// and to the hub.
     pub(crate) fn is_alive(&self) -> bool {
-        block_on(timeout(TURN_TIMEOUT, runtime::spawn(async {}))).is_ok()
+        let hub = self.hub.clone();
+        let taking_a_turn = async move {
+            task::sleep(Duration::from_millis(1)).await;
+            hub.stats();
+        };
+        block_on(timeout(TURN_TIMEOUT, runtime::spawn(taking_a_turn))).is_ok()
+    }
+
+    /// Returns how many clients are connected, and how many of them do not keep up.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.clients().count(), self.hub.stats().laggard_count)
     }
 
     /// Looks at each client. Takes a short lock for each.
@@ -148,6 +163,7 @@ impl View {
             refused: Refusal::ALL
                 .map(|refusal| (refusal.name(), self.admission.refused(refusal)))
                 .into(),
+            tls_refused: tls::refused(),
             published: stats.published,
             published_bytes: stats.published_bytes,
             delivered: stats.delivered,
@@ -168,7 +184,6 @@ impl View {
     pub(crate) fn log(&self, why: &str) {
         let state = self.state();
         let ended = |end: End| state.ended[end.name()];
-        let refused = |refusal: Refusal| state.refused[refusal.name()];
         info!(
             target: STATE,
             clients = state.clients,
@@ -185,11 +200,27 @@ impl View {
             publisher_wait_s = state.publisher_wait_s,
             log_bytes = state.log_bytes,
             lag_max = state.lag_max,
-            refused.full = refused(Refusal::Full),
-            refused.full_for_address = refused(Refusal::FullForNetwork),
-            refused.too_fast = refused(Refusal::TooFast),
+            refused = state.refused.values().sum::<u64>(),
+            refused_for = %Reasons(&state.refused),
+            tls_refused = state.tls_refused.values().sum::<u64>(),
+            tls_refused_for = %Reasons(&state.tls_refused),
             "{why}"
         );
+    }
+}
+
+/// Writes the reasons that there were, with their counts. The log has no fields for names that it does
+/// not know when it is built.
+struct Reasons<'a>(&'a BTreeMap<&'static str, u64>);
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (name, count) in self.0.iter().filter(|&(_, &count)| count > 0) {
+            write!(f, "{separator}{name}:{count}")?;
+            separator = ",";
+        }
+        Ok(())
     }
 }
 

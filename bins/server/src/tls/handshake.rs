@@ -53,7 +53,7 @@ impl Tls {
             Ok(Err((error, socket))) => (error, Some(socket)),
             Err(_) => (Refusal::Late(time_max), None),
         };
-        refusal.log(peer);
+        refusal.note(peer);
         if let Some(socket) = socket {
             let _ = timeout(FAREWELL_TIMEOUT, part(socket)).await;
         }

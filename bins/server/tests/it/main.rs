@@ -21,6 +21,8 @@ mod flooded;
 mod inside;
 /// What is logged, and that nobody waits for it.
 mod logging;
+/// What the service manager is told.
+mod notify;
 /// What happens to clients that do not keep up, by policy.
 mod policies;
 /// Each numbered line of the specification.

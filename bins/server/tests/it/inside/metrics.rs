@@ -6,19 +6,25 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+#[cfg(feature = "tls")]
+use crate::tls_util::{TlsClient, TlsServer};
+#[cfg(feature = "tls")]
+use crate::util::Client;
 use crate::util::{DEADLINE, Server};
 
 /// Starts a server that serves metrics; returns where, too.
 fn start(args: &[&str]) -> (Server, SocketAddr) {
     let args = [&["--metrics", "0", "--log", "info"], args].concat();
     let mut server = Server::start_with(&args);
-    let line = server
-        .log_lines()
-        .find(|line| line.contains("metrics are at"))
-        .unwrap();
-    let (_, address) = line.split_once("http://").unwrap();
-    let address = address.strip_suffix("/metrics").unwrap().parse().unwrap();
+    let address = address(server.log_lines());
     (server, address)
+}
+
+/// Finds in the log where the metrics are.
+fn address(mut log: impl Iterator<Item = String>) -> SocketAddr {
+    let line = log.find(|line| line.contains("metrics are at")).unwrap();
+    let (_, address) = line.split_once("http://").unwrap();
+    address.strip_suffix("/metrics").unwrap().parse().unwrap()
 }
 
 /// Sends a request as it is, and returns all that comes back.
@@ -128,6 +134,39 @@ fn what_clients_do_is_counted() {
     ] {
         assert_eq!(samples.get(name), Some(&value), "{name}");
     }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn clients_that_fail_at_tls_are_counted_by_reason() {
+    let mut tls = TlsServer::start_strict_with(&["--metrics", "0", "--log", "info"]);
+    let mut log = tls.server.log_lines();
+    let address = address(&mut log);
+    let prefix = "chat_server_tls_refused_total{reason=\"";
+    let refused = || {
+        let samples = samples(address);
+        let counts = samples.iter().filter_map(|(name, count)| {
+            let reason = name.strip_prefix(prefix)?.strip_suffix("\"}")?;
+            (*count > 0.0).then(|| format!("{reason}:{count}"))
+        });
+        counts.collect::<Vec<_>>().join(",")
+    };
+    assert_eq!(refused(), "");
+    tls.connect().refused();
+    tls.connect().refused();
+    let mut plain = Client::of(TcpStream::connect(tls.address).unwrap());
+    plain.send(b"hello");
+    assert_eq!(plain.try_receive(), None);
+    let config = tls.authority.client_config(None);
+    TlsClient::connect(tls.server.address, config).refused();
+    // That one had a session, which ends after its connection.
+    wait_for(address, &format!("{prefix}tls_on_plain\"}}"), 1.0);
+    let expected = "no_certificate:2,plain:1,tls_on_plain:1";
+    assert_eq!(refused(), expected);
+    tls.server.signal(Signal::USR1);
+    let state = log.find(|line| line.contains("somebody asked")).unwrap();
+    let told = format!("tls_refused=4 tls_refused_for={expected}");
+    assert!(state.contains(&told), "{state}");
 }
 
 #[test]
