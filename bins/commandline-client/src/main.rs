@@ -30,9 +30,8 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         print_definition(args)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let tls = args.tls()?;
-    if args.tls_insecure {
-        let text = "any server is accepted: whoever is on the way can read and change all messages";
+    let tls = args.tls.read()?;
+    if let Some(text) = args.tls.warning() {
         tell("warning", text);
     }
     if args.is_for_terminal(io::stdin().is_terminal() && io::stdout().is_terminal()) {
@@ -65,7 +64,7 @@ fn input(args: &Args) -> Result<File, Box<dyn Error>> {
 /// Connects to the first address that answers.
 fn connect<'a>(args: &'a Args, tls: Option<&Tls>) -> Result<(&'a Address, Stream), ConnectError> {
     let connect = |address: &Address| match tls {
-        Some(tls) => tls.connect(address, args.connect_timeout),
+        Some(tls) => address.connect_over(tls, args.connect_timeout),
         None => address.connect(args.connect_timeout).map(Stream::from),
     };
     let (last, others) = args.addresses.split_last().expect("there is a default");
