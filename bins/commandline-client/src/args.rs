@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use chat_client::terminal::{self, Display, LongLines, Nick};
 use chat_client::{Address, Form, Framing, Reconnect, Tls, TlsError, TlsOptions, Trust, pipe};
+use chat_manual::Manual;
 use chat_units::parse_duration;
 use clap::Parser;
-use clap_complete::Shell;
 
 /// Sends each line of standard input as a message to a broadcast chat server, and prints each
 /// message received as a line.
@@ -98,13 +98,8 @@ pub(crate) struct Args {
     #[arg(long, requires = "tls", conflicts_with = "tls_ca")]
     pub(crate) tls_insecure: bool,
 
-    /// Print a script that completes these arguments in a shell, and end
-    #[arg(long, value_name = "SHELL", exclusive = true)]
-    pub(crate) completions: Option<Shell>,
-
-    /// Print the man page, and end
-    #[arg(long, exclusive = true)]
-    pub(crate) man: bool,
+    #[command(flatten)]
+    pub(crate) manual: Manual,
 }
 
 impl Args {
