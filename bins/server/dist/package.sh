@@ -6,8 +6,8 @@ cargo build --release --locked --package chat-server
 release=${CARGO_TARGET_DIR:-target}/release
 mkdir -p "$release/manual"
 server=$release/chat-server
-"$server" --man > "$release/manual/chat-server.1"
+"$server" --man | gzip -9n > "$release/manual/chat-server.1.gz"
 "$server" --completions bash > "$release/manual/chat-server"
 "$server" --completions zsh > "$release/manual/_chat-server"
 "$server" --completions fish > "$release/manual/chat-server.fish"
-cargo deb --package chat-server --no-build --locked
+cargo deb --package chat-server --no-build --locked --dbgsym
