@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chat_hub::{Clock, Config, Hub, Policy};
+use chat_manual::Manual;
 use chat_units::{parse_duration, parse_size};
 use clap::{Parser, ValueEnum};
 use tracing::info;
@@ -86,6 +87,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) inside: InsideArgs,
+
+    #[command(flatten)]
+    pub(crate) manual: Manual,
 
     #[command(flatten)]
     limits: Limits,

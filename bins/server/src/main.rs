@@ -32,10 +32,11 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 
+use clap::CommandFactory;
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 use tracing::{info, warn};
 
-use crate::args::{Command, LogFormat};
+use crate::args::{Args, Command, LogFormat};
 use crate::config::{Options, OptionsError};
 use crate::logging::Log;
 use crate::notify::ServiceManager;
@@ -53,7 +54,9 @@ fn main() -> ExitCode {
     let ended = if let Some(Command::Top(top)) = &options.args.command {
         top.run().map_err(StartError::Top)
     } else if options.args.check_config {
-        print(&options).map_err(StartError::Print)
+        print(options.to_string().as_bytes()).map_err(StartError::Print)
+    } else if let Some(text) = options.args.manual.text(Args::command()) {
+        print(text.as_bytes()).map_err(StartError::Print)
     } else {
         run(options)
     };
@@ -66,11 +69,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the options as a file that says the same.
-fn print(options: &Options) -> io::Result<()> {
+/// Prints what was asked for instead of serving. A reader may have seen enough of it.
+fn print(text: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    write!(stdout, "{options}")?;
-    stdout.flush()
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 /// Serves until a signal says to end. Other threads do all the work; this one waits for the signal.

@@ -54,7 +54,7 @@ pub(crate) enum StartError {
         address: SocketAddr,
         source: io::Error,
     },
-    #[error("cannot print the configuration: {0}")]
+    #[error("cannot print what was asked for: {0}")]
     Print(io::Error),
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),

@@ -11,6 +11,8 @@ mod configured;
 mod conforms;
 /// Clients that connect by the hundred.
 mod connecting;
+/// What is shipped beside the server: units, a configuration, alerts, a manual.
+mod dist;
 /// The end of the server.
 mod ending;
 /// The examples of chat-proto against the server.

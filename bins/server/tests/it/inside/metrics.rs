@@ -182,7 +182,8 @@ fn losses_of_a_client_that_reads_nothing_are_seen_while_it_stays() {
     });
     (0..count).for_each(|_| drop(sender.receive()));
     sending.join().unwrap();
-    let samples = samples(address);
+    // What the sender has read is known from its next turn on.
+    let samples = wait_for(address, "chat_server_clients_within_lag{le=\"0.0\"}", 1.0);
     let dropped = "chat_server_dropped_messages_total{policy=\"oldest\"}";
     assert!(samples[dropped] > 1000.0, "{samples:?}");
     assert_eq!(samples["chat_server_stalled_clients"], 1.0);
@@ -278,14 +279,19 @@ fn a_request_may_come_in_bytes_and_silent_ones_stop_nobody() {
 }
 
 #[test]
-fn dashboards_and_alerts_name_figures_that_there_are() {
+fn dashboards_alerts_and_pages_name_figures_that_there_are() {
     let (_server, address) = start(&[]);
     let known: Vec<_> = samples(address)
         .into_keys()
         .map(|name| name.split('{').next().unwrap().to_owned())
         .collect();
     let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/dist/");
-    for (file, least) in [("grafana-dashboard.json", 12), ("prometheus-alerts.yml", 6)] {
+    let page = "../../../docs/OPERATION.md";
+    for (file, least) in [
+        ("grafana-dashboard.json", 12),
+        ("prometheus-alerts.yml", 6),
+        (page, 15),
+    ] {
         let text = std::fs::read_to_string(format!("{dist}{file}")).unwrap();
         let is_in_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
         let words = text.split(|char| !is_in_name(char));
@@ -296,6 +302,13 @@ fn dashboards_and_alerts_name_figures_that_there_are() {
             assert!(known.iter().any(|known| known == name), "{file}: {name}");
         }
         assert!(named.len() >= least, "{file}");
+    }
+    let text = std::fs::read_to_string(format!("{dist}{page}")).unwrap();
+    for name in known {
+        assert!(
+            text.contains(&format!("`{name}`")),
+            "the page has no {name}"
+        );
     }
     let text = std::fs::read_to_string(format!("{dist}grafana-dashboard.json")).unwrap();
     let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
