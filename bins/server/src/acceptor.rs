@@ -159,6 +159,7 @@ mod tests {
                 draining: Draining {
                     stall_timeout: None,
                     rate_min: 0,
+                    half_closed_timeout: None,
                 },
                 rates: Rates::default(),
                 message_timeout: None,
