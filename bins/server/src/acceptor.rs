@@ -89,7 +89,7 @@ impl Acceptor {
         let admitted = Admitted {
             peer,
             hub: self.hub.clone(),
-            publisher: Throttled::new(self.hub.publisher(), settings.rates, &self.ingress),
+            publisher: Throttled::new(self.hub.publisher(), &self.ingress),
             message_timeout: settings.message_timeout,
             draining: settings.draining,
             entry,

@@ -123,7 +123,7 @@ impl Server {
         args.log_start(&addresses, settings.limits.count_max);
         let admission = Admission::default();
         let ingress = Ingress::default();
-        ingress.set_rate(settings.rates.ingress);
+        ingress.set_rates(settings.rates);
         let settings = Live::new(settings);
         let accept = |(listener, kind): (std::net::TcpListener, Kind)| {
             let acceptor = Acceptor {
@@ -175,7 +175,7 @@ impl Server {
     /// for those that come from now on.
     pub(crate) fn change(&self, args: &Args) -> Result<(), ClientsError> {
         let settings = Settings::of(args)?;
-        self.ingress.set_rate(settings.rates.ingress);
+        self.ingress.set_rates(settings.rates);
         self.settings.set(settings);
         Ok(())
     }
