@@ -89,7 +89,7 @@ impl Acceptor {
         let admitted = Admitted {
             peer,
             hub: self.hub.clone(),
-            publisher: Throttled::new(self.hub.publisher(), settings.rates, &self.ingress),
+            publisher: Throttled::new(self.hub.publisher(), &self.ingress),
             message_timeout: settings.message_timeout,
             draining: settings.draining,
             entry,
@@ -159,6 +159,7 @@ mod tests {
                 draining: Draining {
                     stall_timeout: None,
                     rate_min: 0,
+                    half_closed_timeout: None,
                 },
                 rates: Rates::default(),
                 message_timeout: None,

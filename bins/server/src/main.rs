@@ -14,6 +14,8 @@ mod logging;
 mod memory;
 mod message_limit;
 mod notify;
+mod parting;
+mod patience;
 mod runtime;
 mod server;
 mod serving;
@@ -122,7 +124,9 @@ fn reload(options: &mut Options, server: &Server, log: &Log) {
     }
     log.set_filter(read.args.log.clone());
     for name in options.changes(&read) {
-        if LIVE.contains(&name) {
+        if LATER.contains(&name) {
+            info!("{name} has changed, for clients that connect from now on");
+        } else if LIVE.contains(&name) {
             info!("{name} has changed");
         } else {
             warn!("{name} has changed in the configuration, which takes a restart");
@@ -164,9 +168,10 @@ fn print_ready_lines(addresses: Vec<SocketAddr>, tls_address: Option<SocketAddr>
 }
 
 /// The options that can change while the server runs.
-const LIVE: [&str; 11] = [
+const LIVE: [&str; 12] = [
     "connect-rate-per-ip",
     "drain-timeout",
+    "half-closed-timeout",
     "ingress-rate",
     "log",
     "max-clients",
@@ -175,5 +180,13 @@ const LIVE: [&str; 11] = [
     "min-drain-rate",
     "rate-bytes",
     "rate-messages",
+    "stall-timeout",
+];
+
+/// Those that clients keep as they were when they connected.
+const LATER: [&str; 4] = [
+    "half-closed-timeout",
+    "message-timeout",
+    "min-drain-rate",
     "stall-timeout",
 ];

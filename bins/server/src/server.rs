@@ -15,6 +15,7 @@ use tracing::info;
 use crate::acceptor::{Acceptor, Kind};
 use crate::admission::Admission;
 use crate::args::Args;
+use crate::client::End;
 use crate::inside::{Inside, InsideError, TopError, View};
 use crate::limits::{ClientsError, ThreadsError};
 use crate::listener::listen;
@@ -124,7 +125,7 @@ impl Server {
         args.log_start(&addresses, settings.limits.count_max);
         let admission = Admission::default();
         let ingress = Ingress::default();
-        ingress.set_rate(settings.rates.ingress);
+        ingress.set_rates(settings.rates);
         let settings = Live::new(settings);
         let accept = |(listener, kind): (std::net::TcpListener, Kind)| {
             let acceptor = Acceptor {
@@ -172,10 +173,11 @@ impl Server {
         }
     }
 
-    /// Has those of the arguments take effect that can, for clients that come from now on.
+    /// Has those of the arguments take effect that can: rates for all clients, other limits of a client
+    /// for those that come from now on.
     pub(crate) fn change(&self, args: &Args) -> Result<(), ClientsError> {
         let settings = Settings::of(args)?;
-        self.ingress.set_rate(settings.rates.ingress);
+        self.ingress.set_rates(settings.rates);
         self.settings.set(settings);
         Ok(())
     }
@@ -196,12 +198,14 @@ impl Server {
     }
 
     /// Stops accepting and reading, and gives the clients the time that is set to take what there is
-    /// for them.
+    /// for them, as long as they take something.
     pub(crate) fn end(self) {
         let deadline = self.settings.get().drain_timeout;
         let clients = self.admission.clients();
         self.view.begin_to_end();
         self.hub.close();
+        let patience = deadline / PATIENCE_PART;
+        clients.hurry(patience);
         let drained = async {
             for accepting in self.accepting {
                 accepting.cancel().await;
@@ -212,10 +216,15 @@ impl Server {
             }
             clients.gone().await;
         };
-        if block_on(timeout(deadline, drained)).is_err() {
-            let count = clients.count();
-            let noun = if count == 1 { "client" } else { "clients" };
-            info!("{count} {noun} did not take everything, or did not close, in {deadline:?}");
+        let is_drained = block_on(timeout(deadline, drained)).is_ok();
+        let given_up_count = clients.ended_count(End::Cut);
+        if given_up_count > 0 {
+            let clients = plural(given_up_count);
+            info!("{clients} took nothing for {patience:?}, and nobody waits for them");
+        }
+        if !is_drained {
+            let count = plural(clients.count() as u64);
+            info!("{count} did not take everything, or did not close, in {deadline:?}");
             clients.cut();
             let _ = block_on(timeout(CUT_TIMEOUT, clients.gone()));
         }
@@ -241,6 +250,15 @@ fn open(
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }
+
+/// Names a number of clients.
+fn plural(count: u64) -> String {
+    let noun = if count == 1 { "client" } else { "clients" };
+    format!("{count} {noun}")
+}
+
+/// Which part of the time for taking everything a client may take nothing. A judgement.
+const PATIENCE_PART: u32 = 4;
 
 /// How long the clients that are cut off may take to end: it only takes a turn of each.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
