@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use crate::args::Draining;
 use crate::client::{Client, End};
 use crate::clients::Entry;
 use crate::message_limit::MessageLimit;
+use crate::peer::Peer;
 use crate::socket::Socket;
 use crate::throttle::Throttled;
 use crate::tls;
@@ -30,8 +30,7 @@ use crate::tls;
 /// takes no room later.
 pub(crate) struct Serving<S = Socket> {
     stage: Stage<S>,
-    /// A socket address without what only the system can make use of.
-    peer: (IpAddr, u16),
+    peer: Peer,
     /// How many messages the client had published when that was noted last.
     published: u64,
     /// How many messages the client had lost when that was logged last.
@@ -67,7 +66,7 @@ pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin {
 
 /// A client that was let in, and what serving it takes.
 pub(crate) struct Admitted {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) hub: Hub,
     pub(crate) publisher: Throttled,
     /// How long it may take for a message that it has begun.
@@ -94,7 +93,7 @@ impl<S: Connection> Serving<S> {
         };
         Self {
             stage: Stage::Accepted(Some(accepted)),
-            peer: (peer.ip(), peer.port()),
+            peer,
             published: 0,
             lost: 0,
             pause: None,
@@ -111,7 +110,7 @@ impl<S: Connection> Serving<S> {
             draining,
         } = accepted;
         let subscriber = hub.subscribe();
-        let client = Client::new(self.peer.into(), subscriber.monitor());
+        let client = Client::new(self.peer, subscriber.monitor());
         self.entry.begin(client, cx.waker());
         let session = Session::with_publisher(stream, subscriber, publisher)
             .with_stall_timeout(draining.stall_timeout, sleep as _)
@@ -138,7 +137,7 @@ impl<S: Connection> Serving<S> {
         };
         let is_first = self.lost == 0;
         if lost > self.lost && (is_first || !is_paused) {
-            let peer = SocketAddr::from(self.peer);
+            let peer = self.peer;
             let lost_now = lost - self.lost;
             warn!(%peer, lost = lost_now, "a client does not keep up and loses messages");
             self.lost = lost;
@@ -171,7 +170,7 @@ impl<S: Connection> Future for Serving<S> {
         };
         let polled = Pin::new(&mut *session).poll(cx);
         let session = session.get_ref();
-        let peer = serving.peer.into();
+        let peer = serving.peer;
         if let Poll::Ready(ended) = polled {
             end(&serving.entry, session.get_ref(), peer, ended);
             return Poll::Ready(());
@@ -227,12 +226,7 @@ fn leave<S: Connection>(session: &Session<S, Throttled>) -> Summary {
 }
 
 /// Sees to the end of a session.
-fn end<S: Connection>(
-    entry: &Entry,
-    stream: &S,
-    peer: SocketAddr,
-    ended: Result<Summary, SessionError>,
-) {
+fn end<S: Connection>(entry: &Entry, stream: &S, peer: Peer, ended: Result<Summary, SessionError>) {
     entry.clients().note_end(End::of(&ended));
     let error = match ended {
         Ok(summary) => return log_left(peer, summary, "left"),
@@ -251,7 +245,7 @@ fn end<S: Connection>(
     log_closed(peer, summary, &error);
 }
 
-fn log_closed(peer: SocketAddr, summary: Summary, why: &dyn fmt::Display) {
+fn log_closed(peer: Peer, summary: Summary, why: &dyn fmt::Display) {
     let Summary {
         published,
         delivered,
@@ -261,7 +255,7 @@ fn log_closed(peer: SocketAddr, summary: Summary, why: &dyn fmt::Display) {
     info!(%peer, published, delivered, dropped, "closed: {why}");
 }
 
-fn log_left(peer: SocketAddr, summary: Summary, how: &str) {
+fn log_left(peer: Peer, summary: Summary, how: &str) {
     let Summary {
         published,
         delivered,

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
 use crate::serving::Connection;
+use crate::stream::Stream;
 use crate::tls;
 
 /// The socket of a client, as a session needs it.
@@ -21,8 +22,8 @@ use crate::tls;
 /// Closing it sends the end to the client. What is still to be read after that ends when the client
 /// does, or when it has sent nothing for a short while.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    stream: TcpStream,
+pub(crate) struct Socket<S = TcpStream> {
+    stream: S,
     sending: Sending,
     /// Whether the client has ended its sending side.
     is_read_out: bool,
@@ -50,8 +51,8 @@ struct Pause {
     duration: Duration,
 }
 
-impl Socket {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+impl<S: Stream> Socket<S> {
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
             sending: Sending::Open,
@@ -72,7 +73,7 @@ impl Socket {
     fn poll_take(
         &mut self,
         cx: &mut Context<'_>,
-        mut write: impl FnMut(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+        mut write: impl FnMut(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_pause(cx));
@@ -122,9 +123,7 @@ impl Socket {
     fn begin_to_finish(&mut self) -> io::Result<()> {
         self.sending = Sending::Finishing;
         self.pause = None;
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        SockRef::from(&self.stream).set_tcp_notsent_lowat(1)?;
-        Ok(())
+        self.stream.await_sent()
     }
 
     /// Waits until everything has been sent, for a client that may still send: it must have it
@@ -141,7 +140,7 @@ impl Socket {
     }
 }
 
-impl Connection for Socket {
+impl<S: Stream> Connection for Socket<S> {
     /// It would keep that for minutes otherwise, for a client that takes nothing.
     fn reset_on_drop(&self) {
         // Where it fails, the connection is gone already.
@@ -149,7 +148,7 @@ impl Connection for Socket {
     }
 }
 
-impl Read for Socket {
+impl<S: Stream> Read for Socket<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -178,7 +177,7 @@ impl Read for Socket {
     }
 }
 
-impl Write for Socket {
+impl<S: Stream> Write for Socket<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,7 +1,6 @@
 //! What can be seen of the server.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -16,6 +15,7 @@ use crate::admission::{Admission, Refusal};
 use crate::client::{Client, End};
 use crate::clients::Clients;
 use crate::logging::STATE;
+use crate::peer::Peer;
 use crate::runtime;
 
 /// The server as those see it who look inside. It is shared by its clones.
@@ -67,7 +67,7 @@ pub(crate) struct State {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ClientState {
     pub(crate) id: u64,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Peer,
     pub(crate) connected_s: f64,
     /// In bytes.
     pub(crate) lag: u64,
@@ -185,6 +185,8 @@ impl View {
             refused.full = refused(Refusal::Full),
             refused.full_for_address = refused(Refusal::FullForNetwork),
             refused.too_fast = refused(Refusal::TooFast),
+            refused.no_proxy_header = refused(Refusal::NoHeader),
+            refused.proxy_headers_pending = refused(Refusal::TooManyHeaders),
             "{why}"
         );
     }

@@ -1,5 +1,7 @@
 //! The real server over real sockets.
 
+/// Sockets that a service manager hands over.
+mod activation;
 /// What goes wrong outside, and what must not go wrong inside.
 mod bad_input;
 /// CAs and certificates for the tests.
@@ -23,6 +25,8 @@ mod inside;
 mod logging;
 /// What happens to clients that do not keep up, by policy.
 mod policies;
+/// Proxies, which say for whom they connect.
+mod proxy;
 /// Each numbered line of the specification.
 mod specification;
 /// The beginning of the server.
@@ -42,5 +46,7 @@ mod tls_util;
 mod together;
 /// Clients that do not finish a message.
 mod unfinished;
+/// Unix sockets as addresses.
+mod unix;
 /// Servers and clients for the tests.
 mod util;
