@@ -55,10 +55,8 @@ impl Join {
             && resident_count + wiring.stalled.count() < due_count
             && wiring.stalled.connecting_count() < JOINING_MAX
         {
-            wiring
-                .stalled
-                .connect(wiring.addr, registry)
-                .map_err(stall)?;
+            let addr = wiring.addrs.of(wiring.stalled.count());
+            wiring.stalled.connect(addr, registry).map_err(stall)?;
         }
         Ok(())
     }
