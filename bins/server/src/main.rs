@@ -1,11 +1,14 @@
 //! `chat-server`: forwards every message to every client, in one order that all clients agree on.
 
 mod acceptor;
+mod activation;
+mod address;
 mod admission;
 mod args;
 mod client;
 mod clients;
 mod config;
+mod entrance;
 mod inside;
 mod limits;
 mod listener;
@@ -16,12 +19,16 @@ mod message_limit;
 mod notify;
 mod parting;
 mod patience;
+mod peer;
+mod proxy;
 mod runtime;
 mod server;
 mod serving;
 mod settings;
 mod signals;
 mod socket;
+mod socket_file;
+mod stream;
 mod throttle;
 #[cfg(feature = "tls")]
 mod tls;
@@ -30,7 +37,6 @@ mod tls;
 mod tls;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 
@@ -38,6 +44,8 @@ use clap::CommandFactory;
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 use tracing::{info, warn};
 
+use crate::activation::HandedOver;
+use crate::address::Address;
 use crate::args::{Args, Command, LogFormat};
 use crate::config::{Options, OptionsError};
 use crate::logging::Log;
@@ -82,12 +90,13 @@ fn print(text: &[u8]) -> io::Result<()> {
 
 /// Serves until a signal says to end. Other threads do all the work; this one waits for the signal.
 fn run(mut options: Options) -> Result<(), StartError> {
+    let handed_over = HandedOver::take()?;
     let mut signals = signals::handled().map_err(StartError::Signals)?;
     limits::check_threads()?;
     let log = logging::start(options.args.log.clone(), options.args.inside.log_format)
         .map_err(StartError::Log)?;
-    let server = Server::start(&options.args)?;
-    print_ready_lines(server.addresses().to_vec(), server.tls_address());
+    let server = Server::start(&options.args, handed_over)?;
+    print_ready_lines(server.addresses().to_vec(), server.tls_addresses().to_vec());
     let manager = ServiceManager::find();
     manager.ready();
     manager
@@ -146,15 +155,17 @@ fn tell(error: &dyn std::error::Error) {
     .unwrap_or_default();
 }
 
-/// Prints a line for each address, that of TLS last, and nothing else ever goes to stdout. It may have to wait until
-/// somebody reads there; nothing else waits for that.
-fn print_ready_lines(addresses: Vec<SocketAddr>, tls_address: Option<SocketAddr>) {
+/// Prints a line for each address, those of TLS last, and nothing else ever goes to stdout. It may have
+/// to wait until somebody reads there; nothing else waits for that.
+fn print_ready_lines(addresses: Vec<Address>, tls_addresses: Vec<Address>) {
     let print = move || {
         let mut stdout = io::stdout().lock();
         let plain = addresses
             .iter()
             .map(|address| format!("listening on {address}\n"));
-        let tls = tls_address.map(|address| format!("listening on {address} with TLS\n"));
+        let tls = tls_addresses
+            .iter()
+            .map(|address| format!("listening on {address} with TLS\n"));
         let lines: String = plain.chain(tls).collect();
         let printed = stdout.write_all(lines.as_bytes());
         if let Err(error) = printed.and_then(|()| stdout.flush()) {
