@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     let ended = if let Some(Command::Top(top)) = &options.args.command {
         top.run().map_err(StartError::Top)
     } else if options.args.check_config {
-        print(options.to_string().as_bytes()).map_err(StartError::Print)
+        check(&options)
     } else if let Some(text) = options.args.manual.text(Args::command()) {
         print(text.as_bytes()).map_err(StartError::Print)
     } else {
@@ -77,6 +77,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Checks what can be checked without serving, and prints the options as a file that says the same.
+fn check(options: &Options) -> Result<(), StartError> {
+    let tls = &options.args.tls;
+    tls.open(&tls.addresses())?;
+    print(options.to_string().as_bytes()).map_err(StartError::Print)
 }
 
 /// Prints what was asked for instead of serving. A reader may have seen enough of it.
@@ -189,6 +196,7 @@ const LIVE: [&str; 12] = [
     "max-clients-per-ip",
     "message-timeout",
     "min-drain-rate",
+    "public",
     "rate-bytes",
     "rate-messages",
     "stall-timeout",
