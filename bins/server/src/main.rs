@@ -1,11 +1,16 @@
 //! `chat-server`: forwards every message to every client, in one order that all clients agree on.
 
+// The fuzzer brings a beginning of its own.
+#![cfg_attr(fuzzing, no_main, allow(dead_code))]
+
 mod acceptor;
 mod admission;
 mod args;
 mod client;
 mod clients;
 mod config;
+#[cfg(any(test, fuzzing))]
+mod fuzzed;
 mod inside;
 mod limits;
 mod listener;
