@@ -1,5 +1,8 @@
 //! `chat-server`: forwards every message to every client, in one order that all clients agree on.
 
+// The fuzzer brings a beginning of its own.
+#![cfg_attr(fuzzing, no_main, allow(dead_code))]
+
 mod acceptor;
 mod activation;
 mod address;
@@ -9,6 +12,8 @@ mod client;
 mod clients;
 mod config;
 mod entrance;
+#[cfg(any(test, fuzzing))]
+mod fuzzed;
 mod inside;
 mod limits;
 mod listener;
@@ -186,7 +191,7 @@ fn print_ready_lines(addresses: Vec<Address>, tls_addresses: Vec<Address>) {
 }
 
 /// The options that can change while the server runs.
-const LIVE: [&str; 12] = [
+const LIVE: [&str; 13] = [
     "connect-rate-per-ip",
     "drain-timeout",
     "half-closed-timeout",
