@@ -4,13 +4,14 @@ use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use chat_report::{Baseline, LinesTo, Outputs, Progress, Standard};
+use chat_report::{Baseline, LinesTo, Outputs, Progress, Standard, tell};
 use chat_results::{Check, Load, Pacing};
-use chat_stress::{Campaign, Launch, ProtocolName, Target, check_load};
+use chat_stress::{Campaign, Convention, Launch, ProtocolName, Target, check_load};
+use chat_tls::{Tls, TlsArgs, TlsError};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use crate::args::Args;
+use crate::args::{Args, Place};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) protocol: ProtocolName,
     /// Whether comparisons with the baseline are told that found nothing worse.
     pub(crate) has_notes: bool,
+    /// How clients connect over TLS, if they do.
+    pub(crate) tls: Option<Tls>,
     connect: Option<SocketAddr>,
     launch: Launch,
 }
@@ -34,12 +37,20 @@ pub(crate) struct Plan {
 impl Plan {
     /// Reads the command line. Ends the process on `--help`, `--version` and everything that makes
     /// no sense.
-    pub(crate) fn read() -> Self {
-        Args::parse().into_plan().unwrap_or_else(|problem| {
+    ///
+    /// # Errors
+    ///
+    /// When a file for TLS is missing or no good.
+    pub(crate) fn read() -> Result<Self, TlsError> {
+        let args = Args::parse();
+        let (options, place) = (args.tls.clone(), args.connect.clone());
+        let mut plan = args.into_plan().unwrap_or_else(|problem| {
             Args::command()
                 .error(ErrorKind::ValueValidation, problem)
                 .exit()
-        })
+        });
+        plan.tls = read_tls(&options, place)?;
+        Ok(plan)
     }
 
     /// Returns what is tested.
@@ -67,6 +78,7 @@ impl Args {
                 self.protocol
             ));
         }
+        self.check_tls()?;
         let launch = self.launch();
         let baseline = self.baseline.as_ref();
         let is_judged =
@@ -123,9 +135,30 @@ impl Args {
             tells_not_tested: !is_quiet && !has_table && self.connect.is_some(),
             protocol: self.protocol,
             has_notes: !self.quiet,
-            connect: self.connect,
+            tls: None,
+            connect: self.connect.map(|place| place.addr),
             launch,
         })
+    }
+
+    /// Tells what cannot be had over TLS.
+    fn check_tls(&self) -> Result<(), String> {
+        if !self.tls.is_asked_for() {
+            return Ok(());
+        }
+        if self.calibrate {
+            return Err(
+                "--calibrate tells what this program can do without TLS, and not with it; run without one of them"
+                    .to_owned(),
+            );
+        }
+        if self.protocol != ProtocolName::Chat {
+            return Err(format!(
+                "--tls is for the protocol of the chat, and not for that of {}; run without it",
+                self.protocol
+            ));
+        }
+        Ok(())
     }
 
     /// Tells how the server is started, if one is.
@@ -135,6 +168,9 @@ impl Args {
             Some(known) => known.launch(executable, self.server),
             None => Launch::new(executable.unwrap_or_else(server_beside), self.server),
         };
+        if self.tls.is_asked_for() {
+            launch.convention = Convention::ChatOverTls;
+        }
         launch.args.extend(self.args.iter().cloned());
         launch.log.clone_from(&self.server_log);
         // Without it, the server outlives this process only if that is killed.
@@ -160,6 +196,18 @@ impl Args {
             ..self.shape.load()
         }
     }
+}
+
+/// Reads the files for TLS, and warns of what it does not protect from.
+fn read_tls(options: &TlsArgs, place: Option<Place>) -> Result<Option<Tls>, TlsError> {
+    let mut tls = options.read()?;
+    if let Some(warning) = options.warning() {
+        tell(format_args!("warning: {warning}"));
+    }
+    if let (Some(tls), Some(place)) = (&mut tls, place) {
+        tls.add_host(place.addr, place.host);
+    }
+    Ok(tls)
 }
 
 /// Returns where the run without antagonists is recorded: beside that of the run with them.

@@ -38,3 +38,5 @@ mod run;
 mod running;
 /// What is shown on a terminal.
 mod terminal;
+/// Servers over TLS, or none where there should be one.
+mod tls;
