@@ -92,7 +92,9 @@ impl fmt::Display for Refusal {
             Self::FullForNetwork => "its address has as many clients as one may have",
             Self::TooFast => "clients of its address connect too fast",
             Self::NoHeader => "its proxy does not say whom it is for",
-            Self::TooManyHeaders => "too many of its proxy have not said whom they are for",
+            Self::TooManyHeaders => {
+                "too many connections of proxies have yet to say whom they are for"
+            }
         })
     }
 }
@@ -123,7 +125,11 @@ impl Admission {
         let place = Place(Arc::clone(&self.shared));
         let pending = place.0.header_count.fetch_add(1, Ordering::SeqCst);
         if pending >= HEADER_COUNT_MAX {
-            return Err(self.count(Refusal::TooManyHeaders));
+            let refusal = self.count(Refusal::TooManyHeaders);
+            if self.shared.state().is_to_be_told(refusal, Instant::now()) {
+                warn!(pending, "a client is refused: {refusal}");
+            }
+            return Err(refusal);
         }
         let count = self.clients.count() + pending;
         match self.shared.state().check_count(count, limits) {

@@ -1,5 +1,8 @@
 //! `chat-server`: forwards every message to every client, in one order that all clients agree on.
 
+// The fuzzer brings a beginning of its own.
+#![cfg_attr(fuzzing, no_main, allow(dead_code))]
+
 mod acceptor;
 mod activation;
 mod address;
@@ -9,6 +12,8 @@ mod client;
 mod clients;
 mod config;
 mod entrance;
+#[cfg(any(test, fuzzing))]
+mod fuzzed;
 mod inside;
 mod limits;
 mod listener;
@@ -64,7 +69,7 @@ fn main() -> ExitCode {
     let ended = if let Some(Command::Top(top)) = &options.args.command {
         top.run().map_err(StartError::Top)
     } else if options.args.check_config {
-        print(options.to_string().as_bytes()).map_err(StartError::Print)
+        check(&options)
     } else if let Some(text) = options.args.manual.text(Args::command()) {
         print(text.as_bytes()).map_err(StartError::Print)
     } else {
@@ -77,6 +82,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Checks what can be checked without serving, and prints the options as a file that says the same.
+fn check(options: &Options) -> Result<(), StartError> {
+    let tls = &options.args.tls;
+    tls.open(&tls.addresses())?;
+    print(options.to_string().as_bytes()).map_err(StartError::Print)
 }
 
 /// Prints what was asked for instead of serving. A reader may have seen enough of it.
@@ -179,7 +191,7 @@ fn print_ready_lines(addresses: Vec<Address>, tls_addresses: Vec<Address>) {
 }
 
 /// The options that can change while the server runs.
-const LIVE: [&str; 12] = [
+const LIVE: [&str; 13] = [
     "connect-rate-per-ip",
     "drain-timeout",
     "half-closed-timeout",
@@ -189,6 +201,7 @@ const LIVE: [&str; 12] = [
     "max-clients-per-ip",
     "message-timeout",
     "min-drain-rate",
+    "public",
     "rate-bytes",
     "rate-messages",
     "stall-timeout",

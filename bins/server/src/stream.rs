@@ -1,5 +1,6 @@
 //! What clients are connected by: TCP, or a Unix socket.
 
+#[cfg(feature = "tls")]
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
@@ -9,8 +10,8 @@ use std::os::unix::net::UnixStream;
 use async_io::Async;
 use async_std::net::TcpStream;
 use futures::io::{AsyncRead, AsyncWrite};
+#[cfg(feature = "tls")]
 use rustix::net::{RecvFlags, recv};
-use socket2::SockRef;
 
 /// A connection as the system has it.
 pub(crate) trait Stream:
@@ -20,6 +21,7 @@ pub(crate) trait Stream:
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
     /// Waits until there is something to read, and copies it without reading it.
+    #[cfg(feature = "tls")]
     fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
 
     /// Has the system say that the socket takes more only when it has sent everything, where
@@ -32,13 +34,14 @@ impl Stream for TcpStream {
         TcpStream::shutdown(self, how)
     }
 
+    #[cfg(feature = "tls")]
     fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
         TcpStream::peek(self, buf)
     }
 
     fn await_sent(&self) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        SockRef::from(self).set_tcp_notsent_lowat(1)?;
+        socket2::SockRef::from(self).set_tcp_notsent_lowat(1)?;
         Ok(())
     }
 }
@@ -49,6 +52,7 @@ impl Stream for Async<UnixStream> {
         self.get_ref().shutdown(how)
     }
 
+    #[cfg(feature = "tls")]
     async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.read_with(|stream| {
             let (len, _) = recv(stream, &mut *buf, RecvFlags::PEEK)?;

@@ -192,3 +192,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long a connection may not take its answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;

@@ -129,6 +129,10 @@ fn source_v2(header: &[u8]) -> Result<Source, HeaderError> {
 }
 
 fn source_v1(header: &[u8]) -> Result<Source, HeaderError> {
+    // The library takes a space for the CR before the LF.
+    if !header.ends_with(b"\r\n") {
+        return Err(HeaderError::Damaged);
+    }
     let header = v1::Header::try_from(header).map_err(|_| HeaderError::Damaged)?;
     Ok(match header.addresses {
         v1::Addresses::Unknown => Source::Proxy,
