@@ -92,7 +92,7 @@ impl Acceptor {
         let admitted = Admitted {
             peer,
             hub: self.hub.clone(),
-            publisher: Throttled::new(self.target(), settings.rates, &self.ingress),
+            publisher: Throttled::new(self.target(), &self.ingress),
             message_timeout: settings.message_timeout,
             draining: settings.draining,
             entry,
@@ -169,6 +169,7 @@ mod tests {
                 draining: Draining {
                     stall_timeout: None,
                     rate_min: 0,
+                    half_closed_timeout: None,
                 },
                 rates: Rates::default(),
                 message_timeout: None,

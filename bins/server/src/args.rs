@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chat_hub::{Clock, Config, Hub, Policy};
+use chat_manual::Manual;
 use chat_units::{parse_duration, parse_size};
 use clap::{Parser, ValueEnum};
 use tracing::info;
@@ -80,7 +81,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_grace)]
     grace: Duration,
 
-    /// On SIGINT or SIGTERM, how long clients have to take what the server still holds for them
+    /// On SIGINT or SIGTERM, how long clients have to take what the server still holds for them; one
+    /// that takes nothing for a quarter of that is not waited for
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub(crate) drain_timeout: Duration,
 
@@ -92,6 +94,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) inside: InsideArgs,
+
+    #[command(flatten)]
+    pub(crate) manual: Manual,
 
     #[command(flatten)]
     limits: Limits,
@@ -257,7 +262,8 @@ Try it:
 
 Signals:
   SIGINT, SIGTERM  deliver what is held, and end; a second one ends at once
-  SIGHUP           read the configuration again, for limits, drain-timeout and log
+  SIGHUP           read the configuration again, for limits, drain-timeout and log; timeouts and
+                   min-drain-rate hold for clients that connect from now on, rates for all
   SIGUSR1          log how many clients there are, and what was delivered and dropped
 
 Exit codes:

@@ -4,8 +4,9 @@ use std::collections::{HashMap, hash_map};
 use std::future;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -22,6 +23,8 @@ struct Shared {
     list: Mutex<List>,
     /// Whether any client was ever to be left. As long as none was, a client need not look further.
     is_asked: AtomicBool,
+    /// How long those are waited for that take nothing, once the server ends.
+    patience: OnceLock<Duration>,
     /// Whether clients are to be left, though they did not take everything.
     is_cut: AtomicBool,
     /// How many sessions have ended, by the way they did.
@@ -131,6 +134,13 @@ impl Clients {
         .await;
     }
 
+    /// Has those clients left that take nothing for so long, while there is something for them.
+    pub(crate) fn hurry(&self, patience: Duration) {
+        // It is set once: a server ends once.
+        let _ = self.shared.patience.set(patience);
+        self.ask(|_| true);
+    }
+
     /// Has all clients left that are still connected.
     pub(crate) fn cut(&self) {
         self.shared.is_cut.store(true, Ordering::SeqCst);
@@ -222,6 +232,13 @@ impl Entry {
         }
         let is_closed = self.client().is_some_and(Client::is_closed);
         is_closed.then_some(End::Closed)
+    }
+
+    /// Returns how long the client may take nothing of what there is for it, once the server ends.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let shared = &self.clients.shared;
+        let is_asked = shared.is_asked.load(Ordering::SeqCst);
+        is_asked.then(|| shared.patience.get().copied()).flatten()
     }
 }
 

@@ -313,7 +313,14 @@ const PREFIX: &str = "CHAT_SERVER_";
 const CONFIG: &str = "config";
 
 /// The options that only the command line has.
-const COMMANDS: [&str; 4] = ["config", "check-config", "help", "version"];
+const COMMANDS: [&str; 6] = [
+    "check-config",
+    "completions",
+    "config",
+    "help",
+    "man",
+    "version",
+];
 
 /// How like a name must be to be what was meant, where 1 is equal. A judgement.
 const LIKENESS_MIN: f64 = 0.8;

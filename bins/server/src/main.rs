@@ -18,6 +18,9 @@ mod log_writer;
 mod logging;
 mod memory;
 mod message_limit;
+mod notify;
+mod parting;
+mod patience;
 mod runtime;
 mod server;
 mod serving;
@@ -36,12 +39,14 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 
+use clap::CommandFactory;
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 use tracing::{info, warn};
 
-use crate::args::{Command, LogFormat};
+use crate::args::{Args, Command, LogFormat};
 use crate::config::{Options, OptionsError};
 use crate::logging::Log;
+use crate::notify::ServiceManager;
 use crate::server::{Server, StartError};
 
 fn main() -> ExitCode {
@@ -56,7 +61,9 @@ fn main() -> ExitCode {
     let ended = if let Some(Command::Top(top)) = &options.args.command {
         top.run().map_err(StartError::Top)
     } else if options.args.check_config {
-        print(&options).map_err(StartError::Print)
+        print(options.to_string().as_bytes()).map_err(StartError::Print)
+    } else if let Some(text) = options.args.manual.text(Args::command()) {
+        print(text.as_bytes()).map_err(StartError::Print)
     } else {
         run(options)
     };
@@ -69,11 +76,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the options as a file that says the same.
-fn print(options: &Options) -> io::Result<()> {
+/// Prints what was asked for instead of serving. A reader may have seen enough of it.
+fn print(text: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    write!(stdout, "{options}")?;
-    stdout.flush()
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 /// Serves until a signal says to end. Other threads do all the work; this one waits for the signal.
@@ -90,14 +99,24 @@ fn run(mut options: Options) -> Result<(), StartError> {
     let handle = signals.handle();
     server.watch(move || handle.close())?;
     print_ready_lines(server.addresses().to_vec(), server.tls_address());
+    let manager = ServiceManager::find();
+    manager.ready();
+    manager
+        .keep_told(server.view())
+        .map_err(StartError::Notify)?;
     for signal in signals.forever() {
         match signal {
-            SIGHUP => reload(&mut options, &server, &log),
+            SIGHUP => {
+                manager.reloading();
+                reload(&mut options, &server, &log);
+                manager.ready();
+            }
             SIGUSR1 => server.log_state(),
             _ => break,
         }
     }
     info!("ending");
+    manager.stopping(server.drain_timeout());
     server.end()
 }
 
@@ -115,7 +134,9 @@ fn reload(options: &mut Options, server: &Server, log: &Log) {
     }
     log.set_filter(read.args.log.clone());
     for name in options.changes(&read) {
-        if LIVE.contains(&name) {
+        if LATER.contains(&name) {
+            info!("{name} has changed, for clients that connect from now on");
+        } else if LIVE.contains(&name) {
             info!("{name} has changed");
         } else {
             warn!("{name} has changed in the configuration, which takes a restart");
@@ -157,9 +178,10 @@ fn print_ready_lines(addresses: Vec<SocketAddr>, tls_address: Option<SocketAddr>
 }
 
 /// The options that can change while the server runs.
-const LIVE: [&str; 11] = [
+const LIVE: [&str; 12] = [
     "connect-rate-per-ip",
     "drain-timeout",
+    "half-closed-timeout",
     "ingress-rate",
     "log",
     "max-clients",
@@ -168,5 +190,13 @@ const LIVE: [&str; 11] = [
     "min-drain-rate",
     "rate-bytes",
     "rate-messages",
+    "stall-timeout",
+];
+
+/// Those that clients keep as they were when they connected.
+const LATER: [&str; 4] = [
+    "half-closed-timeout",
+    "message-timeout",
+    "min-drain-rate",
     "stall-timeout",
 ];

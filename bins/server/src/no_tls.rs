@@ -1,5 +1,6 @@
 //! What is there of TLS in a server that is built without it: nothing.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -48,3 +49,8 @@ pub(crate) fn refuse_hello(_received: &[u8]) -> io::Result<()> {
 }
 
 pub(crate) fn note_tls_on_plain(_peer: SocketAddr, _error: &io::Error) {}
+
+/// Nobody is.
+pub(crate) fn refused() -> BTreeMap<&'static str, u64> {
+    BTreeMap::new()
+}

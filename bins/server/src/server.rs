@@ -16,6 +16,7 @@ use tracing::info;
 use crate::acceptor::{Acceptor, Kind};
 use crate::admission::Admission;
 use crate::args::Args;
+use crate::client::End;
 use crate::cluster::{Appending, Cluster, ClusterError};
 use crate::inside::{Inside, InsideError, TopError, View};
 use crate::limits::{ClientsError, ThreadsError};
@@ -59,12 +60,14 @@ pub(crate) enum StartError {
         address: SocketAddr,
         source: io::Error,
     },
-    #[error("cannot print the configuration: {0}")]
+    #[error("cannot print what was asked for: {0}")]
     Print(io::Error),
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
     #[error("cannot start the thread that writes the log: {0}")]
     Log(io::Error),
+    #[error("cannot start the thread that tells the service manager how the server is: {0}")]
+    Notify(io::Error),
     #[error(transparent)]
     Memory(#[from] MemoryError),
     #[error(transparent)]
@@ -140,7 +143,7 @@ impl Server {
         args.log_start(&addresses, settings.limits.count_max);
         let admission = Admission::default();
         let ingress = Ingress::default();
-        ingress.set_rate(settings.rates.ingress);
+        ingress.set_rates(settings.rates);
         let settings = Live::new(settings);
         let cluster = Cluster::start(&args.cluster, &hub)?;
         let joining = cluster.as_ref().map(|(cluster, _)| cluster.clone());
@@ -216,12 +219,23 @@ impl Server {
         }
     }
 
-    /// Has those of the arguments take effect that can, for clients that come from now on.
+    /// Has those of the arguments take effect that can: rates for all clients, other limits of a client
+    /// for those that come from now on.
     pub(crate) fn change(&self, args: &Args) -> Result<(), ClientsError> {
         let settings = Settings::of(args)?;
-        self.ingress.set_rate(settings.rates.ingress);
+        self.ingress.set_rates(settings.rates);
         self.settings.set(settings);
         Ok(())
+    }
+
+    /// Returns what can be seen of the server.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Returns how long clients may take at the end.
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.settings.get().drain_timeout
     }
 
     /// Logs how the server is, whatever else is logged.
@@ -230,18 +244,19 @@ impl Server {
     }
 
     /// Stops accepting and reading, and gives the clients the time that is set to take what there is
-    /// for them.
+    /// for them, as long as they take something.
     ///
     /// # Errors
     ///
     /// [`StartError::Cluster`] when it is not this server that ended its part in the cluster.
     pub(crate) fn end(mut self) -> Result<(), StartError> {
-        let (began, deadline) = (Instant::now(), self.settings.get().drain_timeout);
+        let mut deadline = self.settings.get().drain_timeout;
         self.view.begin_to_end();
-        let left = self.leave_cluster(deadline / 2);
-        let deadline = deadline.saturating_sub(began.elapsed());
+        let left = self.leave_cluster(&mut deadline);
         let clients = self.admission.clients();
         self.hub.close();
+        let patience = deadline / PATIENCE_PART;
+        clients.hurry(patience);
         let drained = async {
             for accepting in self.accepting {
                 accepting.cancel().await;
@@ -252,10 +267,15 @@ impl Server {
             }
             clients.gone().await;
         };
-        if block_on(timeout(deadline, drained)).is_err() {
-            let count = clients.count();
-            let noun = if count == 1 { "client" } else { "clients" };
-            info!("{count} {noun} did not take everything, or did not close, in {deadline:?}");
+        let is_drained = block_on(timeout(deadline, drained)).is_ok();
+        let given_up_count = clients.ended_count(End::Cut);
+        if given_up_count > 0 {
+            let clients = plural(given_up_count);
+            info!("{clients} took nothing for {patience:?}, and nobody waits for them");
+        }
+        if !is_drained {
+            let count = plural(clients.count() as u64);
+            info!("{count} did not take everything, or did not close, in {deadline:?}");
             clients.cut();
             let _ = block_on(timeout(CUT_TIMEOUT, clients.gone()));
         }
@@ -271,16 +291,18 @@ impl Server {
         left
     }
 
-    /// Has no more clients, and what was read of them go to the cluster and come back.
-    fn leave_cluster(&mut self, time_max: Duration) -> Result<(), StartError> {
+    /// Has no more clients, and what was read of them go to the cluster and come back. Takes the time
+    /// for that from the deadline, half of it at most.
+    fn leave_cluster(&mut self, deadline: &mut Duration) -> Result<(), StartError> {
         let Some((cluster, appending)) = self.cluster.take() else {
             return Ok(());
         };
         for accepting in self.accepting.drain(..) {
             block_on(accepting.cancel());
         }
-        let ended = cluster.check();
-        cluster.leave(appending, time_max);
+        let (began, ended) = (Instant::now(), cluster.check());
+        cluster.leave(appending, *deadline / 2);
+        *deadline = deadline.saturating_sub(began.elapsed());
         Ok(ended?)
     }
 }
@@ -295,6 +317,15 @@ fn open(
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }
+
+/// Names a number of clients.
+fn plural(count: u64) -> String {
+    let noun = if count == 1 { "client" } else { "clients" };
+    format!("{count} {noun}")
+}
+
+/// Which part of the time for taking everything a client may take nothing. A judgement.
+const PATIENCE_PART: u32 = 4;
 
 /// How long the clients that are cut off may take to end: it only takes a turn of each.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);

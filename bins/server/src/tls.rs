@@ -26,7 +26,7 @@ use crate::tls::files::Files;
 use crate::tls::refusals::TlsOnPlain;
 
 pub(crate) use crate::tls::files::TlsError;
-pub(crate) use crate::tls::refusals::note_tls_on_plain;
+pub(crate) use crate::tls::refusals::{note_tls_on_plain, refused};
 
 /// The options of TLS.
 #[derive(Debug, clap::Args)]

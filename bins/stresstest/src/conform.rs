@@ -22,7 +22,7 @@ use crate::html::{self, HtmlError};
 /// by their ids behind `conform=`, separated by commas; in an id, * stands for any characters.
 #[derive(Debug, Parser)]
 #[command(version, override_usage = USAGE, after_help = AFTER_HELP)]
-struct Args {
+pub(crate) struct Args {
     /// List the cases and start nothing
     #[arg(long)]
     list: bool,

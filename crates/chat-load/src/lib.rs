@@ -53,6 +53,7 @@ mod quitters;
 mod settle;
 mod stop;
 mod timeout;
+mod tls;
 mod wiring;
 
 pub use bench::{Bench, Ended, OnTick, run};

@@ -56,6 +56,14 @@ pub enum Stop {
         /// How long it had.
         timeout: Duration,
     },
+    /// The server does not finish a handshake of TLS.
+    #[error("there was no handshake of TLS: the server has answered {who} for {} s with nothing, or not with all; does it speak TLS there?", timeout.as_secs())]
+    NoHandshake {
+        /// Whom.
+        who: String,
+        /// How long it had.
+        timeout: Duration,
+    },
     /// Waiting failed.
     #[error("cannot wait for sockets: {0}")]
     Wait(io::Error),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chat_results::{Count, Load, Phase, Tick};
+use chat_tls::Tls;
 use chat_trace::{CLIENTS_MAX, Kind, Nanos, Times, Topology};
 use mio::{Registry, Token};
 
@@ -26,6 +27,8 @@ pub(crate) struct Wiring<'a, P> {
     pub(crate) load: &'a Load,
     pub(crate) topology: Topology,
     pub(crate) addr: SocketAddr,
+    /// How clients connect over TLS, if they do.
+    pub(crate) tls: Option<&'a Tls>,
     pub(crate) clock: Clock,
     pub(crate) scratch: &'a mut [u8],
     pub(crate) conduct: &'a mut Conduct,
@@ -82,6 +85,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         let (now, topology) = (bench.clock.now(), Topology::of(load));
         let Bench {
             addr,
+            tls,
             protocol,
             clock,
             trace,
@@ -94,6 +98,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
             load,
             topology,
             addr: *addr,
+            tls: tls.as_ref(),
             clock: *clock,
             scratch,
             conduct,
@@ -130,6 +135,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         } else {
             Client::connect(addr, token, registry)
         };
+        let connection = connection.and_then(|connection| secured(connection, addr, self.tls));
         self.clients.push(Some(
             connection.map_err(|source| self.failed(client, source))?,
         ));
@@ -379,5 +385,13 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         let local = self.clients[client].as_ref()?.local_addr().ok()?;
         let (role, addr) = (self.topology.role(client), self.addr);
         Some(format!("{role} is connected from {local} to {addr}"))
+    }
+}
+
+/// Has a connection to `addr` be one over TLS, if that is how clients connect.
+pub(crate) fn secured(client: Client, addr: SocketAddr, tls: Option<&Tls>) -> io::Result<Client> {
+    match tls {
+        None => Ok(client),
+        Some(tls) => Ok(client.over_tls(tls.session_at(addr)?)),
     }
 }

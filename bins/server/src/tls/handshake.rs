@@ -12,6 +12,7 @@ use futures::{AsyncWriteExt, pin_mut};
 use futures_rustls::TlsAcceptor;
 use futures_rustls::server::TlsStream;
 
+use crate::patience::Taking;
 use crate::runtime;
 use crate::serving::{Admitted, Connection, Serving};
 use crate::socket::Socket;
@@ -22,6 +23,10 @@ use crate::tls::refusals::Refusal;
 pub(crate) type TlsSocket = TlsStream<Socket>;
 
 impl Connection for TlsSocket {
+    fn taking(&self) -> Taking {
+        self.get_ref().0.taking()
+    }
+
     fn reset_on_drop(&self) {
         self.get_ref().0.reset_on_drop();
     }
@@ -53,7 +58,7 @@ impl Tls {
             Ok(Err((error, socket))) => (error, Some(socket)),
             Err(_) => (Refusal::Late(time_max), None),
         };
-        refusal.log(peer);
+        refusal.note(peer);
         if let Some(socket) = socket {
             let _ = timeout(FAREWELL_TIMEOUT, part(socket)).await;
         }

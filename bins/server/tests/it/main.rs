@@ -11,6 +11,8 @@ mod configured;
 mod conforms;
 /// Clients that connect by the hundred.
 mod connecting;
+/// What is shipped beside the server: units, a configuration, alerts, a manual.
+mod dist;
 /// The end of the server.
 mod ending;
 /// The examples of chat-proto against the server.
@@ -21,6 +23,8 @@ mod flooded;
 mod inside;
 /// What is logged, and that nobody waits for it.
 mod logging;
+/// What the service manager is told.
+mod notify;
 /// What happens to clients that do not keep up, by policy.
 mod policies;
 /// Each numbered line of the specification.

@@ -25,11 +25,17 @@ impl TlsServer {
 
     /// Starts one that lets only clients in that have a certificate of its own CA.
     pub(crate) fn start_strict() -> Self {
+        Self::start_strict_with(&[])
+    }
+
+    /// Starts such a one with more arguments.
+    pub(crate) fn start_strict_with(args: &[&str]) -> Self {
         let authority = Authority::new();
         let folder = Folder::new();
         let ca = folder.write("client-ca.pem", &authority.pem);
         let identity = authority.issue();
-        Self::start_as(authority, &identity, &["--tls-client-ca", &ca])
+        let args = [&["--tls-client-ca", &ca], args].concat();
+        Self::start_as(authority, &identity, &args)
     }
 
     fn start_as(authority: Authority, identity: &Identity, args: &[&str]) -> Self {

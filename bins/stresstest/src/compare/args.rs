@@ -18,7 +18,7 @@ use crate::shape::Shape;
 /// interval, whose confidence holds for the whole comparison, says that there is one.
 #[derive(Debug, Parser)]
 #[command(name = "stresstest compare", version, after_help = AFTER_HELP)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Servers: `name=path args`, `name=@address` for one that runs, `name=nats:`, `redis:` or `mqtt:` for
     /// the server that people know the protocol by, or any of these without a name
     #[arg(required = true, value_name = "SERVER")]

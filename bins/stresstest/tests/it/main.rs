@@ -22,6 +22,8 @@ mod in_flight;
 mod interrupted;
 /// Servers that people would otherwise pick.
 mod known_servers;
+/// The man page, and the completions.
+mod manual;
 /// What is measured, and how that is judged.
 mod measured;
 /// The server that the load tester is measured with itself.

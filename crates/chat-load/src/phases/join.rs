@@ -57,7 +57,7 @@ impl Join {
         {
             wiring
                 .stalled
-                .connect(wiring.addr, registry)
+                .connect(wiring.addr, wiring.tls, registry)
                 .map_err(stall)?;
         }
         Ok(())
