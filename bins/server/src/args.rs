@@ -15,6 +15,7 @@ use chat_units::{parse_duration, parse_size};
 use clap::{Parser, ValueEnum};
 use tracing::info;
 
+use crate::address::{Address, NoAddress};
 use crate::admission::ClientLimits;
 #[cfg(not(feature = "cluster"))]
 use crate::cluster::ClusterArgs;
@@ -22,6 +23,7 @@ use crate::inside::Top;
 use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
 use crate::memory::{MemoryError, check_log_len};
+use crate::proxy::ProxyArgs;
 use crate::throttle::Rates;
 use crate::tls::TlsArgs;
 
@@ -45,13 +47,16 @@ pub(crate) use limits::{Draining, Limits, PUBLIC};
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Args {
     /// IP address and port to listen on; with port 0 the system chooses one, and the ready line
-    /// names it [default: 127.0.0.1:8080]
+    /// names it. Or unix: and the path of a Unix socket, for whom the umask lets write to its file
+    /// [default: 127.0.0.1:8080]
     #[arg(value_name = "ADDRESS", value_parser = parse_address)]
-    address: Option<SocketAddr>,
+    address: Option<Address>,
 
-    /// One more address to listen on, any number of times; each has a ready line, in this order
+    /// One more address to listen on, any number of times; each has a ready line, in this order.
+    /// Sockets that a service manager hands over (LISTEN_FDS) take the place of all addresses, those
+    /// called tls that of --tls-listen
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
-    listen: Vec<SocketAddr>,
+    listen: Vec<Address>,
 
     /// File in TOML with options under their long names, such as log-bytes = "16MiB". Variables like
     /// CHAT_SERVER_LOG_BYTES go before it, and the command line before both
@@ -102,6 +107,9 @@ pub(crate) struct Args {
     limits: Limits,
 
     #[command(flatten)]
+    pub(crate) proxy: ProxyArgs,
+
+    #[command(flatten)]
     pub(crate) tls: TlsArgs,
 
     #[command(flatten)]
@@ -119,14 +127,10 @@ pub(crate) enum Command {
 
 impl Args {
     /// Returns where to listen.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        let mut addresses: Vec<_> = self
-            .address
-            .into_iter()
-            .chain(self.listen.clone())
-            .collect();
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        let mut addresses: Vec<_> = self.address.iter().chain(&self.listen).cloned().collect();
         if addresses.is_empty() {
-            addresses.push((Ipv4Addr::LOCALHOST, PORT).into());
+            addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)).into());
         }
         addresses
     }
@@ -184,9 +188,10 @@ impl Args {
     }
 
     /// Logs what is served where.
-    pub(crate) fn log_start(&self, addresses: &[SocketAddr], client_count_max: usize) {
+    pub(crate) fn log_start(&self, addresses: &[Address], client_count_max: usize) {
+        let addresses: Vec<_> = addresses.iter().map(Address::to_string).collect();
         info!(
-            ?addresses,
+            addresses = addresses.join(", "),
             version = env!("CARGO_PKG_VERSION"),
             policy = self.policy_name(),
             log_bytes = self.log_bytes,
@@ -247,9 +252,16 @@ fn parse_grace(text: &str) -> Result<Duration, String> {
     Ok(grace)
 }
 
-pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+pub(crate) fn parse_address(text: &str) -> Result<Address, NoAddress> {
     text.parse()
-        .map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:8080")
+}
+
+pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text).map_err(|error| error.to_string())?;
+    if timeout.is_zero() {
+        return Err("it is more than 0".to_owned());
+    }
+    Ok(timeout)
 }
 
 /// The port to listen on unless somebody says otherwise.

@@ -57,7 +57,7 @@ struct Listed {
 pub(crate) struct Entry {
     clients: Clients,
     key: u32,
-    network: IpAddr,
+    network: Option<IpAddr>,
     client: Option<Arc<Client>>,
 }
 
@@ -68,16 +68,18 @@ impl Clients {
     }
 
     /// Returns how many clients are connected, and how many of these are of a network.
-    pub(crate) fn counts(&self, network: IpAddr) -> (usize, u32) {
+    pub(crate) fn counts(&self, network: Option<IpAddr>) -> (usize, u32) {
         let list = self.list();
-        let of_network = list.networks.get(&network).copied();
+        let of_network = network.and_then(|network| list.networks.get(&network).copied());
         (list.clients.len(), of_network.unwrap_or_default())
     }
 
-    /// Adds a client of a network.
-    pub(crate) fn add(&self, network: IpAddr) -> Entry {
+    /// Adds a client of a network, if it is of one.
+    pub(crate) fn add(&self, network: Option<IpAddr>) -> Entry {
         let mut list = self.list();
-        *list.networks.entry(network).or_default() += 1;
+        if let Some(network) = network {
+            *list.networks.entry(network).or_default() += 1;
+        }
         // The task has no waker until it runs.
         let key = list.clients.insert(Listed {
             waker: Waker::noop().clone(),
@@ -246,7 +248,9 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let mut list = self.clients.list();
         let listed = list.clients.remove(self.key as usize);
-        if let hash_map::Entry::Occupied(mut count) = list.networks.entry(self.network) {
+        if let Some(network) = self.network
+            && let hash_map::Entry::Occupied(mut count) = list.networks.entry(network)
+        {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();

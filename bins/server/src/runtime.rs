@@ -20,6 +20,9 @@ use async_std::task::yield_now;
 
 use crate::limits::{ThreadsError, session_thread_count};
 
+#[cfg(not(panic = "unwind"))]
+compile_error!("a session that panics must not end those of others: build with panic = \"unwind\"");
+
 /// Starts a thread for each processor, to run the tasks that are spawned.
 pub(crate) fn start() -> Result<(), ThreadsError> {
     let needed = session_thread_count();
@@ -85,11 +88,9 @@ impl Rounds {
 
 fn run_for_ever(rounds: &Rounds) {
     loop {
-        // A task that panics ends, and that is logged; the others go on.
-        let ended = panic::catch_unwind(AssertUnwindSafe(|| block_on(run(rounds))));
-        if ended.is_err() {
-            tracing::error!("a task panicked, which is a bug of this server; the others go on");
-        }
+        // The executor drops a task that panics, with all that it has, and goes on. This is for a panic
+        // of anything else. Both are logged.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| block_on(run(rounds))));
     }
 }
 
@@ -131,58 +132,4 @@ static THREADS: OnceLock<Box<[Rounds]>> = OnceLock::new();
 const TICKS_MAX: u32 = 64;
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::sync::Once;
-    use std::sync::mpsc::{self, Sender};
-    use std::time::{Duration, Instant};
-
-    use super::*;
-
-    /// How long anything may take.
-    const DEADLINE: Duration = Duration::from_secs(60);
-
-    /// Has one thread do nothing else until what is returned is dropped.
-    pub(crate) fn stick() -> Sender<()> {
-        static STARTED: Once = Once::new();
-        STARTED.call_once(|| start().unwrap());
-        let (release, released) = mpsc::channel();
-        let (begun, has_begun) = mpsc::channel();
-        let task = spawn(async move {
-            begun.send(()).unwrap();
-            let _: Result<(), _> = released.recv();
-        });
-        task.detach();
-        has_begun.recv_timeout(DEADLINE).unwrap();
-        release
-    }
-
-    #[test]
-    fn a_thread_whose_task_does_not_end_is_found() {
-        let release = stick();
-        let before = Places::look();
-        assert!(Places::look().is_any_stuck_since(&before));
-        drop(release);
-        // Threads that wait are not stuck.
-        let start = Instant::now();
-        loop {
-            let now = Places::look();
-            if now == before {
-                assert!(start.elapsed() < DEADLINE);
-                thread::sleep(Duration::from_millis(1));
-            } else if !Places::look().is_any_stuck_since(&now) {
-                break;
-            }
-        }
-    }
-
-    #[test]
-    fn a_round_that_ends_in_a_panic_does_not_hide_the_next() {
-        let rounds = Rounds::default();
-        rounds.begin();
-        rounds.begin();
-        let at = |rounds: &Rounds| Places(vec![rounds.count()]);
-        assert!(at(&rounds).is_any_stuck_since(&at(&rounds)));
-        rounds.end();
-        assert!(!at(&rounds).is_any_stuck_since(&at(&rounds)));
-    }
-}
+pub(crate) mod tests;

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use crate::clients::Entry;
 use crate::message_limit::MessageLimit;
 use crate::parting::{Parting, taking};
 use crate::patience::{Patience, Taking};
+use crate::peer::Peer;
 use crate::socket::Socket;
 use crate::throttle::Throttled;
 use crate::tls;
@@ -33,8 +33,7 @@ use crate::tls;
 /// takes no room later.
 pub(crate) struct Serving<S = Socket> {
     stage: Stage<S>,
-    /// A socket address without what only the system can make use of.
-    peer: (IpAddr, u16),
+    peer: Peer,
     /// How many messages the client had published when that was noted last.
     published: u64,
     /// How many messages the client had lost when that was logged last.
@@ -89,7 +88,7 @@ pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin {
 
 /// A client that was let in, and what serving it takes.
 pub(crate) struct Admitted {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) hub: Hub,
     pub(crate) publisher: Throttled,
     /// How long it may take for a message that it has begun.
@@ -116,7 +115,7 @@ impl<S: Connection> Serving<S> {
         };
         Self {
             stage: Stage::Accepted(accepted),
-            peer: (peer.ip(), peer.port()),
+            peer,
             published: 0,
             lost: 0,
             pause: None,
@@ -135,7 +134,7 @@ impl<S: Connection> Serving<S> {
             draining,
         } = accepted;
         let subscriber = hub.subscribe();
-        let client = Client::new(self.peer.into(), subscriber.monitor());
+        let client = Client::new(self.peer, subscriber.monitor());
         self.entry.begin(client, cx.waker());
         let session = Session::with_publisher(stream, subscriber, publisher)
             .with_stall_timeout(draining.stall_timeout, sleep as _)
@@ -162,7 +161,7 @@ impl<S: Connection> Serving<S> {
         };
         let is_first = self.lost == 0;
         if lost > self.lost && (is_first || !is_paused) {
-            let peer = SocketAddr::from(self.peer);
+            let peer = self.peer;
             let lost_now = lost - self.lost;
             warn!(%peer, lost = lost_now, "a client does not keep up and loses messages");
             self.lost = lost;
@@ -188,7 +187,7 @@ impl<S: Connection> Serving<S> {
         };
         let polled = Pin::new(&mut *session).poll(cx);
         let session = session.get_ref();
-        let (entry, peer) = (&self.entry, self.peer.into());
+        let (entry, peer) = (&self.entry, self.peer);
         if let Poll::Ready(ended) = polled {
             return Poll::Ready(end(entry, peer, ended));
         }
@@ -239,7 +238,7 @@ impl<S: Connection> Serving<S> {
         let over = patience.poll_over(cx, || taking(session));
         self.patience = Some(patience);
         ready!(over);
-        let peer = self.peer.into();
+        let peer = self.peer;
         let clients = self.entry.clients();
         if ending.is_some() {
             clients.note_end(End::Cut);
@@ -312,7 +311,7 @@ fn summary<S>(session: &Session<S, Throttled>) -> Summary {
 
 /// Leaves a client that has no more time. What it takes is whole messages and the end; or it is reset,
 /// which it can tell from an end.
-fn cut<S: Connection>(session: &Session<S, Throttled>, peer: SocketAddr, why: &dyn fmt::Display) {
+fn cut<S: Connection>(session: &Session<S, Throttled>, peer: Peer, why: &dyn fmt::Display) {
     if session.is_stalled() || session.is_inside_message() {
         session.get_ref().reset_on_drop();
     }
@@ -320,7 +319,7 @@ fn cut<S: Connection>(session: &Session<S, Throttled>, peer: SocketAddr, why: &d
 }
 
 /// Sees to the end of a session.
-fn end(entry: &Entry, peer: SocketAddr, ended: Result<Summary, SessionError>) -> Leave {
+fn end(entry: &Entry, peer: Peer, ended: Result<Summary, SessionError>) -> Leave {
     entry.clients().note_end(End::of(&ended));
     let error = match ended {
         Ok(summary) => {
@@ -343,7 +342,7 @@ fn end(entry: &Entry, peer: SocketAddr, ended: Result<Summary, SessionError>) ->
     Leave::OnBoundary
 }
 
-fn log_closed(peer: SocketAddr, summary: Summary, why: &dyn fmt::Display) {
+fn log_closed(peer: Peer, summary: Summary, why: &dyn fmt::Display) {
     let Summary {
         published,
         delivered,
@@ -353,7 +352,7 @@ fn log_closed(peer: SocketAddr, summary: Summary, why: &dyn fmt::Display) {
     info!(%peer, published, delivered, dropped, "closed: {why}");
 }
 
-fn log_left(peer: SocketAddr, summary: Summary, how: &str) {
+fn log_left(peer: Peer, summary: Summary, how: &str) {
     let Summary {
         published,
         delivered,

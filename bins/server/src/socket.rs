@@ -15,6 +15,7 @@ use socket2::SockRef;
 
 use crate::patience::Taking;
 use crate::serving::Connection;
+use crate::stream::Stream;
 use crate::tls;
 
 /// The socket of a client, as a session needs it.
@@ -22,8 +23,8 @@ use crate::tls;
 /// Closing it sends the end to the client. What is still to be read after that ends when the client
 /// does, or when it has sent nothing for a short while.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    stream: TcpStream,
+pub(crate) struct Socket<S = TcpStream> {
+    stream: S,
     sending: Sending,
     /// Whether it is still to be seen if the client takes this for an address with TLS.
     is_suspect: bool,
@@ -51,8 +52,8 @@ struct Pause {
     duration: Duration,
 }
 
-impl Socket {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+impl<S: Stream> Socket<S> {
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
             sending: Sending::Open,
@@ -73,7 +74,7 @@ impl Socket {
     fn poll_take(
         &mut self,
         cx: &mut Context<'_>,
-        mut write: impl FnMut(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+        mut write: impl FnMut(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_pause(cx));
@@ -148,9 +149,7 @@ impl Socket {
     fn begin_to_finish(&mut self) -> io::Result<()> {
         self.sending = Sending::Finishing;
         self.pause = None;
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        SockRef::from(&self.stream).set_tcp_notsent_lowat(1)?;
-        Ok(())
+        self.stream.await_sent()
     }
 
     /// Waits until everything has been sent. A client that may still send must have it before this
@@ -167,7 +166,7 @@ impl Socket {
     }
 }
 
-impl Connection for Socket {
+impl<S: Stream> Connection for Socket<S> {
     /// What the system has not sent is what the client and the network have no room for.
     fn taking(&self) -> Taking {
         match self.unsent_len() {
@@ -183,7 +182,7 @@ impl Connection for Socket {
     }
 }
 
-impl Read for Socket {
+impl<S: Stream> Read for Socket<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -211,7 +210,7 @@ impl Read for Socket {
     }
 }
 
-impl Write for Socket {
+impl<S: Stream> Write for Socket<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -48,9 +48,15 @@ pub(crate) struct Args {
     pub(crate) repetitions: Option<u32>,
 
     /// Measure a server that runs already, at IP:PORT or NAME:PORT, instead of starting one; messages
-    /// that others send are passed over
-    #[arg(long, value_name = "ADDR", value_parser = resolve, conflicts_with_all = ["server", "executable", "args"])]
-    pub(crate) connect: Option<SocketAddr>,
+    /// that others send are passed over. Of several servers with commas between them, clients connect
+    /// to each in turn, and all are to see one order
+    #[arg(long, value_name = "ADDR,...", value_parser = resolve, value_delimiter = ',', conflicts_with_all = ["server", "servers", "executable", "args"])]
+    pub(crate) connect: Vec<SocketAddr>,
+
+    /// Start N servers, each at the next port, that promise one order together. In their arguments, {n}
+    /// is the number of the server, from 1, and {run} a word of this group alone
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=SERVERS_MAX))]
+    pub(crate) servers: Option<u16>,
 
     /// Protocol of the server. With another than the chat's, EXECUTABLE is by default nats-server,
     /// redis-server or mosquitto from $PATH, and is started with settings that the results name
@@ -142,7 +148,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = "Output")]
     pub(crate) record: Option<PathBuf>,
 
-    /// Write all that the server prints on standard error to this file
+    /// Write all that the server prints on standard error to this file; with --servers, that of server
+    /// 1 to FILE.1, and so on
     #[arg(
         long,
         value_name = "FILE",
@@ -202,7 +209,7 @@ fn protocol_parser() -> impl TypedValueParser<Value = ProtocolName> {
 }
 
 /// Finds the address of a server that runs already, by its name too.
-fn resolve(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn resolve(text: &str) -> Result<SocketAddr, String> {
     let mut addrs = text.to_socket_addrs().map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => {
             "an IP address or a name, and a port are needed, like 127.0.0.1:8080 or chat.example:8080"
@@ -221,3 +228,6 @@ fn parse_addr(text: &str) -> Result<SocketAddr, String> {
         "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:0".to_owned()
     })
 }
+
+/// How many servers can be started as a group. A judgement: more than one machine is for.
+pub(crate) const SERVERS_MAX: i64 = 64;

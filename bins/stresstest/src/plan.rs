@@ -27,7 +27,10 @@ pub(crate) struct Plan {
     pub(crate) protocol: ProtocolName,
     /// Whether comparisons with the baseline are told that found nothing worse.
     pub(crate) has_notes: bool,
-    connect: Option<SocketAddr>,
+    /// The servers that run already; none when the run starts its own.
+    connect: Vec<SocketAddr>,
+    /// How many servers are started as a group, if they are.
+    servers: Option<u16>,
     launch: Launch,
 }
 
@@ -44,8 +47,11 @@ impl Plan {
 
     /// Returns what is tested.
     pub(crate) fn target(&self) -> Target {
-        let launch = || Target::Launch(self.launch.clone());
-        self.connect.map_or_else(launch, Target::Running)
+        match self.servers {
+            _ if !self.connect.is_empty() => Target::running(self.connect.iter().copied()),
+            Some(count) => Target::group_of(&self.launch, count),
+            None => Target::Launch(self.launch.clone()),
+        }
     }
 }
 
@@ -120,10 +126,11 @@ impl Args {
             lines,
             progress: Progress::shown_unless(self.quiet),
             has_table,
-            tells_not_tested: !is_quiet && !has_table && self.connect.is_some(),
+            tells_not_tested: !is_quiet && !has_table && !self.connect.is_empty(),
             protocol: self.protocol,
             has_notes: !self.quiet,
             connect: self.connect,
+            servers: self.servers,
             launch,
         })
     }

@@ -9,6 +9,7 @@ use chat_tls::Tls;
 use chat_trace::{CLIENTS_MAX, Kind, Nanos, Times, Topology};
 use mio::{Registry, Token};
 
+use crate::addrs::Addrs;
 use crate::antagonists::{STAY, Stalled, Visits};
 use crate::bench::{Bench, Clock, OnTick, nanos};
 use crate::conduct::Conduct;
@@ -26,7 +27,10 @@ use crate::stop::Stop;
 pub(crate) struct Wiring<'a, P> {
     pub(crate) load: &'a Load,
     pub(crate) topology: Topology,
+    /// The first of the servers, where those connect who are no clients of the load.
     pub(crate) addr: SocketAddr,
+    /// Where clients connect.
+    pub(crate) addrs: &'a Addrs,
     /// How clients connect over TLS, if they do.
     pub(crate) tls: Option<&'a Tls>,
     pub(crate) clock: Clock,
@@ -84,7 +88,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     ) -> (Self, &'a mut Poller) {
         let (now, topology) = (bench.clock.now(), Topology::of(load));
         let Bench {
-            addr,
+            addrs,
             tls,
             protocol,
             clock,
@@ -97,7 +101,8 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         let wiring = Self {
             load,
             topology,
-            addr: *addr,
+            addr: addrs.of(0),
+            addrs,
             tls: tls.as_ref(),
             clock: *clock,
             scratch,
@@ -129,7 +134,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     pub(crate) fn connect(&mut self, registry: &Registry) -> Result<(), Stop> {
         let client = self.clients.len();
         self.connected_at.push(self.clock.now());
-        let (addr, token) = (self.addr, Token(client));
+        let (addr, token) = (self.addrs.of(client), Token(client));
         let connection = if self.topology.slow_clients().contains(&client) {
             Client::connect_slow(addr, self.load.slow.bytes_per_s, token, registry)
         } else {
@@ -354,7 +359,8 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
 
     /// Tells that the connection of a client has failed.
     pub(crate) fn failed(&self, client: usize, source: io::Error) -> Stop {
-        let who = format!("{} to {}", self.topology.role(client), self.addr);
+        let addr = self.addrs.of(client);
+        let who = format!("{} to {addr}", self.topology.role(client));
         if self.keeps_up(client) {
             let source = Some(source);
             return Stop::CutOff { who, source };
@@ -383,7 +389,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     /// Names the connection of a client, in a sentence.
     pub(crate) fn connection(&self, client: usize) -> Option<String> {
         let local = self.clients[client].as_ref()?.local_addr().ok()?;
-        let (role, addr) = (self.topology.role(client), self.addr);
+        let (role, addr) = (self.topology.role(client), self.addrs.of(client));
         Some(format!("{role} is connected from {local} to {addr}"))
     }
 }

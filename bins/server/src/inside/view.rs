@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -20,6 +19,7 @@ use crate::clients::Clients;
 use crate::cluster::Cluster;
 use crate::inside::ClusterState;
 use crate::logging::STATE;
+use crate::peer::Peer;
 use crate::runtime;
 use crate::tls;
 
@@ -77,7 +77,7 @@ pub(crate) struct State {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ClientState {
     pub(crate) id: u64,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Peer,
     pub(crate) connected_s: f64,
     /// In bytes.
     pub(crate) lag: u64,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::{AlertDescription, CertificateError, Error};
 use tracing::{debug, warn};
+
+use crate::peer::Peer;
 
 /// Why a client does not get in.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +87,7 @@ impl Refusal {
 
     /// Counts a client that is refused, and logs it, but for each reason only now and then; at the
     /// level `debug`, each.
-    pub(crate) fn note(&self, peer: SocketAddr) {
+    pub(crate) fn note(&self, peer: Peer) {
         let reason = self.name();
         let unsaid = match LOGGED.note(reason, Instant::now()) {
             // Whoever tries whether a port is open does this, and nobody is to be told.
@@ -105,7 +106,7 @@ impl Refusal {
 }
 
 /// Logs a client that was refused since it speaks TLS where it should not, if an error says that.
-pub(crate) fn note_tls_on_plain(peer: SocketAddr, error: &io::Error) {
+pub(crate) fn note_tls_on_plain(peer: Peer, error: &io::Error) {
     let inner = error.get_ref();
     if inner.is_some_and(|inner| inner.is::<TlsOnPlain>()) {
         Refusal::TlsOnPlain.note(peer);

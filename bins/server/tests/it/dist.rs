@@ -188,9 +188,13 @@ fn the_service_has_memory_for_its_clients_at_the_worst() {
 }
 
 #[test]
-fn prometheus_reads_the_alerts() {
-    let path = format!("{DIST}prometheus-alerts.yml");
-    if let Some(output) = run_if_there("promtool", &["check", "rules", &path]) {
+fn alerts_come_when_they_should() {
+    let alerts = format!("{DIST}prometheus-alerts.yml");
+    let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/dist/alerts.yml");
+    for args in [["check", "rules", &alerts], ["test", "rules", tests]] {
+        let Some(output) = run_if_there("promtool", &args) else {
+            return;
+        };
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
     }

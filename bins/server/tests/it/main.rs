@@ -1,5 +1,7 @@
 //! The real server over real sockets.
 
+/// Sockets that a service manager hands over.
+mod activation;
 /// What goes wrong outside, and what must not go wrong inside.
 mod bad_input;
 /// CAs and certificates for the tests.
@@ -27,6 +29,8 @@ mod logging;
 mod notify;
 /// What happens to clients that do not keep up, by policy.
 mod policies;
+/// Proxies, which say for whom they connect.
+mod proxy;
 /// Each numbered line of the specification.
 mod specification;
 /// The beginning of the server.
@@ -46,5 +50,7 @@ mod tls_util;
 mod together;
 /// Clients that do not finish a message.
 mod unfinished;
+/// Unix sockets as addresses.
+mod unix;
 /// Servers and clients for the tests.
 mod util;

@@ -101,10 +101,20 @@ pub(crate) struct TlsClient {
 
 impl TlsClient {
     pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
-        let socket = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
+        Self::connect_after(address, config, b"")
+    }
+
+    /// Connects, and sends bytes before anything of TLS.
+    pub(crate) fn connect_after(
+        address: SocketAddr,
+        config: Arc<ClientConfig>,
+        first: &[u8],
+    ) -> Self {
+        let mut socket = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         socket.set_write_timeout(Some(DEADLINE)).unwrap();
         socket.set_nodelay(true).unwrap();
+        socket.write_all(first).unwrap();
         let name = ServerName::from(address.ip());
         let session = ClientConnection::new(config, name).unwrap();
         Self {

@@ -38,5 +38,7 @@ mod rules;
 mod run;
 /// Servers that run already.
 mod running;
+/// Several servers that promise one order together.
+mod several;
 /// What is shown on a terminal.
 mod terminal;
