@@ -12,11 +12,12 @@ use chat_hub::Hub;
 use tracing::{debug, warn};
 
 use crate::admission::Admission;
+use crate::cluster::Cluster;
 use crate::runtime;
 use crate::serving::{Admitted, Serving};
 use crate::settings::Live;
 use crate::socket::Socket;
-use crate::throttle::{Ingress, Throttled};
+use crate::throttle::{Ingress, Target, Throttled};
 use crate::tls::Tls;
 
 /// Accepts clients, for ever.
@@ -26,6 +27,8 @@ pub(crate) struct Acceptor {
     pub(crate) admission: Admission,
     pub(crate) settings: Live,
     pub(crate) ingress: Ingress,
+    /// Where messages go, if not to the hub.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) kind: Kind,
     /// When it was logged last that accepting fails.
     pub(crate) failed_at: Option<Instant>,
@@ -89,7 +92,7 @@ impl Acceptor {
         let admitted = Admitted {
             peer,
             hub: self.hub.clone(),
-            publisher: Throttled::new(self.hub.publisher(), settings.rates, &self.ingress),
+            publisher: Throttled::new(self.target(), settings.rates, &self.ingress),
             message_timeout: settings.message_timeout,
             draining: settings.draining,
             entry,
@@ -100,6 +103,13 @@ impl Acceptor {
             Kind::Tls(tls) => return tls.admit(stream, admitted),
         };
         runtime::spawn(Serving::new(socket, admitted)).detach();
+    }
+
+    fn target(&self) -> Target {
+        match &self.cluster {
+            None => Target::Hub(self.hub.publisher()),
+            Some(cluster) => Target::Cluster(Box::new(cluster.publisher())),
+        }
     }
 }
 
@@ -165,6 +175,7 @@ mod tests {
                 drain_timeout: Duration::ZERO,
             }),
             ingress: Ingress::default(),
+            cluster: None,
             kind: Kind::Plain,
             failed_at: None,
         }

@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use async_executor::Task;
 use async_std::future::timeout;
@@ -15,6 +16,7 @@ use tracing::info;
 use crate::acceptor::{Acceptor, Kind};
 use crate::admission::Admission;
 use crate::args::Args;
+use crate::cluster::{Appending, Cluster, ClusterError};
 use crate::inside::{Inside, InsideError, TopError, View};
 use crate::limits::{ClientsError, ThreadsError};
 use crate::listener::listen;
@@ -32,7 +34,10 @@ pub(crate) struct Server {
     admission: Admission,
     settings: Live,
     ingress: Ingress,
+    /// Those that nobody is accepted from yet.
+    listeners: Vec<(TcpListener, Kind)>,
     accepting: Vec<Task<Infallible>>,
+    cluster: Option<(Cluster, Appending)>,
     tls: Option<TlsSide>,
     view: View,
     _inside: Inside,
@@ -71,7 +76,19 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Inside(#[from] InsideError),
     #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
     Top(TopError),
+}
+
+impl StartError {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            // Whoever starts servers again is to know that this one would only take over in turn.
+            Self::Cluster(error) if error.is_superseded() => ExitCode::from(3),
+            _ => ExitCode::FAILURE,
+        }
+    }
 }
 
 /// Says what to do about an address that cannot be listened on.
@@ -87,7 +104,8 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 impl Server {
-    /// Listens, and serves clients as the arguments say.
+    /// Listens as the arguments say, and begins to join the cluster if there is to be one. Nobody is
+    /// accepted yet.
     pub(crate) fn start(args: &Args) -> Result<Self, StartError> {
         args.check_memory()?;
         let settings = Settings::of(args)?;
@@ -124,19 +142,9 @@ impl Server {
         let ingress = Ingress::default();
         ingress.set_rate(settings.rates.ingress);
         let settings = Live::new(settings);
-        let accept = |(listener, kind): (std::net::TcpListener, Kind)| {
-            let acceptor = Acceptor {
-                hub: hub.clone(),
-                admission: admission.clone(),
-                settings: settings.clone(),
-                ingress: ingress.clone(),
-                kind,
-                failed_at: None,
-            };
-            runtime::spawn(acceptor.run(listener.into()))
-        };
-        let accepting = listeners.into_iter().map(accept).collect();
-        let view = View::new(hub.clone(), admission.clone(), args.policy_name());
+        let cluster = Cluster::start(&args.cluster, &hub)?;
+        let joining = cluster.as_ref().map(|(cluster, _)| cluster.clone());
+        let view = View::new(hub.clone(), admission.clone(), args.policy_name(), joining);
         inside.serve(&view)?;
         Ok(Self {
             addresses,
@@ -144,11 +152,49 @@ impl Server {
             admission,
             settings,
             ingress,
-            accepting,
+            listeners,
+            accepting: Vec::new(),
+            cluster,
             tls,
             view,
             _inside: inside,
         })
+    }
+
+    /// Accepts clients, in a cluster when this server has joined it; returns whether it does, and did
+    /// not have to end before.
+    pub(crate) fn accept(
+        &mut self,
+        is_to_end: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, StartError> {
+        let cluster = self.cluster.as_ref().map(|(cluster, _)| cluster.clone());
+        if let Some(cluster) = &cluster
+            && !cluster.wait(is_to_end)?
+        {
+            return Ok(false);
+        }
+        for (listener, kind) in self.listeners.drain(..) {
+            let acceptor = Acceptor {
+                hub: self.hub.clone(),
+                admission: self.admission.clone(),
+                settings: self.settings.clone(),
+                ingress: self.ingress.clone(),
+                cluster: cluster.clone(),
+                kind,
+                failed_at: None,
+            };
+            let accepting = runtime::spawn(acceptor.run(listener.into()));
+            self.accepting.push(accepting);
+        }
+        Ok(true)
+    }
+
+    /// Calls `end` when this server's part in its cluster is over.
+    pub(crate) fn watch(&self, end: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        match &self.cluster {
+            Some((cluster, _)) => Ok(cluster.watch(end)?),
+            None => Ok(()),
+        }
     }
 
     /// Returns the addresses that clients connect to.
@@ -185,10 +231,16 @@ impl Server {
 
     /// Stops accepting and reading, and gives the clients the time that is set to take what there is
     /// for them.
-    pub(crate) fn end(self) {
-        let deadline = self.settings.get().drain_timeout;
-        let clients = self.admission.clients();
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Cluster`] when it is not this server that ended its part in the cluster.
+    pub(crate) fn end(mut self) -> Result<(), StartError> {
+        let (began, deadline) = (Instant::now(), self.settings.get().drain_timeout);
         self.view.begin_to_end();
+        let left = self.leave_cluster(deadline / 2);
+        let deadline = deadline.saturating_sub(began.elapsed());
+        let clients = self.admission.clients();
         self.hub.close();
         let drained = async {
             for accepting in self.accepting {
@@ -216,6 +268,20 @@ impl Server {
             disconnected,
             "ended"
         );
+        left
+    }
+
+    /// Has no more clients, and what was read of them go to the cluster and come back.
+    fn leave_cluster(&mut self, time_max: Duration) -> Result<(), StartError> {
+        let Some((cluster, appending)) = self.cluster.take() else {
+            return Ok(());
+        };
+        for accepting in self.accepting.drain(..) {
+            block_on(accepting.cancel());
+        }
+        let ended = cluster.check();
+        cluster.leave(appending, time_max);
+        Ok(ended?)
     }
 }
 
@@ -223,7 +289,7 @@ impl Server {
 fn open(
     address: SocketAddr,
     stall_timeout: Option<Duration>,
-) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
+) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |source| StartError::Listen { address, source };
     let listener = listen(address, stall_timeout).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;

@@ -10,6 +10,8 @@ use chat_proto::{MESSAGE_LEN_MAX, Messages};
 use chat_session::Publish;
 use futures::FutureExt;
 
+use crate::cluster;
+
 /// What clients may send in a second. A rate of 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rates {
@@ -31,13 +33,21 @@ pub(crate) struct Ingress {
     bucket: Arc<Mutex<Option<Bucket>>>,
 }
 
+/// Where the messages of a client go.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Hub(Publisher),
+    /// In a box: without a cluster, a client is not to be larger for it.
+    Cluster(Box<cluster::Publisher>),
+}
+
 /// Publishes what a client sends, no faster than it may send.
 ///
 /// One that has sent too much is not read for a while, so that its own system holds it back. Nothing
 /// of it is dropped.
 #[derive(Debug)]
 pub(crate) struct Throttled {
-    publisher: Publisher,
+    publisher: Target,
     /// Most clients have no limit.
     throttle: Option<Box<Throttle>>,
 }
@@ -84,7 +94,7 @@ impl Ingress {
 }
 
 impl Throttled {
-    pub(crate) fn new(publisher: Publisher, rates: Rates, ingress: &Ingress) -> Self {
+    pub(crate) fn new(publisher: Target, rates: Rates, ingress: &Ingress) -> Self {
         let is_limited = rates != Rates::default();
         Self {
             publisher,
@@ -190,6 +200,40 @@ impl Bucket {
     }
 }
 
+impl Publish for Target {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Closed>> {
+        match self {
+            Self::Hub(publisher) => Publish::poll_ready(publisher, cx),
+            Self::Cluster(publisher) => publisher.poll_ready(cx),
+        }
+    }
+
+    fn poll_accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        messages: &mut Messages<'_>,
+    ) -> Poll<Result<(), Closed>> {
+        match self {
+            Self::Hub(publisher) => publisher.poll_accept(cx, messages),
+            Self::Cluster(publisher) => publisher.poll_accept(cx, messages),
+        }
+    }
+
+    fn pass(&mut self) {
+        match self {
+            Self::Hub(publisher) => publisher.pass(),
+            Self::Cluster(publisher) => publisher.pass(),
+        }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Position, Closed>> {
+        match self {
+            Self::Hub(publisher) => publisher.poll_end(cx),
+            Self::Cluster(publisher) => publisher.poll_end(cx),
+        }
+    }
+}
+
 impl Publish for Throttled {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Closed>> {
         let Some(throttle) = &mut self.throttle else {
@@ -200,7 +244,7 @@ impl Publish for Throttled {
             self.publisher.pass();
             return Poll::Pending;
         };
-        Publish::poll_ready(&mut self.publisher, cx).map_ok(|len| len.min(len_max))
+        self.publisher.poll_ready(cx).map_ok(|len| len.min(len_max))
     }
 
     fn poll_accept(
@@ -323,9 +367,15 @@ mod tests {
     }
 
     #[test]
+    fn a_client_is_no_larger_for_clusters() {
+        assert_eq!(size_of::<Target>(), size_of::<Publisher>());
+    }
+
+    #[test]
     fn without_limits_there_is_no_throttle() {
         let publisher = chat_hub::Hub::default().publisher();
-        let throttled = Throttled::new(publisher, Rates::default(), &Ingress::default());
+        let target = Target::Hub(publisher);
+        let throttled = Throttled::new(target, Rates::default(), &Ingress::default());
         assert!(throttled.throttle.is_none());
     }
 }
