@@ -143,7 +143,8 @@ fn table(cluster: &mut Cluster, args: &Args) -> Result<bool, Failure> {
         let mut row = Row::default();
         for run in 0..args.runs {
             let seed = args.seed.wrapping_add(run.into());
-            let trial = Trial::run(cluster, &[fault], args.time, seed)?;
+            let trial = Trial::run(cluster, &[fault], args.time, seed);
+            let trial = trial.map_err(|error| error.to_string())?;
             if !trial.facts.is_kept() {
                 is_kept = false;
                 println!("{fault}, seed {seed}: {}", trial.facts);
@@ -167,7 +168,8 @@ fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failur
             .collect();
         let lasting = Duration::from_secs_f64(args.time.as_secs_f64() * (0.2 + rng.f64()));
         let seed = rng.u64(..);
-        let trial = Trial::run(cluster, &drawn, lasting, seed)?;
+        let trial = Trial::run(cluster, &drawn, lasting, seed);
+        let trial = trial.map_err(|error| error.to_string())?;
         is_kept &= trial.facts.is_kept();
         row.add(trial.silence, &trial.facts);
         let names: Vec<String> = drawn.iter().map(Fault::to_string).collect();

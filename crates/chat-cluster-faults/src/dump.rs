@@ -1,5 +1,6 @@
 //! All that stands in a stream, as a witness that is none of the chat servers.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -32,32 +33,71 @@ pub fn dump(addr: SocketAddr, stream: &str) -> Result<Dump, ClusterError> {
     };
     let mut wire = Wire::connect(addr).map_err(failed)?;
     let (mut dump, mut filter) = (Dump::default(), Filter::new());
-    let count = wire.begin(stream).map_err(failed)?;
-    for _ in 0..count {
-        let payload = wire.next_payload().map_err(failed)?;
+    let mut pending = wire.begin(stream).map_err(failed)?;
+    while pending > 0 {
+        let entry = wire.next_of(ENTRY).map_err(failed)?;
+        let place;
+        (place, pending) = entry.place().map_err(failed)?;
         dump.entry_count += 1;
-        match Envelope::parse(&payload) {
+        if place != dump.entry_count {
+            return Err(ClusterError::Stream(
+                "entries were lost on their way".to_owned(),
+            ));
+        }
+        dump.add(&mut filter, &entry.payload)?;
+    }
+    Ok(dump)
+}
+
+impl Dump {
+    /// Adds an entry.
+    fn add(&mut self, filter: &mut Filter, payload: &[u8]) -> Result<(), ClusterError> {
+        match Envelope::parse(payload) {
             Ok(Envelope::Open(header)) => {
-                dump.skipped_count += u64::from(filter.admit(&header).is_err());
+                self.skipped_count += u64::from(filter.admit(&header).is_err());
             }
             Ok(Envelope::Batch(header, messages)) => {
                 if filter.admit(&header).is_ok() {
                     let bodies = messages.iter().map(|body| body.as_bytes().to_vec());
-                    dump.bodies.extend(bodies);
+                    self.bodies.extend(bodies);
                 } else {
-                    dump.skipped_count += 1;
+                    self.skipped_count += 1;
                 }
             }
             Ok(_) => {}
             Err(error) => return Err(ClusterError::Stream(error.to_string())),
         }
+        Ok(())
     }
-    Ok(dump)
 }
 
 /// A connection to NATS.
 struct Wire {
     reader: BufReader<TcpStream>,
+    /// Entries that came before the answer to the request for them.
+    early: VecDeque<Arrived>,
+}
+
+/// A message of NATS.
+struct Arrived {
+    subscription: String,
+    reply: String,
+    payload: Vec<u8>,
+}
+
+impl Arrived {
+    /// Returns which delivery of its consumer it is, from 1, and how many entries come after it.
+    ///
+    /// Source: `$JS.ACK.<stream>.<consumer>.<delivered>.<entry>.<delivery>.<time>.<pending>`, of NATS 2.9.
+    fn place(&self) -> io::Result<(u64, u64)> {
+        let mut words = self.reply.rsplit('.');
+        let pending = words.next();
+        let delivery = words.nth(1);
+        let number = |word: Option<&str>| word.and_then(|it| it.parse().ok());
+        number(delivery)
+            .zip(number(pending))
+            .ok_or_else(|| io::Error::other(format!("no place in the stream: {}", self.reply)))
+    }
 }
 
 impl Wire {
@@ -66,10 +106,10 @@ impl Wire {
         stream.set_read_timeout(Some(WAIT))?;
         let mut wire = Self {
             reader: BufReader::new(stream),
+            early: VecDeque::new(),
         };
-        wire.write(
-            "CONNECT {\"verbose\":false,\"headers\":true,\"lang\":\"test\",\"version\":\"1\"}\r\n",
-        )?;
+        let options = json!({"verbose": false, "headers": true, "lang": "rust", "version": "0"});
+        wire.write(&format!("CONNECT {options}\r\n"))?;
         Ok(wire)
     }
 
@@ -77,7 +117,7 @@ impl Wire {
     fn begin(&mut self, stream: &str) -> io::Result<u64> {
         let inbox = format!("_INBOX.{:016x}", fastrand::u64(..));
         self.write(&format!(
-            "SUB {inbox}.answer 1\r\nUNSUB 1 1\r\nSUB {inbox}.entry 2\r\n"
+            "SUB {inbox}.answer {ANSWER}\r\nSUB {inbox}.entry {ENTRY}\r\n"
         ))?;
         let request = json!({
             "stream_name": stream,
@@ -95,32 +135,59 @@ impl Wire {
         self.write(&format!(
             "PUB $JS.API.CONSUMER.CREATE.{stream} {inbox}.answer {len}\r\n{request}\r\n"
         ))?;
-        // Entries may come before the answer; none is before it on 2.9, which starts them after.
-        let answer: Value = serde_json::from_slice(&self.next_payload()?)?;
+        let answer: Value = serde_json::from_slice(&self.next_of(ANSWER)?.payload)?;
         let pending = answer["num_pending"].as_u64();
-        let early = answer["delivered"]["consumer_seq"].as_u64().unwrap_or(0);
+        // What has been sent already is no longer pending.
+        let early = self.early.len() as u64;
         pending
-            .map(|pending| pending + early)
+            .map(|pending| pending.max(early))
             .ok_or_else(|| io::Error::other(format!("no consumer: {answer}")))
     }
 
-    /// Returns the payload of the next message.
-    fn next_payload(&mut self) -> io::Result<Vec<u8>> {
+    /// Returns the next message of a subscription.
+    fn next_of(&mut self, subscription: &str) -> io::Result<Arrived> {
+        let is_asked_for = |it: &Arrived| it.subscription == subscription;
+        if self.early.front().is_some_and(is_asked_for)
+            && let Some(early) = self.early.pop_front()
+        {
+            return Ok(early);
+        }
+        loop {
+            let arrived = self.next()?;
+            if is_asked_for(&arrived) {
+                return Ok(arrived);
+            }
+            self.early.push_back(arrived);
+        }
+    }
+
+    /// Returns the next message.
+    fn next(&mut self) -> io::Result<Arrived> {
         loop {
             let mut line = String::new();
             if self.reader.read_line(&mut line)? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
             let words: Vec<&str> = line.split_whitespace().collect();
-            match *words {
-                ["PING"] => self.write("PONG\r\n")?,
-                ["MSG", .., len] => return self.take_payload(0, number(len)?),
-                ["HMSG", .., header_len, len] => {
-                    return self.take_payload(number(header_len)?, number(len)?);
+            let (subscription, reply, header_len, len) = match *words {
+                ["PING"] => {
+                    self.write("PONG\r\n")?;
+                    continue;
+                }
+                ["MSG", _, subscription, len] => (subscription, "", "0", len),
+                ["MSG", _, subscription, reply, len] => (subscription, reply, "0", len),
+                ["HMSG", _, subscription, header_len, len] => (subscription, "", header_len, len),
+                ["HMSG", _, subscription, reply, header_len, len] => {
+                    (subscription, reply, header_len, len)
                 }
                 ["-ERR", ..] => return Err(io::Error::other(line)),
-                _ => {}
-            }
+                _ => continue,
+            };
+            return Ok(Arrived {
+                subscription: subscription.to_owned(),
+                reply: reply.to_owned(),
+                payload: self.take_payload(number(header_len)?, number(len)?)?,
+            });
         }
     }
 
@@ -145,6 +212,10 @@ fn number(word: &str) -> io::Result<usize> {
         _ => Err(ErrorKind::InvalidData.into()),
     }
 }
+
+/// The subscription to the answer, and that to the entries.
+const ANSWER: &str = "1";
+const ENTRY: &str = "2";
 
 /// How long a payload may be. Source: the default of NATS is 1 MiB.
 const PAYLOAD_LEN_MAX: usize = 2 << 20;
