@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chat_client::terminal::{self, Display, LongLines, Nick};
-use chat_client::{Address, Form, Framing, Reconnect, Tls, TlsError, TlsOptions, Trust, pipe};
+use chat_client::{Address, Form, Framing, Reconnect, pipe};
+use chat_manual::Manual;
+use chat_tls::TlsArgs;
 use chat_units::parse_duration;
 use clap::Parser;
-use clap_complete::Shell;
 
 /// Sends each line of standard input as a message to a broadcast chat server, and prints each
 /// message received as a line.
@@ -78,33 +79,11 @@ pub(crate) struct Args {
     #[arg(long)]
     no_reconnect: bool,
 
-    /// Connect over TLS; the server needs a certificate for the name or the IP address given
-    #[arg(long)]
-    tls: bool,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 
-    /// The certificates of the CAs whose servers are accepted, in PEM [default: those of the system]
-    #[arg(long, value_name = "FILE", requires = "tls")]
-    tls_ca: Option<PathBuf>,
-
-    /// Your own certificate, in PEM, for servers that demand one
-    #[arg(long, value_name = "FILE", requires_all = ["tls", "tls_key"])]
-    tls_cert: Option<PathBuf>,
-
-    /// The key of your certificate, in PEM
-    #[arg(long, value_name = "FILE", requires_all = ["tls", "tls_cert"])]
-    tls_key: Option<PathBuf>,
-
-    /// Accept any server: whoever is on the way can then read and change all messages
-    #[arg(long, requires = "tls", conflicts_with = "tls_ca")]
-    pub(crate) tls_insecure: bool,
-
-    /// Print a script that completes these arguments in a shell, and end
-    #[arg(long, value_name = "SHELL", exclusive = true)]
-    pub(crate) completions: Option<Shell>,
-
-    /// Print the man page, and end
-    #[arg(long, exclusive = true)]
-    pub(crate) man: bool,
+    #[command(flatten)]
+    pub(crate) manual: Manual,
 }
 
 impl Args {
@@ -113,23 +92,6 @@ impl Args {
         let is_pipe = self.json || self.hex || self.null || self.send_only || self.timestamps;
         let is_limited = self.count.is_some() || self.wait.is_some() || self.listen;
         is_terminal && !is_pipe && !is_limited && self.send_file.is_none()
-    }
-
-    /// Returns how to connect over TLS, if that is asked for.
-    pub(crate) fn tls(&self) -> Result<Option<Tls>, TlsError> {
-        if !self.tls {
-            return Ok(None);
-        }
-        let options = TlsOptions {
-            ca: self.tls_ca.clone(),
-            identity: self.tls_cert.clone().zip(self.tls_key.clone()),
-            trust: if self.tls_insecure {
-                Trust::Anybody
-            } else {
-                Trust::Checked
-            },
-        };
-        Tls::new(&options).map(Some)
     }
 
     /// Returns how a terminal is to be connected.

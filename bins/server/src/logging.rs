@@ -3,7 +3,7 @@
 
 use std::env;
 use std::io::{self, IsTerminal};
-use std::panic;
+use std::panic::{self, PanicHookInfo};
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
@@ -120,8 +120,7 @@ pub(crate) fn start(asked: Option<Filter>, format: LogFormat) -> io::Result<Log>
         .with(layer)
         .with(targets)
         .init();
-    // A panic is logged as everything is. Its usual message would wait for stderr.
-    panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    panic::set_hook(Box::new(log_panic));
     warn_of(error);
     // It fails only when nothing is logged any more.
     let set_filter = Box::new(move |targets| handle.reload(targets).unwrap_or_default());
@@ -129,6 +128,11 @@ pub(crate) fn start(asked: Option<Filter>, format: LogFormat) -> io::Result<Log>
         set_filter,
         _end: end,
     })
+}
+
+/// Logs a panic as everything is logged. Its usual message would wait for stderr.
+pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {
+    tracing::error!("{panic}");
 }
 
 /// Returns what is to be logged, and what is wrong with what the environment says.

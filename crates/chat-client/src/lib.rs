@@ -42,6 +42,9 @@ pub mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
 
+#[cfg(feature = "tls")]
+pub use chat_tls::{Tls, TlsError, TlsOptions, Trust};
+
 pub use address::{Address, AddressError, ConnectError};
 pub use backoff::Backoff;
 pub use escape::{append_escaped, escape};
@@ -50,5 +53,3 @@ pub use lines::{Batch, Framing, LineError, Lines, RefusedLine};
 pub use link::{Event, Link, LinkError, LinkOptions, Received, Reconnect, SendError, StartError};
 pub use outstanding::{Echo, Outstanding};
 pub use stream::Stream;
-#[cfg(feature = "tls")]
-pub use tls::{Tls, TlsError, TlsOptions, Trust};

@@ -258,7 +258,7 @@ impl LinkOptions {
     fn open(&self, address: &Address) -> Result<Stream, ConnectError> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            return tls.connect(address, self.connect_timeout);
+            return address.connect_over(tls, self.connect_timeout);
         }
         address.connect(self.connect_timeout).map(Stream::from)
     }

@@ -5,11 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chat_tls::Tls;
 use chat_trace::Nanos;
 use mio::{Registry, Token};
 
 use crate::bench::nanos;
 use crate::connection::Client;
+use crate::tls::secured;
 
 /// Clients that connect and never read.
 #[derive(Debug, Default)]
@@ -20,9 +22,14 @@ pub(crate) struct Stalled {
 
 impl Stalled {
     /// Begins to connect one more. Events arrive under [`STALLED_TOKEN`], until it is connected.
-    pub(crate) fn connect(&mut self, addr: SocketAddr, registry: &Registry) -> io::Result<()> {
-        self.connecting
-            .push(Client::connect(addr, STALLED_TOKEN, registry)?);
+    pub(crate) fn connect(
+        &mut self,
+        addr: SocketAddr,
+        tls: Option<&Tls>,
+        registry: &Registry,
+    ) -> io::Result<()> {
+        let client = Client::connect(addr, STALLED_TOKEN, registry)?;
+        self.connecting.push(secured(client, addr, tls)?);
         Ok(())
     }
 
@@ -48,6 +55,11 @@ impl Stalled {
     /// Returns how many there are, connected or not.
     pub(crate) fn count(&self) -> usize {
         self.connecting.len() + self.connected.len()
+    }
+
+    /// Tells whether one waits for its handshake.
+    pub(crate) fn is_shaking(&self) -> bool {
+        self.connecting.iter().any(Client::is_shaking)
     }
 
     /// Returns how many are being connected.

@@ -4,6 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use chat_results::{Count, Load, Tick};
+use chat_tls::Tls;
 use chat_trace::{Nanos, Trace};
 
 use crate::addrs::Addrs;
@@ -20,6 +21,8 @@ use crate::stop::Stop;
 pub struct Bench<P = Chat> {
     /// Where the server is, or the servers.
     pub(crate) addrs: Addrs,
+    /// How clients connect over TLS, if they do.
+    pub(crate) tls: Option<Tls>,
     pub(crate) protocol: P,
     pub(crate) clock: Clock,
     /// What is sent and received.
@@ -43,6 +46,7 @@ impl<P: Protocol + Copy> Bench<P> {
     pub fn new(addrs: impl Into<Addrs>, protocol: P, trace: Trace) -> io::Result<Self> {
         Ok(Self {
             addrs: addrs.into(),
+            tls: None,
             protocol,
             clock: Clock::start(),
             trace,
@@ -51,6 +55,13 @@ impl<P: Protocol + Copy> Bench<P> {
             conduct: Conduct::default(),
             poller: Poller::new()?,
         })
+    }
+
+    /// Has all clients connect over TLS: before they say anything, they do their handshakes.
+    #[must_use]
+    pub fn over_tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 }
 

@@ -1,23 +1,27 @@
 //! One connection: nonblocking, edge-triggered, with next to no memory of its own.
 
+mod connect;
+
 use std::io::{self, Read as _, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::ops::ControlFlow;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use rustix::io::Errno;
-use socket2::{Domain, Socket, Type};
+
+use crate::tls::{CIPHER_LEN, Session};
 
 /// A connection to the server.
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
+    /// What TLS keeps, over TLS.
+    tls: Option<Box<Session>>,
     token: Token,
-    is_connected: bool,
+    state: State,
     /// The beginning of a message whose end has not arrived.
     unfinished: Vec<u8>,
-    /// What the socket has not taken yet: at most two bursts and one message, because a client
+    /// What the socket has not taken yet, in the bytes that it takes: at most two bursts and one message, because a client
     /// sends the next when half of what is in flight has arrived somewhere or the socket has
     /// taken it, and asks after it only when nothing is unsent.
     unsent: Vec<u8>,
@@ -28,68 +32,6 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Begins to connect to `addr`. Events arrive under `token`.
-    pub(crate) fn connect(addr: SocketAddr, token: Token, registry: &Registry) -> io::Result<Self> {
-        Self::register(TcpStream::connect(addr)?, token, registry)
-    }
-
-    /// Does the same for a client that reads slowly, and for which the system is to hold little that
-    /// it has not read, here and at the server: else it would be megabytes before the server meets
-    /// it.
-    pub(crate) fn connect_slow(
-        addr: SocketAddr,
-        bytes_per_s: u32,
-        token: Token,
-        registry: &Registry,
-    ) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        // Both are part of what is agreed on when connecting.
-        let recv_buf_len = bytes_per_s / RECV_BUF_PART;
-        let recv_buf_len = recv_buf_len.clamp(RECV_BUF_LEN_MIN, RECV_BUF_LEN_MAX);
-        socket.set_recv_buffer_size(recv_buf_len as usize)?;
-        socket.set_tcp_mss(SEGMENT_LEN)?;
-        match socket.connect(&addr.into()) {
-            Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
-                return Err(error);
-            }
-            _ => {}
-        }
-        Self::register(TcpStream::from_std(socket.into()), token, registry)
-    }
-
-    fn register(mut stream: TcpStream, token: Token, registry: &Registry) -> io::Result<Self> {
-        registry.register(&mut stream, token, INTEREST)?;
-        Ok(Self {
-            stream,
-            token,
-            is_connected: false,
-            unfinished: Vec::new(),
-            unsent: Vec::new(),
-            taken: 0,
-            is_held: false,
-        })
-    }
-
-    /// Goes on connecting, after an event, and tells whether this completed it.
-    pub(crate) fn finish_connecting(&mut self) -> io::Result<bool> {
-        if self.is_connected {
-            return Ok(false);
-        }
-        if let Some(error) = self.stream.take_error()? {
-            return Err(error);
-        }
-        match self.stream.peer_addr() {
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
-            Err(error) => return Err(error),
-            Ok(_) => {}
-        }
-        // A message is one small write, and the next waits for it: nothing may hold it back.
-        self.stream.set_nodelay(true)?;
-        self.is_connected = true;
-        Ok(true)
-    }
-
     /// Returns the address of the client's side.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
@@ -97,7 +39,12 @@ impl Client {
 
     /// Tells whether the connection is established.
     pub(crate) fn is_connected(&self) -> bool {
-        self.is_connected
+        self.state == State::Connected
+    }
+
+    /// Tells whether the server has accepted the connection, and its handshake is not done.
+    pub(crate) fn is_shaking(&self) -> bool {
+        self.state == State::Shaking
     }
 
     /// Tells whether the socket has not taken all that was sent: the server does not read.
@@ -112,12 +59,16 @@ impl Client {
 
     /// Sends messages, behind what is unsent.
     pub(crate) fn send(&mut self, messages: &[u8]) -> io::Result<()> {
-        let taken = if self.has_unsent() {
-            0
-        } else {
-            write_some(&mut self.stream, messages)?
+        let wire = match &mut self.tls {
+            None => messages,
+            Some(tls) => tls.encipher(messages)?,
         };
-        self.unsent.extend_from_slice(&messages[taken..]);
+        let taken = if self.unsent.is_empty() {
+            write_some(&mut self.stream, wire)?
+        } else {
+            0
+        };
+        self.unsent.extend_from_slice(&wire[taken..]);
         Ok(())
     }
 
@@ -125,7 +76,11 @@ impl Client {
     /// Nothing is unsent before.
     pub(crate) fn send_part(&mut self, messages: &[u8], len: usize) -> io::Result<()> {
         self.send(&messages[..len])?;
-        self.unsent.extend_from_slice(&messages[len..]);
+        let held = match &mut self.tls {
+            None => &messages[len..],
+            Some(tls) => tls.encipher(&messages[len..])?,
+        };
+        self.unsent.extend_from_slice(held);
         self.is_held = true;
         Ok(())
     }
@@ -161,7 +116,10 @@ impl Client {
     ) -> io::Result<Stream> {
         let mut left = len_max;
         while left > 0 {
-            let read_len_max = left.min(scratch.len() - self.unfinished.len());
+            let read_len_max = match self.tls {
+                None => left.min(scratch.len() - self.unfinished.len()),
+                Some(_) => left.min(CIPHER_LEN),
+            };
             left -= read_len_max;
             match self.read(scratch, read_len_max, &mut deliver)? {
                 Read::End => return Ok(Stream::Closed),
@@ -178,6 +136,14 @@ impl Client {
     /// Ends the sending side. What is owed to the client still arrives, and then the end of the
     /// stream.
     pub(crate) fn end_sending(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            self.unsent.extend_from_slice(tls.end_sending()?);
+            self.flush()?;
+            if self.has_unsent() {
+                // The server sees the end when the socket has taken it.
+                return Ok(());
+            }
+        }
         self.stream.shutdown(Shutdown::Write)
     }
 
@@ -249,15 +215,17 @@ impl Client {
             ));
         }
         scratch[..carried_len].copy_from_slice(&self.unfinished);
-        let end = scratch.len().min(carried_len.saturating_add(len_max));
-        let received = loop {
-            match self.stream.read(&mut scratch[carried_len..end]) {
-                Ok(0) => return Ok(Read::End),
-                Ok(len) => break len,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Read::None),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+        let brought = match &mut self.tls {
+            None => {
+                let end = scratch.len().min(carried_len.saturating_add(len_max));
+                read_some(&mut self.stream, &mut scratch[carried_len..end])?
             }
+            Some(tls) => tls.read(&mut self.stream, (scratch, carried_len), len_max)?,
+        };
+        let (received, is_short) = match brought {
+            Brought::End => return Ok(Read::End),
+            Brought::None => return Ok(Read::None),
+            Brought::Bytes { len, is_short } => (len, is_short),
         };
         let bytes = &scratch[..carried_len + received];
         let delivered = deliver(bytes);
@@ -268,7 +236,7 @@ impl Client {
         self.unfinished.clear();
         self.unfinished.extend_from_slice(rest);
         Ok(Read::Some {
-            is_short: bytes.len() < end,
+            is_short,
             is_break: delivered.is_break(),
         })
     }
@@ -283,6 +251,26 @@ enum Read {
     None,
     /// The end of the stream.
     End,
+}
+
+/// What a stream has brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Brought {
+    /// So many bytes: whether the socket had fewer than were asked for. Over TLS these may be none.
+    Bytes { len: usize, is_short: bool },
+    /// Nothing for now.
+    None,
+    /// The end.
+    End,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Connecting,
+    /// It does its handshake.
+    Shaking,
+    Connected,
 }
 
 /// How far to read.
@@ -307,6 +295,22 @@ pub(crate) enum Stream {
 /// in the second-level cache.
 pub(crate) const SCRATCH_LEN: usize = 256 << 10;
 
+/// Reads once.
+fn read_some(stream: &mut TcpStream, buf: &mut [u8]) -> io::Result<Brought> {
+    loop {
+        match stream.read(buf) {
+            Ok(0) => return Ok(Brought::End),
+            Ok(len) => {
+                let is_short = len < buf.len();
+                return Ok(Brought::Bytes { len, is_short });
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Brought::None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Writes as much of `bytes` as the socket takes, and returns how much that was.
 fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     let mut taken = 0;
@@ -322,20 +326,6 @@ fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     Ok(taken)
 }
 
-/// The receive buffer of a slow client, as a part of what it reads in a second. A judgement: twice
-/// what it reads at once, or it could not keep to its rate.
-const RECV_BUF_PART: u32 = 10;
-
-/// The bounds of that in bytes. A judgement: some segments, and what the system gives to a client
-/// that keeps up.
-const RECV_BUF_LEN_MIN: u32 = 8 << 10;
-const RECV_BUF_LEN_MAX: u32 = 4 << 20;
-
-/// The longest segment to a slow client in bytes, as on an Ethernet. The system sizes the server's
-/// send buffer by it: with those of the loopback, 64 KiB, it takes 4 MiB for a client that reads 10 kB
-/// per second, and with these, some 200 KiB (measured on Linux 6, with the receive buffers above).
-const SEGMENT_LEN: u32 = 1460;
-
 /// What every connection waits for.
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
@@ -346,48 +336,3 @@ const READS_MAX: usize = 4;
 /// judgement: 64 MiB, more than the kernel holds for one, so that this ends though the server goes
 /// on sending.
 const UNREAD_READS_MAX: usize = 256;
-
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, TcpListener};
-    use std::thread;
-
-    use mio::Poll;
-
-    use super::*;
-
-    /// Writes to a client that does not read, and returns how many bytes the system takes.
-    fn taken_len(connect: impl FnOnce(SocketAddr, &Registry) -> io::Result<Client>) -> usize {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let poll = Poll::new().unwrap();
-        let _client = connect(listener.local_addr().unwrap(), poll.registry()).unwrap();
-        let mut server = listener.accept().unwrap().0;
-        server.set_nonblocking(true).unwrap();
-        let (mut taken, mut full_count) = (0, 0);
-        // What is on its way from one to the other makes room again.
-        while full_count < 50 && taken < TAKEN_LEN_MAX {
-            match server.write(&[0; 4096]) {
-                Ok(len) => taken += len,
-                Err(error) => {
-                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-                    full_count += 1;
-                    thread::sleep(std::time::Duration::from_millis(2));
-                }
-            }
-        }
-        taken
-    }
-
-    #[test]
-    fn a_server_meets_a_slow_client_before_megabytes_are_under_way() {
-        let slow_len =
-            taken_len(|addr, registry| Client::connect_slow(addr, 10_000, Token(0), registry));
-        assert!(slow_len < 1 << 20, "{slow_len}");
-        // Whoever reads fast is given room for it.
-        let fast_len =
-            taken_len(|addr, registry| Client::connect_slow(addr, 10_000_000, Token(0), registry));
-        assert!(fast_len > 1 << 20, "{fast_len}");
-    }
-
-    const TAKEN_LEN_MAX: usize = 64 << 20;
-}

@@ -172,7 +172,8 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         let Some(connection) = &mut self.clients[client] else {
             return Ok(());
         };
-        if !connection.is_connected() {
+        let is_new = !connection.is_connected();
+        if is_new {
             if !self.finish_connecting(client)? {
                 return Ok(());
             }
@@ -192,7 +193,8 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
             ReadUntil::Short
         };
         let is_read = client >= self.topology.readers().start && part.reads_at_once(self, client);
-        if (event.is_readable() || until == ReadUntil::End) && is_read {
+        // With the end of its handshake, the server may have sent more.
+        if (event.is_readable() || until == ReadUntil::End || is_new) && is_read {
             self.receive(part, client, until, registry)?;
         }
         Ok(())

@@ -55,6 +55,7 @@ mod quitters;
 mod settle;
 mod stop;
 mod timeout;
+mod tls;
 mod wiring;
 
 pub use addrs::Addrs;

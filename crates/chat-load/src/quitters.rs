@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use chat_tls::{ClientConnection, Tls, shake};
 use rustix::net::sockopt::set_socket_linger;
 
 use crate::protocol::Protocol;
@@ -19,7 +20,7 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         }
         let wire = self.outbox.unfinished();
         for leave in [Leave::End, Leave::Reset] {
-            if let Err(error) = quit(self.addr, wire, leave) {
+            if let Err(error) = quit(self.addr, self.tls, wire, leave) {
                 self.conduct.no_quitter.get_or_insert(error.to_string());
             }
         }
@@ -34,14 +35,37 @@ enum Leave {
 }
 
 /// Connects, sends this, and leaves.
-fn quit(addr: SocketAddr, wire: &[u8], leave: Leave) -> io::Result<()> {
+fn quit(addr: SocketAddr, tls: Option<&Tls>, wire: &[u8], leave: Leave) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&addr, CONNECT_TIMEOUT)?;
     stream.set_nodelay(true)?;
-    stream.write_all(wire)?;
+    match tls {
+        None => stream.write_all(wire)?,
+        Some(tls) => write_over_tls(&mut stream, tls.session_at(addr)?, wire, leave)?,
+    }
     match leave {
         Leave::End => stream.shutdown(Shutdown::Write),
         Leave::Reset => Ok(set_socket_linger(&stream, Some(Duration::ZERO))?),
     }
+}
+
+/// Does the handshake and sends this, with the end of TLS if that is how the client leaves.
+fn write_over_tls(
+    stream: &mut TcpStream,
+    mut session: ClientConnection,
+    wire: &[u8],
+    leave: Leave,
+) -> io::Result<()> {
+    stream.set_read_timeout(Some(CONNECT_TIMEOUT))?;
+    stream.set_write_timeout(Some(CONNECT_TIMEOUT))?;
+    while shake(&mut session, stream)? {}
+    session.writer().write_all(wire)?;
+    if leave == Leave::End {
+        session.send_close_notify();
+    }
+    while session.wants_write() {
+        session.write_tls(stream)?;
+    }
+    Ok(())
 }
 
 /// How long to try to connect. A judgement: everybody else has just been served.

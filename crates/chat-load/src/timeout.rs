@@ -2,6 +2,7 @@
 
 use chat_trace::Kind;
 
+use crate::antagonists::Stalled;
 use crate::bench::nanos;
 use crate::connection::Client;
 use crate::phases::{Part, STALLING};
@@ -38,7 +39,11 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         if self.inquiry.is_none() && self.begin_inquiry() {
             return Ok(());
         }
-        if let Some(who) = self.unconnected() {
+        if let Some(who) = self.first_to(Client::is_shaking, Stalled::is_shaking) {
+            return Err(Stop::NoHandshake { who, timeout });
+        }
+        let is_connecting = |stalled: &Stalled| stalled.connecting_count() > 0;
+        if let Some(who) = self.first_to(|client| !client.is_connected(), is_connecting) {
             return Err(Stop::NotConnected { who, timeout });
         }
         if T::MAY_HANG && self.now.saturating_sub(self.received_at) >= nanos(timeout) {
@@ -67,16 +72,18 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         state
     }
 
-    /// Names a client that the server has not accepted, if there is one.
-    fn unconnected(&self) -> Option<String> {
-        let is_connecting =
-            |client: &Option<Client>| client.as_ref().is_some_and(|client| !client.is_connected());
+    /// Names a client of which `is_so`, or of the stalled ones, if there is one.
+    fn first_to(
+        &self,
+        is_so: impl Fn(&Client) -> bool,
+        is_stalled_so: impl Fn(&Stalled) -> bool,
+    ) -> Option<String> {
         let client = self
             .clients
             .iter()
-            .position(is_connecting)
+            .position(|client| client.as_ref().is_some_and(&is_so))
             .map(|client| self.topology.role(client).to_string());
-        client.or_else(|| (self.stalled.connecting_count() > 0).then(|| STALLING.to_owned()))
+        client.or_else(|| is_stalled_so(&self.stalled).then(|| STALLING.to_owned()))
     }
 
     /// Lists what is unresolved.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use chat_results::{Count, Load, Phase, Tick};
+use chat_tls::Tls;
 use chat_trace::{CLIENTS_MAX, Kind, Nanos, Times, Topology};
 use mio::{Registry, Token};
 
@@ -21,6 +22,7 @@ use crate::outbox::Outbox;
 use crate::poller::Poller;
 use crate::protocol::Protocol;
 use crate::stop::Stop;
+use crate::tls::secured;
 
 /// The clients of a repetition, and what they share.
 pub(crate) struct Wiring<'a, P> {
@@ -30,6 +32,8 @@ pub(crate) struct Wiring<'a, P> {
     pub(crate) addr: SocketAddr,
     /// Where clients connect.
     pub(crate) addrs: &'a Addrs,
+    /// How clients connect over TLS, if they do.
+    pub(crate) tls: Option<&'a Tls>,
     pub(crate) clock: Clock,
     pub(crate) scratch: &'a mut [u8],
     pub(crate) conduct: &'a mut Conduct,
@@ -86,6 +90,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         let (now, topology) = (bench.clock.now(), Topology::of(load));
         let Bench {
             addrs,
+            tls,
             protocol,
             clock,
             trace,
@@ -99,6 +104,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
             topology,
             addr: addrs.of(0),
             addrs,
+            tls: tls.as_ref(),
             clock: *clock,
             scratch,
             conduct,
@@ -135,6 +141,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         } else {
             Client::connect(addr, token, registry)
         };
+        let connection = connection.and_then(|connection| secured(connection, addr, self.tls));
         self.clients.push(Some(
             connection.map_err(|source| self.failed(client, source))?,
         ));
@@ -368,7 +375,13 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         if self.keeps_up(client) {
             return Stop::CutOff { who, source: None };
         }
-        Stop::Closed { who }
+        let is_joining = matches!(self.took, Took::None);
+        let advice = if is_joining && self.tls.is_none() {
+            ADVICE_ON_CLOSED
+        } else {
+            ""
+        };
+        Stop::Closed { who, advice }
     }
 
     /// Tells whether a client keeps up, as all do that read at once and have joined, unless this
@@ -387,3 +400,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         Some(format!("{role} is connected from {local} to {addr}"))
     }
 }
+
+/// Why a server may close connections while clients join.
+const ADVICE_ON_CLOSED: &str =
+    " while clients joined; is it full, or does it speak TLS there (--tls)?";

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustls::{AlertDescription, CertificateError, ClientConnection, Error};
+use chat_tls::{ClientConnection, cut, explain, late};
 
 /// What TLS keeps for a connection.
 ///
@@ -94,7 +94,7 @@ impl Received {
             let mut left = &self.buf[self.start..self.end];
             let taken = connection.read_tls(&mut left)?;
             self.start += taken;
-            connection.process_new_packets().map_err(failed)?;
+            connection.process_new_packets().map_err(explain)?;
         }
         Ok(())
     }
@@ -111,12 +111,11 @@ impl Received {
 
 /// Does the handshake.
 pub(super) fn shake(
-    socket: &TcpStream,
+    mut socket: &TcpStream,
     connection: &mut ClientConnection,
     deadline: Instant,
 ) -> io::Result<()> {
-    let mut stream = socket;
-    while connection.is_handshaking() || connection.wants_write() {
+    loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(late());
@@ -125,14 +124,8 @@ pub(super) fn shake(
         let left = Some(left.max(Duration::from_millis(1)));
         socket.set_read_timeout(left)?;
         socket.set_write_timeout(left)?;
-        if connection.wants_write() {
-            connection.write_tls(&mut stream).map_err(in_time)?;
-        } else if connection.read_tls(&mut stream).map_err(in_time)? == 0 {
-            return Err(closed());
-        } else if let Err(error) = connection.process_new_packets() {
-            // The server is told why, if it listens.
-            let _ = connection.write_tls(&mut stream);
-            return Err(failed(error));
+        if !chat_tls::shake(connection, &mut socket).map_err(in_time)? {
+            break;
         }
     }
     socket.set_read_timeout(None)?;
@@ -153,56 +146,10 @@ fn send(mut socket: &TcpStream, to_send: &mut Vec<u8>) -> io::Result<()> {
     sent
 }
 
-/// Says what went wrong, for people.
-fn failed(error: Error) -> io::Error {
-    use AlertDescription::{
-        BadCertificate, CertificateExpired, CertificateRequired, CertificateUnknown, DecryptError,
-        UnknownCA,
-    };
-    let text = match &error {
-        Error::AlertReceived(CertificateRequired) => {
-            "the server lets only clients with a certificate in; give one (--tls-cert and --tls-key)"
-        }
-        Error::AlertReceived(CertificateExpired) => {
-            "the server says that this client's certificate has expired"
-        }
-        Error::AlertReceived(UnknownCA | BadCertificate | CertificateUnknown | DecryptError) => {
-            "the server does not accept this client's certificate: it is of another CA"
-        }
-        Error::InvalidCertificate(
-            CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        ) => {
-            "the server's certificate is of no CA that this client accepts; is it the right server, and --tls-ca the right file?"
-        }
-        Error::InvalidMessage(_) | Error::InappropriateHandshakeMessage { .. } => {
-            "the server speaks no TLS; is that its plain address?"
-        }
-        error => return io::Error::new(io::ErrorKind::InvalidData, format!("TLS failed: {error}")),
-    };
-    io::Error::new(io::ErrorKind::InvalidData, text)
-}
-
-fn closed() -> io::Error {
-    let text =
-        "the server closed during the handshake; does it speak TLS there, and is it not full?";
-    io::Error::new(io::ErrorKind::UnexpectedEof, text)
-}
-
-fn cut() -> io::Error {
-    let text = "the connection ended, though the server did not say so";
-    io::Error::new(io::ErrorKind::UnexpectedEof, text)
-}
-
-fn late() -> io::Error {
-    let text = "there was no handshake in time; does the server speak TLS there?";
-    io::Error::new(io::ErrorKind::TimedOut, text)
-}
-
 /// Tells that the time is over from other failures of the handshake.
 fn in_time(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => late(),
-        io::ErrorKind::ConnectionReset => closed(),
         _ => error,
     }
 }

@@ -56,7 +56,10 @@ impl Join {
             && wiring.stalled.connecting_count() < JOINING_MAX
         {
             let addr = wiring.addrs.of(wiring.stalled.count());
-            wiring.stalled.connect(addr, registry).map_err(stall)?;
+            wiring
+                .stalled
+                .connect(addr, wiring.tls, registry)
+                .map_err(stall)?;
         }
         Ok(())
     }

@@ -67,7 +67,7 @@ pub enum TlsError {
 }
 
 impl TlsError {
-    pub(super) fn of_identity(cert: &Path, key: &Path, error: Error) -> Self {
+    pub(crate) fn of_identity(cert: &Path, key: &Path, error: Error) -> Self {
         match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Self::WrongKey {
                 cert: cert.to_owned(),
@@ -79,7 +79,7 @@ impl TlsError {
 }
 
 /// Reads a client's certificate with those after it, and its key.
-pub(super) fn read_identity(
+pub(crate) fn read_identity(
     cert: &Path,
     key: &Path,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
@@ -92,7 +92,7 @@ pub(super) fn read_identity(
 }
 
 /// Reads the certificates of CAs.
-pub(super) fn read_roots(path: &Path) -> Result<RootCertStore, TlsError> {
+pub(crate) fn read_roots(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for cert in read_certs(path)? {
         roots.add(cert).map_err(|error| unusable(path, &error))?;
@@ -101,7 +101,7 @@ pub(super) fn read_roots(path: &Path) -> Result<RootCertStore, TlsError> {
 }
 
 /// Returns the CAs that the system accepts. Single ones that cannot be read are left out.
-pub(super) fn system_roots() -> Result<RootCertStore, TlsError> {
+pub(crate) fn system_roots() -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     let (added_count, _) =
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -144,10 +144,10 @@ fn unusable(path: &Path, error: &Error) -> TlsError {
 
 /// Accepts any certificate. The server still has to have its key.
 #[derive(Debug)]
-pub(super) struct TrustAll(WebPkiSupportedAlgorithms);
+pub(crate) struct TrustAll(WebPkiSupportedAlgorithms);
 
 impl TrustAll {
-    pub(super) fn new(provider: &CryptoProvider) -> Self {
+    pub(crate) fn new(provider: &CryptoProvider) -> Self {
         Self(provider.signature_verification_algorithms)
     }
 }
