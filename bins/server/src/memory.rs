@@ -31,9 +31,38 @@ fn check(len: u64, memory_len: u64) -> Result<(), MemoryError> {
 fn memory_len() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let machine = machine.as_deref().and_then(parse_total);
-    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
-    let group = group.and_then(|len| len.trim().parse().ok());
-    machine.into_iter().chain(group).min()
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limits = limit_files(&groups).into_iter().filter_map(|file| {
+        // A group without a limit says `max`, or a number that is beyond all memory.
+        let len = fs::read_to_string(file).ok()?;
+        len.trim().parse().ok()
+    });
+    machine.into_iter().chain(limits).min()
+}
+
+/// Returns where the limits are of the control groups that a process is in, and of those around them;
+/// of both versions. Not all of these files exist: a container sees its own group as the outermost one.
+/// Source: cgroups(7).
+fn limit_files(groups: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':');
+        let (_, controllers, path) = (fields.next(), fields.next(), fields.next());
+        let (root, name) = match controllers {
+            Some("") => ("/sys/fs/cgroup", "memory.max"),
+            Some(names) if names.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let path = path.unwrap_or_default().trim_end_matches('/');
+        files.push(format!("{root}/{name}"));
+        let ends = path.match_indices('/').map(|(place, _)| place).skip(1);
+        for end in ends.chain([path.len()]).filter(|&end| end > 0) {
+            files.push(format!("{root}{}/{name}", &path[..end]));
+        }
+    }
+    files
 }
 
 /// Finds the line `MemTotal: 24683520 kB`. Source: proc_meminfo(5).
@@ -50,6 +79,24 @@ const MIB: u64 = 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_limits_of_all_groups_count() {
+        let groups = "12:cpu,cpuacct:/user\n4:memory:/docker/abc\n0::/system.slice/chat.service\n";
+        assert_eq!(
+            limit_files(groups),
+            [
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/docker/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory.max",
+                "/sys/fs/cgroup/system.slice/memory.max",
+                "/sys/fs/cgroup/system.slice/chat.service/memory.max",
+            ]
+        );
+        assert_eq!(limit_files("0::/\n"), ["/sys/fs/cgroup/memory.max"]);
+        assert!(limit_files("no groups").is_empty());
+    }
 
     #[test]
     fn the_log_may_have_half_of_the_memory() {
