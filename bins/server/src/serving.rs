@@ -187,7 +187,7 @@ impl<S: Connection> Serving<S> {
         };
         let polled = Pin::new(&mut *session).poll(cx);
         let session = session.get_ref();
-        let (entry, peer) = (&self.entry, self.peer.into());
+        let (entry, peer) = (&self.entry, self.peer);
         if let Poll::Ready(ended) = polled {
             return Poll::Ready(end(entry, peer, ended));
         }
@@ -238,7 +238,7 @@ impl<S: Connection> Serving<S> {
         let over = patience.poll_over(cx, || taking(session));
         self.patience = Some(patience);
         ready!(over);
-        let peer = self.peer.into();
+        let peer = self.peer;
         let clients = self.entry.clients();
         if ending.is_some() {
             clients.note_end(End::Cut);
