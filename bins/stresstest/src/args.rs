@@ -10,6 +10,7 @@ use chat_report::{BaselineName, parse_output};
 use chat_results::judge::{Thresholds, noise_from_percent};
 use chat_results::{Check, parse_count, parse_rate, parse_some_time, parse_timeout, random_seed};
 use chat_stress::{ProtocolName, REPETITIONS_MAX, WINDOW_MAX};
+use chat_tls::TlsArgs;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, value_parser};
 
@@ -51,12 +52,15 @@ pub(crate) struct Args {
     /// that others send are passed over. Of several servers with commas between them, clients connect
     /// to each in turn, and all are to see one order
     #[arg(long, value_name = "ADDR,...", value_parser = resolve, value_delimiter = ',', conflicts_with_all = ["server", "servers", "executable", "args"])]
-    pub(crate) connect: Vec<SocketAddr>,
+    pub(crate) connect: Vec<Place>,
 
     /// Start N servers, each at the next port, that promise one order together. In their arguments, {n}
     /// is the number of the server, from 1, and {run} a word of this group alone
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=SERVERS_MAX))]
     pub(crate) servers: Option<u16>,
+
+    #[command(flatten, next_help_heading = "TLS")]
+    pub(crate) tls: TlsArgs,
 
     /// Protocol of the server. With another than the chat's, EXECUTABLE is by default nats-server,
     /// redis-server or mosquitto from $PATH, and is started with settings that the results name
@@ -208,8 +212,16 @@ fn protocol_parser() -> impl TypedValueParser<Value = ProtocolName> {
         .map(|word| ProtocolName::named(&word).unwrap_or_default())
 }
 
+/// Where a server runs already.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) addr: SocketAddr,
+    /// The name or the IP address that it was found by.
+    pub(crate) host: String,
+}
+
 /// Finds the address of a server that runs already, by its name too.
-pub(crate) fn resolve(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn resolve(text: &str) -> Result<Place, String> {
     let mut addrs = text.to_socket_addrs().map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => {
             "an IP address or a name, and a port are needed, like 127.0.0.1:8080 or chat.example:8080"
@@ -217,9 +229,12 @@ pub(crate) fn resolve(text: &str) -> Result<SocketAddr, String> {
         }
         _ => format!("the name has no address: {error}"),
     })?;
-    addrs
+    let addr = addrs
         .next()
-        .ok_or_else(|| "the name has no address".to_owned())
+        .ok_or_else(|| "the name has no address".to_owned())?;
+    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+    let host = host.trim_matches(['[', ']']).to_owned();
+    Ok(Place { addr, host })
 }
 
 /// Reads an address to listen on.

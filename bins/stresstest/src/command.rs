@@ -15,8 +15,15 @@ use crate::html::{self, HtmlError};
 use crate::plan::Plan;
 
 /// Does what the command line asks for, and returns the exit code.
-pub(crate) fn execute(plan: &Plan) -> u8 {
-    let verdict = measure_and_judge(plan).unwrap_or_else(|failure| {
+pub(crate) fn execute() -> u8 {
+    let plan = match Plan::read() {
+        Ok(plan) => plan,
+        Err(error) => {
+            tell(format_args!("error: {error}"));
+            return EXIT_STOPPED;
+        }
+    };
+    let verdict = measure_and_judge(&plan).unwrap_or_else(|failure| {
         tell(format_args!("error: {failure}"));
         failure.verdict()
     });
@@ -83,6 +90,10 @@ fn measure(
     let run = Run::new(stage.target(|| plan.target())?, load)
         .with_protocol(plan.protocol)
         .with_interrupt(interrupt);
+    let run = match &plan.tls {
+        None => run,
+        Some(tls) => run.over_tls(tls.clone()),
+    };
     let lines = if matches!(stage, Stage::Calibration | Stage::InFlight) {
         LinesTo::Nowhere
     } else {
@@ -115,3 +126,6 @@ fn measure(
     }
     Ok(measured)
 }
+
+/// What an end is that is neither a verdict on the server nor one on the command line.
+const EXIT_STOPPED: u8 = 1;

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use chat_results::parse_timeout;
 use chat_target::{EXIT_INTERRUPTED, Interrupt};
 use clap::{Parser, value_parser};
 
-use crate::args::{SERVERS_MAX, resolve};
+use crate::args::{Place, SERVERS_MAX, resolve};
 use crate::files::{is_printed, is_stdout, is_written};
 use crate::html::{self, HtmlError};
 
@@ -62,7 +61,7 @@ pub(crate) struct Args {
     /// between them that promise one order together. A case's clients connect to them in turn; cases that
     /// start, watch or end a server are skipped. Nobody else may use them meanwhile
     #[arg(long, value_name = "ADDR,...", value_parser = resolve, value_delimiter = ',', conflicts_with_all = ["executable", "servers", "jobs"])]
-    connect: Vec<SocketAddr>,
+    connect: Vec<Place>,
 
     /// Have each case start N servers that promise one order together, and its clients connect to them
     /// in turn. In the arguments, {n} is the number of the server, from 1, and {run} a word of this
@@ -145,7 +144,7 @@ fn suite(args: &Args, globs: Option<&str>) -> Result<Suite, SuiteError> {
         args.servers
             .map_or(suite.clone(), |count| suite.group_of(count))
     } else {
-        Suite::running(args.connect.iter().copied())
+        Suite::running(args.connect.iter().map(|place| place.addr))
     };
     let suite = suite
         .strict(args.strict)

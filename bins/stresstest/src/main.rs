@@ -24,8 +24,6 @@ use chat_report::tell;
 use chat_stress::guard;
 use chat_stress::null::{self, NullError};
 
-use crate::plan::Plan;
-
 fn main() -> ExitCode {
     let args = || std::env::args_os().skip(1);
     let exit_code = guard::run(args())
@@ -40,7 +38,7 @@ fn main() -> ExitCode {
         .or_else(|| gallery::run(args()))
         .or_else(|| html::run(args()))
         .or_else(|| manual::run(args()))
-        .unwrap_or_else(|| command::execute(&Plan::read()));
+        .unwrap_or_else(command::execute);
     exit_code.into()
 }
 

@@ -4,13 +4,14 @@ use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use chat_report::{Baseline, LinesTo, Outputs, Progress, Standard};
+use chat_report::{Baseline, LinesTo, Outputs, Progress, Standard, tell};
 use chat_results::{Check, Load, Pacing};
-use chat_stress::{Campaign, Launch, ProtocolName, Target, check_load};
+use chat_stress::{Campaign, Convention, Launch, ProtocolName, Target, check_load};
+use chat_tls::{Tls, TlsArgs, TlsError};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use crate::args::Args;
+use crate::args::{Args, Place};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -31,18 +32,28 @@ pub(crate) struct Plan {
     connect: Vec<SocketAddr>,
     /// How many servers are started as a group, if they are.
     servers: Option<u16>,
+    /// How clients connect over TLS, if they do.
+    pub(crate) tls: Option<Tls>,
     launch: Launch,
 }
 
 impl Plan {
     /// Reads the command line. Ends the process on `--help`, `--version` and everything that makes
     /// no sense.
-    pub(crate) fn read() -> Self {
-        Args::parse().into_plan().unwrap_or_else(|problem| {
+    ///
+    /// # Errors
+    ///
+    /// When a file for TLS is missing or no good.
+    pub(crate) fn read() -> Result<Self, TlsError> {
+        let args = Args::parse();
+        let (options, places) = (args.tls.clone(), args.connect.clone());
+        let mut plan = args.into_plan().unwrap_or_else(|problem| {
             Args::command()
                 .error(ErrorKind::ValueValidation, problem)
                 .exit()
-        })
+        });
+        plan.tls = read_tls(&options, places)?;
+        Ok(plan)
     }
 
     /// Returns what is tested.
@@ -73,6 +84,7 @@ impl Args {
                 self.protocol
             ));
         }
+        self.check_tls()?;
         let launch = self.launch();
         let baseline = self.baseline.as_ref();
         let is_judged =
@@ -129,10 +141,31 @@ impl Args {
             tells_not_tested: !is_quiet && !has_table && !self.connect.is_empty(),
             protocol: self.protocol,
             has_notes: !self.quiet,
-            connect: self.connect,
+            tls: None,
+            connect: self.connect.into_iter().map(|place| place.addr).collect(),
             servers: self.servers,
             launch,
         })
+    }
+
+    /// Tells what cannot be had over TLS.
+    fn check_tls(&self) -> Result<(), String> {
+        if !self.tls.is_asked_for() {
+            return Ok(());
+        }
+        if self.calibrate {
+            return Err(
+                "--calibrate tells what this program can do without TLS, and not with it; run without one of them"
+                    .to_owned(),
+            );
+        }
+        if self.protocol != ProtocolName::Chat {
+            return Err(format!(
+                "--tls is for the protocol of the chat, and not for that of {}; run without it",
+                self.protocol
+            ));
+        }
+        Ok(())
     }
 
     /// Tells how the server is started, if one is.
@@ -142,6 +175,9 @@ impl Args {
             Some(known) => known.launch(executable, self.server),
             None => Launch::new(executable.unwrap_or_else(server_beside), self.server),
         };
+        if self.tls.is_asked_for() {
+            launch.convention = Convention::ChatOverTls;
+        }
         launch.args.extend(self.args.iter().cloned());
         launch.log.clone_from(&self.server_log);
         // Without it, the server outlives this process only if that is killed.
@@ -167,6 +203,20 @@ impl Args {
             ..self.shape.load()
         }
     }
+}
+
+/// Reads the files for TLS, and warns of what it does not protect from.
+fn read_tls(options: &TlsArgs, places: Vec<Place>) -> Result<Option<Tls>, TlsError> {
+    let mut tls = options.read()?;
+    if let Some(warning) = options.warning() {
+        tell(format_args!("warning: {warning}"));
+    }
+    if let Some(tls) = &mut tls {
+        for place in places {
+            tls.add_host(place.addr, place.host);
+        }
+    }
+    Ok(tls)
 }
 
 /// Returns where the run without antagonists is recorded: beside that of the run with them.

@@ -11,7 +11,7 @@ use mio::{Registry, Token};
 
 use crate::bench::nanos;
 use crate::connection::Client;
-use crate::wiring::secured;
+use crate::tls::secured;
 
 /// Clients that connect and never read.
 #[derive(Debug, Default)]

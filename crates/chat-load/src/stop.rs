@@ -16,10 +16,12 @@ pub enum Stop {
     #[error("the server ended")]
     ServerEnded,
     /// The server closed a connection.
-    #[error("the server closed the connection of {who}")]
+    #[error("the server closed the connection of {who}{advice}")]
     Closed {
         /// Whose.
         who: String,
+        /// What may be the reason, if there is a guess.
+        advice: &'static str,
     },
     /// The server closed the connection of a client that kept up, or broke it off.
     #[error("the server {} the connection of {who} under load, though that client kept up{}", if source.is_none() { "closed" } else { "broke off" }, why(source.as_ref()))]

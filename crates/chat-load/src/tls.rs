@@ -4,10 +4,11 @@
 mod tests;
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 
-use chat_tls::{ClientConnection, cut, explain, shake};
+use chat_tls::{ClientConnection, Tls, cut, explain, shake};
 
-use crate::connection::Brought;
+use crate::connection::{Brought, Client};
 
 /// The state of TLS of one connection.
 ///
@@ -138,6 +139,14 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// Has a connection to `addr` be one over TLS, if that is how clients connect.
+pub(crate) fn secured(client: Client, addr: SocketAddr, tls: Option<&Tls>) -> io::Result<Client> {
+    match tls {
+        None => Ok(client),
+        Some(tls) => Ok(client.over_tls(tls.session_at(addr)?)),
     }
 }
 

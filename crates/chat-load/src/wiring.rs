@@ -22,6 +22,7 @@ use crate::outbox::Outbox;
 use crate::poller::Poller;
 use crate::protocol::Protocol;
 use crate::stop::Stop;
+use crate::tls::secured;
 
 /// The clients of a repetition, and what they share.
 pub(crate) struct Wiring<'a, P> {
@@ -374,7 +375,13 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         if self.keeps_up(client) {
             return Stop::CutOff { who, source: None };
         }
-        Stop::Closed { who }
+        let is_joining = matches!(self.took, Took::None);
+        let advice = if is_joining && self.tls.is_none() {
+            ADVICE_ON_CLOSED
+        } else {
+            ""
+        };
+        Stop::Closed { who, advice }
     }
 
     /// Tells whether a client keeps up, as all do that read at once and have joined, unless this
@@ -394,10 +401,6 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     }
 }
 
-/// Has a connection to `addr` be one over TLS, if that is how clients connect.
-pub(crate) fn secured(client: Client, addr: SocketAddr, tls: Option<&Tls>) -> io::Result<Client> {
-    match tls {
-        None => Ok(client),
-        Some(tls) => Ok(client.over_tls(tls.session_at(addr)?)),
-    }
-}
+/// Why a server may close connections while clients join.
+const ADVICE_ON_CLOSED: &str =
+    " while clients joined; is it full, or does it speak TLS there (--tls)?";

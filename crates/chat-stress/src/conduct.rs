@@ -18,6 +18,8 @@ pub(crate) struct Departure {
     pub(crate) grace: Duration,
     /// How many lines it had printed on standard output.
     pub(crate) line_count: u64,
+    /// How many it may print.
+    pub(crate) line_count_max: u64,
     /// Why its log could not be written to its end.
     pub(crate) log_error: Option<io::Error>,
     /// The last that it had printed.
@@ -69,14 +71,18 @@ pub(crate) enum End {
 
 fn surplus_output(departure: &Departure) -> Option<String> {
     let Departure {
-        line_count, lines, ..
+        line_count,
+        line_count_max,
+        lines,
+        ..
     } = departure;
     let surplus = lines
         .stdout()
         .iter()
         .find(|line| !line.starts_with("listening on "));
+    let is_broken = line_count > line_count_max || surplus.is_some();
     let surplus = surplus.or(lines.stdout().last());
-    (*line_count > 1).then(|| {
+    is_broken.then(|| {
         format!(
             "it printed {line_count} lines on standard output, where only the ready line belongs; one is `{}`",
             surplus.map_or("", String::as_str)

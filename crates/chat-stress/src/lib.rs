@@ -83,6 +83,7 @@ pub use chat_results::{
     Tick, Verdict, Violation,
 };
 pub use chat_target::{Convention, Interrupt, Launch, ServerError, guard, null};
+pub use chat_tls::Tls;
 pub use chat_trace::{Conviction, Kept, recording::RecordingError};
 pub use failure::Failure;
 pub use known::{KnownServer, ProtocolName};

@@ -6,6 +6,7 @@ use chat_load::{Bench, Chat, Mqtt, Nats, Protocol, Redis, Stop};
 use chat_results::judge::{Complaints, verdict};
 use chat_results::{Asked, Load, Observer};
 use chat_target::{Interrupt, environment};
+use chat_tls::Tls;
 use chat_trace::{Payloads, Strangers, Topology, Trace};
 
 use crate::conduct::{End, not_tested, violations};
@@ -35,6 +36,7 @@ pub struct Run<'a> {
     target: Target,
     load: Load,
     protocol: ProtocolName,
+    tls: Option<Tls>,
     interrupt: Interrupt,
     record: Option<Recorder<'a>>,
 }
@@ -46,6 +48,7 @@ impl<'a> Run<'a> {
             target,
             load,
             protocol: ProtocolName::Chat,
+            tls: None,
             interrupt: Interrupt::never(),
             record: None,
         }
@@ -55,6 +58,14 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn with_protocol(mut self, protocol: ProtocolName) -> Self {
         self.protocol = protocol;
+        self
+    }
+
+    /// Has all clients connect over TLS. An executable has to tell where it speaks TLS, see
+    /// [`Convention::ChatOverTls`](crate::Convention::ChatOverTls).
+    #[must_use]
+    pub fn over_tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -97,12 +108,14 @@ impl<'a> Run<'a> {
             target,
             load,
             protocol: protocol_name,
+            tls,
             interrupt,
             record: mut recorder,
         } = self;
         check_load(&load)?;
+        let way = if tls.is_some() { ", over TLS" } else { "" };
         let asked = Asked {
-            server: target.to_string(),
+            server: format!("{target}{way}"),
             server_count: u32::try_from(target.server_count()).unwrap_or(u32::MAX),
             environment: environment(),
             load,
@@ -117,9 +130,13 @@ impl<'a> Run<'a> {
         let topology = Topology::of(&load);
         let payloads = Payloads::new(load.seed, load.size);
         let trace = Trace::new(payloads, topology, load.check, strangers);
+        let bench = Bench::new(addrs.clone(), protocol, trace).map_err(Failure::Poll)?;
         let mut repetitions = Repetitions {
             load,
-            bench: Bench::new(addrs.clone(), protocol, trace).map_err(Failure::Poll)?,
+            bench: match tls {
+                None => bench,
+                Some(tls) => bench.over_tls(tls),
+            },
             subject,
             interrupt,
             monitor,

@@ -153,6 +153,7 @@ impl Subject {
             ending,
             grace,
             line_count: server.stdout_line_count(),
+            line_count_max: server.ready_lines_max(),
             log_error: server.log_error(),
             lines,
         })

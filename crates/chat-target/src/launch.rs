@@ -101,7 +101,7 @@ impl Launch {
         let mut command = Command::new(&self.executable);
         command.args(&self.args);
         let config = match &self.convention {
-            Convention::Chat => {
+            Convention::Chat | Convention::ChatOverTls => {
                 command.arg(addr.to_string()).stdin(Stdio::null());
                 None
             }
@@ -127,7 +127,7 @@ impl Launch {
     /// Returns the address to listen on, which nobody listens on yet. A server that says what it
     /// listens on chooses a port itself.
     pub(crate) fn choose_addr(&self) -> Result<SocketAddr, ServerError> {
-        if self.convention == Convention::Chat {
+        if !matches!(self.convention, Convention::Config(_)) {
             return Ok(self.addr);
         }
         // Otherwise another server may accept what is meant for this one.
@@ -160,11 +160,33 @@ pub enum Convention {
     /// ADDRESS`. It chooses the port if that is 0.
     #[default]
     Chat,
+    /// That of the chat, for clients over TLS: the server gets the address and whatever arguments have it
+    /// speak TLS somewhere, and prints `listening on ADDRESS with TLS`. It may print the ready line of its
+    /// plain address, too.
+    ChatOverTls,
     /// The server reads this configuration from standard input, in which `{ip}` and `{port}` stand
     /// for the address, and accepts connections when it is ready. A configuration has
     /// up to 4096 bytes, which any pipe holds. If the port is 0, a free one is chosen before; another process
     /// may take it first, and then the server says so.
     Config(String),
+}
+
+impl Convention {
+    /// Returns how the line ends that tells where clients connect, for those that have one.
+    pub(crate) fn ready_suffix(&self) -> &'static str {
+        match self {
+            Self::ChatOverTls => " with TLS",
+            Self::Chat | Self::Config(_) => "",
+        }
+    }
+
+    /// Returns how many ready lines a server may print.
+    pub(crate) fn ready_lines_max(&self) -> u64 {
+        match self {
+            Self::ChatOverTls => 2,
+            Self::Chat | Self::Config(_) => 1,
+        }
+    }
 }
 
 #[cfg(test)]

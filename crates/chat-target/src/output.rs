@@ -17,15 +17,20 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Takes and drains the output of `child`. What comes on standard error goes to `log`, too.
+    /// Takes and drains the output of `child`. What comes on standard error goes to `log`, too. The ready
+    /// line is the first that ends in `ready_suffix`, of those that start as it does.
     ///
     /// # Errors
     ///
     /// When there is no thread for it.
-    pub(crate) fn drain(child: &mut Child, log: Option<File>) -> io::Result<Self> {
+    pub(crate) fn drain(
+        child: &mut Child,
+        log: Option<File>,
+        ready_suffix: &'static str,
+    ) -> io::Result<Self> {
         Ok(Self {
-            stdout: Drained::start(child.stdout.take(), None)?,
-            stderr: Drained::start(child.stderr.take(), log)?,
+            stdout: Drained::start(child.stdout.take(), None, ready_suffix)?,
+            stderr: Drained::start(child.stderr.take(), log, "")?,
         })
     }
 
@@ -108,6 +113,8 @@ struct Drained {
     tail: Mutex<Tail>,
     /// Tells of the ready line, and of the end of the stream.
     news: Condvar,
+    /// How the ready line ends.
+    ready_suffix: &'static str,
 }
 
 impl Drained {
@@ -115,8 +122,12 @@ impl Drained {
     fn start(
         stream: Option<impl Read + Send + 'static>,
         log: Option<File>,
+        ready_suffix: &'static str,
     ) -> io::Result<Arc<Self>> {
-        let drained = Arc::new(Self::default());
+        let drained = Arc::new(Self {
+            ready_suffix,
+            ..Self::default()
+        });
         let filled = Arc::clone(&drained);
         let drain = move || {
             if let Some(stream) = stream {
@@ -153,7 +164,10 @@ impl Drained {
         let mut tail = self.tail();
         tail.unfinished.clear();
         tail.push(printable(&line));
-        if let (None, Some(addr)) = (&tail.ready_addr, line.strip_prefix(READY_PREFIX)) {
+        let ready_addr = line
+            .strip_prefix(READY_PREFIX)
+            .and_then(|addr| addr.strip_suffix(self.ready_suffix));
+        if let (None, Some(addr)) = (&tail.ready_addr, ready_addr) {
             tail.ready_addr = Some(addr.to_owned());
             self.news.notify_all();
         }
@@ -194,7 +208,7 @@ struct Tail {
     line_count: u64,
     /// The beginning of a line whose end has not come.
     unfinished: Vec<u8>,
-    /// What follows [`READY_PREFIX`] in the first line that starts so.
+    /// What is between [`READY_PREFIX`] and the suffix in the first ready line.
     ready_addr: Option<String>,
     /// Why the log could not be written to its end.
     log_error: Option<io::Error>,

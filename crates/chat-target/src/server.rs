@@ -22,6 +22,7 @@ pub struct Server {
     /// Ends with the server.
     _guard: Option<Guard>,
     output: Output,
+    convention: Convention,
     interrupt: Interrupt,
     exit_status: Option<ExitStatus>,
     /// Where it accepts connections when it is ready, if it does not say so.
@@ -46,10 +47,11 @@ impl Server {
         let group = ProcessGroup::led_by(&child);
         interrupt.guard(group);
         let guard = launch.guard.as_deref();
+        let ready_suffix = launch.convention.ready_suffix();
         let guard = guard.map(|executable| Guard::start(executable, group));
         let output = guard
             .transpose()
-            .and_then(|guard| Ok((guard, Output::drain(&mut child, log)?)));
+            .and_then(|guard| Ok((guard, Output::drain(&mut child, log, ready_suffix)?)));
         let (guard, output) = output.map_err(|error| {
             group.kill();
             interrupt.release(group);
@@ -62,9 +64,10 @@ impl Server {
             group,
             _guard: guard,
             output,
+            convention: launch.convention.clone(),
             interrupt: interrupt.clone(),
             exit_status: None,
-            awaited: (launch.convention != Convention::Chat).then_some(addr),
+            awaited: matches!(launch.convention, Convention::Config(_)).then_some(addr),
         })
     }
 
@@ -107,6 +110,7 @@ impl Server {
             }
             if left.is_zero() {
                 return Err(ServerError::NotReady {
+                    suffix: self.convention.ready_suffix(),
                     timeout,
                     lines: self.output.last_lines(Duration::ZERO),
                 });
@@ -147,6 +151,11 @@ impl Server {
     pub fn last_lines(&mut self) -> LastLines {
         let patience = self.exit_status().map_or(Duration::ZERO, |_| DRAIN_WAIT);
         self.output.last_lines(patience)
+    }
+
+    /// Returns how many lines the server may print on its standard output, all of them ready lines.
+    pub fn ready_lines_max(&self) -> u64 {
+        self.convention.ready_lines_max()
     }
 
     /// Returns how many lines the server has printed on its standard output, the ready line

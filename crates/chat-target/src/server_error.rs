@@ -40,8 +40,10 @@ pub enum ServerError {
     #[error("cannot watch the server: {0}")]
     Watch(#[source] io::Error),
     /// No ready line came in time.
-    #[error("the server printed no line that starts with `listening on ` within {} s{lines}", timeout.as_secs())]
+    #[error("the server printed no line {} within {} s{lines}", ready_line(suffix), timeout.as_secs())]
     NotReady {
+        /// How the line would have ended, where it has to tell something of the address.
+        suffix: &'static str,
         /// How long it had.
         timeout: Duration,
         /// What it printed instead.
@@ -72,6 +74,14 @@ pub enum ServerError {
     /// A signal asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// Describes the line that tells that a server is ready.
+fn ready_line(suffix: &str) -> String {
+    match suffix {
+        "" => "that starts with `listening on `".to_owned(),
+        suffix => format!("`listening on ADDRESS{suffix}`"),
+    }
 }
 
 /// Says what may help, if anything.

@@ -113,7 +113,7 @@ fn a_session_that_panics_ends_alone_and_leaves_nothing_behind() {
     }));
     let (mut good, stream) = connect(&listener);
     let session = Session::new(Socket::new(stream), &hub);
-    let entry = clients.add(LOCALHOST);
+    let entry = clients.add(Some(LOCALHOST));
     let serving = spawn(async move {
         let _entry = entry;
         session.await.map_err(drop)
@@ -121,7 +121,7 @@ fn a_session_that_panics_ends_alone_and_leaves_nothing_behind() {
     let (mut bad, stream) = connect(&listener);
     let (session, entry) = (
         Session::new(Socket::new(stream), &hub),
-        clients.add(LOCALHOST),
+        clients.add(Some(LOCALHOST)),
     );
     let held = (session, entry);
     spawn(async move {

@@ -40,6 +40,9 @@ mod throttled;
 /// Clients over TLS beside plain ones.
 #[cfg(feature = "tls")]
 mod tls;
+/// The load tester over TLS.
+#[cfg(feature = "tls")]
+mod tls_loaded;
 /// Clients that do not get in, and files that are no good.
 #[cfg(feature = "tls")]
 mod tls_refused;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::util::{Server, run};
 
 /// Returns the path of another binary of the workspace, built as this test was.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let server = Path::new(env!("CARGO_BIN_EXE_chat-server"));
     let profile_dir = server.parent().unwrap();
     let mut build = Command::new(env!("CARGO"));

@@ -42,3 +42,5 @@ mod running;
 mod several;
 /// What is shown on a terminal.
 mod terminal;
+/// Servers over TLS, or none where there should be one.
+mod tls;

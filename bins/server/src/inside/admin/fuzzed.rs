@@ -18,9 +18,11 @@ use crate::inside::View;
 pub(crate) fn check_input(input: &[u8]) {
     let (hub, admission) = (Hub::default(), Admission::default());
     let subscriber = hub.subscribe();
-    let mut entry = admission.clients().add(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let mut entry = admission
+        .clients()
+        .add(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     entry.begin(
-        Client::new(client_addr(), subscriber.monitor()),
+        Client::new(client_addr().into(), subscriber.monitor()),
         Waker::noop(),
     );
     let view = View::new(hub, admission, "oldest");
