@@ -51,7 +51,7 @@ pub(crate) struct Args {
     /// Measure a server that runs already, at IP:PORT or NAME:PORT, instead of starting one; messages
     /// that others send are passed over
     #[arg(long, value_name = "ADDR", value_parser = resolve, conflicts_with_all = ["server", "executable", "args"])]
-    pub(crate) connect: Option<Place>,
+    pub(crate) connect: Option<SocketAddr>,
 
     #[command(flatten, next_help_heading = "TLS")]
     pub(crate) tls: TlsArgs,
@@ -205,16 +205,8 @@ fn protocol_parser() -> impl TypedValueParser<Value = ProtocolName> {
         .map(|word| ProtocolName::named(&word).unwrap_or_default())
 }
 
-/// Where a server runs already.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) addr: SocketAddr,
-    /// The name or the IP address that it was found by.
-    pub(crate) host: String,
-}
-
 /// Finds the address of a server that runs already, by its name too.
-fn resolve(text: &str) -> Result<Place, String> {
+fn resolve(text: &str) -> Result<SocketAddr, String> {
     let mut addrs = text.to_socket_addrs().map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => {
             "an IP address or a name, and a port are needed, like 127.0.0.1:8080 or chat.example:8080"
@@ -222,12 +214,9 @@ fn resolve(text: &str) -> Result<Place, String> {
         }
         _ => format!("the name has no address: {error}"),
     })?;
-    let addr = addrs
+    addrs
         .next()
-        .ok_or_else(|| "the name has no address".to_owned())?;
-    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
-    let host = host.trim_matches(['[', ']']).to_owned();
-    Ok(Place { addr, host })
+        .ok_or_else(|| "the name has no address".to_owned())
 }
 
 /// Reads an address to listen on.

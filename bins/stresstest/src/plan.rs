@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use chat_report::{Baseline, LinesTo, Outputs, Progress, Standard, tell};
 use chat_results::{Check, Load, Pacing};
 use chat_stress::{Campaign, Convention, Launch, ProtocolName, Target, check_load};
-use chat_tls::{Tls, TlsArgs, TlsError};
+use chat_tls::{Tls, TlsError};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
-use crate::args::{Args, Place};
+use crate::args::Args;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -42,14 +42,24 @@ impl Plan {
     ///
     /// When a file for TLS is missing or no good.
     pub(crate) fn read() -> Result<Self, TlsError> {
-        let args = Args::parse();
-        let (options, place) = (args.tls.clone(), args.connect.clone());
+        let matches = Args::command().get_matches();
+        let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let options = args.tls.clone();
         let mut plan = args.into_plan().unwrap_or_else(|problem| {
             Args::command()
                 .error(ErrorKind::ValueValidation, problem)
                 .exit()
         });
-        plan.tls = read_tls(&options, place)?;
+        plan.tls = options.read()?;
+        if let Some(warning) = options.warning() {
+            tell(format_args!("warning: {warning}"));
+        }
+        if let Some(tls) = &mut plan.tls {
+            let texts = matches.get_raw("connect").into_iter().flatten();
+            for (addr, text) in plan.connect.iter().zip(texts) {
+                tls.add_host(*addr, host(&text.to_string_lossy()));
+            }
+        }
         Ok(plan)
     }
 
@@ -136,7 +146,7 @@ impl Args {
             protocol: self.protocol,
             has_notes: !self.quiet,
             tls: None,
-            connect: self.connect.map(|place| place.addr),
+            connect: self.connect,
             launch,
         })
     }
@@ -198,16 +208,10 @@ impl Args {
     }
 }
 
-/// Reads the files for TLS, and warns of what it does not protect from.
-fn read_tls(options: &TlsArgs, place: Option<Place>) -> Result<Option<Tls>, TlsError> {
-    let mut tls = options.read()?;
-    if let Some(warning) = options.warning() {
-        tell(format_args!("warning: {warning}"));
-    }
-    if let (Some(tls), Some(place)) = (&mut tls, place) {
-        tls.add_host(place.addr, place.host);
-    }
-    Ok(tls)
+/// Returns the name or the IP address in what was resolved to an address.
+fn host(text: &str) -> &str {
+    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+    host.trim_matches(['[', ']'])
 }
 
 /// Returns where the run without antagonists is recorded: beside that of the run with them.
