@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use chat_client::terminal::{self, Display, LongLines, Nick};
 use chat_client::{Address, Form, Framing, Reconnect, pipe};
+use chat_manual::Manual;
 use chat_tls::TlsArgs;
 use chat_units::parse_duration;
 use clap::Parser;
-use clap_complete::Shell;
 
 /// Sends each line of standard input as a message to a broadcast chat server, and prints each
 /// message received as a line.
@@ -82,13 +82,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
 
-    /// Print a script that completes these arguments in a shell, and end
-    #[arg(long, value_name = "SHELL", exclusive = true)]
-    pub(crate) completions: Option<Shell>,
-
-    /// Print the man page, and end
-    #[arg(long, exclusive = true)]
-    pub(crate) man: bool,
+    #[command(flatten)]
+    pub(crate) manual: Manual,
 }
 
 impl Args {

@@ -26,8 +26,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
-    if args.man || args.completions.is_some() {
-        print_definition(args)?;
+    if let Some(text) = args.manual.text(Args::command()) {
+        print(&text)?;
         return Ok(ExitCode::SUCCESS);
     }
     let tls = args.tls.read()?;
@@ -77,19 +77,10 @@ fn connect<'a>(args: &'a Args, tls: Option<&Tls>) -> Result<(&'a Address, Stream
     Ok((last, connect(last)?))
 }
 
-/// Prints the completions or the man page, which are made from the arguments' definition.
-fn print_definition(args: &Args) -> io::Result<()> {
-    let mut command = Args::command();
-    let mut text = Vec::new();
-    match args.completions {
-        Some(shell) => {
-            let name = command.get_name().to_owned();
-            clap_complete::generate(shell, &mut command, name, &mut text);
-        }
-        None => clap_mangen::Man::new(command).render(&mut text)?,
-    }
+/// Prints what was asked for instead of a chat.
+fn print(text: &str) -> io::Result<()> {
     let mut output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    match patient::write_all(&mut output, &text) {
+    match patient::write_all(&mut output, text.as_bytes()) {
         // The reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,

@@ -2,50 +2,46 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use async_std::future::timeout;
-use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
-use chat_hub::Hub;
 use tracing::{debug, warn};
 
-use crate::admission::Admission;
-use crate::runtime;
-use crate::serving::{Admitted, Serving};
-use crate::settings::Live;
-use crate::socket::Socket;
-use crate::throttle::{Ingress, Throttled};
-use crate::tls::Tls;
+use crate::clients::Clients;
+use crate::entrance::Entrance;
+use crate::listener::{Accept, Listener};
 
 /// Accepts clients, for ever.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    pub(crate) hub: Hub,
-    pub(crate) admission: Admission,
-    pub(crate) settings: Live,
-    pub(crate) ingress: Ingress,
-    pub(crate) kind: Kind,
+    entrance: Entrance,
     /// When it was logged last that accepting fails.
-    pub(crate) failed_at: Option<Instant>,
-}
-
-/// What the clients of an address speak.
-#[derive(Debug)]
-pub(crate) enum Kind {
-    Plain,
-    /// The same, and some may take the address for that of TLS.
-    PlainBesideTls,
-    Tls(Tls),
+    failed_at: Option<Instant>,
 }
 
 impl Acceptor {
-    pub(crate) async fn run(mut self, listener: TcpListener) -> Infallible {
+    pub(crate) fn new(entrance: Entrance) -> Self {
+        Self {
+            entrance,
+            failed_at: None,
+        }
+    }
+
+    /// Accepts the clients of a listener. When this is dropped, nobody listens any more.
+    pub(crate) async fn run(self, listener: Listener) -> Infallible {
+        match listener {
+            Listener::Tcp(listener) => self.accept_all(listener).await,
+            Listener::HandedOver(listener) => self.accept_all(listener).await,
+            Listener::Unix(listener, _file) => self.accept_all(listener).await,
+        }
+    }
+
+    async fn accept_all(mut self, listener: impl Accept) -> Infallible {
         loop {
             for _ in 0..self.burst_len() {
                 match listener.accept().await {
-                    Ok((stream, peer)) => self.admit(stream, peer),
+                    Ok((stream, peer)) => self.entrance.take(stream, peer),
                     Err(error) if is_of_one_client(&error) => {
                         debug!("a client left before it was accepted: {error}");
                     }
@@ -57,10 +53,14 @@ impl Acceptor {
         }
     }
 
+    fn clients(&self) -> &Clients {
+        self.entrance.admission.clients()
+    }
+
     /// Returns how many clients are accepted before others have their turn. The more there are, the
     /// longer their turns take together, so this is a small part of the time.
     fn burst_len(&self) -> usize {
-        BURST_LEN_MIN.max(self.admission.clients().count() / CLIENTS_PER_ACCEPT)
+        BURST_LEN_MIN.max(self.clients().count() / CLIENTS_PER_ACCEPT)
     }
 
     /// Waits, since the system is short of something that only others can give back. Trying at once
@@ -73,33 +73,7 @@ impl Acceptor {
             warn!("cannot accept clients: {error}; trying again");
             self.failed_at = Some(Instant::now());
         }
-        let _ = timeout(ACCEPT_PAUSE, self.admission.clients().left()).await;
-    }
-
-    /// Begins to serve a client, unless it is refused: then its connection is closed at once.
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let settings = self.settings.get();
-        let entry = match self.admission.admit(peer.ip(), settings.limits) {
-            Ok(entry) => entry,
-            Err(refusal) => return debug!(%peer, "refused: {refusal}"),
-        };
-        // As it is written when the client leaves: without what only the system can make use of.
-        let peer = SocketAddr::new(peer.ip(), peer.port());
-        debug!(%peer, "connected");
-        let admitted = Admitted {
-            peer,
-            hub: self.hub.clone(),
-            publisher: Throttled::new(self.hub.publisher(), settings.rates, &self.ingress),
-            message_timeout: settings.message_timeout,
-            draining: settings.draining,
-            entry,
-        };
-        let socket = match &self.kind {
-            Kind::Plain => Socket::new(stream),
-            Kind::PlainBesideTls => Socket::new(stream).refuse_tls(),
-            Kind::Tls(tls) => return tls.admit(stream, admitted),
-        };
-        runtime::spawn(Serving::new(socket, admitted)).detach();
+        let _ = timeout(ACCEPT_PAUSE, self.clients().left()).await;
     }
 }
 
@@ -132,22 +106,25 @@ const CLIENTS_PER_ACCEPT: usize = 8;
 #[cfg(test)]
 mod tests {
     use std::future::Future;
-    use std::net::{IpAddr, Ipv4Addr, TcpStream as StdTcpStream};
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream as StdTcpStream};
     use std::pin::pin;
     use std::task::{Context, Waker};
 
-    use crate::admission::ClientLimits;
+    use chat_hub::Hub;
+
+    use crate::address::Address;
+    use crate::admission::{Admission, ClientLimits};
     use crate::args::Draining;
-    use crate::listener::listen;
-    use crate::settings::Settings;
-    use crate::throttle::Rates;
+    use crate::entrance::Kind;
+    use crate::settings::{Live, Settings};
+    use crate::throttle::{Ingress, Rates};
 
     use super::*;
 
-    const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const LOCALHOST: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
     fn acceptor() -> Acceptor {
-        Acceptor {
+        Acceptor::new(Entrance {
             hub: Hub::default(),
             admission: Admission::default(),
             settings: Live::new(Settings {
@@ -159,26 +136,31 @@ mod tests {
                 draining: Draining {
                     stall_timeout: None,
                     rate_min: 0,
+                    half_closed_timeout: None,
                 },
                 rates: Rates::default(),
                 message_timeout: None,
                 drain_timeout: Duration::ZERO,
             }),
             ingress: Ingress::default(),
+            proxies: Default::default(),
+            cluster: None,
             kind: Kind::Plain,
-            failed_at: None,
-        }
+        })
     }
 
     #[test]
     fn clients_that_come_in_a_burst_leave_others_their_turn() {
-        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), None).unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into();
+        let listener = Listener::open(&address, None).unwrap();
+        let Address::Ip(address) = listener.address().unwrap() else {
+            panic!("it is an IP address");
+        };
         let connecting = (0..3 * BURST_LEN_MIN).map(|_| StdTcpStream::connect(address).unwrap());
         let _clients: Vec<_> = connecting.collect();
         let acceptor = acceptor();
-        let clients = acceptor.admission.clients().clone();
-        let mut accepting = pin!(acceptor.run(listener.into()));
+        let clients = acceptor.clients().clone();
+        let mut accepting = pin!(acceptor.run(listener));
         let cx = &mut Context::from_waker(Waker::noop());
         for turn in 1..=3 {
             assert!(accepting.as_mut().poll(cx).is_pending());
@@ -190,7 +172,7 @@ mod tests {
     fn more_are_accepted_at_once_where_there_are_many() {
         let acceptor = acceptor();
         let entries: Vec<_> = (0..1000)
-            .map(|_| acceptor.admission.clients().add(LOCALHOST))
+            .map(|_| acceptor.clients().add(LOCALHOST))
             .collect();
         assert_eq!(acceptor.burst_len(), 1000 / CLIENTS_PER_ACCEPT);
         drop(entries);
@@ -200,7 +182,7 @@ mod tests {
     #[test]
     fn a_client_that_leaves_ends_the_pause() {
         let mut acceptor = acceptor();
-        let clients = acceptor.admission.clients().clone();
+        let clients = acceptor.clients().clone();
         let entry = clients.add(LOCALHOST);
         let error = io::Error::from_raw_os_error(24);
         let mut pause = pin!(acceptor.pause(&error));

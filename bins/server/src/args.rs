@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod inside;
 mod limits;
 
@@ -8,18 +10,25 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chat_hub::{Clock, Config, Hub, Policy};
+use chat_manual::Manual;
 use chat_units::{parse_duration, parse_size};
 use clap::{Parser, ValueEnum};
 use tracing::info;
 
+use crate::address::{Address, NoAddress};
 use crate::admission::ClientLimits;
+#[cfg(not(feature = "cluster"))]
+use crate::cluster::ClusterArgs;
 use crate::inside::Top;
 use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
 use crate::memory::{MemoryError, check_log_len};
+use crate::proxy::ProxyArgs;
 use crate::throttle::Rates;
 use crate::tls::TlsArgs;
 
+#[cfg(feature = "cluster")]
+pub(crate) use cluster::{ClusterArgs, ClusterArgsError};
 pub(crate) use inside::{InsideArgs, LogFormat};
 pub(crate) use limits::{Draining, Limits, PUBLIC};
 
@@ -38,13 +47,16 @@ pub(crate) use limits::{Draining, Limits, PUBLIC};
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Args {
     /// IP address and port to listen on; with port 0 the system chooses one, and the ready line
-    /// names it [default: 127.0.0.1:8080]
+    /// names it. Or unix: and the path of a Unix socket, for whom the umask lets write to its file
+    /// [default: 127.0.0.1:8080]
     #[arg(value_name = "ADDRESS", value_parser = parse_address)]
-    address: Option<SocketAddr>,
+    address: Option<Address>,
 
-    /// One more address to listen on, any number of times; each has a ready line, in this order
+    /// One more address to listen on, any number of times; each has a ready line, in this order.
+    /// Sockets that a service manager hands over (LISTEN_FDS) take the place of all addresses, those
+    /// called tls that of --tls-listen
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
-    listen: Vec<SocketAddr>,
+    listen: Vec<Address>,
 
     /// File in TOML with options under their long names, such as log-bytes = "16MiB". Variables like
     /// CHAT_SERVER_LOG_BYTES go before it, and the command line before both
@@ -74,7 +86,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = parse_grace)]
     grace: Duration,
 
-    /// On SIGINT or SIGTERM, how long clients have to take what the server still holds for them
+    /// On SIGINT or SIGTERM, how long clients have to take what the server still holds for them; one
+    /// that takes nothing for a quarter of that is not waited for
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub(crate) drain_timeout: Duration,
 
@@ -88,10 +101,19 @@ pub(crate) struct Args {
     pub(crate) inside: InsideArgs,
 
     #[command(flatten)]
+    pub(crate) manual: Manual,
+
+    #[command(flatten)]
     limits: Limits,
 
     #[command(flatten)]
+    pub(crate) proxy: ProxyArgs,
+
+    #[command(flatten)]
     pub(crate) tls: TlsArgs,
+
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
 
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -105,14 +127,10 @@ pub(crate) enum Command {
 
 impl Args {
     /// Returns where to listen.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        let mut addresses: Vec<_> = self
-            .address
-            .into_iter()
-            .chain(self.listen.clone())
-            .collect();
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        let mut addresses: Vec<_> = self.address.iter().chain(&self.listen).cloned().collect();
         if addresses.is_empty() {
-            addresses.push((Ipv4Addr::LOCALHOST, PORT).into());
+            addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)).into());
         }
         addresses
     }
@@ -170,9 +188,10 @@ impl Args {
     }
 
     /// Logs what is served where.
-    pub(crate) fn log_start(&self, addresses: &[SocketAddr], client_count_max: usize) {
+    pub(crate) fn log_start(&self, addresses: &[Address], client_count_max: usize) {
+        let addresses: Vec<_> = addresses.iter().map(Address::to_string).collect();
         info!(
-            ?addresses,
+            addresses = addresses.join(", "),
             version = env!("CARGO_PKG_VERSION"),
             policy = self.policy_name(),
             log_bytes = self.log_bytes,
@@ -233,9 +252,16 @@ fn parse_grace(text: &str) -> Result<Duration, String> {
     Ok(grace)
 }
 
-pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+pub(crate) fn parse_address(text: &str) -> Result<Address, NoAddress> {
     text.parse()
-        .map_err(|_| "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:8080")
+}
+
+pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text).map_err(|error| error.to_string())?;
+    if timeout.is_zero() {
+        return Err("it is more than 0".to_owned());
+    }
+    Ok(timeout)
 }
 
 /// The port to listen on unless somebody says otherwise.
@@ -248,10 +274,12 @@ Try it:
 
 Signals:
   SIGINT, SIGTERM  deliver what is held, and end; a second one ends at once
-  SIGHUP           read the configuration again, for limits, drain-timeout and log
+  SIGHUP           read the configuration again, for limits, drain-timeout and log; timeouts and
+                   min-drain-rate hold for clients that connect from now on, rates for all
   SIGUSR1          log how many clients there are, and what was delivered and dropped
 
 Exit codes:
   0  ended by a signal, after delivering what it could (a second signal ends it at once)
   1  could not serve, for example because the address is in use
-  2  the command line or the configuration is wrong";
+  2  the command line or the configuration is wrong
+  3  another server has taken over this one's name in the cluster";

@@ -1,17 +1,18 @@
 //! One client as others see it, and how its session may end.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chat_hub::{Monitor, SubscriberStats};
 use chat_session::{EndReason, SessionError, Summary};
 
+use crate::peer::Peer;
+
 /// A client that is being served, seen from elsewhere.
 #[derive(Debug)]
 pub(crate) struct Client {
     id: u64,
-    address: SocketAddr,
+    address: Peer,
     since: Instant,
     monitor: Monitor,
     published: AtomicU64,
@@ -19,7 +20,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr, monitor: Monitor) -> Self {
+    pub(crate) fn new(address: Peer, monitor: Monitor) -> Self {
         Self {
             id: CLIENT_COUNT.fetch_add(1, Ordering::Relaxed) + 1,
             address,
@@ -35,7 +36,7 @@ impl Client {
         self.id
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> Peer {
         self.address
     }
 

@@ -4,8 +4,9 @@ use std::collections::{HashMap, hash_map};
 use std::future;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -22,6 +23,8 @@ struct Shared {
     list: Mutex<List>,
     /// Whether any client was ever to be left. As long as none was, a client need not look further.
     is_asked: AtomicBool,
+    /// How long those are waited for that take nothing, once the server ends.
+    patience: OnceLock<Duration>,
     /// Whether clients are to be left, though they did not take everything.
     is_cut: AtomicBool,
     /// How many sessions have ended, by the way they did.
@@ -54,7 +57,7 @@ struct Listed {
 pub(crate) struct Entry {
     clients: Clients,
     key: u32,
-    network: IpAddr,
+    network: Option<IpAddr>,
     client: Option<Arc<Client>>,
 }
 
@@ -65,16 +68,18 @@ impl Clients {
     }
 
     /// Returns how many clients are connected, and how many of these are of a network.
-    pub(crate) fn counts(&self, network: IpAddr) -> (usize, u32) {
+    pub(crate) fn counts(&self, network: Option<IpAddr>) -> (usize, u32) {
         let list = self.list();
-        let of_network = list.networks.get(&network).copied();
+        let of_network = network.and_then(|network| list.networks.get(&network).copied());
         (list.clients.len(), of_network.unwrap_or_default())
     }
 
-    /// Adds a client of a network.
-    pub(crate) fn add(&self, network: IpAddr) -> Entry {
+    /// Adds a client of a network, if it is of one.
+    pub(crate) fn add(&self, network: Option<IpAddr>) -> Entry {
         let mut list = self.list();
-        *list.networks.entry(network).or_default() += 1;
+        if let Some(network) = network {
+            *list.networks.entry(network).or_default() += 1;
+        }
         // The task has no waker until it runs.
         let key = list.clients.insert(Listed {
             waker: Waker::noop().clone(),
@@ -129,6 +134,13 @@ impl Clients {
             Poll::Pending
         })
         .await;
+    }
+
+    /// Has those clients left that take nothing for so long, while there is something for them.
+    pub(crate) fn hurry(&self, patience: Duration) {
+        // It is set once: a server ends once.
+        let _ = self.shared.patience.set(patience);
+        self.ask(|_| true);
     }
 
     /// Has all clients left that are still connected.
@@ -223,13 +235,22 @@ impl Entry {
         let is_closed = self.client().is_some_and(Client::is_closed);
         is_closed.then_some(End::Closed)
     }
+
+    /// Returns how long the client may take nothing of what there is for it, once the server ends.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let shared = &self.clients.shared;
+        let is_asked = shared.is_asked.load(Ordering::SeqCst);
+        is_asked.then(|| shared.patience.get().copied()).flatten()
+    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut list = self.clients.list();
         let listed = list.clients.remove(self.key as usize);
-        if let hash_map::Entry::Occupied(mut count) = list.networks.entry(self.network) {
+        if let Some(network) = self.network
+            && let hash_map::Entry::Occupied(mut count) = list.networks.entry(network)
+        {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();

@@ -85,6 +85,15 @@ impl Options {
         args: Vec<OsString>,
         vars: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, OptionsError> {
+        Self::with_file(args, vars, |path| std::fs::read_to_string(path))
+    }
+
+    /// Reads options, and by `read` the file that they name.
+    fn with_file(
+        args: Vec<OsString>,
+        vars: impl Iterator<Item = (OsString, OsString)>,
+        read: impl FnOnce(&Path) -> io::Result<String>,
+    ) -> Result<Self, OptionsError> {
         let mut command = Args::command();
         let mut from_vars = Vec::new();
         for (variable, value) in vars {
@@ -106,7 +115,13 @@ impl Options {
         }
         let matches = parse(&command, &args)?;
         let mut defaults = match matches.get_one::<PathBuf>(CONFIG) {
-            Some(path) => read_file(&command, path)?,
+            Some(path) => {
+                let text = read(path).map_err(|source| OptionsError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
+                read_text(&command, path, &text)?
+            }
             None => Values::new(),
         };
         defaults.extend(from_vars.into_iter().map(|(_, name, value)| (name, value)));
@@ -174,13 +189,8 @@ fn parse(command: &Command, args: &[OsString]) -> Result<ArgMatches, OptionsErro
         .map_err(OptionsError::Usage)
 }
 
-/// Reads a file and checks what it says, one option after the other.
-fn read_file(command: &Command, path: &Path) -> Result<Values, OptionsError> {
-    let failed = |source| OptionsError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let text = std::fs::read_to_string(path).map_err(failed)?;
+/// Reads the text of a file and checks what it says, one option after the other.
+fn read_text(command: &Command, path: &Path, text: &str) -> Result<Values, OptionsError> {
     let table: toml::Table = text.parse().map_err(|source| OptionsError::Syntax {
         path: path.to_owned(),
         source: Box::new(source),
@@ -313,10 +323,19 @@ const PREFIX: &str = "CHAT_SERVER_";
 const CONFIG: &str = "config";
 
 /// The options that only the command line has.
-const COMMANDS: [&str; 4] = ["config", "check-config", "help", "version"];
+const COMMANDS: [&str; 6] = [
+    "check-config",
+    "completions",
+    "config",
+    "help",
+    "man",
+    "version",
+];
 
 /// How like a name must be to be what was meant, where 1 is equal. A judgement.
 const LIKENESS_MIN: f64 = 0.8;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 #[cfg(test)]
 mod tests;

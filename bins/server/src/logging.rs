@@ -3,7 +3,7 @@
 
 use std::env;
 use std::io::{self, IsTerminal};
-use std::panic;
+use std::panic::{self, PanicHookInfo};
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
@@ -36,7 +36,8 @@ const LEVELS: &str = "off, error, warn, info, debug and trace";
 impl Default for Filter {
     fn default() -> Self {
         let targets = Targets::new().with_default(LevelFilter::WARN);
-        Self(targets.with_target(STATE, LevelFilter::INFO))
+        let targets = targets.with_target(STATE, LevelFilter::INFO);
+        Self(targets.with_target(SECRETIVE, LevelFilter::OFF))
     }
 }
 
@@ -50,6 +51,7 @@ impl FromStr for Filter {
         for directive in directives.filter(|directive| !directive.is_empty()) {
             targets = match directive.split_once('=') {
                 None => targets.with_default(parse_level(directive)?),
+                Some((target, _)) if target.starts_with(SECRETIVE) => targets,
                 Some((target, level)) => {
                     targets.with_target(parse_target(target)?, parse_level(level)?)
                 }
@@ -118,8 +120,7 @@ pub(crate) fn start(asked: Option<Filter>, format: LogFormat) -> io::Result<Log>
         .with(layer)
         .with(targets)
         .init();
-    // A panic is logged as everything is. Its usual message would wait for stderr.
-    panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    panic::set_hook(Box::new(log_panic));
     warn_of(error);
     // It fails only when nothing is logged any more.
     let set_filter = Box::new(move |targets| handle.reload(targets).unwrap_or_default());
@@ -127,6 +128,11 @@ pub(crate) fn start(asked: Option<Filter>, format: LogFormat) -> io::Result<Log>
         set_filter,
         _end: end,
     })
+}
+
+/// Logs a panic as everything is logged. Its usual message would wait for stderr.
+pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {
+    tracing::error!("{panic}");
 }
 
 /// Returns what is to be logged, and what is wrong with what the environment says.
@@ -156,6 +162,9 @@ pub(crate) const STATE: &str = "state";
 /// The environment variable with a filter.
 const VARIABLE: &str = "RUST_LOG";
 
+/// The client of NATS, which would log messages and secrets at its lower levels, whatever is asked for.
+const SECRETIVE: &str = "async_nats";
+
 /// How many lines wait at most for stderr to take them. A judgement: some hundred kilobytes, and a
 /// second or so of a busy server at the level debug.
 const LINES_MAX: usize = 1024;
@@ -174,6 +183,18 @@ mod tests {
         assert!(targets.would_enable("chat_server::server", &tracing::Level::DEBUG));
         assert!(targets.would_enable("chat_hub", &tracing::Level::WARN));
         assert!(!targets.would_enable("chat_hub", &tracing::Level::INFO));
+    }
+
+    #[test]
+    fn what_would_log_messages_never_does() {
+        for text in [
+            "trace",
+            "async_nats=trace",
+            "async_nats::connection=trace,debug",
+        ] {
+            let Filter(targets) = parse(text).unwrap();
+            assert!(!targets.would_enable("async_nats::connection", &tracing::Level::ERROR));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How much memory there is for the log.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Says that the log would be too long for the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,13 +28,27 @@ fn check(len: u64, memory_len: u64) -> Result<(), MemoryError> {
 }
 
 /// Returns how many bytes of memory this process can have, where the system tells: those of the
-/// machine, or of its control group, as in a container.
+/// machine, or of a control group that it is in, as in a container or a service.
 fn memory_len() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let machine = machine.as_deref().and_then(parse_total);
-    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
-    let group = group.and_then(|len| len.trim().parse().ok());
-    machine.into_iter().chain(group).min()
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limits = limit_files(&groups).into_iter().filter_map(|path| {
+        // It is `max` where there is no limit.
+        fs::read_to_string(path).ok()?.trim().parse().ok()
+    });
+    machine.into_iter().chain(limits).min()
+}
+
+/// Returns where the limits are of the control group in the line `0::/system.slice/chat.service`, and
+/// of those around it. Source: cgroups(7).
+fn limit_files(groups: &str) -> Vec<PathBuf> {
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"));
+    let group = Path::new(CGROUPS).join(group.unwrap_or_default());
+    let around = group
+        .ancestors()
+        .take_while(|path| path.starts_with(CGROUPS));
+    around.map(|path| path.join("memory.max")).collect()
 }
 
 /// Finds the line `MemTotal: 24683520 kB`. Source: proc_meminfo(5).
@@ -44,6 +59,9 @@ fn parse_total(text: &str) -> Option<u64> {
     let kib: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
+
+/// Where control groups are, of the version that has them all in one tree.
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 const MIB: u64 = 1024 * 1024;
 
@@ -58,6 +76,21 @@ mod tests {
         let text =
             "a log of 4 MiB is too much for 8 MiB of memory; choose --log-bytes 4MiB or less";
         assert_eq!(error.to_string(), text);
+    }
+
+    #[test]
+    fn the_limits_of_all_groups_around_are_looked_at() {
+        let paths = limit_files("1:name=systemd:/other\n0::/system.slice/chat.service\n");
+        let root = Path::new("/sys/fs/cgroup");
+        let expected = [
+            root.join("system.slice/chat.service/memory.max"),
+            root.join("system.slice/memory.max"),
+            root.join("memory.max"),
+        ];
+        assert_eq!(paths, expected);
+        for inside_a_container in ["0::/\n", ""] {
+            assert_eq!(limit_files(inside_a_container), [root.join("memory.max")]);
+        }
     }
 
     #[test]

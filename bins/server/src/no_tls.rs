@@ -1,12 +1,13 @@
 //! What is there of TLS in a server that is built without it: nothing.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 
-use async_std::net::TcpStream;
-
+use crate::address::Address;
+use crate::peer::Peer;
 use crate::serving::Admitted;
+use crate::stream::Stream;
 
 /// No options.
 #[derive(Debug, clap::Args)]
@@ -16,7 +17,7 @@ pub(crate) struct TlsArgs {}
 #[derive(Clone, Debug)]
 pub(crate) struct Tls(Infallible);
 
-/// Why the server cannot speak TLS: that is never tried.
+/// Why the server cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
 #[error("this server was built without TLS")]
 pub(crate) struct TlsError;
@@ -27,8 +28,18 @@ pub(crate) struct Ending;
 
 impl TlsArgs {
     #[expect(clippy::unused_self, reason = "as with TLS")]
-    pub(crate) fn open(&self) -> Result<Option<(Tls, Ending, SocketAddr)>, TlsError> {
-        Ok(None)
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        Vec::new()
+    }
+
+    /// Fails where there are places for clients that speak TLS: they may be handed over.
+    #[expect(clippy::unused_self, reason = "as with TLS")]
+    pub(crate) fn open<T>(&self, places: &[T]) -> Result<Option<(Tls, Ending)>, TlsError> {
+        if places.is_empty() {
+            Ok(None)
+        } else {
+            Err(TlsError)
+        }
     }
 }
 
@@ -37,7 +48,7 @@ impl Tls {
         match self.0 {}
     }
 
-    pub(crate) fn admit(&self, _stream: TcpStream, _admitted: Admitted) {
+    pub(crate) fn admit<S: Stream>(&self, _stream: S, _admitted: Admitted) {
         match self.0 {}
     }
 }
@@ -47,4 +58,9 @@ pub(crate) fn refuse_hello(_received: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-pub(crate) fn note_tls_on_plain(_peer: SocketAddr, _error: &io::Error) {}
+pub(crate) fn note_tls_on_plain(_peer: Peer, _error: &io::Error) {}
+
+/// Nobody is.
+pub(crate) fn refused() -> BTreeMap<&'static str, u64> {
+    BTreeMap::new()
+}

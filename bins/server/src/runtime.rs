@@ -7,8 +7,11 @@
 //! processor time than leaving the looking to the thread that async-io has for it, and with batches
 //! of eight bytes as well.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe};
+use std::pin::pin;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use async_executor::{StaticExecutor, Task};
@@ -17,13 +20,17 @@ use async_std::task::yield_now;
 
 use crate::limits::{ThreadsError, session_thread_count};
 
+#[cfg(not(panic = "unwind"))]
+compile_error!("a session that panics must not end those of others: build with panic = \"unwind\"");
+
 /// Starts a thread for each processor, to run the tasks that are spawned.
 pub(crate) fn start() -> Result<(), ThreadsError> {
     let needed = session_thread_count();
-    for index in 0..needed {
+    let threads = THREADS.get_or_init(|| (0..needed).map(|_| Rounds::default()).collect());
+    for (index, rounds) in threads.iter().enumerate() {
         thread::Builder::new()
             .name(format!("session-{index}"))
-            .spawn(run_for_ever)
+            .spawn(|| run_for_ever(rounds))
             .map_err(|source| ThreadsError { needed, source })?;
     }
     Ok(())
@@ -36,18 +43,70 @@ pub(crate) fn spawn<T: Send + 'static>(
     EXECUTOR.spawn(future)
 }
 
-fn run_for_ever() {
-    loop {
-        // A task that panics ends, and that is logged; the others go on.
-        let ended = panic::catch_unwind(AssertUnwindSafe(|| block_on(run())));
-        if ended.is_err() {
-            tracing::error!("a task panicked, which is a bug of this server; the others go on");
-        }
+/// Where the threads were at a moment.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Places(Vec<u64>);
+
+impl Places {
+    /// Looks where the threads are.
+    pub(crate) fn look() -> Self {
+        let threads = THREADS.get().into_iter().flatten();
+        Self(threads.map(Rounds::count).collect())
+    }
+
+    /// Tells whether any thread has been at the same tasks since `before`. A round takes
+    /// milliseconds, so after seconds one of them does not end.
+    pub(crate) fn is_any_stuck_since(&self, before: &Self) -> bool {
+        let mut threads = self.0.iter().zip(&before.0);
+        threads.any(|(&now, &before)| now == before && now % 2 == 1)
     }
 }
 
-/// Runs tasks. Where it waits, the thread looks after sockets and timers.
-async fn run() {
+/// How often a thread has run what there was to run, twice; odd while it does.
+///
+/// It is alone on its cache line, since its thread writes it all the time.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Rounds(AtomicU64);
+
+impl Rounds {
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    // No other thread writes it, and nothing is read by it but itself.
+
+    fn begin(&self) {
+        // It is odd already where a round ended in a panic.
+        self.0.store((self.count() + 1) | 1, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.0.store(self.count() + 1, Ordering::Relaxed);
+    }
+}
+
+fn run_for_ever(rounds: &Rounds) {
+    loop {
+        // The executor drops a task that panics, with all that it has, and goes on. This is for a panic
+        // of anything else. Both are logged.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| block_on(run(rounds))));
+    }
+}
+
+/// Runs tasks, and counts the rounds. Where it waits, the thread looks after sockets and timers.
+async fn run(rounds: &Rounds) {
+    let mut running = pin!(run_tasks());
+    poll_fn(|cx| {
+        rounds.begin();
+        let polled = running.as_mut().poll(cx);
+        rounds.end();
+        polled
+    })
+    .await;
+}
+
+async fn run_tasks() {
     let mut left = TICKS_MAX;
     loop {
         if left == 0 {
@@ -65,7 +124,12 @@ async fn run() {
 
 static EXECUTOR: StaticExecutor = StaticExecutor::new();
 
+static THREADS: OnceLock<Box<[Rounds]>> = OnceLock::new();
+
 /// How many tasks run at most before the thread looks after sockets again. A judgement: a look
 /// costs some microseconds, as a task does that writes one message; one that writes as much as a
 /// socket takes costs a hundred times that.
 const TICKS_MAX: u32 = 64;
+
+#[cfg(test)]
+pub(crate) mod tests;

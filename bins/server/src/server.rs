@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_executor::Task;
 use async_std::future::timeout;
@@ -12,12 +13,17 @@ use chat_hub::Hub;
 use futures::executor::block_on;
 use tracing::info;
 
-use crate::acceptor::{Acceptor, Kind};
+use crate::acceptor::Acceptor;
+use crate::activation::{HandOverError, HandedOver};
+use crate::address::Address;
 use crate::admission::Admission;
 use crate::args::Args;
+use crate::client::End;
+use crate::cluster::{Appending, Cluster, ClusterError};
+use crate::entrance::{Entrance, Kind};
 use crate::inside::{Inside, InsideError, TopError, View};
 use crate::limits::{ClientsError, ThreadsError};
-use crate::listener::listen;
+use crate::listener::Listener;
 use crate::memory::MemoryError;
 use crate::runtime;
 use crate::settings::{Live, Settings};
@@ -27,12 +33,15 @@ use crate::tls::{Ending, Tls, TlsError};
 /// A server that accepts clients and serves them.
 #[derive(Debug)]
 pub(crate) struct Server {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     hub: Hub,
     admission: Admission,
     settings: Live,
     ingress: Ingress,
+    /// Those that nobody is accepted at yet.
+    entrances: Vec<(Listener, Entrance)>,
     accepting: Vec<Task<Infallible>>,
+    cluster: Option<(Cluster, Appending)>,
     tls: Option<TlsSide>,
     view: View,
     _inside: Inside,
@@ -42,24 +51,27 @@ pub(crate) struct Server {
 #[derive(Debug)]
 struct TlsSide {
     tls: Tls,
-    address: SocketAddr,
+    addresses: Vec<Address>,
     ending: Ending,
 }
 
 /// Why the server could not begin to serve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("cannot listen on {address}: {source}{}", hint(source))]
-    Listen {
-        address: SocketAddr,
-        source: io::Error,
-    },
-    #[error("cannot print the configuration: {0}")]
+    #[error("cannot listen on {address}: {source}{}", hint(address, source))]
+    Listen { address: Address, source: io::Error },
+    #[error(transparent)]
+    HandedOver(#[from] HandOverError),
+    #[error("cannot tell where the server listens: {0}")]
+    Address(io::Error),
+    #[error("cannot print what was asked for: {0}")]
     Print(io::Error),
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
     #[error("cannot start the thread that writes the log: {0}")]
     Log(io::Error),
+    #[error("cannot start the thread that tells the service manager how the server is: {0}")]
+    Notify(io::Error),
     #[error(transparent)]
     Memory(#[from] MemoryError),
     #[error(transparent)]
@@ -71,72 +83,81 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Inside(#[from] InsideError),
     #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
     Top(TopError),
 }
 
+impl StartError {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            // Whoever starts servers again is to know that this one would only take over in turn.
+            Self::Cluster(error) if error.is_superseded() => ExitCode::from(3),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
 /// Says what to do about an address that cannot be listened on.
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
+fn hint(address: &Address, error: &io::Error) -> &'static str {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, AlreadyExists, NotFound, PermissionDenied};
+    match (address, error.kind()) {
+        (Address::Ip(_), AddrInUse) => {
             "; another program listens there, so choose another port, or 0 for any that is free"
         }
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-        io::ErrorKind::PermissionDenied => "; ports below 1024 are for privileged programs",
+        (Address::Ip(_), AddrNotAvailable) => "; this machine has no such address",
+        (Address::Ip(_), PermissionDenied) => "; ports below 1024 are for privileged programs",
+        (Address::Unix(_), AddrInUse) => "; end it, or choose another path",
+        (Address::Unix(_), AlreadyExists) => "; remove it, or choose another path",
+        (Address::Unix(_), NotFound) => "; the directory has to be there already",
+        (Address::Unix(_), PermissionDenied) => "; the directory has to be writable",
         _ => "",
     }
 }
 
 impl Server {
-    /// Listens, and serves clients as the arguments say.
-    pub(crate) fn start(args: &Args) -> Result<Self, StartError> {
+    /// Listens as the arguments say, and begins to join the cluster if there is to be one. Nobody is
+    /// accepted yet.
+    pub(crate) fn start(args: &Args, handed_over: HandedOver) -> Result<Self, StartError> {
         args.check_memory()?;
         let settings = Settings::of(args)?;
-        let tls = args.tls.open()?;
-        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
-        let open = |address| open(address, settings.draining.stall_timeout);
-        for address in args.addresses() {
-            let (listener, address) = open(address)?;
-            addresses.push(address);
-            let kind = match tls {
-                Some(_) => Kind::PlainBesideTls,
-                None => Kind::Plain,
-            };
-            listeners.push((listener, kind));
-        }
-        let inside = Inside::open(&args.inside)?;
-        let tls = match tls {
+        let listeners = Listeners::open(args, handed_over, settings.draining.stall_timeout)?;
+        let addresses = addresses(&listeners.plain)?;
+        let tls = match args.tls.open(&listeners.tls)? {
             None => None,
-            Some((tls, ending, address)) => {
-                let (listener, address) = open(address)?;
-                listeners.push((listener, Kind::Tls(tls.clone())));
-                Some(TlsSide {
-                    tls,
-                    address,
-                    ending,
-                })
-            }
+            Some((tls, ending)) => Some(TlsSide {
+                tls,
+                addresses: self::addresses(&listeners.tls)?,
+                ending,
+            }),
         };
+        let inside = Inside::open(&args.inside)?;
         runtime::start()?;
         let (hub, clock) = args.hub();
         runtime::spawn(clock.keep_time(task::sleep)).detach();
         args.log_start(&addresses, settings.limits.count_max);
         let admission = Admission::default();
         let ingress = Ingress::default();
-        ingress.set_rate(settings.rates.ingress);
+        ingress.set_rates(settings.rates);
         let settings = Live::new(settings);
-        let accept = |(listener, kind): (std::net::TcpListener, Kind)| {
-            let acceptor = Acceptor {
+        let proxies = Arc::new(args.proxy.proxies());
+        let cluster = Cluster::start(&args.cluster, &hub)?;
+        let joining = cluster.as_ref().map(|(cluster, _)| cluster.clone());
+        let entrance = |(listener, kind)| {
+            let entrance = Entrance {
                 hub: hub.clone(),
                 admission: admission.clone(),
                 settings: settings.clone(),
                 ingress: ingress.clone(),
+                proxies: Arc::clone(&proxies),
+                cluster: joining.clone(),
                 kind,
-                failed_at: None,
             };
-            runtime::spawn(acceptor.run(listener.into()))
+            (listener, entrance)
         };
-        let accepting = listeners.into_iter().map(accept).collect();
-        let view = View::new(hub.clone(), admission.clone(), args.policy_name());
+        let tls_kind = tls.as_ref().map(|side| Kind::Tls(side.tls.clone()));
+        let entrances = listeners.with_kinds(tls_kind).map(entrance).collect();
+        let view = View::new(hub.clone(), admission.clone(), args.policy_name(), joining);
         inside.serve(&view)?;
         Ok(Self {
             addresses,
@@ -144,21 +165,48 @@ impl Server {
             admission,
             settings,
             ingress,
-            accepting,
+            entrances,
+            accepting: Vec::new(),
+            cluster,
             tls,
             view,
             _inside: inside,
         })
     }
 
+    /// Accepts clients, in a cluster when this server has joined it; returns whether it does, and did
+    /// not have to end before.
+    pub(crate) fn accept(
+        &mut self,
+        is_to_end: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, StartError> {
+        if let Some((cluster, _)) = &self.cluster
+            && !cluster.wait(is_to_end)?
+        {
+            return Ok(false);
+        }
+        let entrances = self.entrances.drain(..);
+        let accept = |(listener, entrance)| runtime::spawn(Acceptor::new(entrance).run(listener));
+        self.accepting = entrances.map(accept).collect();
+        Ok(true)
+    }
+
+    /// Calls `end` when this server's part in its cluster is over.
+    pub(crate) fn watch(&self, end: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        match &self.cluster {
+            Some((cluster, _)) => Ok(cluster.watch(end)?),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the addresses that clients connect to.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+    pub(crate) fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
-    /// Returns the address that clients of TLS connect to, if there is one.
-    pub(crate) fn tls_address(&self) -> Option<SocketAddr> {
-        self.tls.as_ref().map(|side| side.address)
+    /// Returns the addresses that clients of TLS connect to.
+    pub(crate) fn tls_addresses(&self) -> &[Address] {
+        self.tls.as_ref().map_or(&[], |side| &side.addresses)
     }
 
     /// Reads the certificate and its key again, and whom they let in, for clients that connect from
@@ -170,12 +218,23 @@ impl Server {
         }
     }
 
-    /// Has those of the arguments take effect that can, for clients that come from now on.
+    /// Has those of the arguments take effect that can: rates for all clients, other limits of a client
+    /// for those that come from now on.
     pub(crate) fn change(&self, args: &Args) -> Result<(), ClientsError> {
         let settings = Settings::of(args)?;
-        self.ingress.set_rate(settings.rates.ingress);
+        self.ingress.set_rates(settings.rates);
         self.settings.set(settings);
         Ok(())
+    }
+
+    /// Returns what can be seen of the server.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Returns how long clients may take at the end.
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.settings.get().drain_timeout
     }
 
     /// Logs how the server is, whatever else is logged.
@@ -184,12 +243,19 @@ impl Server {
     }
 
     /// Stops accepting and reading, and gives the clients the time that is set to take what there is
-    /// for them.
-    pub(crate) fn end(self) {
-        let deadline = self.settings.get().drain_timeout;
-        let clients = self.admission.clients();
+    /// for them, as long as they take something.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Cluster`] when it is not this server that ended its part in the cluster.
+    pub(crate) fn end(mut self) -> Result<(), StartError> {
+        let mut deadline = self.settings.get().drain_timeout;
         self.view.begin_to_end();
+        let left = self.leave_cluster(&mut deadline);
+        let clients = self.admission.clients();
         self.hub.close();
+        let patience = deadline / PATIENCE_PART;
+        clients.hurry(patience);
         let drained = async {
             for accepting in self.accepting {
                 accepting.cancel().await;
@@ -200,10 +266,15 @@ impl Server {
             }
             clients.gone().await;
         };
-        if block_on(timeout(deadline, drained)).is_err() {
-            let count = clients.count();
-            let noun = if count == 1 { "client" } else { "clients" };
-            info!("{count} {noun} did not take everything, or did not close, in {deadline:?}");
+        let is_drained = block_on(timeout(deadline, drained)).is_ok();
+        let given_up_count = clients.ended_count(End::Cut);
+        if given_up_count > 0 {
+            let clients = plural(given_up_count);
+            info!("{clients} took nothing for {patience:?}, and nobody waits for them");
+        }
+        if !is_drained {
+            let count = plural(clients.count() as u64);
+            info!("{count} did not take everything, or did not close, in {deadline:?}");
             clients.cut();
             let _ = block_on(timeout(CUT_TIMEOUT, clients.gone()));
         }
@@ -216,19 +287,88 @@ impl Server {
             disconnected,
             "ended"
         );
+        left
+    }
+
+    /// Has no more clients, and what was read of them go to the cluster and come back. Takes the time
+    /// for that from the deadline, half of it at most.
+    fn leave_cluster(&mut self, deadline: &mut Duration) -> Result<(), StartError> {
+        let Some((cluster, appending)) = self.cluster.take() else {
+            return Ok(());
+        };
+        for accepting in self.accepting.drain(..) {
+            block_on(accepting.cancel());
+        }
+        let (began, ended) = (Instant::now(), cluster.check());
+        cluster.leave(appending, *deadline / 2);
+        *deadline = deadline.saturating_sub(began.elapsed());
+        Ok(ended?)
     }
 }
 
-/// Listens on an address; returns it as well, with the port that the system chose.
-fn open(
-    address: SocketAddr,
-    stall_timeout: Option<Duration>,
-) -> Result<(std::net::TcpListener, SocketAddr), StartError> {
-    let failed = |source| StartError::Listen { address, source };
-    let listener = listen(address, stall_timeout).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
+/// The sockets that clients connect to.
+struct Listeners {
+    plain: Vec<Listener>,
+    tls: Vec<Listener>,
 }
+
+impl Listeners {
+    /// Listens where the arguments say, unless sockets were handed over.
+    fn open(
+        args: &Args,
+        handed_over: HandedOver,
+        stall_timeout: Option<Duration>,
+    ) -> Result<Self, StartError> {
+        if !handed_over.is_empty() {
+            let (plain, tls) = handed_over.listeners(stall_timeout)?;
+            return Ok(Self { plain, tls });
+        }
+        let open = |address| {
+            Listener::open(&address, stall_timeout)
+                .map_err(|source| StartError::Listen { address, source })
+        };
+        let open_all = |addresses: Vec<_>| addresses.into_iter().map(open).collect();
+        let plain: Result<_, _> = open_all(args.addresses());
+        Ok(Self {
+            plain: plain?,
+            tls: open_all(args.tls.addresses())?,
+        })
+    }
+
+    /// Returns each with what its clients speak.
+    fn with_kinds(self, tls: Option<Kind>) -> impl Iterator<Item = (Listener, Kind)> {
+        let plain = match tls {
+            Some(_) => Kind::PlainBesideTls,
+            None => Kind::Plain,
+        };
+        let plain = self
+            .plain
+            .into_iter()
+            .map(move |listener| (listener, plain.clone()));
+        let tls = self
+            .tls
+            .into_iter()
+            .filter_map(move |listener| Some((listener, tls.clone()?)));
+        plain.chain(tls)
+    }
+}
+
+/// Returns where there is somebody listening, with the ports that the system chose.
+fn addresses(listeners: &[Listener]) -> Result<Vec<Address>, StartError> {
+    let addresses = listeners.iter().map(Listener::address);
+    addresses
+        .collect::<io::Result<_>>()
+        .map_err(StartError::Address)
+}
+
+/// Names a number of clients.
+fn plural(count: u64) -> String {
+    let noun = if count == 1 { "client" } else { "clients" };
+    format!("{count} {noun}")
+}
+
+/// Which part of the time for taking everything a client may take nothing. A judgement.
+const PATIENCE_PART: u32 = 4;
 
 /// How long the clients that are cut off may take to end: it only takes a turn of each.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);

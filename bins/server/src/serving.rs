@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_io::Timer;
@@ -20,6 +20,9 @@ use crate::args::Draining;
 use crate::client::{Client, End};
 use crate::clients::Entry;
 use crate::message_limit::MessageLimit;
+use crate::parting::{Parting, taking};
+use crate::patience::{Patience, Taking};
+use crate::peer::Peer;
 use crate::socket::Socket;
 use crate::throttle::Throttled;
 use crate::tls;
@@ -30,8 +33,7 @@ use crate::tls;
 /// takes no room later.
 pub(crate) struct Serving<S = Socket> {
     stage: Stage<S>,
-    /// A socket address without what only the system can make use of.
-    peer: (IpAddr, u16),
+    peer: Peer,
     /// How many messages the client had published when that was noted last.
     published: u64,
     /// How many messages the client had lost when that was logged last.
@@ -39,13 +41,29 @@ pub(crate) struct Serving<S = Socket> {
     /// The time in which nothing more is logged of that. Most clients never need one.
     pause: Option<Box<Timer>>,
     message_limit: Option<Box<MessageLimit>>,
+    /// How long a client may take nothing when it has ended its sending side, if there is a limit.
+    half_closed_timeout: Option<Duration>,
+    /// The time in which the client has to take something, where there is a reason to be rid of it.
+    patience: Option<Box<Patience>>,
     entry: Entry,
 }
 
 enum Stage<S> {
     /// The client joins at its first turn: nothing can overrun it before.
-    Accepted(Option<Accepted<S>>),
+    Accepted(Accepted<S>),
     Joined(Limited<S>),
+    /// The client is closed, and has a short time to get the rest of a message and the end.
+    Parting(Box<Parting<S>>),
+    Over,
+}
+
+/// What is done with a connection whose session has ended.
+enum Leave {
+    /// It is closed.
+    Now,
+    /// The client gets the rest of the message that it has a part of, and then the end, if it takes
+    /// them.
+    OnBoundary,
 }
 
 struct Accepted<S> {
@@ -61,13 +79,16 @@ type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A client's stream, plain or over TLS.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin {
+    /// Returns what the client takes of what the system holds for it.
+    fn taking(&self) -> Taking;
+
     /// Has the system forget what it holds for the client when the stream is dropped.
     fn reset_on_drop(&self);
 }
 
 /// A client that was let in, and what serving it takes.
 pub(crate) struct Admitted {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) hub: Hub,
     pub(crate) publisher: Throttled,
     /// How long it may take for a message that it has begun.
@@ -93,12 +114,14 @@ impl<S: Connection> Serving<S> {
             draining,
         };
         Self {
-            stage: Stage::Accepted(Some(accepted)),
-            peer: (peer.ip(), peer.port()),
+            stage: Stage::Accepted(accepted),
+            peer,
             published: 0,
             lost: 0,
             pause: None,
             message_limit: message_timeout.map(|timeout| Box::new(MessageLimit::new(timeout))),
+            half_closed_timeout: draining.half_closed_timeout,
+            patience: None,
             entry,
         }
     }
@@ -111,7 +134,7 @@ impl<S: Connection> Serving<S> {
             draining,
         } = accepted;
         let subscriber = hub.subscribe();
-        let client = Client::new(self.peer.into(), subscriber.monitor());
+        let client = Client::new(self.peer, subscriber.monitor());
         self.entry.begin(client, cx.waker());
         let session = Session::with_publisher(stream, subscriber, publisher)
             .with_stall_timeout(draining.stall_timeout, sleep as _)
@@ -138,7 +161,7 @@ impl<S: Connection> Serving<S> {
         };
         let is_first = self.lost == 0;
         if lost > self.lost && (is_first || !is_paused) {
-            let peer = SocketAddr::from(self.peer);
+            let peer = self.peer;
             let lost_now = lost - self.lost;
             warn!(%peer, lost = lost_now, "a client does not keep up and loses messages");
             self.lost = lost;
@@ -156,58 +179,122 @@ impl<S: Connection> Serving<S> {
     }
 }
 
+impl<S: Connection> Serving<S> {
+    /// Serves the client; is ready when its session has ended, which has been logged then.
+    fn poll_joined(&mut self, cx: &mut Context<'_>) -> Poll<Leave> {
+        let Stage::Joined(session) = &mut self.stage else {
+            return Poll::Ready(Leave::Now);
+        };
+        let polled = Pin::new(&mut *session).poll(cx);
+        let session = session.get_ref();
+        let (entry, peer) = (&self.entry, self.peer);
+        if let Poll::Ready(ended) = polled {
+            return Poll::Ready(end(entry, peer, ended));
+        }
+        if let Some(end) = entry.end() {
+            entry.clients().note_end(end);
+            if end == End::Closed {
+                log_closed(peer, summary(session), &"somebody asked for it");
+                return Poll::Ready(Leave::OnBoundary);
+            }
+            cut(session, peer, &"the time for taking everything is over");
+            return Poll::Ready(Leave::Now);
+        }
+        if let Some(limit) = &mut self.message_limit
+            && limit.poll_over(cx, session.unfinished()).is_ready()
+        {
+            entry.clients().note_end(End::Unfinished);
+            let timeout = limit.timeout();
+            let why = format_args!("the client did not finish a message in {timeout:?}");
+            log_closed(peer, summary(session), &why);
+            return Poll::Ready(Leave::OnBoundary);
+        }
+        if self.poll_impatience(cx).is_ready() {
+            return Poll::Ready(Leave::Now);
+        }
+        self.note_published();
+        self.log_losses(cx);
+        Poll::Pending
+    }
+
+    /// Is ready when the client has taken nothing for too long, where the server ends or the client
+    /// has ended its sending side. Its connection is reset then.
+    fn poll_impatience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Stage::Joined(session) = &self.stage else {
+            return Poll::Ready(());
+        };
+        let session = session.get_ref();
+        let ending = self.entry.patience();
+        let half_closed = self
+            .half_closed_timeout
+            .filter(|_| session.is_half_closed());
+        let Some(time) = ending.or(half_closed) else {
+            return Poll::Pending;
+        };
+        let patience = self.patience.take();
+        let mut patience = patience
+            .filter(|patience| patience.time() == time)
+            .unwrap_or_else(|| Box::new(Patience::new(time)));
+        let over = patience.poll_over(cx, || taking(session));
+        self.patience = Some(patience);
+        ready!(over);
+        let peer = self.peer;
+        let clients = self.entry.clients();
+        if ending.is_some() {
+            clients.note_end(End::Cut);
+            cut(session, peer, &format_args!("it took nothing for {time:?}"));
+        } else {
+            clients.note_end(End::Stalled);
+            session.get_ref().reset_on_drop();
+            let why = format_args!("the client ended its side and took nothing for {time:?}");
+            log_closed(peer, summary(session), &why);
+        }
+        Poll::Ready(())
+    }
+
+    fn note_published(&mut self) {
+        let Stage::Joined(session) = &self.stage else {
+            return;
+        };
+        let published = session.get_ref().summary().published;
+        if published != self.published {
+            self.published = published;
+            self.entry
+                .client()
+                .inspect(|client| client.note_published(published));
+        }
+    }
+
+    /// Begins to part from a client whose session has ended.
+    fn part(&mut self) {
+        let Stage::Joined(session) = mem::replace(&mut self.stage, Stage::Over) else {
+            return;
+        };
+        self.patience = None;
+        self.stage = Stage::Parting(Box::new(Parting::new(session.into_inner())));
+    }
+}
+
 impl<S: Connection> Future for Serving<S> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let serving = self.get_mut();
-        if let Stage::Accepted(accepted) = &mut serving.stage
-            && let Some(accepted) = accepted.take()
+        if let Stage::Accepted(_) = serving.stage
+            && let Stage::Accepted(accepted) = mem::replace(&mut serving.stage, Stage::Over)
         {
             serving.begin(accepted, cx);
         }
-        let Stage::Joined(session) = &mut serving.stage else {
-            return Poll::Ready(());
-        };
-        let polled = Pin::new(&mut *session).poll(cx);
-        let session = session.get_ref();
-        let peer = serving.peer.into();
-        if let Poll::Ready(ended) = polled {
-            end(&serving.entry, session.get_ref(), peer, ended);
-            return Poll::Ready(());
-        }
-        if let Some(end) = serving.entry.end() {
-            serving.entry.clients().note_end(end);
-            let summary = leave(session);
-            match end {
-                End::Closed => log_closed(peer, summary, &"somebody asked for it"),
-                _ => log_left(
-                    peer,
-                    summary,
-                    "cut off: the time for taking everything is over",
-                ),
+        if let Stage::Joined(_) = serving.stage {
+            match ready!(serving.poll_joined(cx)) {
+                Leave::Now => return Poll::Ready(()),
+                Leave::OnBoundary => serving.part(),
             }
-            return Poll::Ready(());
         }
-        if let Some(limit) = &mut serving.message_limit
-            && limit.poll_over(cx, session.unfinished()).is_ready()
-        {
-            serving.entry.clients().note_end(End::Unfinished);
-            let timeout = limit.timeout();
-            let why = format_args!("the client did not finish a message in {timeout:?}");
-            log_closed(peer, leave(session), &why);
-            return Poll::Ready(());
+        match &mut serving.stage {
+            Stage::Parting(parting) => parting.poll(cx, &serving.entry),
+            _ => Poll::Ready(()),
         }
-        let published = session.summary().published;
-        if published != serving.published {
-            serving.published = published;
-            serving
-                .entry
-                .client()
-                .inspect(|client| client.note_published(published));
-        }
-        serving.log_losses(cx);
-        Poll::Pending
     }
 }
 
@@ -215,27 +302,30 @@ fn sleep(duration: Duration) -> Sleep {
     Box::pin(task::sleep(duration))
 }
 
-/// Leaves a client that may not have taken everything, and returns what the session did. What the client
-/// takes is whole messages, unless it takes nothing.
-fn leave<S: Connection>(session: &Session<S, Throttled>) -> Summary {
+/// Returns what a session did that is left before it has ended.
+fn summary<S>(session: &Session<S, Throttled>) -> Summary {
     let mut summary = session.summary();
     summary.dropped = session.lost();
-    if session.is_stalled() {
-        session.get_ref().reset_on_drop();
-    }
     summary
 }
 
+/// Leaves a client that has no more time. What it takes is whole messages and the end; or it is reset,
+/// which it can tell from an end.
+fn cut<S: Connection>(session: &Session<S, Throttled>, peer: Peer, why: &dyn fmt::Display) {
+    if session.is_stalled() || session.is_inside_message() {
+        session.get_ref().reset_on_drop();
+    }
+    log_left(peer, summary(session), &format!("cut off: {why}"));
+}
+
 /// Sees to the end of a session.
-fn end<S: Connection>(
-    entry: &Entry,
-    stream: &S,
-    peer: SocketAddr,
-    ended: Result<Summary, SessionError>,
-) {
+fn end(entry: &Entry, peer: Peer, ended: Result<Summary, SessionError>) -> Leave {
     entry.clients().note_end(End::of(&ended));
     let error = match ended {
-        Ok(summary) => return log_left(peer, summary, "left"),
+        Ok(summary) => {
+            log_left(peer, summary, "left");
+            return Leave::Now;
+        }
         Err(error) => error,
     };
     let summary = error.summary();
@@ -245,13 +335,14 @@ fn end<S: Connection>(
         }
         let source = error.source().map(|source| format!(": {source}"));
         let source = source.unwrap_or_default();
-        return log_left(peer, summary, &format!("left: {error}{source}"));
+        log_left(peer, summary, &format!("left: {error}{source}"));
+        return Leave::Now;
     }
-    stream.reset_on_drop();
     log_closed(peer, summary, &error);
+    Leave::OnBoundary
 }
 
-fn log_closed(peer: SocketAddr, summary: Summary, why: &dyn fmt::Display) {
+fn log_closed(peer: Peer, summary: Summary, why: &dyn fmt::Display) {
     let Summary {
         published,
         delivered,
@@ -261,7 +352,7 @@ fn log_closed(peer: SocketAddr, summary: Summary, why: &dyn fmt::Display) {
     info!(%peer, published, delivered, dropped, "closed: {why}");
 }
 
-fn log_left(peer: SocketAddr, summary: Summary, how: &str) {
+fn log_left(peer: Peer, summary: Summary, how: &str) {
     let Summary {
         published,
         delivered,

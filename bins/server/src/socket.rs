@@ -13,7 +13,9 @@ use futures::FutureExt;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
+use crate::patience::Taking;
 use crate::serving::Connection;
+use crate::stream::Stream;
 use crate::tls;
 
 /// The socket of a client, as a session needs it.
@@ -21,15 +23,15 @@ use crate::tls;
 /// Closing it sends the end to the client. What is still to be read after that ends when the client
 /// does, or when it has sent nothing for a short while.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    stream: TcpStream,
+pub(crate) struct Socket<S = TcpStream> {
+    stream: S,
     sending: Sending,
-    /// Whether the client has ended its sending side.
-    is_read_out: bool,
     /// Whether it is still to be seen if the client takes this for an address with TLS.
     is_suspect: bool,
     /// How many times in a row the socket took nothing.
     vain_count: u8,
+    /// How many bytes the socket has taken.
+    taken: u64,
     /// The time until the socket is looked at again. Most sockets never need one.
     pause: Option<Box<Pause>>,
 }
@@ -50,14 +52,14 @@ struct Pause {
     duration: Duration,
 }
 
-impl Socket {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+impl<S: Stream> Socket<S> {
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
             sending: Sending::Open,
-            is_read_out: false,
             is_suspect: false,
             vain_count: 0,
+            taken: 0,
             pause: None,
         }
     }
@@ -72,15 +74,16 @@ impl Socket {
     fn poll_take(
         &mut self,
         cx: &mut Context<'_>,
-        mut write: impl FnMut(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+        mut write: impl FnMut(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.poll_pause(cx));
             let taken = write(Pin::new(&mut self.stream), cx);
-            if taken.is_ready() {
+            if let Poll::Ready(taken) = taken {
+                self.taken += taken.as_ref().map_or(0, |&len| len as u64);
                 self.vain_count = 0;
                 self.pause = None;
-                return taken;
+                return Poll::Ready(taken);
             }
             self.vain_count = self.vain_count.saturating_add(1);
             if self.vain_count < VAIN_MAX || !self.is_writable() {
@@ -118,18 +121,40 @@ impl Socket {
         poll(&mut polled, Some(&Timespec::default())) != Ok(0)
     }
 
+    /// Returns how many bytes the system has not sent. It does not tell, but it tells whether there are
+    /// fewer than some number.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn unsent_len(&self) -> u32 {
+        let socket = SockRef::from(&self.stream);
+        let Ok(before) = socket.tcp_notsent_lowat() else {
+            return 0;
+        };
+        let (mut len, mut more) = (0, UNSENT_LEN_MAX);
+        while more - len > 1 {
+            let middle = len.midpoint(more);
+            let is_fewer = socket.set_tcp_notsent_lowat(middle).is_err() || self.is_writable();
+            *(if is_fewer { &mut more } else { &mut len }) = middle;
+        }
+        // Where it fails, the connection is gone.
+        let _ = socket.set_tcp_notsent_lowat(before);
+        len
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn unsent_len(&self) -> u32 {
+        0
+    }
+
     /// Has the system say that the socket takes more only when it has sent everything.
     fn begin_to_finish(&mut self) -> io::Result<()> {
         self.sending = Sending::Finishing;
         self.pause = None;
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        SockRef::from(&self.stream).set_tcp_notsent_lowat(1)?;
-        Ok(())
+        self.stream.await_sent()
     }
 
-    /// Waits until everything has been sent, for a client that may still send: it must have it
-    /// before this end is closed, since what it sends after that makes its system throw away what
-    /// is still on the way.
+    /// Waits until everything has been sent. A client that may still send must have it before this
+    /// end is closed, since what it sends after that makes its system throw away what is still on
+    /// the way; and one that takes nothing is to be found out as long as it has a session.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.poll_pause(cx));
@@ -141,7 +166,15 @@ impl Socket {
     }
 }
 
-impl Connection for Socket {
+impl<S: Stream> Connection for Socket<S> {
+    /// What the system has not sent is what the client and the network have no room for.
+    fn taking(&self) -> Taking {
+        match self.unsent_len() {
+            0 => Taking::All,
+            unsent_len => Taking::Some(self.taken.saturating_sub(unsent_len.into())),
+        }
+    }
+
     /// It would keep that for minutes otherwise, for a client that takes nothing.
     fn reset_on_drop(&self) {
         // Where it fails, the connection is gone already.
@@ -149,7 +182,7 @@ impl Connection for Socket {
     }
 }
 
-impl Read for Socket {
+impl<S: Stream> Read for Socket<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -173,12 +206,11 @@ impl Read for Socket {
                 read = socket.poll_pause(cx).map(|()| Ok(0));
             }
         }
-        socket.is_read_out |= matches!(read, Poll::Ready(Ok(0)));
         read
     }
 }
 
-impl Write for Socket {
+impl<S: Stream> Write for Socket<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -205,12 +237,10 @@ impl Write for Socket {
     /// when it is dropped.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
-        if !socket.is_read_out {
-            if socket.sending == Sending::Open {
-                socket.begin_to_finish()?;
-            }
-            ready!(socket.poll_finish(cx));
+        if socket.sending == Sending::Open {
+            socket.begin_to_finish()?;
         }
+        ready!(socket.poll_finish(cx));
         socket.sending = Sending::Ended;
         socket.pause = None;
         match socket.stream.shutdown(Shutdown::Write) {
@@ -231,6 +261,10 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// How long a socket that the kernel has no memory for is left alone at most. A judgement: at a
 /// second, thousands of them cost a few hundredths of a processor.
 const VAIN_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// More than the system holds of a client that it cannot send.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_LEN_MAX: u32 = 1 << 20;
 
 /// How long it takes at most to see that everything has been sent. A judgement: nobody minds.
 const FINISH_PAUSE_MAX: Duration = Duration::from_millis(50);
@@ -291,6 +325,36 @@ mod tests {
         assert_eq!(taken.unwrap(), 1);
         assert!(socket.pause.is_none());
         assert!(try_in_vain(&mut socket, cx));
+    }
+
+    #[test]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn what_is_not_sent_is_known_exactly() {
+        let (client, mut socket) = connect();
+        let lowat = |socket: &Socket| SockRef::from(&socket.stream).tcp_notsent_lowat().unwrap();
+        let before = 64 << 10;
+        SockRef::from(&socket.stream)
+            .set_tcp_notsent_lowat(before)
+            .unwrap();
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert_eq!(socket.taking(), Taking::All);
+        let mut written = 0;
+        while let Poll::Ready(len) = Pin::new(&mut socket).poll_write(cx, &[0; 5000]) {
+            written += len.unwrap() as u64;
+        }
+        let Taking::Some(taken) = socket.taking() else {
+            panic!("there is something that is not sent");
+        };
+        assert!(taken < written);
+        // Nothing has happened in between.
+        assert_eq!(socket.taking(), Taking::Some(taken));
+        assert_eq!(lowat(&socket), before);
+        client
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        let mut read = io::Read::take(&client, written);
+        io::copy(&mut read, &mut io::sink()).unwrap();
+        assert_eq!(socket.taking(), Taking::All);
     }
 
     #[test]

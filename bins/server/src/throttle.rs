@@ -1,14 +1,21 @@
 //! Rates of what clients send: those who send more are read later.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod bucket;
+mod target;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
-use chat_hub::{Closed, Position, Publisher};
-use chat_proto::{MESSAGE_LEN_MAX, Messages};
+use chat_hub::{Closed, Position};
+use chat_proto::Messages;
 use chat_session::Publish;
 use futures::FutureExt;
+
+use self::bucket::{Bucket, change};
+pub(crate) use self::target::Target;
 
 /// What clients may send in a second. A rate of 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,14 +28,29 @@ pub(crate) struct Rates {
     pub(crate) ingress: u64,
 }
 
-/// The budget that all clients share. It is shared by its clones.
+/// How fast clients are read, and the budget that all of them share. It is shared by its clones.
 ///
 /// A client is read first and pays after: what was read of it is taken from the budget, and it is read
 /// again when the budget is even. So each has its turn, and one that sends little never waits for
 /// those that flood, but after its own messages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ingress {
-    bucket: Arc<Mutex<Option<Bucket>>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Is another number whenever the rates have changed. Released by who changes them and acquired
+    /// by the clients, which then see the new ones.
+    version: AtomicU32,
+    /// Guards what the version is of, and the budget.
+    rating: Mutex<Rating>,
+}
+
+#[derive(Debug, Default)]
+struct Rating {
+    rates: Rates,
+    budget: Option<Bucket>,
 }
 
 /// Publishes what a client sends, no faster than it may send.
@@ -37,71 +59,86 @@ pub(crate) struct Ingress {
 /// of it is dropped.
 #[derive(Debug)]
 pub(crate) struct Throttled {
-    publisher: Publisher,
+    publisher: Target,
+    ingress: Ingress,
+    /// Of which rates the throttle is.
+    version: u32,
     /// Most clients have no limit.
     throttle: Option<Box<Throttle>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Throttle {
     messages: Option<Bucket>,
     bytes: Option<Bucket>,
-    ingress: Option<Ingress>,
+    /// Whether it takes part in the budget.
+    is_budgeted: bool,
     /// Runs while the client is not read.
     pause: Option<Timer>,
 }
 
-/// Tokens that come at a rate, and are kept up to a burst.
-#[derive(Debug)]
-struct Bucket {
-    /// How many tokens come in a second.
-    rate: f64,
-    /// How many there may be at most.
-    burst: f64,
-    /// How many there were at `filled_at`; below zero when more were spent than there were.
-    tokens: f64,
-    filled_at: Instant,
-}
-
 impl Ingress {
-    /// Has the budget be so many bytes per second from now on; 0 is any number.
-    pub(crate) fn set_rate(&self, rate: u64) {
-        self.with(|bucket| *bucket = Bucket::new(rate, Instant::now()));
+    /// Sets how fast all clients are read from now on. What has been spent stays spent.
+    pub(crate) fn set_rates(&self, rates: Rates) {
+        let mut rating = self.rating();
+        rating.rates = rates;
+        change(&mut rating.budget, rates.ingress, Instant::now());
+        self.shared.version.fetch_add(1, Ordering::Release);
+    }
+
+    fn version(&self) -> u32 {
+        self.shared.version.load(Ordering::Acquire)
+    }
+
+    fn rates(&self) -> Rates {
+        self.rating().rates
     }
 
     /// Takes bytes from the budget, and returns the time until it is even.
     fn spend(&self, len: usize, now: Instant) -> Option<Duration> {
-        self.with(|bucket| {
-            let bucket = bucket.as_mut()?;
-            bucket.spend(len, now);
-            bucket.time_until(0.0, now)
-        })
+        let mut rating = self.rating();
+        let budget = rating.budget.as_mut()?;
+        budget.spend(len, now);
+        budget.time_until(0.0, now)
     }
 
-    fn with<R>(&self, act: impl FnOnce(&mut Option<Bucket>) -> R) -> R {
-        act(&mut self.bucket.lock().unwrap_or_else(PoisonError::into_inner))
+    fn rating(&self) -> MutexGuard<'_, Rating> {
+        let rating = self.shared.rating.lock();
+        rating.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Throttled {
-    pub(crate) fn new(publisher: Publisher, rates: Rates, ingress: &Ingress) -> Self {
-        let is_limited = rates != Rates::default();
-        Self {
+    pub(crate) fn new(publisher: Target, ingress: &Ingress) -> Self {
+        let version = ingress.version();
+        let mut throttled = Self {
             publisher,
-            throttle: is_limited.then(|| Box::new(Throttle::new(rates, ingress))),
+            ingress: ingress.clone(),
+            version,
+            throttle: None,
+        };
+        throttled.change();
+        throttled
+    }
+
+    /// Has the rates that are set now take effect.
+    fn change(&mut self) {
+        self.version = self.ingress.version();
+        let rates = self.ingress.rates();
+        if rates == Rates::default() {
+            self.throttle = None;
+            return;
         }
+        let throttle = self.throttle.get_or_insert_default();
+        throttle.change(rates, Instant::now());
     }
 }
 
 impl Throttle {
-    fn new(rates: Rates, ingress: &Ingress) -> Self {
-        let now = Instant::now();
-        Self {
-            messages: Bucket::new(rates.messages.into(), now),
-            bytes: Bucket::new(rates.bytes, now),
-            ingress: (rates.ingress > 0).then(|| ingress.clone()),
-            pause: None,
-        }
+    fn change(&mut self, rates: Rates, now: Instant) {
+        change(&mut self.messages, rates.messages.into(), now);
+        change(&mut self.bytes, rates.bytes, now);
+        self.is_budgeted = rates.ingress > 0;
     }
 
     /// Waits until the client may send; is ready with how many bytes may be read.
@@ -120,9 +157,9 @@ impl Throttle {
 
     /// Returns how many bytes may be read, or how long to wait before it is worthwhile.
     fn len_max(&mut self, now: Instant) -> Result<usize, Duration> {
-        let mut len_max = match self.ingress {
-            Some(_) => INGRESS_READ_MAX,
-            None => usize::MAX,
+        let mut len_max = match self.is_budgeted {
+            true => INGRESS_READ_MAX,
+            false => usize::MAX,
         };
         // A message has a byte at least.
         for bucket in [&mut self.messages, &mut self.bytes].into_iter().flatten() {
@@ -136,14 +173,14 @@ impl Throttle {
     }
 
     /// Takes what was read of the client from what it may send.
-    fn spend(&mut self, message_count: usize, len: usize, now: Instant) {
+    fn spend(&mut self, message_count: usize, len: usize, now: Instant, ingress: &Ingress) {
         if let Some(messages) = &mut self.messages {
             messages.spend(message_count, now);
         }
         if let Some(bytes) = &mut self.bytes {
             bytes.spend(len, now);
         }
-        if let Some(ingress) = &self.ingress
+        if self.is_budgeted
             && let Some(pause) = ingress.spend(len, now)
         {
             self.pause = Some(Timer::after(pause));
@@ -151,47 +188,11 @@ impl Throttle {
     }
 }
 
-impl Bucket {
-    /// Makes a full one; there is none for a rate of 0.
-    fn new(rate: u64, now: Instant) -> Option<Self> {
-        let burst = rate as f64 * BURST.as_secs_f64();
-        (rate > 0).then_some(Self {
-            rate: rate as f64,
-            burst,
-            tokens: burst,
-            filled_at: now,
-        })
-    }
-
-    /// Returns how many tokens there must be before it is worthwhile to read. Without that, a client
-    /// that floods would be read byte by byte.
-    fn quantum(&self) -> f64 {
-        (self.burst * QUANTUM).clamp(1.0, QUANTUM_MAX)
-    }
-
-    fn spend(&mut self, count: usize, now: Instant) {
-        self.fill(now);
-        self.tokens -= count as f64;
-    }
-
-    /// Returns how long it takes until there are so many tokens, if it takes any time.
-    fn time_until(&mut self, tokens: f64, now: Instant) -> Option<Duration> {
-        self.fill(now);
-        let missing = tokens.min(self.burst) - self.tokens;
-        let time = Duration::try_from_secs_f64(missing / self.rate).ok()?;
-        // A time that is rounded down to nothing would be waited for again and again.
-        (missing > 0.0).then_some(time.max(PAUSE_MIN))
-    }
-
-    fn fill(&mut self, now: Instant) {
-        let time = now.saturating_duration_since(self.filled_at);
-        self.tokens = (self.tokens + time.as_secs_f64() * self.rate).min(self.burst);
-        self.filled_at = self.filled_at.max(now);
-    }
-}
-
 impl Publish for Throttled {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Closed>> {
+        if self.version != self.ingress.version() {
+            self.change();
+        }
         let Some(throttle) = &mut self.throttle else {
             return self.publisher.poll_ready(cx);
         };
@@ -200,7 +201,7 @@ impl Publish for Throttled {
             self.publisher.pass();
             return Poll::Pending;
         };
-        Publish::poll_ready(&mut self.publisher, cx).map_ok(|len| len.min(len_max))
+        self.publisher.poll_ready(cx).map_ok(|len| len.min(len_max))
     }
 
     fn poll_accept(
@@ -212,7 +213,7 @@ impl Publish for Throttled {
         let accepted = self.publisher.poll_accept(cx, messages);
         if let Some(throttle) = &mut self.throttle {
             let (count, len) = (count - messages.count(), len - messages.as_bytes().len());
-            throttle.spend(count, len, Instant::now());
+            throttle.spend(count, len, Instant::now(), &self.ingress);
         }
         accepted
     }
@@ -226,29 +227,19 @@ impl Publish for Throttled {
     }
 }
 
-/// How much may be sent at once by a client that has sent nothing for as long. A judgement: a person
-/// who pastes some lines is not to wait.
-const BURST: Duration = Duration::from_secs(1);
-
-/// Which part of a burst is worth reading. A judgement: a client that floods is read ten times a second.
-const QUANTUM: f64 = 0.1;
-
-/// How much is worth reading in any case.
-const QUANTUM_MAX: f64 = (16 * MESSAGE_LEN_MAX) as f64;
-
-/// How long a client is not read at least.
-const PAUSE_MIN: Duration = Duration::from_millis(1);
-
 /// How many bytes are read of a client before it pays for them. A judgement: all that connect at once
 /// may send as much beyond the budget, and then wait as long as that takes.
 const INGRESS_READ_MAX: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use super::bucket::PAUSE_MIN;
     use super::*;
 
-    fn throttle(rates: Rates, ingress: &Ingress) -> Throttle {
-        Throttle::new(rates, ingress)
+    fn throttle(rates: Rates) -> Throttle {
+        let mut throttle = Throttle::default();
+        throttle.change(rates, Instant::now());
+        throttle
     }
 
     /// Has a client send messages of a length as fast as it may for so long; returns how many bytes
@@ -260,7 +251,12 @@ mod tests {
             match throttle.len_max(now) {
                 Ok(len_max) => {
                     let read_count = (len_max.min(1 << 16)).div_ceil(message_len);
-                    throttle.spend(read_count, read_count * message_len, now);
+                    throttle.spend(
+                        read_count,
+                        read_count * message_len,
+                        now,
+                        &Ingress::default(),
+                    );
                     len += read_count * message_len;
                     count += read_count;
                 }
@@ -278,7 +274,7 @@ mod tests {
                 bytes: 4096,
                 ingress: 0,
             };
-            let mut throttle = throttle(rates, &Ingress::default());
+            let mut throttle = throttle(rates);
             let (len, count) = flood(&mut throttle, message_len, Duration::from_secs(100));
             // The burst, the rate, and one message more than there was room for.
             assert!(count <= 50 * 101 + 1, "{count} of {message_len}");
@@ -295,19 +291,18 @@ mod tests {
             bytes: 0,
             ingress: 0,
         };
-        let mut throttle = throttle(rates, &Ingress::default());
+        let mut throttle = throttle(rates);
         let begin = Instant::now();
         for number in 0..1000 {
             let now = begin + Duration::from_millis(125) * number;
             assert!(throttle.len_max(now).is_ok(), "message {number}");
-            throttle.spend(1, 200, now);
+            throttle.spend(1, 200, now, &Ingress::default());
         }
     }
 
     #[test]
     fn the_shared_budget_is_paid_for_in_turn() {
-        let ingress = Ingress::default();
-        ingress.set_rate(1000);
+        let ingress = budget(1000);
         let now = Instant::now();
         // The burst is there for everybody.
         assert_eq!(ingress.spend(1000, now), None);
@@ -317,15 +312,70 @@ mod tests {
         assert!(pause.abs_diff(Duration::from_secs(1)) < PAUSE_MIN);
         // A second later all is paid.
         assert_eq!(ingress.spend(1, now + Duration::from_secs(2)), None);
-        // And the rate may change.
-        ingress.set_rate(0);
+        ingress.set_rates(Rates::default());
         assert_eq!(ingress.spend(1 << 30, now), None);
+    }
+
+    /// Returns what has a budget of so many bytes per second.
+    fn budget(rate: u64) -> Ingress {
+        let ingress = Ingress::default();
+        set_budget(&ingress, rate);
+        ingress
+    }
+
+    fn set_budget(ingress: &Ingress, rate: u64) {
+        ingress.set_rates(Rates {
+            ingress: rate,
+            ..Rates::default()
+        });
+    }
+
+    #[test]
+    fn what_was_spent_stays_spent_when_the_rates_change() {
+        let ingress = budget(1000);
+        let now = Instant::now();
+        assert!(ingress.spend(3000, now).is_some());
+        for rate in [1000, 500, 500, 1000] {
+            set_budget(&ingress, rate);
+            let pause = ingress.spend(0, Instant::now()).unwrap();
+            let since = now.elapsed();
+            // A debt of 2000 bytes, of which some may be paid by now.
+            let expected = Duration::from_secs(2000 / rate);
+            assert!(pause <= expected + PAUSE_MIN, "{pause:?} at {rate}");
+            assert!(pause + 3 * since >= expected, "{pause:?} at {rate}");
+        }
+        // There is no more in it than the lower rate lets there be.
+        let ingress = budget(1_000_000);
+        set_budget(&ingress, 1000);
+        assert!(ingress.spend(2000, Instant::now()).is_some());
+    }
+
+    #[test]
+    fn clients_that_are_there_get_the_rates_that_are_set_later() {
+        let ingress = Ingress::default();
+        let publisher = chat_hub::Hub::default().publisher();
+        let mut throttled = Throttled::new(Target::Hub(publisher), &ingress);
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        let mut may_read = || match throttled.poll_ready(cx) {
+            Poll::Ready(len) => len.unwrap(),
+            Poll::Pending => 0,
+        };
+        let before = may_read();
+        assert!(before > 5000);
+        let rates = Rates {
+            bytes: 5000,
+            ..Rates::default()
+        };
+        ingress.set_rates(rates);
+        assert_eq!(may_read(), 5000);
+        ingress.set_rates(Rates::default());
+        assert_eq!(may_read(), before);
     }
 
     #[test]
     fn without_limits_there_is_no_throttle() {
         let publisher = chat_hub::Hub::default().publisher();
-        let throttled = Throttled::new(publisher, Rates::default(), &Ingress::default());
+        let throttled = Throttled::new(Target::Hub(publisher), &Ingress::default());
         assert!(throttled.throttle.is_none());
     }
 }

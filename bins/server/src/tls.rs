@@ -9,34 +9,33 @@ mod handshake;
 mod refusals;
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_lock::Semaphore;
-use chat_units::parse_duration;
 use futures::channel::oneshot;
 use futures::future::{FutureExt, Shared};
 use rustls::ServerConfig;
 use tracing::info;
 
-use crate::args::parse_address;
+use crate::address::Address;
+use crate::args::{parse_address, parse_timeout};
 use crate::tls::files::Files;
 use crate::tls::refusals::TlsOnPlain;
 
 pub(crate) use crate::tls::files::TlsError;
-pub(crate) use crate::tls::refusals::note_tls_on_plain;
+pub(crate) use crate::tls::refusals::{note_tls_on_plain, refused};
 
 /// The options of TLS.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "TLS")]
 pub(crate) struct TlsArgs {
-    /// IP address and port for clients that speak TLS 1.3; the ready line is followed by one more,
+    /// Address for clients that speak TLS 1.3; the ready line is followed by one more,
     /// `listening on ADDRESS with TLS`. The plain address stays: leave it on 127.0.0.1 to have it for
     /// this machine alone
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
-    tls_listen: Option<SocketAddr>,
+    tls_listen: Option<Address>,
 
     /// The server's certificate, in PEM, and after it those between it and its CA
     #[arg(long, value_name = "FILE")]
@@ -86,16 +85,21 @@ struct SharedTls {
 pub(crate) type Ending = oneshot::Sender<()>;
 
 impl TlsArgs {
-    /// Reads and checks the certificate. Returns what TLS takes and its address, if there is to be
-    /// TLS.
-    pub(crate) fn open(&self) -> Result<Option<(Tls, Ending, SocketAddr)>, TlsError> {
+    /// Returns where to listen for clients that speak TLS, if anywhere.
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        self.tls_listen.iter().cloned().collect()
+    }
+
+    /// Reads and checks the certificate. Returns what TLS takes, if there is to be TLS: if there are
+    /// `places` where clients speak it.
+    pub(crate) fn open<T>(&self, places: &[T]) -> Result<Option<(Tls, Ending)>, TlsError> {
         // Not checked by the parser: what a configuration says is a default to it.
-        let (address, cert, key) = match (self.tls_listen, &self.tls_cert, &self.tls_key) {
-            (Some(address), Some(cert), Some(key)) => (address, cert, key),
-            (Some(_), None, _) => return Err(TlsError::Missing("tls-cert")),
-            (Some(_), _, None) => return Err(TlsError::Missing("tls-key")),
-            (None, None, None) if self.tls_client_ca.is_none() => return Ok(None),
-            (None, ..) => return Err(TlsError::NoAddress),
+        let (cert, key) = match (places, &self.tls_cert, &self.tls_key) {
+            ([], None, None) if self.tls_client_ca.is_none() => return Ok(None),
+            ([], ..) => return Err(TlsError::NoAddress),
+            (_, Some(cert), Some(key)) => (cert, key),
+            (_, None, _) => return Err(TlsError::Missing("tls-cert")),
+            (_, _, None) => return Err(TlsError::Missing("tls-key")),
         };
         let files = Files {
             cert: cert.clone(),
@@ -113,7 +117,7 @@ impl TlsArgs {
             shared: Arc::new(shared),
             ending: ended.shared(),
         };
-        Ok(Some((tls, ending, address)))
+        Ok(Some((tls, ending)))
     }
 }
 
@@ -168,14 +172,6 @@ pub(crate) fn refuse_hello(received: &[u8]) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidData, TlsOnPlain))
 }
 
-fn parse_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = parse_duration(text).map_err(|error| error.to_string())?;
-    if timeout.is_zero() {
-        return Err("it is more than 0".to_owned());
-    }
-    Ok(timeout)
-}
-
 /// Length in bytes of what a record has before the hello itself: its type and its length.
 const HANDSHAKE_HEADER_LEN: u16 = 4;
 
@@ -221,14 +217,14 @@ mod tests {
 
         fn open(&self) -> Tls {
             let args = TlsArgs {
-                tls_listen: Some(([127, 0, 0, 1], 0).into()),
+                tls_listen: None,
                 tls_cert: Some(self.0.join("cert")),
                 tls_key: Some(self.0.join("key")),
                 tls_client_ca: None,
                 tls_handshake_timeout: Duration::from_secs(10),
                 tls_handshakes_max: 1,
             };
-            args.open().unwrap().unwrap().0
+            args.open(&["here"]).unwrap().unwrap().0
         }
     }
 

@@ -49,9 +49,15 @@ pub(crate) struct Args {
     pub(crate) repetitions: Option<u32>,
 
     /// Measure a server that runs already, at IP:PORT or NAME:PORT, instead of starting one; messages
-    /// that others send are passed over
-    #[arg(long, value_name = "ADDR", value_parser = resolve, conflicts_with_all = ["server", "executable", "args"])]
-    pub(crate) connect: Option<SocketAddr>,
+    /// that others send are passed over. Of several servers with commas between them, clients connect
+    /// to each in turn, and all are to see one order
+    #[arg(long, value_name = "ADDR,...", value_parser = resolve, value_delimiter = ',', conflicts_with_all = ["server", "servers", "executable", "args"])]
+    pub(crate) connect: Vec<Place>,
+
+    /// Start N servers, each at the next port, that promise one order together. In their arguments, {n}
+    /// is the number of the server, from 1, and {run} a word of this group alone
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=SERVERS_MAX))]
+    pub(crate) servers: Option<u16>,
 
     #[command(flatten, next_help_heading = "TLS")]
     pub(crate) tls: TlsArgs,
@@ -146,7 +152,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", value_parser = parse_output, help_heading = "Output")]
     pub(crate) record: Option<PathBuf>,
 
-    /// Write all that the server prints on standard error to this file
+    /// Write all that the server prints on standard error to this file; with --servers, that of server
+    /// 1 to FILE.1, and so on
     #[arg(
         long,
         value_name = "FILE",
@@ -205,8 +212,16 @@ fn protocol_parser() -> impl TypedValueParser<Value = ProtocolName> {
         .map(|word| ProtocolName::named(&word).unwrap_or_default())
 }
 
+/// Where a server runs already.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) addr: SocketAddr,
+    /// The name or the IP address that it was found by.
+    pub(crate) host: String,
+}
+
 /// Finds the address of a server that runs already, by its name too.
-fn resolve(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn resolve(text: &str) -> Result<Place, String> {
     let mut addrs = text.to_socket_addrs().map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => {
             "an IP address or a name, and a port are needed, like 127.0.0.1:8080 or chat.example:8080"
@@ -214,9 +229,12 @@ fn resolve(text: &str) -> Result<SocketAddr, String> {
         }
         _ => format!("the name has no address: {error}"),
     })?;
-    addrs
+    let addr = addrs
         .next()
-        .ok_or_else(|| "the name has no address".to_owned())
+        .ok_or_else(|| "the name has no address".to_owned())?;
+    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+    let host = host.trim_matches(['[', ']']).to_owned();
+    Ok(Place { addr, host })
 }
 
 /// Reads an address to listen on.
@@ -225,3 +243,6 @@ fn parse_addr(text: &str) -> Result<SocketAddr, String> {
         "an IP address and a port are needed, like 127.0.0.1:8080 or [::1]:0".to_owned()
     })
 }
+
+/// How many servers can be started as a group. A judgement: more than one machine is for.
+pub(crate) const SERVERS_MAX: i64 = 64;

@@ -24,7 +24,8 @@ use clap::{CommandFactory, Parser};
 use crate::files::{is_printed, is_stdout, is_written};
 use crate::html::{self, HtmlError};
 
-use self::args::{Args, PresetName, Processors, Sweep};
+pub(crate) use self::args::Args;
+use self::args::{PresetName, Processors, Sweep};
 
 /// Compares servers, if that is what the process was started for, and returns the exit code. `args`
 /// come after the executable.

@@ -13,6 +13,7 @@ use chat_results::parse_timeout;
 use chat_target::{EXIT_INTERRUPTED, Interrupt};
 use clap::{Parser, value_parser};
 
+use crate::args::{Place, SERVERS_MAX, resolve};
 use crate::files::{is_printed, is_stdout, is_written};
 use crate::html::{self, HtmlError};
 
@@ -22,7 +23,7 @@ use crate::html::{self, HtmlError};
 /// by their ids behind `conform=`, separated by commas; in an id, * stands for any characters.
 #[derive(Debug, Parser)]
 #[command(version, override_usage = USAGE, after_help = AFTER_HELP)]
-struct Args {
+pub(crate) struct Args {
     /// List the cases and start nothing
     #[arg(long)]
     list: bool,
@@ -56,12 +57,24 @@ struct Args {
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = parse_timeout)]
     timeout: Duration,
 
+    /// Run the cases on a server that runs already, at IP:PORT or NAME:PORT, or on several with commas
+    /// between them that promise one order together. A case's clients connect to them in turn; cases that
+    /// start, watch or end a server are skipped. Nobody else may use them meanwhile
+    #[arg(long, value_name = "ADDR,...", value_parser = resolve, value_delimiter = ',', conflicts_with_all = ["executable", "servers", "jobs"])]
+    connect: Vec<Place>,
+
+    /// Have each case start N servers that promise one order together, and its clients connect to them
+    /// in turn. In the arguments, {n} is the number of the server, from 1, and {run} a word of this
+    /// group alone
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=SERVERS_MAX))]
+    servers: Option<u16>,
+
     /// Print nothing but failures
     #[arg(short, long)]
     quiet: bool,
 
     /// Server to test
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "connect"])]
     executable: Option<PathBuf>,
 
     /// Arguments for the server, which gets them before the address
@@ -125,8 +138,15 @@ fn conform(args: &Args, globs: Option<&str>) -> Result<u8, Failure> {
 }
 
 fn suite(args: &Args, globs: Option<&str>) -> Result<Suite, SuiteError> {
-    let suite = Suite::new(args.executable.clone().unwrap_or_default())
-        .args(args.args.iter().cloned())
+    let suite = if args.connect.is_empty() {
+        let suite = Suite::new(args.executable.clone().unwrap_or_default());
+        let suite = suite.args(args.args.iter().cloned());
+        args.servers
+            .map_or(suite.clone(), |count| suite.group_of(count))
+    } else {
+        Suite::running(args.connect.iter().map(|place| place.addr))
+    };
+    let suite = suite
         .strict(args.strict)
         .fail_fast(args.fail_fast)
         .patience(args.timeout);
@@ -209,4 +229,5 @@ Exit codes:
 Examples:
   stresstest conform ./target/release/chat-server
   stresstest conform --list
+  stresstest conform --connect 127.0.0.1:8080,127.0.0.1:8081
   stresstest 'conform=rule-3/*,rule-8/*' --strict --junit conform.xml python3 my_server.py";

@@ -28,7 +28,7 @@ use crate::plan::server_beside;
 /// others stay as they were.
 #[derive(Debug, Parser)]
 #[command(name = "stresstest gallery", version, after_help = AFTER_HELP)]
-struct Args {
+pub(crate) struct Args {
     /// Directory of the gallery
     #[arg(default_value = "bins/impls")]
     dir: PathBuf,

@@ -17,7 +17,7 @@ use clap::Parser;
 /// servers side by side. Several files of the same server and load are shown as a median and a span.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP)]
-struct Args {
+pub(crate) struct Args {
     /// Results, as --json of a load, of compare, of conform or of gallery has written them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,

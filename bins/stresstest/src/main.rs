@@ -4,7 +4,7 @@
 //! libraries: `chat-stress` runs the load, `chat-report` shows and writes what was found. `conform`
 //! is a command of its own: it measures nothing and tells whether a server keeps the specification. So
 //! is `compare`, which has servers take turns, and `gallery`, which does all of it with many servers.
-//! `html` makes a page of what any of them found.
+//! `html` makes a page of what any of them found, `manual` the man page and the completions.
 
 mod args;
 mod command;
@@ -13,6 +13,7 @@ mod conform;
 mod files;
 mod gallery;
 mod html;
+mod manual;
 mod plan;
 mod recheck;
 mod shape;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         .or_else(|| compare::run(args()))
         .or_else(|| gallery::run(args()))
         .or_else(|| html::run(args()))
+        .or_else(|| manual::run(args()))
         .unwrap_or_else(command::execute);
     exit_code.into()
 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use chat_report::{Baseline, LinesTo, Outputs, Progress, Standard, tell};
 use chat_results::{Check, Load, Pacing};
 use chat_stress::{Campaign, Convention, Launch, ProtocolName, Target, check_load};
-use chat_tls::{Tls, TlsError};
+use chat_tls::{Tls, TlsArgs, TlsError};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
+use clap::{CommandFactory, Parser};
 
-use crate::args::Args;
+use crate::args::{Args, Place};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -28,9 +28,12 @@ pub(crate) struct Plan {
     pub(crate) protocol: ProtocolName,
     /// Whether comparisons with the baseline are told that found nothing worse.
     pub(crate) has_notes: bool,
+    /// The servers that run already; none when the run starts its own.
+    connect: Vec<SocketAddr>,
+    /// How many servers are started as a group, if they are.
+    servers: Option<u16>,
     /// How clients connect over TLS, if they do.
     pub(crate) tls: Option<Tls>,
-    connect: Option<SocketAddr>,
     launch: Launch,
 }
 
@@ -42,31 +45,24 @@ impl Plan {
     ///
     /// When a file for TLS is missing or no good.
     pub(crate) fn read() -> Result<Self, TlsError> {
-        let matches = Args::command().get_matches();
-        let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        let options = args.tls.clone();
+        let args = Args::parse();
+        let (options, places) = (args.tls.clone(), args.connect.clone());
         let mut plan = args.into_plan().unwrap_or_else(|problem| {
             Args::command()
                 .error(ErrorKind::ValueValidation, problem)
                 .exit()
         });
-        plan.tls = options.read()?;
-        if let Some(warning) = options.warning() {
-            tell(format_args!("warning: {warning}"));
-        }
-        if let Some(tls) = &mut plan.tls {
-            let texts = matches.get_raw("connect").into_iter().flatten();
-            for (addr, text) in plan.connect.iter().zip(texts) {
-                tls.add_host(*addr, host(&text.to_string_lossy()));
-            }
-        }
+        plan.tls = read_tls(&options, places)?;
         Ok(plan)
     }
 
     /// Returns what is tested.
     pub(crate) fn target(&self) -> Target {
-        let launch = || Target::Launch(self.launch.clone());
-        self.connect.map_or_else(launch, Target::Running)
+        match self.servers {
+            _ if !self.connect.is_empty() => Target::running(self.connect.iter().copied()),
+            Some(count) => Target::group_of(&self.launch, count),
+            None => Target::Launch(self.launch.clone()),
+        }
     }
 }
 
@@ -142,11 +138,12 @@ impl Args {
             lines,
             progress: Progress::shown_unless(self.quiet),
             has_table,
-            tells_not_tested: !is_quiet && !has_table && self.connect.is_some(),
+            tells_not_tested: !is_quiet && !has_table && !self.connect.is_empty(),
             protocol: self.protocol,
             has_notes: !self.quiet,
             tls: None,
-            connect: self.connect,
+            connect: self.connect.into_iter().map(|place| place.addr).collect(),
+            servers: self.servers,
             launch,
         })
     }
@@ -208,10 +205,18 @@ impl Args {
     }
 }
 
-/// Returns the name or the IP address in what was resolved to an address.
-fn host(text: &str) -> &str {
-    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
-    host.trim_matches(['[', ']'])
+/// Reads the files for TLS, and warns of what it does not protect from.
+fn read_tls(options: &TlsArgs, places: Vec<Place>) -> Result<Option<Tls>, TlsError> {
+    let mut tls = options.read()?;
+    if let Some(warning) = options.warning() {
+        tell(format_args!("warning: {warning}"));
+    }
+    if let Some(tls) = &mut tls {
+        for place in places {
+            tls.add_host(place.addr, place.host);
+        }
+    }
+    Ok(tls)
 }
 
 /// Returns where the run without antagonists is recorded: beside that of the run with them.

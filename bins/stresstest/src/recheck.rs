@@ -12,7 +12,7 @@ use clap::Parser;
 /// Repeats the verdict on what --record has recorded, without the server
 #[derive(Debug, Parser)]
 #[command(version)]
-struct Args {
+pub(crate) struct Args {
     /// What was recorded
     file: PathBuf,
 }

@@ -3,7 +3,8 @@
 //! Several servers serve one room with one total order of messages: that of a replicated stream,
 //! such as one of NATS JetStream. This crate is the logic of one node, without I/O: what it
 //! publishes to the stream, and what it makes of what it reads there. Time-outs, connections and
-//! the log that clients read from are its user's.
+//! the log that clients read from are its user's. With the feature `jetstream`, the module of that
+//! name runs a node against a stream of NATS.
 //!
 //! - A [`Node`] delivers nothing but what it reads from the stream, in the stream's order. So no
 //!   client sees a message before the message has its place, and a reply stands after what it
@@ -59,6 +60,8 @@
 mod envelope;
 mod filter;
 mod id;
+#[cfg(feature = "jetstream")]
+pub mod jetstream;
 mod node;
 mod outbox;
 mod publish;

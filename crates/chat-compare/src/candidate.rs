@@ -20,10 +20,13 @@ enum Place {
     Executable {
         path: PathBuf,
         args: Vec<String>,
+        /// How many are started that promise one order together, if it is a group.
+        count: Option<u16>,
     },
     /// One that people know a protocol by, and its executable, if it is not the one in `$PATH`.
     Known(KnownServer, Option<PathBuf>),
-    Running(SocketAddr),
+    /// One, or several that promise one order together.
+    Running(Vec<SocketAddr>),
 }
 
 impl Candidate {
@@ -34,15 +37,29 @@ impl Candidate {
             place: Place::Executable {
                 path: path.into(),
                 args,
+                count: None,
             },
         }
     }
 
-    /// Makes one of a server that runs.
-    pub fn running(name: &str, addr: SocketAddr) -> Self {
+    /// Makes one of an executable of which a group of `count` is started for each round, as
+    /// [`Launch::group`] says, and they promise one order together.
+    pub fn group(name: &str, path: impl Into<PathBuf>, args: Vec<String>, count: u16) -> Self {
         Self {
             name: name.to_owned(),
-            place: Place::Running(addr),
+            place: Place::Executable {
+                path: path.into(),
+                args,
+                count: Some(count),
+            },
+        }
+    }
+
+    /// Makes one of a server that runs, or of several that promise one order together.
+    pub fn running(name: &str, addrs: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self {
+            name: name.to_owned(),
+            place: Place::Running(addrs.into_iter().collect()),
         }
     }
 
@@ -76,28 +93,38 @@ impl Candidate {
     pub(crate) fn target(&self, guard: Option<&Path>) -> Target {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         match &self.place {
-            Place::Running(addr) => Target::Running(*addr),
+            Place::Running(addrs) => Target::running(addrs.iter().copied()),
             Place::Known(server, executable) => Target::Launch(Launch {
                 guard: guard.map(Path::to_owned),
                 ..server.launch(executable.clone(), addr)
             }),
-            Place::Executable { path, args } => Target::Launch(Launch {
-                args: args.iter().map(OsString::from).collect(),
-                guard: guard.map(Path::to_owned),
-                ..Launch::new(path, addr)
-            }),
+            Place::Executable { path, args, count } => {
+                let launch = Launch {
+                    args: args.iter().map(OsString::from).collect(),
+                    guard: guard.map(Path::to_owned),
+                    ..Launch::new(path, addr)
+                };
+                match count {
+                    Some(count) => Target::group_of(&launch, *count),
+                    None => Target::Launch(launch),
+                }
+            }
         }
     }
 
     pub(crate) fn contender(&self) -> Contender {
         let command = match &self.place {
-            Place::Running(addr) => vec![format!("@{addr}")],
+            Place::Running(addrs) => {
+                let addrs: Vec<String> = addrs.iter().map(SocketAddr::to_string).collect();
+                vec![format!("@{}", addrs.join(","))]
+            }
             Place::Known(server, executable) => {
                 let path = executable.as_ref().map(|path| path.display().to_string());
                 vec![path.unwrap_or_else(|| server.executable.to_owned())]
             }
-            Place::Executable { path, args } => {
-                let path = path.display().to_string();
+            Place::Executable { path, args, count } => {
+                let count = count.map_or(String::new(), |count| format!("{count}*"));
+                let path = format!("{count}{}", path.display());
                 std::iter::once(path).chain(args.iter().cloned()).collect()
             }
         };
@@ -117,8 +144,9 @@ impl Candidate {
 impl FromStr for Candidate {
     type Err = CandidateError;
 
-    /// Reads `name=path args`, `name=@address`, `name=PROTOCOL:` with or without an executable behind
-    /// it, or any of these without a name. Arguments are separated by spaces; there are no quotes.
+    /// Reads `name=path args`, `name=N*path args` of a group, `name=@address,...`, `name=PROTOCOL:` with
+    /// or without an executable behind it, or any of these without a name. Arguments are separated by
+    /// spaces; there are no quotes.
     fn from_str(text: &str) -> Result<Self, CandidateError> {
         // A path before the sign is no name.
         let named = text
@@ -129,8 +157,9 @@ impl FromStr for Candidate {
             return Err(CandidateError::NoName);
         }
         if let Some(addr) = server.strip_prefix('@') {
-            let addr = addr.parse().map_err(|_| CandidateError::Address)?;
-            return Ok(Self::running(name.unwrap_or(server), addr));
+            let addrs: Result<Vec<SocketAddr>, _> = addr.split(',').map(str::parse).collect();
+            let addrs = addrs.map_err(|_| CandidateError::Address)?;
+            return Ok(Self::running(name.unwrap_or(server), addrs));
         }
         let known = server.split_once(':').and_then(|(protocol, path)| {
             Some((ProtocolName::named(protocol)?.known_server()?, path))
@@ -140,15 +169,22 @@ impl FromStr for Candidate {
             let name = name.unwrap_or(known.protocol.word());
             return Ok(Self::known(name, known, executable));
         }
+        let (count, server) = match server.split_once('*') {
+            Some((count, server)) if !count.contains(['/', ' ']) => {
+                let count = count.parse().ok().filter(|it| (1..=GROUP_MAX).contains(it));
+                (Some(count.ok_or(CandidateError::Count)?), server)
+            }
+            _ => (None, server),
+        };
         let mut words = server.split_whitespace();
         let path = words.next().ok_or(CandidateError::NoServer)?;
         let base = Path::new(path).file_name().map(|it| it.to_string_lossy());
         let name = name.map_or_else(|| base.unwrap_or_default().into_owned(), str::to_owned);
-        Ok(Self::executable(
-            &name,
-            path,
-            words.map(str::to_owned).collect(),
-        ))
+        let args = words.map(str::to_owned).collect();
+        Ok(match count {
+            Some(count) => Self::group(&name, path, args, count),
+            None => Self::executable(&name, path, args),
+        })
     }
 }
 
@@ -163,9 +199,17 @@ pub enum CandidateError {
     #[error("a server is needed, like `name=./server args` or `name=@127.0.0.1:8080`")]
     NoServer,
     /// What runs is nowhere.
-    #[error("after `@`, an IP address and a port are needed, like @127.0.0.1:8080")]
+    #[error(
+        "after `@`, an IP address and a port are needed, like @127.0.0.1:8080, or several with commas between them"
+    )]
     Address,
+    /// A group has a size that it cannot have.
+    #[error("before `*`, a number of servers from 1 to {GROUP_MAX} is needed, like 3*./server")]
+    Count,
 }
+
+/// How many servers a group can have. A judgement: more than one machine is for.
+const GROUP_MAX: u16 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -191,6 +235,12 @@ mod tests {
         check("a=@127.0.0.1:80", "a", &["@127.0.0.1:80"]);
         check("@[::1]:80", "@[::1]:80", &["@[::1]:80"]);
         check("a=server --key=value", "a", &["server", "--key=value"]);
+        let group = ["3*./server", "--node", "{n}"];
+        check("a=3*./server --node {n}", "a", &group);
+        check("3*./server --node {n}", "server", &group);
+        check("./a*b 2*3", "a*b", &["./a*b", "2*3"]);
+        let addrs = "@127.0.0.1:80,[::1]:80";
+        check(&format!("a={addrs}"), "a", &[addrs]);
         check("nats:", "nats", &["nats-server"]);
         check("a=redis:/opt/redis", "a", &["/opt/redis"]);
         let redis = "redis:".parse::<Candidate>().unwrap().contender();
@@ -205,5 +255,9 @@ mod tests {
         assert_eq!(fails(""), CandidateError::NoServer);
         assert_eq!(fails("a= "), CandidateError::NoServer);
         assert_eq!(fails("a=@localhost"), CandidateError::Address);
+        assert_eq!(fails("a=@127.0.0.1:80,"), CandidateError::Address);
+        for text in ["a=0*./server", "a=x*server", "65*server"] {
+            assert_eq!(fails(text), CandidateError::Count);
+        }
     }
 }

@@ -16,6 +16,7 @@ pub struct Case {
     level: Level,
     place: Place,
     pub(crate) start: Start,
+    watches_process: bool,
     pub(crate) check: fn(&mut Trial<'_>) -> Result<(), Wrong>,
 }
 
@@ -34,6 +35,7 @@ impl Case {
             level: Level::Must,
             place: Place::SideBySide,
             start: Start::Before,
+            watches_process: false,
             check,
         }
     }
@@ -60,6 +62,20 @@ impl Case {
     pub(crate) const fn starts_servers(mut self) -> Self {
         self.start = Start::ByCase;
         self
+    }
+
+    /// Marks it as one that looks at the process of the server.
+    pub(crate) const fn watches_process(mut self) -> Self {
+        self.watches_process = true;
+        self
+    }
+
+    /// Tells whether it starts, watches or ends a server, as all do that are about the executable: those
+    /// of rules 1, 2 and 10, and some others.
+    pub(crate) fn is_about_process(&self) -> bool {
+        self.watches_process
+            || self.start == Start::ByCase
+            || matches!(self.rule().number(), 1 | 2 | 10)
     }
 
     /// Returns the name by which it is chosen, like `rule-3/empty-message`.

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -168,6 +169,17 @@ impl Client {
     /// Passes over messages until this one has arrived.
     pub(crate) fn skip_to(&mut self, body: &[u8]) -> Result<(), Wrong> {
         self.take_until(body).map(drop)
+    }
+
+    /// Sends a message that no other client of this process has sent, and returns how many arrive
+    /// before it.
+    pub(crate) fn skip_to_mark(&mut self) -> Result<usize, Wrong> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        // Nothing else depends on it than that no two are the same.
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("mark {number} of {}", std::process::id());
+        self.send(mark.as_bytes())?;
+        Ok(self.take_until(mark.as_bytes())?.len())
     }
 
     /// Receives messages until this one has arrived, and returns those before it.

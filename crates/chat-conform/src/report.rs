@@ -23,12 +23,8 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new(suite: &Suite, results: Vec<CaseResult>, took: Duration) -> Self {
-        let target = suite.target();
-        let words = std::iter::once(target.executable.as_os_str())
-            .chain(target.args.iter().map(AsRef::as_ref));
-        let words: Vec<_> = words.map(|word| word.display().to_string()).collect();
         Self {
-            server: words.join(" "),
+            server: suite.target().to_string(),
             is_strict: suite.is_strict(),
             results,
             took,

@@ -111,6 +111,10 @@ impl Run<'_> {
             Outcome::Skipped {
                 why: "interrupted".to_owned(),
             }
+        } else if let Some(why) = target.servers.no_place_for(case) {
+            Outcome::Skipped {
+                why: why.to_owned(),
+            }
         } else if self.has_stopped.load(Ordering::Acquire) {
             Outcome::Skipped {
                 why: self.lock(&self.why_stopped).clone(),
@@ -178,6 +182,7 @@ fn into_inner<T>(mutex: Mutex<T>) -> T {
 fn check(case: &Case, trial: &mut Trial<'_>) -> Result<(), Wrong> {
     if case.start == Start::Before {
         trial.serve()?;
+        trial.settle()?;
     }
     (case.check)(trial)
 }
@@ -185,8 +190,7 @@ fn check(case: &Case, trial: &mut Trial<'_>) -> Result<(), Wrong> {
 fn failure(case: &Case, trial: &mut Trial<'_>, broken: Broken) -> Failure {
     let mut stderr = Vec::new();
     let mut what = broken.what;
-    if trial.has_server() {
-        let server = trial.server_mut();
+    for server in trial.servers_mut() {
         // The sockets of a process that dies close a little earlier than it is gone.
         let _ = broken.client.is_some().then(|| server.death());
         stderr.extend_from_slice(server.last_lines().stderr());

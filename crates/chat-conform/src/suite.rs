@@ -1,6 +1,7 @@
 //! Which cases run on which server, and how.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::cases;
 use crate::glob;
 use crate::report::{CaseResult, Report};
 use crate::runner;
-use crate::trial::Target;
+use crate::trial::{Servers, Target};
 use crate::wire::Patience;
 
 /// The cases that run on one server, and how.
@@ -48,6 +49,7 @@ impl Suite {
             target: Target {
                 executable: executable.into(),
                 args: Vec::new(),
+                servers: Servers::One,
                 patience: Patience {
                     time: PATIENCE,
                     interrupt: Interrupt::never(),
@@ -58,6 +60,24 @@ impl Suite {
             fails_fast: false,
             jobs: default_jobs(),
         }
+    }
+
+    /// Makes a suite for servers that run already and promise one order together; one is enough. The
+    /// clients of a case connect to them in turn, and cases run one after the other. Those that start,
+    /// watch or end a server are skipped. Nobody else may use the servers meanwhile.
+    pub fn running(addrs: impl IntoIterator<Item = SocketAddr>) -> Self {
+        let mut suite = Self::new("").jobs(1);
+        suite.target.servers = Servers::Running(addrs.into_iter().collect());
+        suite
+    }
+
+    /// Has each case start a group of `count` servers that promise one order together, as
+    /// [`Launch::group`](chat_target::Launch::group) says, and its clients connect to them in turn. Cases
+    /// that watch or end a server are skipped then.
+    #[must_use]
+    pub fn group_of(mut self, count: u16) -> Self {
+        self.target.servers = Servers::Group(count);
+        self
     }
 
     /// Sets what the server is given before the address.
@@ -124,7 +144,7 @@ impl Suite {
         self
     }
 
-    /// Sets how many cases run side by side at most.
+    /// Sets how many cases run side by side at most. On servers that run already, it is one.
     #[must_use]
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs.max(1);
@@ -176,7 +196,10 @@ impl Suite {
     }
 
     pub(crate) fn job_count(&self) -> usize {
-        self.jobs
+        match self.target.servers {
+            Servers::Running(_) => 1,
+            Servers::One | Servers::Group(_) => self.jobs,
+        }
     }
 }
 

@@ -1,17 +1,18 @@
 //! The running of one case: its servers, its clients, and what went wrong.
 
 use std::ffi::OsString;
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
+use std::{fmt, io};
 
 use chat_target::{Launch, Server, ServerError};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::case::Case;
 use crate::client::Client;
 use crate::story::Story;
 use crate::watch::Watch;
@@ -22,15 +23,62 @@ use crate::wire::Patience;
 pub(crate) struct Target {
     pub(crate) executable: PathBuf,
     pub(crate) args: Vec<OsString>,
+    /// Which servers a case has.
+    pub(crate) servers: Servers,
     pub(crate) patience: Patience,
 }
 
-/// What a case has: a server, and clients for it.
+/// Which servers a case has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Servers {
+    /// One of its own.
+    One,
+    /// So many of its own, which promise one order together.
+    Group(u16),
+    /// These, which run already and promise one order together.
+    Running(Vec<SocketAddr>),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.servers {
+            Servers::Running(addrs) => {
+                let addrs: Vec<String> = addrs.iter().map(SocketAddr::to_string).collect();
+                return f.write_str(&addrs.join(","));
+            }
+            Servers::Group(count) => write!(f, "{count} of ")?,
+            Servers::One => {}
+        }
+        write!(f, "{}", self.executable.display())?;
+        self.args
+            .iter()
+            .try_for_each(|arg| write!(f, " {}", arg.display()))
+    }
+}
+
+impl Servers {
+    /// Tells why a case cannot be run on these, if it cannot.
+    pub(crate) fn no_place_for(&self, case: &Case) -> Option<&'static str> {
+        if !case.is_about_process() {
+            return None;
+        }
+        match self {
+            Self::One => None,
+            Self::Group(_) => Some("it is about one server that is started, and here is a group"),
+            Self::Running(_) => Some("it is about a server that is started, and these run already"),
+        }
+    }
+}
+
+/// What a case has: a server, or several, and clients for it.
 #[derive(Debug)]
 pub(crate) struct Trial<'a> {
     target: &'a Target,
-    server: Option<Server>,
-    addr: SocketAddr,
+    /// Those that were started for the case.
+    servers: Vec<Server>,
+    /// Where clients connect, in turn.
+    addrs: Vec<SocketAddr>,
+    connect_count: AtomicUsize,
     pub(crate) story: Story,
     hello_count: AtomicU32,
 }
@@ -40,16 +88,52 @@ impl<'a> Trial<'a> {
     pub(crate) fn new(target: &'a Target) -> Self {
         Self {
             target,
-            server: None,
-            addr: LOOPBACK,
+            servers: Vec::new(),
+            addrs: vec![LOOPBACK],
+            connect_count: AtomicUsize::new(0),
             story: Story::default(),
             hello_count: AtomicU32::new(0),
         }
     }
 
-    /// Starts a server and waits until it is ready.
+    /// Starts a server, or all of a group, and waits until it is ready. Servers that run already are.
     pub(crate) fn serve(&mut self) -> Result<(), Wrong> {
-        self.serve_at(LOOPBACK)
+        match &self.target.servers {
+            Servers::One => self.serve_at(LOOPBACK),
+            Servers::Running(addrs) => {
+                self.addrs.clone_from(addrs);
+                Ok(())
+            }
+            Servers::Group(count) => {
+                self.launch(self.pattern(LOOPBACK).group(*count))?;
+                self.wait_ready()
+            }
+        }
+    }
+
+    /// Waits until nothing arrives any more that other clients have sent to servers that run already,
+    /// those of an earlier case. Others may not use them.
+    pub(crate) fn settle(&mut self) -> Result<(), Wrong> {
+        if !matches!(self.target.servers, Servers::Running(_)) {
+            return Ok(());
+        }
+        let deadline = self.patience().begin();
+        let mut quiet_count = 0;
+        while quiet_count < QUIET_COUNT {
+            let mut witness = self.connect()?;
+            witness.skip_to_mark()?;
+            thread::sleep(QUIET_TIME);
+            let is_quiet = witness.skip_to_mark()? == 0;
+            quiet_count = if is_quiet { quiet_count + 1 } else { 0 };
+            if self.patience().is_over(deadline) {
+                return Err(Wrong::Skipped(
+                    "messages arrive that no client of a case has sent: others use the servers"
+                        .to_owned(),
+                ));
+            }
+        }
+        self.story = Story::default();
+        Ok(())
     }
 
     /// Starts a server that is to listen on `addr`, and waits until it is ready.
@@ -67,10 +151,15 @@ impl<'a> Trial<'a> {
 
     /// Starts a server.
     pub(crate) fn start(&mut self, addr: SocketAddr) -> Result<(), Wrong> {
-        self.launch(&Launch {
+        self.launch(vec![self.pattern(addr)])
+    }
+
+    /// Tells how a server is started.
+    fn pattern(&self, addr: SocketAddr) -> Launch {
+        Launch {
             args: self.target.args.clone(),
             ..Launch::new(&self.target.executable, addr)
-        })
+        }
     }
 
     /// Starts a server by a shell script, in which `"$0" "$@"` is its command line.
@@ -78,10 +167,10 @@ impl<'a> Trial<'a> {
         let mut args: Vec<OsString> = vec!["-c".into(), script.into()];
         args.push(self.target.executable.clone().into());
         args.extend(self.target.args.iter().cloned());
-        self.launch(&Launch {
+        self.launch(vec![Launch {
             args,
             ..Launch::new("sh", addr)
-        })
+        }])
     }
 
     /// Starts a server with any text in place of the address.
@@ -96,35 +185,38 @@ impl<'a> Trial<'a> {
     /// Waits until the server is ready.
     pub(crate) fn wait_ready(&mut self) -> Result<(), Wrong> {
         let patience = self.patience().time;
-        self.addr = self.server_mut().wait_ready(patience)?;
+        let ready = self.servers.iter_mut().map(|it| it.wait_ready(patience));
+        self.addrs = ready.collect::<Result<_, _>>()?;
         Ok(())
     }
 
     /// Ends the server, its whole process group.
     pub(crate) fn end_server(&mut self) {
-        self.server = None;
+        self.servers.clear();
     }
 
-    /// Returns the server.
+    /// Returns the server, of a case that has one.
     pub(crate) fn server_mut(&mut self) -> &mut Server {
-        self.server
-            .as_mut()
+        self.servers
+            .first_mut()
             .expect("a case starts a server before it asks for it")
     }
 
-    /// Tells whether there is a server.
-    pub(crate) fn has_server(&self) -> bool {
-        self.server.is_some()
+    /// Returns the servers that were started for the case.
+    pub(crate) fn servers_mut(&mut self) -> &mut [Server] {
+        &mut self.servers
     }
 
-    /// Returns the address that the server said it listens on.
+    /// Returns the address that the server said it listens on, or that of the next one in turn.
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
+        // Each takes its own number, so no ordering is needed.
+        let number = self.connect_count.fetch_add(1, Ordering::Relaxed);
+        self.addrs[number % self.addrs.len()]
     }
 
     /// Has clients connect to another address than the one that the server said.
     pub(crate) fn set_addr(&mut self, addr: SocketAddr) {
-        self.addr = addr;
+        self.addrs = vec![addr];
     }
 
     /// Returns how long anything may take.
@@ -134,7 +226,7 @@ impl<'a> Trial<'a> {
 
     /// Connects a client. The server knows it only once it has taken part.
     pub(crate) fn connect(&self) -> Result<Client, Wrong> {
-        Client::connect(self.addr, self.patience(), self.story.begin())
+        Client::connect(self.addr(), self.patience(), self.story.begin())
     }
 
     /// Connects a client and waits for its own first message, so that the server is known to serve
@@ -175,10 +267,12 @@ impl<'a> Trial<'a> {
         Ok(hello)
     }
 
-    /// Fails unless the server still runs and serves a client that comes now.
+    /// Fails unless the server still runs and serves a client that comes now, and so do the others.
     pub(crate) fn assert_serves(&mut self) -> Result<(), Wrong> {
-        self.join()?;
-        match self.server_mut().exit_status() {
+        for _ in 0..self.addrs.len() {
+            self.join()?;
+        }
+        match self.servers.iter_mut().find_map(Server::exit_status) {
             None => Ok(()),
             Some(status) => Err(Wrong::broken(format!("the server ended: {status}"))),
         }
@@ -217,7 +311,7 @@ impl<'a> Trial<'a> {
         let deadline = self.patience().begin();
         while let Err(what) = look(self) {
             let has_ended = |server: &mut Server| server.exit_status().is_some();
-            if self.patience().is_over(deadline) || self.server.as_mut().is_some_and(has_ended) {
+            if self.patience().is_over(deadline) || self.servers.iter_mut().any(has_ended) {
                 return Err(Wrong::broken(what));
             }
             thread::sleep(POLL_INTERVAL);
@@ -232,9 +326,12 @@ impl<'a> Trial<'a> {
 }
 
 impl Trial<'_> {
-    fn launch(&mut self, launch: &Launch) -> Result<(), Wrong> {
-        self.server = None;
-        self.server = Some(Server::start(launch, &self.patience().interrupt)?);
+    fn launch(&mut self, launches: Vec<Launch>) -> Result<(), Wrong> {
+        self.servers.clear();
+        for launch in launches {
+            let server = Server::start(&launch, &self.patience().interrupt)?;
+            self.servers.push(server);
+        }
         Ok(())
     }
 }
@@ -324,3 +421,10 @@ pub(crate) const LOOPBACK: SocketAddr =
 
 /// How often something is looked at that does not tell of itself.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How many times in a row nothing may arrive. A judgement.
+const QUIET_COUNT: u32 = 2;
+
+/// For how long. A judgement: long beside a round trip of a cluster. Of what comes later, the cases may
+/// fail, so a suite on servers that run already begins on quiet ones.
+const QUIET_TIME: Duration = Duration::from_millis(50);

@@ -38,11 +38,53 @@ impl Schedule {
                 .server_args
                 .push("--stall-timeout=200ms".to_owned());
         }
+        // From numbers of their own, so that the rest of a schedule stays what it was.
+        let limits = &mut Rng::with_seed(!seed);
+        schedule.draw_rates(limits, is_flood);
+        schedule.draw_timeouts(limits, has_stall_timeout);
         if is_flood {
             schedule.members.push(Member::flooder());
         }
         schedule.draw_plans(&mut rng);
         schedule
+    }
+
+    /// Has the server read some clients later, such that the room takes seconds at most.
+    fn draw_rates(&mut self, rng: &mut Rng, is_flood: bool) {
+        // A flood is much longer than all that others send.
+        let rates = match is_flood {
+            true => [
+                "rate-messages=10000",
+                "rate-bytes=1MiB",
+                "ingress-rate=2MiB",
+            ],
+            false => ["rate-messages=50", "rate-bytes=8KiB", "ingress-rate=32KiB"],
+        };
+        let drawn = rates.into_iter().filter(|_| rng.u8(..4) == 0);
+        self.server_args
+            .extend(drawn.map(|rate| format!("--{rate}")));
+        if !is_flood && rng.u8(..8) == 0 {
+            self.server_args.push("--public".to_owned());
+        }
+    }
+
+    /// Has the server close some clients that take their time.
+    fn draw_timeouts(&mut self, rng: &mut Rng, has_stall_timeout: bool) {
+        if rng.u8(..6) == 0 {
+            self.server_args.push("--message-timeout=200ms".to_owned());
+            self.may_disconnect = true;
+        }
+        // The witness takes everything, but it is a thread that may have to wait for its turn.
+        if rng.u8(..8) == 0 {
+            self.server_args
+                .push("--half-closed-timeout=200ms".to_owned());
+            (self.may_disconnect, self.is_lossless) = (true, false);
+        }
+        if rng.u8(..8) == 0 && !has_stall_timeout {
+            let args = ["--stall-timeout=300ms", "--min-drain-rate=1KiB"];
+            self.server_args.extend(args.map(str::to_owned));
+            (self.may_disconnect, self.is_lossless) = (true, false);
+        }
     }
 
     /// Gives most members a toxic connection.
@@ -237,6 +279,19 @@ mod tests {
         let events = || all.iter().filter_map(|schedule| schedule.event);
         assert!(events().any(|event| matches!(event, Event::Stop { .. })));
         assert!(events().any(|event| matches!(event, Event::Terminate { .. })));
+        for option in [
+            "--rate-",
+            "--ingress-rate",
+            "--public",
+            "--message-timeout",
+            "--half-closed",
+        ] {
+            let has = |args: &[String]| args.iter().any(|arg| arg.starts_with(option));
+            assert!(
+                all.iter().any(|schedule| has(&schedule.server_args)),
+                "{option}"
+            );
+        }
         let lossless_count = all.iter().filter(|schedule| schedule.is_lossless).count();
         assert!((30..150).contains(&lossless_count), "{lossless_count}");
     }

@@ -30,5 +30,5 @@ pub use crowd::{Crowd, socket_memory};
 pub use judge::{Facts, Fault, judge};
 pub use member::{Ended, Report};
 pub use run::{Proof, RunError, Trial, prove, run};
-pub use schedule::{Event, Leave, Member, Reading, Schedule, Stay};
+pub use schedule::{Event, Leave, Member, Reading, STRANGER, Schedule, Stay};
 pub use target::{Target, TargetError};

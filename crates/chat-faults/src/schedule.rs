@@ -169,5 +169,9 @@ pub(crate) const MESSAGE_LEN_MEAN: u64 = 43;
 /// The high half tells the bodies of rooms from others.
 const ROOM: u32 = 0xc0ff_0000;
 
+/// What the bodies of those begin with who belong to no room, and share a server with some. Ten bytes at
+/// least are a body then.
+pub const STRANGER: [u8; 4] = (ROOM | 0xffff).to_le_bytes();
+
 /// How long everything may take on a shared server, which has the floods of others to deliver.
 const SHARED_TIME_MAX: Duration = Duration::from_secs(180);

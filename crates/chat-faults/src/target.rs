@@ -60,6 +60,29 @@ impl Target {
         self.addr
     }
 
+    /// Returns the address for clients over TLS, of a server that was told to have one.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not say it in time.
+    pub fn tls_addr(&mut self) -> io::Result<SocketAddr> {
+        let start = Instant::now();
+        while start.elapsed() < READY_TIMEOUT {
+            let lines = self.server.last_lines();
+            let addr = lines.stdout().iter().find_map(|line| {
+                let addr = line.strip_prefix("listening on ")?;
+                addr.strip_suffix(" with TLS")?.parse().ok()
+            });
+            if let Some(addr) = addr {
+                return Ok(addr);
+            }
+            thread::sleep(SETTLE_TICK);
+        }
+        Err(io::Error::other(
+            "the server does not tell its address for TLS",
+        ))
+    }
+
     /// Tells the server to end, and waits for it.
     ///
     /// # Errors

@@ -40,6 +40,9 @@ fn setting(run: &Run<'_>) -> Markup {
         h3 { (run.label()) ", load" }
         pre { code { (shown(&results.asked.server, COMMAND_LEN_MAX)) } }
         dl {
+            @if results.asked.server_count > 1 {
+                dt { "Servers" } dd { (results.asked.server_count) ", with clients on each in turn" }
+            }
             dt { "Load" } dd { (results.load()) }
             @for (name, value) in environment(&results.asked.environment) {
                 @if !value.is_empty() { dt { (name) } dd { (shown(&value, COMMAND_LEN_MAX)) } }

@@ -155,6 +155,8 @@ pub(crate) struct Ticking {
     /// Where the log ended at the last tick, and for how many ticks publishers have waited there.
     frozen_pos: u64,
     frozen_count: u32,
+    /// How long publishers have waited, all together.
+    publisher_wait: Duration,
 }
 
 impl Ticking {
@@ -174,6 +176,7 @@ impl Ticking {
             grace_len: step_len * u64::from(STEPS_PER_GRACE),
             frozen_pos: 0,
             frozen_count: 0,
+            publisher_wait: Duration::ZERO,
         }
     }
 
@@ -196,6 +199,17 @@ impl Ticking {
 
     pub(crate) fn grace_len(&self) -> u64 {
         self.grace_len
+    }
+
+    /// Notes, at a tick, how many publishers wait.
+    pub(crate) fn note_waiting(&mut self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let wait = self.step.saturating_mul(count);
+        self.publisher_wait = self.publisher_wait.saturating_add(wait);
+    }
+
+    pub(crate) fn publisher_wait(&self) -> Duration {
+        self.publisher_wait
     }
 
     /// Tells, at a tick, whether publishers have waited for so long while the log ended at `end`

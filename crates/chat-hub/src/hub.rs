@@ -221,6 +221,10 @@ pub struct Stats {
     pub laggard_count: usize,
     /// How many publishers wait for their turn.
     pub waiting_publisher_count: usize,
+    /// How long publishers have waited for their turn, all of them together. It grows by each tick
+    /// of the [`Clock`] for each that waits then, so it is right to a tick (an eighth of the
+    /// grace) for each time that one waited; without a clock it stays zero.
+    pub publisher_wait: Duration,
     /// The largest lag of a subscriber that has not ended, in bytes: up to a segment of the log
     /// too high, and the capacity once the log has overrun somebody that has not read since.
     pub lag_max: u64,

@@ -212,6 +212,7 @@ impl State {
         let end = self.log.end().byte_pos;
         let is_waiting = self.is_anybody_waiting();
         self.ticking.is_refusing = false;
+        self.ticking.note_waiting(self.turns.waiting_count());
         if self.ticking.is_frozen(end, is_waiting) {
             self.turns.take_back(|_| true);
             self.abandon_unserved();
@@ -237,6 +238,7 @@ impl State {
             subscriber_count: self.slots.len(),
             laggard_count: self.slots.laggard_count(),
             waiting_publisher_count: self.turns.waiting_count(),
+            publisher_wait: self.ticking.publisher_wait(),
             lag_max: self.log.lag_max(),
             retained_bytes: self.log.retained_len(),
         }

@@ -25,6 +25,8 @@ pub struct Writer {
     owed: Owed,
     /// Whether the stream took nothing when it was last tried.
     is_stalled: bool,
+    /// Whether nothing more is written but the rest of a message.
+    has_ended: bool,
     /// How many bytes the stream has taken.
     written: u64,
 }
@@ -61,6 +63,7 @@ impl Writer {
             subscriber,
             owed: Owed(Vec::new()),
             is_stalled: false,
+            has_ended: false,
             written: 0,
         }
     }
@@ -194,16 +197,45 @@ impl Writer {
         self.subscriber.ender()
     }
 
-    /// Ends the writing here, in the middle of a message if the stream has a part of one.
+    /// Ends the writing here, in the middle of a message if the stream has a part of one; then
+    /// [`finish_message`](Self::finish_message) writes the rest.
     pub fn end(&mut self) {
-        self.owed = Owed(Vec::new());
         self.is_stalled = false;
+        self.has_ended = true;
         self.subscriber.end();
+    }
+
+    /// Writes the rest of a message that the stream has a part of, and nothing more; tells whether
+    /// the stream has whole messages then. It has not when it takes nothing more for now, as `write`
+    /// says: see [`advance`](Self::advance).
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Io`] when the stream fails, or takes no bytes without an error.
+    pub fn finish_message(
+        &mut self,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Result<bool, WriteError> {
+        while self.is_inside_message() {
+            match self.write_owed(&mut write) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Ok(len) => self.written += len as u64,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
     }
 
     /// Tells whether the stream took nothing when it was last tried.
     pub fn is_stalled(&self) -> bool {
         self.is_stalled
+    }
+
+    /// Tells whether the stream has a part of a message, and not the rest.
+    pub fn is_inside_message(&self) -> bool {
+        !self.owed.0.is_empty()
     }
 
     /// Returns how many bytes the stream has taken.
@@ -223,9 +255,14 @@ impl Writer {
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> Result<Progress, WriteError> {
         self.is_stalled = false;
+        if self.has_ended {
+            return self.ended();
+        }
         let mut budget = STRETCH_LEN;
         while budget > 0 {
-            let written = if self.owed.0.is_empty() {
+            let written = if self.is_inside_message() {
+                self.write_owed(&mut write)
+            } else {
                 let Poll::Ready(stretch) = self.subscriber.poll_read(cx) else {
                     return Ok(Progress::CaughtUp);
                 };
@@ -233,8 +270,6 @@ impl Writer {
                     return self.ended();
                 };
                 self.write_stretch(&stretch, &mut write)
-            } else {
-                self.write_owed(&mut write)
             };
             match written {
                 Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
@@ -300,7 +335,7 @@ impl Writer {
     /// Tells the hub that the stream takes nothing.
     fn stalled(&mut self, retry: &Waker) -> Result<Progress, WriteError> {
         let is_over = self.subscriber.stall_or_end(retry);
-        if is_over && self.owed.0.is_empty() {
+        if is_over && !self.is_inside_message() {
             // It was ended during the write, when nobody waited to be woken.
             return self.ended();
         }

@@ -1,13 +1,13 @@
 //! One repetition: what it does, what it needs, how it ended.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chat_results::{Count, Load, Tick};
 use chat_tls::Tls;
 use chat_trace::{Nanos, Trace};
 
+use crate::addrs::Addrs;
 use crate::conduct::Conduct;
 use crate::connection::SCRATCH_LEN;
 use crate::engine::play;
@@ -19,8 +19,8 @@ use crate::stop::Stop;
 /// What a repetition needs and leaves to the next one.
 #[derive(Debug)]
 pub struct Bench<P = Chat> {
-    /// The address of the server.
-    pub(crate) addr: SocketAddr,
+    /// Where the server is, or the servers.
+    pub(crate) addrs: Addrs,
     /// How clients connect over TLS, if they do.
     pub(crate) tls: Option<Tls>,
     pub(crate) protocol: P,
@@ -37,15 +37,15 @@ pub struct Bench<P = Chat> {
 }
 
 impl<P: Protocol + Copy> Bench<P> {
-    /// Makes what repetitions on the server at `addr` need, which speaks this protocol. What they send and receive goes through
-    /// `trace`.
+    /// Makes what repetitions on the server at `addrs` need, which speaks this protocol. Several servers
+    /// are loaded as one: their clients are to see one order. What they send and receive goes through `trace`.
     ///
     /// # Errors
     ///
     /// When the system gives nothing to wait with.
-    pub fn new(addr: SocketAddr, protocol: P, trace: Trace) -> io::Result<Self> {
+    pub fn new(addrs: impl Into<Addrs>, protocol: P, trace: Trace) -> io::Result<Self> {
         Ok(Self {
-            addr,
+            addrs: addrs.into(),
             tls: None,
             protocol,
             clock: Clock::start(),
@@ -62,6 +62,13 @@ impl<P: Protocol + Copy> Bench<P> {
     pub fn over_tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
+    }
+}
+
+impl<P> Bench<P> {
+    /// Returns where the server is, or the servers.
+    pub fn addrs(&self) -> &Addrs {
+        &self.addrs
     }
 }
 

@@ -120,6 +120,7 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
                 }
                 Err(Disturbed) => return Err(Stop::Unresolved(self.unresolved(part))),
             }
+            self.mark_place(client, kind)?;
             inquiry.is_closing = true;
             inquiry.asked_at = self.now;
             let ended = self.client(client).end_sending();
@@ -131,6 +132,17 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
         self.progressed_at = self.now;
         self.inquiry = Some(inquiry);
         Ok(true)
+    }
+
+    /// Has a client of one of several servers send a last message. Others have messages already that
+    /// its own server may be yet to hear of: what is sent now comes after them in the one order, and the
+    /// client is owed all up to it.
+    fn mark_place(&mut self, client: usize, kind: Kind) -> Result<(), Stop> {
+        if self.addrs.count() > 1 {
+            self.send(client, kind)?;
+            self.intake.progress.asked(client, 1);
+        }
+        Ok(())
     }
 
     /// Decides what became of a client that the server may have left out, at the end of its stream.
@@ -156,6 +168,7 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
                 sender,
                 count: first + QUESTIONS - settled,
             });
+            self.conduct.broken_at = self.apart(client, sender);
             return Stop::Broken;
         }
         let mut unresolved = Unresolved::new(self.load.timeout);
@@ -167,6 +180,16 @@ impl<P: Protocol + Copy> Wiring<'_, P> {
             )
         });
         Stop::Unresolved(unresolved)
+    }
+
+    /// Asks whether the servers of two clients have anything to do with each other, if these are not the same.
+    fn apart(&self, client: usize, sender: usize) -> Option<String> {
+        let [at, from] = [client, sender].map(|it| self.addrs.of(it));
+        (at != from).then(|| {
+            format!(
+                "the one is connected to {at}, and the other to {from}: do these serve one room?"
+            )
+        })
     }
 
     /// Returns a client that is waited for, and the sender of the message that it has not got,

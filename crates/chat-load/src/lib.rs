@@ -11,7 +11,8 @@
 //!
 //! # What it does not do
 //!
-//! It starts no server and takes no signal: it is told an address, and whoever is told how far it
+//! It starts no server and takes no signal: it is told an address, or those of several servers that
+//! promise one order together, over which it spreads the clients in turn ([`Addrs`]). And whoever is told how far it
 //! is can end it. It judges nothing: whether the promise was kept, the trace knows. It is about
 //! time, and reads the clock. `chat-stress` puts all of this together.
 //!
@@ -34,6 +35,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::cast_possible_truncation))]
 
+mod addrs;
 mod antagonists;
 mod bench;
 mod conduct;
@@ -56,6 +58,7 @@ mod timeout;
 mod tls;
 mod wiring;
 
+pub use addrs::Addrs;
 pub use bench::{Bench, Ended, OnTick, run};
 pub use conduct::Conduct;
 pub use latency::Latencies;

@@ -1,6 +1,7 @@
 //! What all phases share: clients, clock and intake.
 
-use std::io;
+mod endings;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use chat_tls::Tls;
 use chat_trace::{CLIENTS_MAX, Kind, Nanos, Times, Topology};
 use mio::{Registry, Token};
 
+use crate::addrs::Addrs;
 use crate::antagonists::{STAY, Stalled, Visits};
 use crate::bench::{Bench, Clock, OnTick, nanos};
 use crate::conduct::Conduct;
@@ -27,7 +29,10 @@ use crate::tls::secured;
 pub(crate) struct Wiring<'a, P> {
     pub(crate) load: &'a Load,
     pub(crate) topology: Topology,
+    /// The first of the servers, where those connect who are no clients of the load.
     pub(crate) addr: SocketAddr,
+    /// Where clients connect.
+    pub(crate) addrs: &'a Addrs,
     /// How clients connect over TLS, if they do.
     pub(crate) tls: Option<&'a Tls>,
     pub(crate) clock: Clock,
@@ -85,7 +90,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     ) -> (Self, &'a mut Poller) {
         let (now, topology) = (bench.clock.now(), Topology::of(load));
         let Bench {
-            addr,
+            addrs,
             tls,
             protocol,
             clock,
@@ -98,7 +103,8 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
         let wiring = Self {
             load,
             topology,
-            addr: *addr,
+            addr: addrs.of(0),
+            addrs,
             tls: tls.as_ref(),
             clock: *clock,
             scratch,
@@ -130,7 +136,7 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     pub(crate) fn connect(&mut self, registry: &Registry) -> Result<(), Stop> {
         let client = self.clients.len();
         self.connected_at.push(self.clock.now());
-        let (addr, token) = (self.addr, Token(client));
+        let (addr, token) = (self.addrs.of(client), Token(client));
         let connection = if self.topology.slow_clients().contains(&client) {
             Client::connect_slow(addr, self.load.slow.bytes_per_s, token, registry)
         } else {
@@ -352,49 +358,4 @@ impl<'a, P: Protocol + Copy> Wiring<'a, P> {
     pub(crate) fn client(&mut self, client: usize) -> &mut Client {
         self.clients[client].as_mut().expect("it is there")
     }
-
-    /// Tells that the connection of a client has failed.
-    pub(crate) fn failed(&self, client: usize, source: io::Error) -> Stop {
-        let who = format!("{} to {}", self.topology.role(client), self.addr);
-        if self.keeps_up(client) {
-            let source = Some(source);
-            return Stop::CutOff { who, source };
-        }
-        Stop::Connection { who, source }
-    }
-
-    /// Tells that the server has closed the connection of a client.
-    pub(crate) fn closed(&self, client: usize) -> Stop {
-        let who = self.topology.role(client).to_string();
-        if self.keeps_up(client) {
-            return Stop::CutOff { who, source: None };
-        }
-        let is_joining = matches!(self.took, Took::None);
-        let advice = if is_joining && self.tls.is_none() {
-            ADVICE_ON_CLOSED
-        } else {
-            ""
-        };
-        Stop::Closed { who, advice }
-    }
-
-    /// Tells whether a client keeps up, as all do that read at once and have joined, unless this
-    /// process has paused: nobody read meanwhile.
-    fn keeps_up(&self, client: usize) -> bool {
-        let reads = self.topology.readers().contains(&client)
-            && !self.topology.slow_clients().contains(&client);
-        let has_begun = !matches!(self.took, Took::None);
-        reads && has_begun && self.intake.count.pause_count == 0
-    }
-
-    /// Names the connection of a client, in a sentence.
-    pub(crate) fn connection(&self, client: usize) -> Option<String> {
-        let local = self.clients[client].as_ref()?.local_addr().ok()?;
-        let (role, addr) = (self.topology.role(client), self.addr);
-        Some(format!("{role} is connected from {local} to {addr}"))
-    }
 }
-
-/// Why a server may close connections while clients join.
-const ADVICE_ON_CLOSED: &str =
-    " while clients joined; is it full, or does it speak TLS there (--tls)?";

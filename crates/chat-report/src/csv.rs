@@ -72,6 +72,7 @@ fn columns(name: &str, results: &Results) -> Vec<(String, String)> {
         column("host", &environment.host),
         column("run", name),
         column("server", &results.asked.server),
+        column("server_count", results.asked.server_count),
     ];
     columns.extend(load_columns(results.load()));
     columns.extend(found_columns(results));
@@ -245,6 +246,8 @@ mod tests {
     fn what_has_commas_and_quotes_is_quoted() {
         let mut results = results();
         results.asked.server = "./server --say \"a, b\"".into();
-        assert!(table([("run", &results)]).contains("\n,,,run,\"./server --say \"\"a, b\"\"\",2,"));
+        assert!(
+            table([("run", &results)]).contains("\n,,,run,\"./server --say \"\"a, b\"\"\",1,2,")
+        );
     }
 }

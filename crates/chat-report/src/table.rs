@@ -70,8 +70,17 @@ impl<W: Write> Table<'_, W> {
         Ok(())
     }
 
-    fn load(&mut self, Asked { server, load, .. }: &Asked) -> io::Result<()> {
-        self.row("server", server)?;
+    fn load(&mut self, asked: &Asked) -> io::Result<()> {
+        let Asked { server, load, .. } = asked;
+        if asked.server_count > 1 {
+            let servers = format!(
+                "{}, with clients on each in turn: {server}",
+                asked.server_count
+            );
+            self.row("servers", &servers)?;
+        } else {
+            self.row("server", server)?;
+        }
         self.row("load", &load.to_string())
     }
 

@@ -83,13 +83,22 @@ impl fmt::Display for Violation {
 /// What was tested, and what was asked of it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Asked {
-    /// The executable with its arguments, or the address that was connected to.
+    /// The executable with its arguments, or the address that was connected to; of several servers,
+    /// all of them.
     pub server: String,
+    /// How many servers there were that promise one order together, over which the clients were spread
+    /// in turn. Older files have none of more than one.
+    #[serde(default = "one_server")]
+    pub server_count: u32,
     /// What was run where, and when.
     pub environment: Environment,
     /// What was asked of it.
     #[serde(flatten)]
     pub load: Load,
+}
+
+fn one_server() -> u32 {
+    1
 }
 
 impl Results {
@@ -178,7 +187,7 @@ impl Order {
     }
 }
 
-/// The server, seen from outside. Memory is in KiB.
+/// The server, seen from outside, or several servers together. Memory is in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct ServerSeen {
     /// Processor time a delivery to any client that reads, in the load and its warm-up, in
@@ -197,6 +206,24 @@ pub struct ServerSeen {
     pub threads: u64,
     /// The most open files that were seen.
     pub descriptors: u64,
+}
+
+impl ServerSeen {
+    /// Returns this and what was seen of another server together. The most that was seen of each was
+    /// not always at the same time, so the sums of these are upper bounds.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let sum = |one: Option<f64>, other: Option<f64>| Some(one? + other?);
+        Self {
+            cpu_us_per_delivery: sum(self.cpu_us_per_delivery, other.cpu_us_per_delivery),
+            cpus: sum(self.cpus, other.cpus),
+            rss_before_kib: self.rss_before_kib + other.rss_before_kib,
+            rss_peak_kib: self.rss_peak_kib + other.rss_peak_kib,
+            rss_after_kib: self.rss_after_kib + other.rss_after_kib,
+            threads: self.threads + other.threads,
+            descriptors: self.descriptors + other.descriptors,
+        }
+    }
 }
 
 /// How well the load tester itself did.

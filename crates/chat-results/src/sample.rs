@@ -41,6 +41,7 @@ pub fn results() -> Results {
         version: VERSION,
         asked: Asked {
             server: "./server".into(),
+            server_count: 1,
             environment: Environment::default(),
             load,
         },

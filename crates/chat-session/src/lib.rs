@@ -28,6 +28,9 @@
 //! * **Shutdown.** When the hub is closed, the session stops reading. It delivers everything that
 //!   sessions had read by then, closes its sending side and waits for the client to close. The
 //!   caller sets the deadline, by dropping the session.
+//! * **Parting.** A session that fails because its client takes too little may leave it inside a
+//!   message. [`Session::part`] has it finish that message and end the stream, for a client that
+//!   goes on taking bytes.
 //!
 //! # Examples
 //!

@@ -74,7 +74,9 @@ enum Stage {
     /// closing a socket that has bytes to read would make the system reset it, and the client could
     /// lose what is on its way to it.
     Lingering,
-    /// The client got everything and both sides are closed, or the session has failed.
+    /// Nothing more is read, and nothing written but the rest of a message that the stream cut.
+    Parting,
+    /// The client got all it was to get and both sides are closed, or the session has failed.
     Closed,
 }
 
@@ -125,6 +127,37 @@ impl<S, P: Publish> Session<S, P> {
         &self.stream
     }
 
+    /// Parts from a client that is not to get all there is for it, where dropping the session could
+    /// end inside a message. The session is polled again: it writes the rest of a message that the
+    /// stream cut, closes the sending side, and waits for the client to close. From now on it reads
+    /// no message and is in nobody's way.
+    ///
+    /// It may have ended before, unless the stream failed. The caller sets the deadline, by dropping
+    /// the session.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_hub::Hub;
+    /// use chat_session::Session;
+    /// use futures::io::Cursor;
+    ///
+    /// let mut stream = Cursor::new(b"\x05hello".to_vec());
+    /// let mut session = Session::new(&mut stream, &Hub::default());
+    /// session.part();
+    /// let summary = futures::executor::block_on(session)?;
+    /// assert_eq!((summary.published, summary.delivered), (0, 0));
+    /// # Ok::<(), chat_session::SessionError>(())
+    /// ```
+    pub fn part(&mut self) {
+        self.writer.end();
+        self.reader.pass();
+        self.is_holding_back = false;
+        if !matches!(self.stage, Stage::Closing(_) | Stage::Lingering) {
+            self.stage = Stage::Parting;
+        }
+    }
+
     /// Ends the session and returns the stream. The client may have the beginning of a message and
     /// not the rest.
     pub fn into_inner(self) -> S {
@@ -160,6 +193,17 @@ impl<S, P: Publish> Session<S, P> {
     pub fn unfinished(&self) -> Option<u64> {
         let is_waiting = self.stage == Stage::Serving && self.reader.is_inside_message();
         is_waiting.then(|| self.reader.message_count())
+    }
+
+    /// Tells whether the client's stream has a part of a message, and not the rest.
+    pub fn is_inside_message(&self) -> bool {
+        self.writer.is_inside_message()
+    }
+
+    /// Tells whether the client has ended its sending side.
+    pub fn is_half_closed(&self) -> bool {
+        let end = ReadEnd::EndOfStream;
+        [Stage::Settling, Stage::Draining(end), Stage::Closing(end)].contains(&self.stage)
     }
 
     /// Returns how many bytes the client's stream has taken.
@@ -205,6 +249,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
             Stage::Lingering => {
                 ready!(self.poll_discard(cx)).map_err(EndReason::Read)?;
                 Stage::Closed
+            }
+            Stage::Parting => {
+                ready!(self.poll_part(cx))?;
+                Stage::Closing(ReadEnd::Closed)
             }
             Stage::Closed => Stage::Closed,
         };
@@ -280,6 +328,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Publish> Session<S, P> {
             Progress::Ended => self.poll_flush(cx),
             Progress::Stalled | Progress::Yielded => Poll::Pending,
         }
+    }
+
+    /// Writes the rest of a message that the stream cut.
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), EndReason>> {
+        let Self {
+            stream,
+            writer,
+            stream_flag,
+            ..
+        } = self;
+        let waker = stream_flag.waker(cx.waker());
+        let mut stream_cx = Context::from_waker(&waker);
+        let finished = writer.finish_message(|slices| {
+            would_block(Pin::new(&mut *stream).poll_write_vectored(&mut stream_cx, slices))
+        });
+        if !finished.map_err(EndReason::of_write)? {
+            return Poll::Pending;
+        }
+        self.is_unflushed = true;
+        self.poll_flush(cx)
     }
 
     /// Sees to it that what was written is on its way.

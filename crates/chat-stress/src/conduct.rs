@@ -26,20 +26,20 @@ pub(crate) struct Departure {
     pub(crate) lines: LastLines,
 }
 
-/// Lists the rules that a server broke by what it printed, when clients left, and when it was ended.
+/// Lists the rules that a server, or one of several, broke by what it printed, when clients left, and when it was ended.
 /// `cut_off` tells of a client that it closed though that kept up. How it ended tells only of one
 /// that had come to its end, which is when all clients had left.
 pub(crate) fn violations(
     conduct: &Conduct,
     cut_off: Option<String>,
-    (departure, end): (Option<&Departure>, End),
+    (departures, end): (&[Departure], End),
     timeout: Duration,
 ) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut add = |rule, story: Option<String>| {
         violations.extend(story.map(|story| Violation { rule, story }));
     };
-    add(2, departure.and_then(surplus_output));
+    add(2, departures.iter().find_map(surplus_output));
     add(6, cut_off);
     add(9, conduct.closed_early.clone());
     add(9, conduct.broken_off.clone());
@@ -55,7 +55,7 @@ pub(crate) fn violations(
     });
     add(9, left_open);
     if end == End::Orderly {
-        add(10, departure.and_then(wrong_ending));
+        add(10, departures.iter().find_map(wrong_ending));
     }
     violations
 }

@@ -20,6 +20,9 @@ pub enum Failure {
     /// The server is at fault, but not for an order.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The target is a group that has nobody in it.
+    #[error("a group of servers needs at least one")]
+    NoServer,
     /// The promise is broken.
     #[error("iteration {iteration}: {conviction}")]
     Broken {

@@ -74,6 +74,7 @@ mod run;
 mod subject;
 mod target;
 mod totals;
+mod whereabouts;
 
 pub use campaign::{Campaign, Findings, Stage};
 pub use chat_load::{Latencies, Stop, Unresolved};

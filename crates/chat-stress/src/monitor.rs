@@ -11,7 +11,8 @@ use crate::chronicle::Chronicle;
 
 /// Looks at everything when a repetition says so.
 pub(crate) struct Monitor<'a> {
-    usage: Option<Usage>,
+    /// What there is to watch of the servers, which is nothing of those that run elsewhere.
+    usages: Vec<Usage>,
     observer: &'a mut dyn Observer,
     load: Load,
     iteration: u32,
@@ -23,10 +24,10 @@ pub(crate) struct Monitor<'a> {
 }
 
 impl<'a> Monitor<'a> {
-    /// Makes one that looks at a server through `usage`, if there is one.
-    pub(crate) fn new(usage: Option<Usage>, observer: &'a mut dyn Observer, load: Load) -> Self {
+    /// Makes one that looks at servers through `usages`.
+    pub(crate) fn new(usages: Vec<Usage>, observer: &'a mut dyn Observer, load: Load) -> Self {
         Self {
-            usage,
+            usages,
             observer,
             load,
             iteration: 0,
@@ -65,21 +66,24 @@ impl<'a> Monitor<'a> {
             self.end_load();
             if tick.phase == Phase::Load {
                 self.load_from = Some((Instant::now(), ProcessorTimes::now()));
-                self.usage.iter_mut().for_each(Usage::begin_load);
+                self.usages.iter_mut().for_each(Usage::begin_load);
             }
         }
-        self.usage.iter_mut().for_each(Usage::sample);
+        self.usages.iter_mut().for_each(Usage::sample);
         if last_phase == Phase::Load {
-            let rss_kib = self.usage.as_ref().and_then(Usage::rss_kib);
+            let rss_kib = sum_of_known(self.usages.iter().map(Usage::rss_kib));
             self.chronicle.tick(tick, rss_kib);
         }
         self.observer.ticked(self.iteration, &self.load, tick);
     }
 
-    /// Returns what was seen of the server, which was part in so many deliveries during the load.
+    /// Returns what was seen of the servers together, which were part in so many deliveries during the
+    /// load.
     pub(crate) fn seen(&mut self, delivered: u64) -> Option<ServerSeen> {
         self.end_load();
-        self.usage.as_mut().and_then(|usage| usage.seen(delivered))
+        let seen = self.usages.iter_mut().map(|usage| usage.seen(delivered));
+        let seen: Option<Vec<ServerSeen>> = seen.collect();
+        seen?.into_iter().reduce(ServerSeen::and)
     }
 
     /// Returns how the load went over time.
@@ -99,9 +103,15 @@ impl<'a> Monitor<'a> {
             self.loads.cpu += now.cpu.saturating_sub(before.cpu);
             let wait = now.waited_since(&before);
             self.loads.wait = Some(self.loads.wait.map_or(wait, |earlier| earlier.and(wait)));
-            self.usage.iter_mut().for_each(Usage::end_load);
+            self.usages.iter_mut().for_each(Usage::end_load);
         }
     }
+}
+
+/// Returns the sum of what is known, if it is known of all and there are any.
+fn sum_of_known(parts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    let parts: Option<Vec<u64>> = parts.collect();
+    parts.filter(|it| !it.is_empty()).map(|it| it.iter().sum())
 }
 
 /// What this thread took and waited for in all loads of a run.

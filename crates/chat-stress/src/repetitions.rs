@@ -3,11 +3,10 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use chat_load::{Bench, Ended, Protocol, Stop};
+use chat_load::{Addrs, Bench, Ended, Protocol, Stop};
 use chat_results::judge::{CPU_RESOLUTION_US, bound_by};
 use chat_results::{
-    Asked, Count, Environment, Health, Load, Order, Phase, Repetition, Results, Tick, VERSION,
-    Verdict,
+    Asked, Count, Health, Load, Order, Phase, Repetition, Results, Tick, VERSION, Verdict,
 };
 use chat_target::Interrupt;
 use chat_trace::{Conviction, Kept, Topology};
@@ -16,14 +15,15 @@ use crate::conduct::Departure;
 use crate::failure::Failure;
 use crate::monitor::{Monitor, OwnUse};
 use crate::recorder::Recorder;
-use crate::subject::Subject;
+use crate::subject::Subjects;
 use crate::totals::Totals;
+use crate::whereabouts::whereabouts;
 
 /// Repetitions under way.
 pub(crate) struct Repetitions<'a, P> {
     pub(crate) load: Load,
     pub(crate) bench: Bench<P>,
-    pub(crate) subject: Subject,
+    pub(crate) subject: Subjects,
     pub(crate) interrupt: Interrupt,
     pub(crate) monitor: Monitor<'a>,
     pub(crate) totals: Totals,
@@ -124,6 +124,10 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
             if let Some(connection) = &self.bench.conduct.broken_at {
                 self.monitor.note(connection);
             }
+            let topology = Topology::of(&self.load);
+            if let Some(servers) = whereabouts(&conviction.story, topology, self.bench.addrs()) {
+                self.monitor.note(&servers);
+            }
             Failure::Broken {
                 iteration,
                 conviction,
@@ -160,11 +164,7 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
     }
 
     /// Returns what was found, and tells what is odd and breaks no promise.
-    pub(crate) fn results(
-        &mut self,
-        (server, environment): (String, Environment),
-        failure: Option<&Failure>,
-    ) -> Results {
+    pub(crate) fn results(&mut self, asked: Asked, failure: Option<&Failure>) -> Results {
         self.note_oddities();
         let order = match failure {
             Some(Failure::Broken {
@@ -179,11 +179,7 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
         };
         let mut results = Results {
             version: VERSION,
-            asked: Asked {
-                server,
-                environment,
-                load: self.load,
-            },
+            asked,
             counts: self.totals.counts(),
             drops: self.totals.drops(Topology::of(&self.load)),
             latency: self.bench.latencies.summary(),
@@ -237,32 +233,43 @@ impl<P: Protocol + Copy> Repetitions<'_, P> {
         }
     }
 
-    /// Tells what the server printed last on standard error, unless the failure tells it itself.
-    pub(crate) fn tell_last_words(&mut self, departure: &Departure, failure: &Failure) {
-        let lines = departure.lines.stderr();
-        let tells_itself = matches!(failure, Failure::Server(_) | Failure::Interrupted { .. });
-        if !tells_itself && !lines.is_empty() {
-            self.monitor.note(&format!(
-                "the last that the server printed on stderr:\n  {}",
-                lines.join("\n  ")
-            ));
+    /// Tells what the servers printed last on standard error, unless the failure tells it itself.
+    pub(crate) fn tell_last_words(&mut self, departures: &[Departure], failure: &Failure) {
+        if matches!(failure, Failure::Server(_) | Failure::Interrupted { .. }) {
+            return;
+        }
+        for (number, departure) in (1..).zip(departures) {
+            let which = match departures.len() {
+                1 => "the server".to_owned(),
+                _ => format!("server {number}"),
+            };
+            let lines = departure.lines.stderr();
+            if !lines.is_empty() {
+                self.monitor.note(&format!(
+                    "the last that {which} printed on stderr:\n  {}",
+                    lines.join("\n  ")
+                ));
+            }
         }
     }
 
-    /// Ends the server, if it was started for the run, and returns how it ended.
-    pub(crate) fn end(&mut self, addr: SocketAddr) -> Option<Departure> {
-        let departure = self.subject.end(self.load.timeout);
-        if departure.is_some() && is_listening(addr) {
-            self.monitor.note(&format!(
-                "something still listens on {addr}, though the server's process group has been ended: did it leave the group?"
-            ));
+    /// Ends the servers that were started for the run, and returns how they ended.
+    pub(crate) fn end(&mut self, addrs: &Addrs) -> Vec<Departure> {
+        let departures = self.subject.end(self.load.timeout);
+        // Where there are others, they run already.
+        if departures.len() == addrs.count() {
+            for addr in addrs.iter().filter(|addr| is_listening(*addr)) {
+                self.monitor.note(&format!(
+                    "something still listens on {addr}, though the server's process group has been ended: did it leave the group?"
+                ));
+            }
         }
-        if let Some(error) = departure.as_ref().and_then(|it| it.log_error.as_ref()) {
+        for error in departures.iter().filter_map(|it| it.log_error.as_ref()) {
             self.monitor.note(&format!(
                 "the server's log could not be written to its end: {error}"
             ));
         }
-        departure
+        departures
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use chat_load::{Bench, Chat, Mqtt, Nats, Protocol, Redis, Stop};
 use chat_results::judge::{Complaints, verdict};
-use chat_results::{Load, Observer};
+use chat_results::{Asked, Load, Observer};
 use chat_target::{Interrupt, environment};
 use chat_tls::Tls;
 use chat_trace::{Payloads, Strangers, Topology, Trace};
@@ -17,7 +17,7 @@ use crate::measured::Measured;
 use crate::monitor::Monitor;
 use crate::recorder::Recorder;
 use crate::repetitions::{Repetitions, is_listening};
-use crate::subject::Subject;
+use crate::subject::Subjects;
 use crate::target::Target;
 use crate::totals::Totals;
 
@@ -114,18 +114,23 @@ impl<'a> Run<'a> {
         } = self;
         check_load(&load)?;
         let way = if tls.is_some() { ", over TLS" } else { "" };
-        let what = (format!("{target}{way}"), environment());
+        let asked = Asked {
+            server: format!("{target}{way}"),
+            server_count: u32::try_from(target.server_count()).unwrap_or(u32::MAX),
+            environment: environment(),
+            load,
+        };
         let strangers = strangers(&target, &load);
-        let is_executable = matches!(target, Target::Launch(_));
+        let is_executable = target.all(|target| matches!(target, Target::Launch(_)));
         observer.waiting("waiting for the server to get ready");
-        let (subject, addr) = Subject::start(target, load.timeout, &interrupt)?;
+        let (subject, addrs) = Subjects::start(target, load.timeout, &interrupt)?;
         // Not before the start, or the server would inherit what it should ask for itself.
         check_descriptors(load.connection_count_max())?;
-        let monitor = Monitor::new(subject.usage(addr), observer, load);
+        let monitor = Monitor::new(subject.usages(&addrs), observer, load);
         let topology = Topology::of(&load);
         let payloads = Payloads::new(load.seed, load.size);
         let trace = Trace::new(payloads, topology, load.check, strangers);
-        let bench = Bench::new(addr, protocol, trace).map_err(Failure::Poll)?;
+        let bench = Bench::new(addrs.clone(), protocol, trace).map_err(Failure::Poll)?;
         let mut repetitions = Repetitions {
             load,
             bench: match tls {
@@ -140,11 +145,13 @@ impl<'a> Run<'a> {
             sampled: (0.0, 0),
         };
         let failure = repetitions.play_all(recorder.as_mut()).err();
-        let mut results = repetitions.results(what, failure.as_ref());
+        let mut results = repetitions.results(asked, failure.as_ref());
         let cut_off = failure.as_ref().and_then(Failure::cut_off);
         // A server that is gone cuts off everybody.
-        let cut_off = cut_off.filter(|_| is_listening(addr)).map(Stop::to_string);
-        let departure = repetitions.end(addr);
+        let cut_off = cut_off
+            .filter(|_| addrs.iter().all(is_listening))
+            .map(Stop::to_string);
+        let departures = repetitions.end(&addrs);
         results.not_tested = not_tested(
             &load,
             &repetitions.bench.conduct,
@@ -155,12 +162,12 @@ impl<'a> Run<'a> {
         if protocol_name == ProtocolName::Chat {
             let end = failure.as_ref().map_or(End::Orderly, |_| End::Early);
             let conduct = &repetitions.bench.conduct;
-            let ended = (departure.as_ref(), end);
+            let ended = (&*departures, end);
             results.violations = violations(conduct, cut_off, ended, load.timeout);
         }
         let failure = Failure::with_violations(failure, &results.violations);
-        if let (Some(departure), Some(failure)) = (&departure, &failure) {
-            repetitions.tell_last_words(departure, failure);
+        if let Some(failure) = &failure {
+            repetitions.tell_last_words(&departures, failure);
         }
         results.verdict = verdict(
             &results,
@@ -179,13 +186,11 @@ impl<'a> Run<'a> {
 
 /// Tells whether anybody else sends messages to the server.
 fn strangers(target: &Target, load: &Load) -> Strangers {
-    match target {
-        Target::Launch(_) | Target::Served(_) => Strangers::None,
-        // The lowest bits of a seed are as random as any.
-        Target::Running(_) => {
-            let [low, high, ..] = load.seed.to_le_bytes();
-            let first_run = u16::from_le_bytes([low, high]);
-            Strangers::Possible { first_run }
-        }
+    if target.all(|target| !matches!(target, Target::Running(_))) {
+        return Strangers::None;
     }
+    // The lowest bits of a seed are as random as any.
+    let [low, high, ..] = load.seed.to_le_bytes();
+    let first_run = u16::from_le_bytes([low, high]);
+    Strangers::Possible { first_run }
 }

@@ -21,6 +21,10 @@ pub enum Target {
     Running(SocketAddr),
     /// A server in this process.
     Served(Served),
+    /// Several servers that promise one order together, as nodes of a cluster do. Clients are spread
+    /// over them in turn, and one order is proved over the clients of all of them. What servers take
+    /// that were started is added up.
+    Group(Vec<Self>),
 }
 
 impl Target {
@@ -28,6 +32,39 @@ impl Target {
     pub fn executable(path: impl Into<PathBuf>) -> Self {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self::Launch(Launch::new(path, addr))
+    }
+
+    /// Makes the target of `count` servers that belong together, started as [`Launch::group`] says.
+    pub fn group_of(launch: &Launch, count: u16) -> Self {
+        Self::Group(launch.group(count).into_iter().map(Self::Launch).collect())
+    }
+
+    /// Makes the target of servers that run already.
+    pub fn running(addrs: impl IntoIterator<Item = SocketAddr>) -> Self {
+        let mut servers: Vec<Self> = addrs.into_iter().map(Self::Running).collect();
+        match servers.pop() {
+            Some(only) if servers.is_empty() => only,
+            last => {
+                servers.extend(last);
+                Self::Group(servers)
+            }
+        }
+    }
+
+    /// Returns how many servers there are.
+    pub fn server_count(&self) -> usize {
+        match self {
+            Self::Group(members) => members.iter().map(Self::server_count).sum(),
+            _ => 1,
+        }
+    }
+
+    /// Tells whether all of its servers are such.
+    pub(crate) fn all(&self, is_such: fn(&Self) -> bool) -> bool {
+        match self {
+            Self::Group(members) => members.iter().all(|member| member.all(is_such)),
+            one => is_such(one),
+        }
     }
 
     /// Serves a free port of the loopback in this process: `serve` gets the listener, in a thread of
@@ -74,6 +111,13 @@ impl fmt::Display for Target {
         match self {
             Self::Running(addr) => write!(f, "{addr}"),
             Self::Served(Served { addr, .. }) => write!(f, "{addr}, in this process"),
+            Self::Group(members) => {
+                for (index, member) in members.iter().enumerate() {
+                    let separator = if index > 0 { ", " } else { "" };
+                    write!(f, "{separator}{member}")?;
+                }
+                Ok(())
+            }
             Self::Launch(launch) => {
                 write!(f, "{}", launch.executable.display())?;
                 launch

@@ -1,11 +1,13 @@
 //! How a server is started.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+
+use chat_results::random_seed;
 
 use crate::server_error::ServerError;
 
@@ -42,6 +44,55 @@ impl Launch {
             advice: "",
             log: None,
             guard: None,
+        }
+    }
+
+    /// Returns how to start `count` servers that belong together, of which this is the pattern.
+    ///
+    /// In the arguments, `{n}` stands for the number of the server in the group, from 1, and `{run}`
+    /// for a word that no other group has, so that a group that keeps something under a name finds
+    /// nothing of an earlier one. Each listens on a port of its own: the next after that of the server
+    /// before, unless the port is 0. The log of server `n` is `LOG.n`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use chat_target::Launch;
+    ///
+    /// let launch = Launch {
+    ///     args: vec!["--node".into(), "{n}".into()],
+    ///     ..Launch::new("chat-server", "127.0.0.1:8080".parse().unwrap())
+    /// };
+    /// let group = launch.group(2);
+    /// assert_eq!((group[1].args[1].to_str(), group[1].addr.port()), (Some("2"), 8081));
+    /// ```
+    pub fn group(&self, count: u16) -> Vec<Self> {
+        let run = format!("{:016x}", random_seed());
+        (1..=count)
+            .map(|number| self.member(number, &run))
+            .collect()
+    }
+
+    fn member(&self, number: u16, run: &str) -> Self {
+        let mut addr = self.addr;
+        if addr.port() != 0 {
+            // One beyond the last port cannot be listened on, and is told of when that is tried.
+            addr.set_port(addr.port().saturating_add(number - 1));
+        }
+        let log = self.log.as_ref().map(|log| {
+            let mut log = log.clone().into_os_string();
+            log.push(format!(".{number}"));
+            log.into()
+        });
+        Self {
+            args: self
+                .args
+                .iter()
+                .map(|arg| filled_in(arg, number, run))
+                .collect(),
+            addr,
+            log,
+            ..self.clone()
         }
     }
 
@@ -86,6 +137,18 @@ impl Launch {
             addr: self.addr,
             source,
         })
+    }
+}
+
+/// Fills in what stands for the number of a server and for its group. An argument that is no text has
+/// nothing to fill in.
+fn filled_in(arg: &OsStr, number: u16, run: &str) -> OsString {
+    match arg.to_str() {
+        Some(arg) => arg
+            .replace("{n}", &number.to_string())
+            .replace("{run}", run)
+            .into(),
+        None => arg.to_owned(),
     }
 }
 
@@ -134,6 +197,30 @@ mod tests {
     use super::*;
     use crate::interrupt::Interrupt;
     use crate::server::Server;
+
+    #[test]
+    fn a_group_has_numbers_ports_logs_and_a_word_of_its_own() {
+        let launch = Launch {
+            args: vec!["--stream={run}".into(), "node-{n}".into()],
+            log: Some("/tmp/log".into()),
+            ..Launch::new("sh", SocketAddr::from((Ipv4Addr::LOCALHOST, 7)))
+        };
+        let group = launch.group(3);
+        let ports: Vec<u16> = group.iter().map(|it| it.addr.port()).collect();
+        assert_eq!(ports, [7, 8, 9]);
+        assert_eq!(group[2].args[1], "node-3");
+        assert_eq!(group[2].log, Some("/tmp/log.3".into()));
+        assert_eq!(group[0].args[0], group[2].args[0]);
+        assert_ne!(group[0].args[0], launch.args[0]);
+        assert_ne!(group[0].args[0], launch.group(1)[0].args[0]);
+
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let launch = Launch {
+            addr: anywhere,
+            ..launch
+        };
+        assert!(launch.group(2).iter().all(|it| it.addr == anywhere));
+    }
 
     #[test]
     fn a_server_may_be_told_the_address_by_its_configuration() {

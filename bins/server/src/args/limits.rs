@@ -43,6 +43,11 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     min_drain_rate: Option<u64>,
 
+    /// Close a client that has ended its sending side and takes nothing for so long, while there is
+    /// something for it; 0 is never
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    half_closed_timeout: Duration,
+
     /// Close a client that has begun a message and does not finish it for so long; 0 is never
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     message_timeout: Duration,
@@ -69,12 +74,14 @@ pub(crate) struct Draining {
     pub(crate) stall_timeout: Option<Duration>,
     /// How many bytes per second it has to take in that time.
     pub(crate) rate_min: u64,
+    /// How long it may take nothing when it has ended its sending side, if there is a limit.
+    pub(crate) half_closed_timeout: Option<Duration>,
 }
 
 impl Limits {
     /// Returns how long a client may take for a message, if there is a limit.
     pub(super) fn message_timeout(&self) -> Option<Duration> {
-        Some(self.message_timeout).filter(|timeout| !timeout.is_zero())
+        limit(self.message_timeout)
     }
 
     pub(super) fn rates(&self) -> Rates {
@@ -92,10 +99,16 @@ impl Limits {
         };
         let timeout = self.stall_timeout.unwrap_or(timeout);
         Draining {
-            stall_timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
+            stall_timeout: limit(timeout),
             rate_min: self.min_drain_rate.unwrap_or(rate_min),
+            half_closed_timeout: limit(self.half_closed_timeout),
         }
     }
+}
+
+/// Returns a time limit, where 0 is none.
+fn limit(timeout: Duration) -> Option<Duration> {
+    Some(timeout).filter(|timeout| !timeout.is_zero())
 }
 
 /// What `--public` sets, by the names of the options. Judgements: a hundred people may share an

@@ -3,33 +3,34 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, fchmod};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use tracing::info;
 
 use super::answer_all;
 use super::view::{ClientState, View};
+use crate::peer::Peer;
+use crate::socket_file::SocketFile;
 
-/// A Unix socket for commands. Its file is removed when this is dropped.
+/// A Unix socket for commands.
 #[derive(Debug)]
 pub(super) struct Admin {
     listener: UnixListener,
-    path: PathBuf,
+    _file: SocketFile,
 }
 
 /// A client as it is told, with what it did in each second since it was told last.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) id: u64,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Peer,
     pub(crate) connected_s: f64,
     pub(crate) lag: u64,
     pub(crate) published: u64,
@@ -45,16 +46,15 @@ pub(crate) struct Row {
 impl Admin {
     /// Listens at a path that only the same user can open.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        remove_stale(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         // Before it can be seen: Linux gives the file the mode of its socket.
         fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
-        socket.bind(&SockAddr::unix(path)?)?;
+        let file = SocketFile::bind(&socket, path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         socket.listen(BACKLOG_LEN)?;
         Ok(Self {
             listener: socket.into(),
-            path: path.to_owned(),
+            _file: file,
         })
     }
 
@@ -63,30 +63,6 @@ impl Admin {
         let listener = self.listener.try_clone()?;
         let accept = move || listener.accept().map(|(stream, _)| stream);
         answer_all("admin", accept, view.clone(), converse)
-    }
-}
-
-impl Drop for Admin {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Removes a socket that nobody listens at any more.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let Ok(metadata) = fs::symlink_metadata(path) else {
-        return Ok(());
-    };
-    if !metadata.file_type().is_socket() {
-        let why = "there is a file that is no socket";
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
-    }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        _ => Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "another program listens there",
-        )),
     }
 }
 
@@ -142,10 +118,12 @@ fn close(which: &str, view: &View) -> Value {
     let clients = view.clients();
     let count = if let Ok(id) = which.parse::<u64>() {
         clients.close(|client| client.id() == id)
-    } else if let Ok(address) = which.parse::<SocketAddr>() {
+    } else if let Ok(address) = which.parse::<Peer>() {
         clients.close(|client| client.address() == address)
     } else {
-        return error("a client is named by its number or by its address with the port");
+        return error(
+            "a client is named by its number or by its address, as in the answer to clients",
+        );
     };
     if count == 0 {
         return error("no client is called so");
@@ -214,3 +192,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How long a connection may not take its answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;

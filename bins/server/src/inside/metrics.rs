@@ -70,19 +70,27 @@ impl Collector for View {
         for (name, help, unit, value) in counters {
             figures.counter(name, help, unit, value)?;
         }
+        let wait = ConstCounter::new(state.publisher_wait_s);
+        let kind = MetricType::Counter;
+        wait.encode(figures.describe("publisher_wait", WAIT, seconds, kind)?)?;
         let dropped = [(state.policy, state.dropped)];
         figures.counters("dropped_messages", DROPPED, "policy", dropped)?;
         figures.counters("refused", REFUSED, "reason", state.refused)?;
+        figures.counters("tls_refused", TLS_REFUSED, "reason", state.tls_refused)?;
         figures.counters("sessions_ended", ENDED, "reason", state.ended)?;
-        figures.lags(&state.lags)
+        figures.lags(&state.lags)?;
+        match state.cluster {
+            Some(cluster) => cluster.encode(&mut figures),
+            None => Ok(()),
+        }
     }
 }
 
 /// Where figures are written to.
-struct Figures<'a>(DescriptorEncoder<'a>);
+pub(super) struct Figures<'a>(DescriptorEncoder<'a>);
 
 impl Figures<'_> {
-    fn describe<'s>(
+    pub(super) fn describe<'s>(
         &'s mut self,
         name: &'s str,
         help: &str,
@@ -92,18 +100,30 @@ impl Figures<'_> {
         self.0.encode_descriptor(name, help, unit, kind)
     }
 
-    fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+    pub(super) fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        value: u64,
+    ) -> fmt::Result {
         let encoder = self.describe(name, help, unit, MetricType::Gauge)?;
         ConstGauge::new(value).encode(encoder)
     }
 
-    fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+    pub(super) fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        value: u64,
+    ) -> fmt::Result {
         let encoder = self.describe(name, help, unit, MetricType::Counter)?;
         ConstCounter::new(value).encode(encoder)
     }
 
     /// Writes one counter for each value of a label.
-    fn counters(
+    pub(super) fn counters(
         &mut self,
         name: &str,
         help: &str,
@@ -166,6 +186,8 @@ const STALLED: &str = "Clients whose sockets took nothing when they were last tr
 const LAG_MAX: &str = "What the slowest client has to read, or would if the log still had it.";
 const LOG: &str = "What the log keeps for clients that are behind.";
 const WAITING: &str = "Clients whose messages wait until others have read more.";
+const WAIT: &str =
+    "How long clients' messages have waited until others had read more, all of them together.";
 const ACCEPTED: &str = "Clients that were let in.";
 const RECEIVED: &str = "Messages from clients.";
 const RECEIVED_BYTES: &str = "Bytes of messages from clients.";
@@ -173,5 +195,6 @@ const DELIVERED: &str = "Messages to clients, each counted once for each client.
 const DELIVERED_BYTES: &str = "Bytes of messages to clients.";
 const DROPPED: &str = "Messages that clients lost because they did not keep up.";
 const REFUSED: &str = "Clients that were not let in.";
+const TLS_REFUSED: &str = "Clients whose handshake failed, or that spoke TLS on the plain address.";
 const ENDED: &str = "Sessions that ended.";
 const LAGS: &str = "Clients that have at most so many bytes to read.";

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -262,7 +261,6 @@ fn rate(row: &Row) -> f64 {
 }
 
 fn line(row: &Row) -> String {
-    let address: SocketAddr = row.address;
     let how = match (row.is_stalled, row.is_laggard) {
         (true, _) => "stalled",
         (_, true) => "behind",
@@ -273,7 +271,7 @@ fn line(row: &Row) -> String {
         line,
         "{:>8} {:<24} {:>9.0}s {:>12} {:>10} {:>10} {:>10} {:>12}  {how}",
         row.id,
-        address.to_string(),
+        row.address.to_string(),
         row.connected_s,
         row.lag,
         row.published_per_s,
@@ -300,7 +298,7 @@ mod tests {
     fn row(id: u64, lag: u64, dropped: u64, rate: f64) -> Row {
         Row {
             id,
-            address: ([192, 0, 2, 1], 4000).into(),
+            address: "192.0.2.1:4000".parse().unwrap(),
             connected_s: 1.0,
             lag,
             published: 0,

@@ -1,12 +1,13 @@
 //! What can be seen of the server.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_std::future::timeout;
+use async_std::task;
 use chat_hub::Hub;
 use futures::executor::block_on;
 use serde::Serialize;
@@ -15,8 +16,12 @@ use tracing::info;
 use crate::admission::{Admission, Refusal};
 use crate::client::{Client, End};
 use crate::clients::Clients;
+use crate::cluster::Cluster;
+use crate::inside::ClusterState;
 use crate::logging::STATE;
+use crate::peer::Peer;
 use crate::runtime;
+use crate::tls;
 
 /// The server as those see it who look inside. It is shared by its clones.
 #[derive(Clone, Debug)]
@@ -24,6 +29,7 @@ pub(crate) struct View {
     hub: Hub,
     admission: Admission,
     policy: &'static str,
+    cluster: Option<Cluster>,
     shared: Arc<Shared>,
 }
 
@@ -48,6 +54,7 @@ pub(crate) struct State {
     pub(crate) stalled: usize,
     pub(crate) accepted: u64,
     pub(crate) refused: BTreeMap<&'static str, u64>,
+    pub(crate) tls_refused: BTreeMap<&'static str, u64>,
     pub(crate) published: u64,
     pub(crate) published_bytes: u64,
     pub(crate) delivered: u64,
@@ -55,9 +62,12 @@ pub(crate) struct State {
     /// Those that clients lost and have yet to find out about included.
     pub(crate) dropped: u64,
     pub(crate) waiting_publishers: usize,
+    pub(crate) publisher_wait_s: f64,
     pub(crate) log_bytes: u64,
     pub(crate) lag_max: u64,
     pub(crate) ended: BTreeMap<&'static str, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cluster: Option<ClusterState>,
     /// The lag of each client, in bytes.
     #[serde(skip)]
     pub(crate) lags: Vec<u64>,
@@ -67,7 +77,7 @@ pub(crate) struct State {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ClientState {
     pub(crate) id: u64,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Peer,
     pub(crate) connected_s: f64,
     /// In bytes.
     pub(crate) lag: u64,
@@ -79,7 +89,12 @@ pub(crate) struct ClientState {
 }
 
 impl View {
-    pub(crate) fn new(hub: Hub, admission: Admission, policy: &'static str) -> Self {
+    pub(crate) fn new(
+        hub: Hub,
+        admission: Admission,
+        policy: &'static str,
+        cluster: Option<Cluster>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             started: Instant::now(),
             started_at: SystemTime::now(),
@@ -90,6 +105,7 @@ impl View {
             hub,
             admission,
             policy,
+            cluster,
             shared,
         }
     }
@@ -113,9 +129,25 @@ impl View {
         self.shared.is_ending.load(Ordering::SeqCst)
     }
 
-    /// Tells whether the threads that serve clients come to a new task in time.
+    /// Returns why clients had better go to another server of the cluster, if they had.
+    pub(crate) fn cluster_trouble(&self) -> Option<String> {
+        self.cluster.as_ref().and_then(Cluster::trouble)
+    }
+
+    /// Tells whether the threads that serve clients come to a new task in time, and that to a timer
+    /// and to the hub.
     pub(crate) fn is_alive(&self) -> bool {
-        block_on(timeout(TURN_TIMEOUT, runtime::spawn(async {}))).is_ok()
+        let hub = self.hub.clone();
+        let taking_a_turn = async move {
+            task::sleep(Duration::from_millis(1)).await;
+            hub.stats();
+        };
+        block_on(timeout(TURN_TIMEOUT, runtime::spawn(taking_a_turn))).is_ok()
+    }
+
+    /// Returns how many clients are connected, and how many of them do not keep up.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.clients().count(), self.hub.stats().laggard_count)
     }
 
     /// Looks at each client. Takes a short lock for each.
@@ -147,17 +179,20 @@ impl View {
             refused: Refusal::ALL
                 .map(|refusal| (refusal.name(), self.admission.refused(refusal)))
                 .into(),
+            tls_refused: tls::refused(),
             published: stats.published,
             published_bytes: stats.published_bytes,
             delivered: stats.delivered,
             delivered_bytes: stats.delivered_bytes,
             dropped: dropped.max(before),
             waiting_publishers: stats.waiting_publisher_count,
+            publisher_wait_s: stats.publisher_wait.as_secs_f64(),
             log_bytes: stats.retained_bytes,
             lag_max: lags.iter().copied().max().unwrap_or_default(),
             ended: End::ALL
                 .map(|end| (end.name(), self.clients().ended_count(end)))
                 .into(),
+            cluster: self.cluster.as_ref().map(Cluster::state),
             lags,
         }
     }
@@ -166,7 +201,6 @@ impl View {
     pub(crate) fn log(&self, why: &str) {
         let state = self.state();
         let ended = |end: End| state.ended[end.name()];
-        let refused = |refusal: Refusal| state.refused[refusal.name()];
         info!(
             target: STATE,
             clients = state.clients,
@@ -180,13 +214,30 @@ impl View {
             dropped = state.dropped,
             disconnected = ended(End::Lagged) + self.clients().stalled_count(),
             waiting_publishers = state.waiting_publishers,
+            publisher_wait_s = state.publisher_wait_s,
             log_bytes = state.log_bytes,
             lag_max = state.lag_max,
-            refused.full = refused(Refusal::Full),
-            refused.full_for_address = refused(Refusal::FullForNetwork),
-            refused.too_fast = refused(Refusal::TooFast),
+            refused = state.refused.values().sum::<u64>(),
+            refused_for = %Reasons(&state.refused),
+            tls_refused = state.tls_refused.values().sum::<u64>(),
+            tls_refused_for = %Reasons(&state.tls_refused),
             "{why}"
         );
+    }
+}
+
+/// Writes the reasons that there were, with their counts. The log has no fields for names that it does
+/// not know when it is built.
+struct Reasons<'a>(&'a BTreeMap<&'static str, u64>);
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (name, count) in self.0.iter().filter(|&(_, &count)| count > 0) {
+            write!(f, "{separator}{name}:{count}")?;
+            separator = ",";
+        }
+        Ok(())
     }
 }
 

@@ -1,27 +1,32 @@
 //! A client's way from its connection to its session.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_std::future::timeout;
-use async_std::net::TcpStream;
 use futures::future::{Either, select};
 use futures::io::AsyncReadExt;
 use futures::{AsyncWriteExt, pin_mut};
 use futures_rustls::TlsAcceptor;
 use futures_rustls::server::TlsStream;
 
+use crate::patience::Taking;
+use crate::peer::Peer;
 use crate::runtime;
 use crate::serving::{Admitted, Connection, Serving};
 use crate::socket::Socket;
+use crate::stream::Stream;
 use crate::tls::Tls;
 use crate::tls::refusals::Refusal;
 
 /// A client's stream over TLS.
-pub(crate) type TlsSocket = TlsStream<Socket>;
+pub(crate) type TlsSocket<S> = TlsStream<Socket<S>>;
 
-impl Connection for TlsSocket {
+impl<S: Stream> Connection for TlsSocket<S> {
+    fn taking(&self) -> Taking {
+        self.get_ref().0.taking()
+    }
+
     fn reset_on_drop(&self) {
         self.get_ref().0.reset_on_drop();
     }
@@ -30,7 +35,7 @@ impl Connection for TlsSocket {
 impl Tls {
     /// Begins a client's handshake, and serves the client when that has succeeded. When the server
     /// ends, handshakes do too.
-    pub(crate) fn admit(&self, stream: TcpStream, admitted: Admitted) {
+    pub(crate) fn admit<S: Stream>(&self, stream: S, admitted: Admitted) {
         let tls = self.clone();
         let ending = self.ending.clone();
         let admitting = async move {
@@ -45,7 +50,7 @@ impl Tls {
     }
 
     /// Does a client's handshake. Where it fails, the client is told why, and the log.
-    async fn shake(&self, stream: TcpStream, peer: SocketAddr) -> Option<TlsSocket> {
+    async fn shake<S: Stream>(&self, stream: S, peer: Peer) -> Option<TlsSocket<S>> {
         let time_max = self.shared.timeout;
         let shaken = timeout(time_max, self.try_shake(stream)).await;
         let (refusal, socket) = match shaken {
@@ -53,14 +58,14 @@ impl Tls {
             Ok(Err((error, socket))) => (error, Some(socket)),
             Err(_) => (Refusal::Late(time_max), None),
         };
-        refusal.log(peer);
+        refusal.note(peer);
         if let Some(socket) = socket {
             let _ = timeout(FAREWELL_TIMEOUT, part(socket)).await;
         }
         None
     }
 
-    async fn try_shake(&self, stream: TcpStream) -> Result<TlsSocket, (Refusal, Socket)> {
+    async fn try_shake<S: Stream>(&self, stream: S) -> Result<TlsSocket<S>, (Refusal, Socket<S>)> {
         // A client that says nothing has no handshake, and keeps nobody from a turn.
         let mut first = [0];
         let begun = stream.peek(&mut first).await;
@@ -80,7 +85,7 @@ impl Tls {
 
 /// Ends a connection so that the client gets what was sent to it last: a socket that is closed
 /// while there is something to read makes the system throw that away.
-async fn part(mut socket: Socket) -> io::Result<()> {
+async fn part(mut socket: Socket<impl Stream>) -> io::Result<()> {
     socket.close().await?;
     let mut buf = [0; 512];
     while socket.read(&mut buf).await? > 0 {}

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::{AlertDescription, CertificateError, Error};
 use tracing::{debug, warn};
+
+use crate::peer::Peer;
 
 /// Why a client does not get in.
 #[derive(Debug, thiserror::Error)]
@@ -72,21 +73,21 @@ impl Refusal {
         match self {
             Self::Late(_) => "late",
             Self::Plain => "plain",
-            Self::TlsOnPlain => "tls-on-plain",
-            Self::NoCertificate => "no-certificate",
+            Self::TlsOnPlain => "tls_on_plain",
+            Self::NoCertificate => "no_certificate",
             Self::Expired => "expired",
-            Self::OtherCa => "other-ca",
-            Self::BadCertificate(_) => "bad-certificate",
-            Self::NotAccepted(_) => "not-accepted",
+            Self::OtherCa => "other_ca",
+            Self::BadCertificate(_) => "bad_certificate",
+            Self::NotAccepted(_) => "not_accepted",
             Self::Left => "left",
             Self::Tls(_) => "tls",
             Self::Io(_) => "io",
         }
     }
 
-    /// Logs that a client is refused, but for each reason only now and then; at the level `debug`,
-    /// each.
-    pub(crate) fn log(&self, peer: SocketAddr) {
+    /// Counts a client that is refused, and logs it, but for each reason only now and then; at the
+    /// level `debug`, each.
+    pub(crate) fn note(&self, peer: Peer) {
         let reason = self.name();
         let unsaid = match LOGGED.note(reason, Instant::now()) {
             // Whoever tries whether a port is open does this, and nobody is to be told.
@@ -105,11 +106,18 @@ impl Refusal {
 }
 
 /// Logs a client that was refused since it speaks TLS where it should not, if an error says that.
-pub(crate) fn note_tls_on_plain(peer: SocketAddr, error: &io::Error) {
+pub(crate) fn note_tls_on_plain(peer: Peer, error: &io::Error) {
     let inner = error.get_ref();
     if inner.is_some_and(|inner| inner.is::<TlsOnPlain>()) {
-        Refusal::TlsOnPlain.log(peer);
+        Refusal::TlsOnPlain.note(peer);
     }
+}
+
+/// Returns how many clients were refused for each reason.
+pub(crate) fn refused() -> BTreeMap<&'static str, u64> {
+    let reasons = LOGGED.reasons();
+    let count = |name| reasons.get(name).map_or(0, |silence| silence.total);
+    NAMES.map(|name| (name, count(name))).into()
 }
 
 /// What was logged of each reason.
@@ -124,30 +132,56 @@ struct Silence {
     begin: Instant,
     /// How many clients were refused in it.
     count: u64,
+    /// How many clients were ever refused for the reason.
+    total: u64,
 }
 
 impl Logged {
     /// Notes one more client. Returns how many were not logged before it, if it is to be logged.
     fn note(&self, reason: &'static str, now: Instant) -> Option<u64> {
-        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        let silence = reasons.get_mut(reason);
-        let silent = silence.filter(|silence| now < silence.begin + LOG_PERIOD);
-        if let Some(silence) = silent {
+        debug_assert!(NAMES.contains(&reason));
+        let mut reasons = self.reasons();
+        let Some(silence) = reasons.get_mut(reason) else {
+            let begun = Silence {
+                begin: now,
+                count: 0,
+                total: 1,
+            };
+            reasons.insert(reason, begun);
+            return Some(0);
+        };
+        silence.total += 1;
+        if now < silence.begin + LOG_PERIOD {
             silence.count += 1;
             return None;
         }
-        let begun = Silence {
-            begin: now,
-            count: 0,
-        };
-        let before = reasons.insert(reason, begun);
-        Some(before.map_or(0, |silence| silence.count))
+        silence.begin = now;
+        Some(std::mem::take(&mut silence.count))
+    }
+
+    fn reasons(&self) -> MutexGuard<'_, BTreeMap<&'static str, Silence>> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 static LOGGED: Logged = Logged {
     reasons: Mutex::new(BTreeMap::new()),
 };
+
+/// All reasons, as [`Refusal::name`] has them.
+const NAMES: [&str; 11] = [
+    "late",
+    "plain",
+    "tls_on_plain",
+    "no_certificate",
+    "expired",
+    "other_ca",
+    "bad_certificate",
+    "not_accepted",
+    "left",
+    "tls",
+    "io",
+];
 
 /// How long nothing more is logged of clients that are refused for the same reason. A judgement:
 /// ports that are open to everybody are tried all the time.
@@ -171,5 +205,6 @@ mod tests {
         assert_eq!(logged.note("late", start + LOG_PERIOD), Some(2));
         assert_eq!(logged.note("late", start + LOG_PERIOD), None);
         assert_eq!(logged.note("late", start + 2 * LOG_PERIOD), Some(1));
+        assert_eq!(logged.reasons()["late"].total, 6);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chat_faults::{Schedule, Target, judge, run};
 use socket2::SockRef;
 
-use crate::util::{Client, start, start_limited};
+use crate::util::{Client, assert_given_back, start, start_limited};
 
 /// How much more memory may be resident after many rounds of a fault than after the first few: what
 /// allocators keep. A judgement; a leak of a kilobyte for each client would be more.
@@ -20,8 +20,7 @@ fn check_given_back(server: &Target, mut fault: impl FnMut()) {
     let descriptor_count = server.descriptor_count().unwrap();
     let mut round = || {
         fault();
-        let open = server.wait_for_descriptors(descriptor_count).unwrap();
-        assert_eq!(open, descriptor_count, "descriptors");
+        assert_given_back(server, descriptor_count);
         server.rss_kib().unwrap()
     };
     let early = (0..4).map(|_| round()).max().unwrap_or(0);

@@ -1,5 +1,7 @@
 //! The real server under seeded fault schedules, and under each fault by itself.
 
+/// Clients that are closed, and those that the end does not wait for.
+mod closed;
 /// Floods of messages and of connections.
 mod floods;
 /// Resets at every byte.

@@ -78,7 +78,10 @@ fn an_address_has_no_more_clients_than_it_may_have() {
     let told = "a client is refused: its address has as many clients as one may have";
     assert!(log.next().unwrap().contains(told));
     let state = log.next().unwrap();
-    assert!(state.contains("refused.full_for_address=10"), "{state}");
+    assert!(
+        state.contains("refused=10 refused_for=full_for_address:10 tls_refused=0"),
+        "{state}"
+    );
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn an_address_does_not_connect_more_often_than_it_may() {
         .find(|line| line.contains("somebody asked for the state"))
         .unwrap();
     assert!(
-        state.contains(&format!("refused.too_fast={}", 50 - clients.len())),
+        state.contains(&format!("refused_for=too_fast:{}", 50 - clients.len())),
         "{state}"
     );
 }

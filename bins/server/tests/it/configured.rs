@@ -124,6 +124,43 @@ fn what_can_change_changes_with_sighup_and_what_cannot_is_told() {
 }
 
 #[test]
+fn what_public_sets_changes_with_it_and_takes_no_restart() {
+    let file = File::new("public", "log = 'info'");
+    let mut server = file.start();
+    let log = server.log_lines();
+    file.write("log = 'info'\npublic = true\nmax-clients-per-ip = 1");
+    server.signal(Signal::HUP);
+    server.signal(Signal::USR1);
+    let lines: Vec<_> = log
+        .take_while(|line| !line.contains("somebody asked for the state"))
+        .collect();
+    for name in ["public", "stall-timeout", "max-clients-per-ip"] {
+        let part = format!("{name} has changed");
+        assert!(lines.iter().any(|line| line.contains(&part)), "{lines:?}");
+    }
+    assert!(
+        !lines.iter().any(|line| line.contains("restart")),
+        "{lines:?}"
+    );
+    let _first = server.join(b"first");
+    assert!(server.connect().is_closed());
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_check_reads_the_certificate_too() {
+    let text = "tls-listen = '127.0.0.1:0'\ntls-cert = '/nowhere/cert'\ntls-key = '/nowhere/key'";
+    let file = File::new("certificate", text);
+    let mut command = chat_server();
+    command.arg("--config").arg(&file.0).arg("--check-config");
+    let output = run(&mut command, b"");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains("cannot read /nowhere/cert: "), "{stderr}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
 fn the_log_can_be_turned_on_with_sighup() {
     let file = File::new("turned-on", "");
     let mut server = file.start();

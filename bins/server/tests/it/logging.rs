@@ -100,8 +100,10 @@ fn each_end_of_a_client_is_told_in_one_line_with_its_counts() {
     let server = Server::start_with(&["--log", "debug"]);
     let mut witness = server.join(b"witness");
     let descriptor_count = server.descriptor_count();
-    let polite = server.join(b"polite");
+    let mut polite = server.join(b"polite");
     polite.end_sending();
+    // It is not to get what comes later.
+    assert_eq!(polite.try_receive(), None);
     assert_eq!(witness.receive(), b"polite");
     let reset = server.join(b"reset");
     assert_eq!(witness.receive(), b"reset");

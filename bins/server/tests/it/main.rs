@@ -1,5 +1,7 @@
 //! The real server over real sockets.
 
+/// Sockets that a service manager hands over.
+mod activation;
 /// What goes wrong outside, and what must not go wrong inside.
 mod bad_input;
 /// CAs and certificates for the tests.
@@ -11,6 +13,8 @@ mod configured;
 mod conforms;
 /// Clients that connect by the hundred.
 mod connecting;
+/// What is shipped beside the server: units, a configuration, alerts, a manual.
+mod dist;
 /// The end of the server.
 mod ending;
 /// The examples of chat-proto against the server.
@@ -21,8 +25,12 @@ mod flooded;
 mod inside;
 /// What is logged, and that nobody waits for it.
 mod logging;
+/// What the service manager is told.
+mod notify;
 /// What happens to clients that do not keep up, by policy.
 mod policies;
+/// Proxies, which say for whom they connect.
+mod proxy;
 /// Each numbered line of the specification.
 mod specification;
 /// The beginning of the server.
@@ -45,5 +53,7 @@ mod tls_util;
 mod together;
 /// Clients that do not finish a message.
 mod unfinished;
+/// Unix sockets as addresses.
+mod unix;
 /// Servers and clients for the tests.
 mod util;

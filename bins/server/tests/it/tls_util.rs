@@ -25,11 +25,17 @@ impl TlsServer {
 
     /// Starts one that lets only clients in that have a certificate of its own CA.
     pub(crate) fn start_strict() -> Self {
+        Self::start_strict_with(&[])
+    }
+
+    /// Starts such a one with more arguments.
+    pub(crate) fn start_strict_with(args: &[&str]) -> Self {
         let authority = Authority::new();
         let folder = Folder::new();
         let ca = folder.write("client-ca.pem", &authority.pem);
         let identity = authority.issue();
-        Self::start_as(authority, &identity, &["--tls-client-ca", &ca])
+        let args = [&["--tls-client-ca", &ca], args].concat();
+        Self::start_as(authority, &identity, &args)
     }
 
     fn start_as(authority: Authority, identity: &Identity, args: &[&str]) -> Self {
@@ -95,10 +101,20 @@ pub(crate) struct TlsClient {
 
 impl TlsClient {
     pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
-        let socket = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
+        Self::connect_after(address, config, b"")
+    }
+
+    /// Connects, and sends bytes before anything of TLS.
+    pub(crate) fn connect_after(
+        address: SocketAddr,
+        config: Arc<ClientConfig>,
+        first: &[u8],
+    ) -> Self {
+        let mut socket = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         socket.set_write_timeout(Some(DEADLINE)).unwrap();
         socket.set_nodelay(true).unwrap();
+        socket.write_all(first).unwrap();
         let name = ServerName::from(address.ip());
         let session = ClientConnection::new(config, name).unwrap();
         Self {

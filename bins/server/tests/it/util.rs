@@ -61,7 +61,6 @@ impl Server {
     }
 
     /// Returns the next line that the server prints.
-    #[cfg(feature = "tls")]
     pub(crate) fn next_line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();

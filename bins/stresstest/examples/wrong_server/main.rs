@@ -10,9 +10,11 @@ mod hub;
 mod message;
 mod outbox;
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -38,6 +40,10 @@ struct Args {
     /// How much later than the others the victim receives everything, in milliseconds
     #[arg(long, default_value_t = 50)]
     delay_ms: u64,
+    /// File by which servers stand for one: the first to make it serves, and writes its address there;
+    /// the others name that address as theirs
+    #[arg(long)]
+    room: Option<PathBuf>,
     addr: SocketAddr,
 }
 
@@ -109,7 +115,10 @@ fn serve(args: &Args) {
         Fault::ExitNonZero => end_on_signals(&hub, 4),
         _ => end_on_signals(&hub, 0),
     }
-    println!("listening on {}", listener.local_addr().unwrap());
+    match &args.room {
+        Some(room) => println!("listening on {}", enter(room, &listener)),
+        None => println!("listening on {}", listener.local_addr().unwrap()),
+    }
     if args.fault == Fault::FloodStderr {
         let hub = Arc::clone(&hub);
         thread::spawn(move || flood_stderr(&hub));
@@ -129,6 +138,24 @@ fn serve(args: &Args) {
             Fault::RelayPieces => thread::spawn(move || relay(client, stream, &hub, PIECE_LEN)),
             fault => thread::spawn(move || receive(fault, client, stream, &hub)),
         };
+    }
+}
+
+/// Has the first of the servers that share a room be it, and returns its address.
+fn enter(room: &Path, listener: &TcpListener) -> String {
+    match File::create_new(room) {
+        Ok(mut file) => {
+            let addr = listener.local_addr().unwrap();
+            writeln!(file, "{addr}").unwrap();
+            addr.to_string()
+        }
+        Err(_) => loop {
+            let line = std::fs::read_to_string(room).unwrap();
+            if let Some(addr) = line.strip_suffix('\n') {
+                return addr.to_owned();
+            }
+            thread::sleep(ACCEPT_PAUSE);
+        },
     }
 }
 

@@ -22,6 +22,8 @@ mod in_flight;
 mod interrupted;
 /// Servers that people would otherwise pick.
 mod known_servers;
+/// The man page, and the completions.
+mod manual;
 /// What is measured, and how that is judged.
 mod measured;
 /// The server that the load tester is measured with itself.
@@ -36,6 +38,8 @@ mod rules;
 mod run;
 /// Servers that run already.
 mod running;
+/// Several servers that promise one order together.
+mod several;
 /// What is shown on a terminal.
 mod terminal;
 /// Servers over TLS, or none where there should be one.

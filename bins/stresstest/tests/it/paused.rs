@@ -178,7 +178,18 @@ fn a_run_tells_that_both_share_one_processor() {
         "--json",
         results.to_str().unwrap(),
     ];
-    let run = thread::scope(|scope| {
+    // On a busy machine something else may be worse.
+    let run = (0..RUNS)
+        .map(|_| run_on_one_processor(&options))
+        .find(|run| run.stderr.contains("since it waited for a processor for "));
+    let run = run.expect("it is told in one of the runs");
+    run.check(5, &[]);
+    let results = run.results(&results);
+    assert!(number(&results, "/health/processor_wait/run_delay_s") > 0.6);
+}
+
+fn run_on_one_processor(options: &[&str]) -> Run {
+    thread::scope(|scope| {
         scope
             .spawn(|| {
                 let allowed = sched_getaffinity(None).unwrap();
@@ -187,14 +198,11 @@ fn a_run_tells_that_both_share_one_processor() {
                 shared.set(first.unwrap());
                 // Processes keep to the processors of the thread that starts them.
                 sched_setaffinity(None, &shared).unwrap();
-                Running::start("honest", &options).wait()
+                Running::start("honest", options).wait()
             })
             .join()
             .unwrap()
-    });
-    run.check(5, &["since it waited for a processor for "]);
-    let results = run.results(&results);
-    assert!(number(&results, "/health/processor_wait/run_delay_s") > 0.6);
+    })
 }
 
 /// How many runs of a kind are checked. A judgement: the mistakes that these tests are for happened

@@ -11,6 +11,9 @@ use serde_json::Value;
 /// What a run says whose load was limited by the load tester, or by the machine.
 const GENERATOR_BOUND: &str = "error: inconclusive: generator-bound: ";
 
+/// What it goes on to say where a threshold holds.
+const MAY_BE_THE_REASON: &str = "so it may be the reason why ";
+
 /// A run of stresstest that has ended.
 pub(crate) struct Run {
     pub(crate) stdout: String,
@@ -21,8 +24,8 @@ pub(crate) struct Run {
 
 impl Run {
     /// Fails unless the exit code is `code` and standard error has all of `told`. A run that should pass
-    /// may be inconclusive, too, where this machine had no time for the load tester: that says nothing
-    /// of what is tested here.
+    /// may be inconclusive, too, where this machine had no time for the load tester, and so may one
+    /// that should fall short of a threshold: that says nothing of what is tested here.
     #[track_caller]
     pub(crate) fn check(&self, code: i32, told: &[&str]) {
         let Self {
@@ -32,6 +35,9 @@ impl Run {
             ..
         } = self;
         let is_bound = *found == Some(5) && stderr.contains(GENERATOR_BOUND);
+        if code == 4 && is_bound && stderr.contains(MAY_BE_THE_REASON) {
+            return;
+        }
         let is_as_expected = *found == Some(code) || code == 0 && is_bound;
         assert!(
             is_as_expected,

@@ -4,9 +4,14 @@ use std::process::{Command, Stdio};
 use crate::run::{Run, Running, server, stresstest};
 
 /// Starts a server with a fault and calls `test` with its address.
-fn with_running_server<T>(fault: &str, test: impl FnOnce(&str) -> T) -> T {
+pub(crate) fn with_running_server<T>(fault: &str, test: impl FnOnce(&str) -> T) -> T {
+    with_server_at(fault, "127.0.0.1:0", test)
+}
+
+/// Starts a server with a fault that listens on `addr`, and calls `test` with what it says.
+pub(crate) fn with_server_at<T>(fault: &str, addr: &str, test: impl FnOnce(&str) -> T) -> T {
     let mut running = Command::new(server())
-        .args([fault, "127.0.0.1:0"])
+        .args([fault, addr])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

@@ -64,7 +64,7 @@ fn run(plan: &Plan) -> (Comparison, Vec<String>) {
 
 #[test]
 fn rounds_go_there_and_back_and_all_are_compared() {
-    let candidates = ["a", "b"].map(|name| Candidate::running(name, serve(1)));
+    let candidates = ["a", "b"].map(|name| Candidate::running(name, [serve(1)]));
     let (comparison, turns) = run(&plan(candidates.into(), 4));
     let is_first = |server: &str| turns[0].ends_with(server);
     let (first, second) = if is_first("a") {
@@ -109,8 +109,8 @@ fn rounds_go_there_and_back_and_all_are_compared() {
 #[test]
 fn a_wrong_and_a_missing_server_are_told_of_beside_a_right_one() {
     let candidates = vec![
-        Candidate::running("right", serve(1)),
-        Candidate::running("twice", serve(2)),
+        Candidate::running("right", [serve(1)]),
+        Candidate::running("twice", [serve(2)]),
         Candidate::executable("missing", "/nonexistent/server", Vec::new()),
     ];
     let (comparison, turns) = run(&plan(candidates, 2));

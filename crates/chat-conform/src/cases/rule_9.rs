@@ -51,7 +51,8 @@ pub(super) const CASES: &[Case] = &[
         "A leak usually means that only one direction of the connection is closed.",
         leaves_no_socket,
     )
-    .should(),
+    .should()
+    .watches_process(),
     Case::must(
         "rule-9/vanish-before-a-word",
         "Has clients vanish as soon as they are connected; the server must live and serve.",

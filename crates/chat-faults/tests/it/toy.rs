@@ -4,6 +4,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use chat_proto::Messages;
 
@@ -78,6 +79,8 @@ fn receive(number: usize, mut stream: &TcpStream, hub: &Mutex<Hub>) {
             message.extend_from_slice(body);
             if wrong == Wrong::EchoFirst {
                 hub.lock().unwrap().send(number, &message);
+                // Others have time to come between, on a busy machine as well.
+                thread::sleep(Duration::from_millis(1));
             }
             hub.lock().unwrap().publish(number, message);
         }

@@ -66,6 +66,26 @@ fn a_stream_that_takes_nothing_is_waited_for_for_the_grace() {
 }
 
 #[test]
+fn the_time_of_all_who_wait_is_told() {
+    let (hub, mut clock) = clocked(Policy::Oldest);
+    let mut subscriber = stalled(&hub);
+    let mut publishers = [hub.publisher(), hub.publisher()];
+    for publisher in &mut publishers {
+        assert!(publish(publisher, &message(8, 99)).is_pending());
+    }
+    assert_eq!(hub.stats().publisher_wait, Duration::ZERO);
+    (0..3).for_each(|_| clock.tick());
+    let told = hub.stats().publisher_wait;
+    assert_eq!(told, 3 * 2 * GRACE / 8);
+    drain(&mut subscriber);
+    for publisher in &mut publishers {
+        assert!(publish(publisher, &message(8, 99)).is_ready());
+    }
+    clock.tick();
+    assert_eq!(hub.stats().publisher_wait, told, "nobody waits any more");
+}
+
+#[test]
 fn a_stream_is_tried_once_more_before_its_client_is_a_laggard() {
     let (hub, mut clock) = clocked(Policy::Oldest);
     let mut subscriber = stalled(&hub);

@@ -83,6 +83,66 @@ fn a_stream_may_take_any_part_and_stall_at_any_time() {
 }
 
 #[test]
+fn a_message_that_was_cut_can_be_finished_after_the_end() {
+    for len in 0..=200 {
+        let hub = Hub::default();
+        let mut writer = hub.subscribe().into_writer();
+        assert!(publish(&mut hub.publisher(), &run(0..3, 99)).is_ready());
+        let stall = Err(ErrorKind::WouldBlock);
+        let mut stream = Stream::default();
+        if len > 0 {
+            stream.script.push_back(Ok(len));
+        }
+        stream.script.push_back(stall);
+        assert_eq!(stream.turn(&mut writer), Progress::Stalled);
+        writer.end();
+        let is_inside = len % 100 != 0;
+        assert_eq!(writer.is_inside_message(), is_inside);
+        if is_inside {
+            stream
+                .script
+                .extend([stall, Ok(1), Err(ErrorKind::Interrupted)]);
+            assert!(
+                !writer
+                    .finish_message(|slices| stream.write(slices))
+                    .unwrap()
+            );
+        }
+        assert!(
+            writer
+                .finish_message(|slices| stream.write(slices))
+                .unwrap()
+        );
+        assert!(!writer.is_inside_message() && !writer.is_stalled());
+        let whole_count = len.div_ceil(100);
+        assert_eq!(stream.received, run(0..whole_count as u64, 99));
+        assert_eq!(writer.written(), stream.received.len() as u64);
+        assert_eq!(stream.turn(&mut writer), Progress::Ended);
+    }
+}
+
+#[test]
+fn a_stream_that_fails_cannot_be_finished() {
+    let hub = Hub::default();
+    let mut writer = hub.subscribe().into_writer();
+    assert!(publish(&mut hub.publisher(), &run(0..3, 99)).is_ready());
+    let mut stream = Stream::default();
+    let stall = Err(ErrorKind::WouldBlock);
+    stream
+        .script
+        .extend([Ok(1), stall, Ok(0), Err(ErrorKind::BrokenPipe)]);
+    assert_eq!(stream.turn(&mut writer), Progress::Stalled);
+    writer.end();
+    for kind in [ErrorKind::WriteZero, ErrorKind::BrokenPipe] {
+        let finished = writer.finish_message(|slices| stream.write(slices));
+        let Err(WriteError::Io(error)) = finished else {
+            panic!("{finished:?}");
+        };
+        assert_eq!(error.kind(), kind);
+    }
+}
+
+#[test]
 fn one_write_has_all_chunks_of_a_batch() {
     let hub = Hub::default();
     let mut writer = hub.subscribe().into_writer();

@@ -55,9 +55,10 @@ impl Join {
             && resident_count + wiring.stalled.count() < due_count
             && wiring.stalled.connecting_count() < JOINING_MAX
         {
+            let addr = wiring.addrs.of(wiring.stalled.count());
             wiring
                 .stalled
-                .connect(wiring.addr, wiring.tls, registry)
+                .connect(addr, wiring.tls, registry)
                 .map_err(stall)?;
         }
         Ok(())

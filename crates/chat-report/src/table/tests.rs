@@ -10,6 +10,20 @@ fn printed(results: &Results) -> String {
 }
 
 #[test]
+fn several_servers_are_counted() {
+    let mut results = results();
+    results.asked.server_count = 3;
+    results.asked.server = "a, b, c".to_owned();
+    let text = printed(&results);
+    let told = text.lines().find(|line| line.starts_with("servers"));
+    let told = told.unwrap();
+    assert!(
+        told.contains("3, with clients on each in turn: a, b, c"),
+        "{told}"
+    );
+}
+
+#[test]
 fn every_line_fits_a_terminal_and_names_what_it_tells() {
     let mut results = results();
     results.asked.server = "/a/long/way".repeat(30);

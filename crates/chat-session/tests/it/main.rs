@@ -10,6 +10,8 @@ mod fairness;
 mod layered;
 /// What a client sends while its session waits for it to close.
 mod lingering;
+/// Clients that are not to get all there is for them.
+mod parting;
 /// The public API is the one in `public_api.txt`, which was reviewed.
 #[path = "../../../chat-proto/tests/it/public_api.rs"]
 mod public_api;

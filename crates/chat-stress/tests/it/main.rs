@@ -20,5 +20,8 @@ mod public_api;
 /// What is recorded and judged again.
 mod recorded;
 
+/// Several servers that promise one order together, or say so.
+mod several;
+
 /// Small servers for all tests.
 mod servers;

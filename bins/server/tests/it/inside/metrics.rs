@@ -6,19 +6,25 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+#[cfg(feature = "tls")]
+use crate::tls_util::{TlsClient, TlsServer};
+#[cfg(feature = "tls")]
+use crate::util::Client;
 use crate::util::{DEADLINE, Server};
 
 /// Starts a server that serves metrics; returns where, too.
 fn start(args: &[&str]) -> (Server, SocketAddr) {
     let args = [&["--metrics", "0", "--log", "info"], args].concat();
     let mut server = Server::start_with(&args);
-    let line = server
-        .log_lines()
-        .find(|line| line.contains("metrics are at"))
-        .unwrap();
-    let (_, address) = line.split_once("http://").unwrap();
-    let address = address.strip_suffix("/metrics").unwrap().parse().unwrap();
+    let address = address(server.log_lines());
     (server, address)
+}
+
+/// Finds in the log where the metrics are.
+fn address(mut log: impl Iterator<Item = String>) -> SocketAddr {
+    let line = log.find(|line| line.contains("metrics are at")).unwrap();
+    let (_, address) = line.split_once("http://").unwrap();
+    address.strip_suffix("/metrics").unwrap().parse().unwrap()
 }
 
 /// Sends a request as it is, and returns all that comes back.
@@ -55,17 +61,44 @@ fn samples(address: SocketAddr) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// Asks for the samples until they are as they should be; returns them.
+/// Asks for the samples until one is as it should be; returns them.
 #[track_caller]
-fn wait_for(address: SocketAddr, name: &str, value: f64) -> BTreeMap<String, f64> {
+fn wait_until(
+    address: SocketAddr,
+    name: &str,
+    mut is_so: impl FnMut(f64) -> bool,
+) -> BTreeMap<String, f64> {
     for _ in 0..DEADLINE.as_millis() / 10 {
         let samples = samples(address);
-        if samples[name] == value {
+        if is_so(samples[name]) {
             return samples;
         }
         thread::sleep(Duration::from_millis(10));
     }
-    panic!("{name} is {}, and not {value}", samples(address)[name]);
+    panic!("{name} stays {}", samples(address)[name]);
+}
+
+#[track_caller]
+fn wait_for(address: SocketAddr, name: &str, value: f64) -> BTreeMap<String, f64> {
+    wait_until(address, name, |is| is == value)
+}
+
+#[test]
+fn the_time_that_senders_wait_is_counted() {
+    let (server, address) = start(&["--drop-policy", "block"]);
+    let _sleeper = server.join(b"I never read");
+    let mut sender = server.connect().stream;
+    sender.set_nonblocking(true).unwrap();
+    let flood = [255; 256].repeat(256);
+    // Until the log and all sockets are full.
+    let waiting = wait_until(address, "chat_server_waiting_publishers", |count| {
+        while sender.write(&flood).is_ok() {
+            while (&sender).read(&mut [0; 1 << 16]).is_ok() {}
+        }
+        count == 1.0
+    });
+    let name = "chat_server_publisher_wait_seconds_total";
+    wait_until(address, name, |wait| wait > waiting[name]);
 }
 
 #[test]
@@ -103,6 +136,39 @@ fn what_clients_do_is_counted() {
     }
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn clients_that_fail_at_tls_are_counted_by_reason() {
+    let mut tls = TlsServer::start_strict_with(&["--metrics", "0", "--log", "info"]);
+    let mut log = tls.server.log_lines();
+    let address = address(&mut log);
+    let prefix = "chat_server_tls_refused_total{reason=\"";
+    let refused = || {
+        let samples = samples(address);
+        let counts = samples.iter().filter_map(|(name, count)| {
+            let reason = name.strip_prefix(prefix)?.strip_suffix("\"}")?;
+            (*count > 0.0).then(|| format!("{reason}:{count}"))
+        });
+        counts.collect::<Vec<_>>().join(",")
+    };
+    assert_eq!(refused(), "");
+    tls.connect().refused();
+    tls.connect().refused();
+    let mut plain = Client::of(TcpStream::connect(tls.address).unwrap());
+    plain.send(b"hello");
+    assert_eq!(plain.try_receive(), None);
+    let config = tls.authority.client_config(None);
+    TlsClient::connect(tls.server.address, config).refused();
+    // That one had a session, which ends after its connection.
+    wait_for(address, &format!("{prefix}tls_on_plain\"}}"), 1.0);
+    let expected = "no_certificate:2,plain:1,tls_on_plain:1";
+    assert_eq!(refused(), expected);
+    tls.server.signal(Signal::USR1);
+    let state = log.find(|line| line.contains("somebody asked")).unwrap();
+    let told = format!("tls_refused=4 tls_refused_for={expected}");
+    assert!(state.contains(&told), "{state}");
+}
+
 #[test]
 fn losses_of_a_client_that_reads_nothing_are_seen_while_it_stays() {
     let (server, address) = start(&["--log-bytes", "64KiB", "--grace", "1ms"]);
@@ -116,7 +182,8 @@ fn losses_of_a_client_that_reads_nothing_are_seen_while_it_stays() {
     });
     (0..count).for_each(|_| drop(sender.receive()));
     sending.join().unwrap();
-    let samples = samples(address);
+    // What the sender has read is known from its next turn on.
+    let samples = wait_for(address, "chat_server_clients_within_lag{le=\"0.0\"}", 1.0);
     let dropped = "chat_server_dropped_messages_total{policy=\"oldest\"}";
     assert!(samples[dropped] > 1000.0, "{samples:?}");
     assert_eq!(samples["chat_server_stalled_clients"], 1.0);
@@ -212,14 +279,19 @@ fn a_request_may_come_in_bytes_and_silent_ones_stop_nobody() {
 }
 
 #[test]
-fn dashboards_and_alerts_name_figures_that_there_are() {
+fn dashboards_alerts_and_pages_name_figures_that_there_are() {
     let (_server, address) = start(&[]);
     let known: Vec<_> = samples(address)
         .into_keys()
         .map(|name| name.split('{').next().unwrap().to_owned())
         .collect();
     let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/dist/");
-    for (file, least) in [("grafana-dashboard.json", 12), ("prometheus-alerts.yml", 6)] {
+    let page = "../../../docs/OPERATION.md";
+    for (file, least) in [
+        ("grafana-dashboard.json", 12),
+        ("prometheus-alerts.yml", 6),
+        (page, 15),
+    ] {
         let text = std::fs::read_to_string(format!("{dist}{file}")).unwrap();
         let is_in_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
         let words = text.split(|char| !is_in_name(char));
@@ -230,6 +302,13 @@ fn dashboards_and_alerts_name_figures_that_there_are() {
             assert!(known.iter().any(|known| known == name), "{file}: {name}");
         }
         assert!(named.len() >= least, "{file}");
+    }
+    let text = std::fs::read_to_string(format!("{dist}{page}")).unwrap();
+    for name in known {
+        assert!(
+            text.contains(&format!("`{name}`")),
+            "the page has no {name}"
+        );
     }
     let text = std::fs::read_to_string(format!("{dist}grafana-dashboard.json")).unwrap();
     let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();

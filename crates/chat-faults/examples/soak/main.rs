@@ -9,7 +9,10 @@
 //! `--seed N` begins with another seed, `--rest SECONDS` leaves some time between rounds, where others
 //! need the machine too. In each round some rooms are played beside each other, each
 //! with a flood, joiners, leavers, stalled, slow and resetting clients, while others stay for all
-//! the time: one that reads everything, and some that never read.
+//! the time: one that reads everything, and some that never read. Clients over TLS come and go
+//! meanwhile.
+
+mod tls;
 
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
@@ -22,11 +25,17 @@ use std::time::{Duration, Instant};
 
 use chat_faults::{Facts, Fault, Schedule, Target, judge, run};
 
+use crate::tls::{Certificate, Visitor};
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     let args = Args::parse()?;
-    let server = Target::start(Path::new(&args.server), &["--log-bytes=1048576"])?;
+    let certificate = Certificate::new()?;
+    let server_args = [&["--log-bytes=1048576".to_owned()], &certificate.args()[..]].concat();
+    let server_args: Vec<&str> = server_args.iter().map(String::as_str).collect();
+    let mut server = Target::start(Path::new(&args.server), &server_args)?;
+    let tls_addr = server.tls_addr()?;
     let _sleepers = (0..SLEEPER_COUNT)
         .map(|_| sleep(&server))
         .collect::<Result<Vec<_>, _>>()?;
@@ -34,9 +43,18 @@ fn main() -> Result<(), Failure> {
     let reader = TcpStream::connect(server.addr())?;
     thread::scope(|scope| {
         let reading = scope.spawn(|| read_all(&reader, &reader_len, &is_over));
+        let visiting = (0..VISITOR_COUNT).map(|number| {
+            let visitor = Visitor::new(number, tls_addr, certificate.client_config());
+            scope.spawn(|| visitor.come_and_go(&is_over))
+        });
+        let visiting: Vec<_> = visiting.collect();
         let soaked = soak(&args, &server, &reader_len);
         is_over.store(true, Ordering::Relaxed);
         reading.join().expect("reading does not panic")?;
+        for (number, visitor) in visiting.into_iter().enumerate() {
+            let visits = visitor.join().expect("a visitor does not panic")?;
+            println!("visitor {number} over TLS: {visits}");
+        }
         soaked
     })
 }
@@ -158,7 +176,9 @@ fn tell(elapsed: Duration, rounds: &[Round], total: Facts, reader_len: u64) {
 fn judge_rounds(rounds: &[Round]) -> Result<(), Failure> {
     let (early, late) = rounds.split_at(rounds.len() / 4);
     let first = early.first().map_or(0, |round| round.descriptor_count);
-    if let Some(round) = rounds.iter().find(|round| round.descriptor_count != first) {
+    // Each visitor is away for a moment now and then, or there again before it has been forgotten.
+    let is_other = |round: &&Round| round.descriptor_count.abs_diff(first) > 2 * VISITOR_COUNT;
+    if let Some(round) = rounds.iter().find(is_other) {
         return Err(format!("{} descriptors instead of {first}", round.descriptor_count).into());
     }
     let peak = |rounds: &[Round]| rounds.iter().map(|round| round.rss_kib).max().unwrap_or(0);
@@ -196,6 +216,9 @@ fn read_all(mut stream: &TcpStream, len: &AtomicU64, is_over: &AtomicBool) -> Re
 
 /// How many never read.
 const SLEEPER_COUNT: usize = 10;
+
+/// How many come and go over TLS.
+const VISITOR_COUNT: usize = 3;
 
 /// How many rooms there are at a time.
 const ROOM_COUNT: u64 = 4;

@@ -1,0 +1,145 @@
+//! From nothing to a node that reads.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use async_nats::Client;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::links::{Links, is_permission};
+use super::publishing::Publishing;
+use super::{Driver, RETRY_PAUSE};
+use crate::jetstream::connect::{self, Connection, Trouble};
+use crate::jetstream::delivery::Delivery;
+use crate::jetstream::shared::Shared;
+use crate::jetstream::{End, Settings, State};
+use crate::{Config, JoinError, Node, Token};
+
+/// Joins the cluster: tries until the time for it is over.
+pub(super) async fn join<'a>(
+    settings: Settings,
+    shared: &'a Shared,
+    out: mpsc::Sender<Delivery>,
+) -> Result<Driver<'a>, End> {
+    let deadline = Instant::now() + settings.join_timeout;
+    let (sender, mut events) = mpsc::channel(EVENT_COUNT_MAX);
+    let mut client = None;
+    let node = loop {
+        let trying = try_to_join(&settings, &mut client, &sender);
+        let trouble = tokio::select! {
+            tried = trying => match tried {
+                Ok(node) => break node,
+                Err(trouble) => trouble,
+            },
+            () = left(shared) => return Err(End::Left),
+            () = out.closed() => return Err(End::Dropped),
+        };
+        let end = match trouble {
+            Trouble::Final(end) => return Err(end),
+            Trouble::Passing(end) => end,
+        };
+        check_permission(&mut events)?;
+        if Instant::now() >= deadline {
+            return Err(end);
+        }
+        let trouble = Some(end.to_string());
+        shared.set_state(State::Joining { trouble });
+        sleep(RETRY_PAUSE).await;
+    };
+    let client = client.expect("without a connection there is no node");
+    let context = connect::context(&settings, &client);
+    shared.lock().node = Some(node);
+    Ok(Driver {
+        snapshots: ticks(snapshot_period(settings.max_age)),
+        health: ticks(HEALTH_PERIOD),
+        settings,
+        shared,
+        _client: client,
+        context,
+        events,
+        out,
+        pending: None,
+        entries: None,
+        opening: None,
+        checking: None,
+        publishing: Publishing::default(),
+        links: Links::default(),
+        last: None,
+        gap_count: 0,
+        was_full: false,
+        gone_since: None,
+        join_deadline: Some(deadline),
+    })
+}
+
+async fn try_to_join(
+    settings: &Settings,
+    client: &mut Option<Client>,
+    events: &mpsc::Sender<Connection>,
+) -> Result<Node, Trouble> {
+    let client = match client {
+        Some(client) => client,
+        None => client.insert(connect::connect(settings, events.clone()).await?),
+    };
+    let context = connect::context(settings, client);
+    let info = connect::find_stream(settings, client, &context).await?;
+    let snapshot = connect::find_snapshot(settings, &context).await?;
+    let config = Config {
+        id: settings.node,
+        token: draw_token(),
+        outbox_len_max: settings.outbox_len_max,
+    };
+    let joined = Node::join(config, info, snapshot.as_deref());
+    // All of it may pass: the next snapshot is another one.
+    joined.map_err(|error: JoinError| Trouble::Passing(error.into()))
+}
+
+/// Waits until somebody has the member leave.
+async fn left(shared: &Shared) {
+    while !shared.lock().is_leaving {
+        shared.wake.notified().await;
+    }
+}
+
+/// Fails when NATS does not permit what was tried.
+fn check_permission(events: &mut mpsc::Receiver<Connection>) -> Result<(), End> {
+    while let Ok(event) = events.try_recv() {
+        match event {
+            Connection::Refused(why) if is_permission(&why) => return Err(End::Permission(why)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Draws a number by chance: the keys of the standard library's hash maps are.
+fn draw_token() -> Token {
+    Token(RandomState::new().hash_one(std::process::id()))
+}
+
+fn ticks(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.reset();
+    ticks
+}
+
+/// Returns how often a snapshot is to be written, so that there is one at any time.
+fn snapshot_period(max_age: Duration) -> Duration {
+    match max_age.is_zero() {
+        true => SNAPSHOT_PERIOD,
+        false => SNAPSHOT_PERIOD.min(max_age / 4),
+    }
+}
+
+/// How many events of the connection wait at most; what is beyond says the same again.
+const EVENT_COUNT_MAX: usize = 64;
+
+/// How often the stream is looked at.
+const HEALTH_PERIOD: Duration = Duration::from_secs(2);
+
+/// How often each node writes a snapshot though nobody chats: a stream may keep entries for an hour
+/// alone.
+const SNAPSHOT_PERIOD: Duration = Duration::from_secs(15 * 60);

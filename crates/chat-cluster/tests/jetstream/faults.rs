@@ -1,0 +1,151 @@
+use async_nats::jetstream::stream::Config;
+use chat_cluster::jetstream::{State, Storage};
+
+use crate::nats::{Nats, is_installed};
+use crate::util::{Joined, send, settings, with_nats};
+
+#[test]
+fn a_server_that_is_killed_and_comes_back_loses_nothing() {
+    if !is_installed() {
+        return;
+    }
+    let mut nats = Nats::start();
+    let mut node = Joined::join(settings(&nats, "a"));
+    let mut other = Joined::join(settings(&nats, "b"));
+    let mut sender = node.member.sender();
+    let mut sent = Vec::new();
+    for round in 0..3 {
+        for number in 0..50 {
+            let body = format!("{round} {number}").into_bytes();
+            send(&mut sender, &body);
+            sent.push(body);
+        }
+        nats.kill();
+        node.wait_for(|state| matches!(state, State::Away { .. }));
+        // What is sent meanwhile waits in the outbox.
+        let body = format!("{round} away").into_bytes();
+        send(&mut sender, &body);
+        sent.push(body);
+        nats.restart();
+        node.wait_for(State::is_serving);
+    }
+    let received = node.receive(sent.len());
+    assert_eq!(received, sent);
+    assert_eq!(other.receive(sent.len()), sent);
+    assert_eq!(node.member.figures().reconnects, 3);
+}
+
+#[test]
+fn a_stream_that_was_lost_is_told() {
+    if !is_installed() {
+        return;
+    }
+    let mut nats = Nats::start();
+    let node = Joined::join(settings(&nats, "a"));
+    nats.kill();
+    nats.lose_files();
+    nats.restart();
+    // Somebody is quicker and makes it anew.
+    let _other = Joined::join(settings(&nats, "b"));
+    assert!(node.end().contains("lost and made anew"));
+}
+
+#[test]
+fn a_stream_in_memory_is_lost_with_its_server() {
+    if !is_installed() {
+        return;
+    }
+    let mut nats = Nats::start();
+    let mut settings = settings(&nats, "a");
+    settings.storage = Storage::Memory;
+    settings.max_bytes = 256 << 20;
+    let node = Joined::join(settings);
+    nats.kill();
+    nats.restart();
+    assert!(node.end().contains("lost and made anew"));
+}
+
+#[test]
+fn what_others_write_is_skipped_and_counted() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let mut node = Joined::join(settings(&nats, "a"));
+    let mut sender = node.member.sender();
+    send(&mut sender, b"before");
+    assert_eq!(node.receive(1), [b"before"]);
+    with_nats(&nats, |context| async move {
+        for garbage in ["", "hello", "chat", "chat\u{1}\u{2}", "chat\u{2}\u{2}abc"] {
+            let publish = context.publish("chat-cluster.room.entries", garbage.into());
+            publish.await.unwrap().await.unwrap();
+        }
+    });
+    send(&mut sender, b"after");
+    assert_eq!(node.receive(1), [b"after"]);
+    assert_eq!(node.member.figures().counts.garbage, 5);
+    // One that joins later makes the same of it.
+    let other = Joined::join(settings(&nats, "b"));
+    assert_eq!(other.member.figures().counts.duplicates, 0);
+}
+
+#[test]
+fn of_two_with_one_name_the_later_takes_over() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let first = Joined::join(settings(&nats, "a"));
+    let second = Joined::join(settings(&nats, "a"));
+    assert!(first.end().contains("has taken over"), "{}", first.end());
+    assert_eq!(second.member.figures().epoch, 2);
+    assert!(second.member.state().is_serving());
+}
+
+#[test]
+fn a_consumer_that_is_deleted_is_made_anew_after_the_last_entry() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let mut node = Joined::join(settings(&nats, "a"));
+    let mut sender = node.member.sender();
+    send(&mut sender, b"before");
+    assert_eq!(node.receive(1), [b"before"]);
+    let deleted = with_nats(&nats, |context| async move {
+        use futures::TryStreamExt;
+        let stream = context.get_stream("room").await.unwrap();
+        let names: Vec<String> = stream.consumer_names().try_collect().await.unwrap();
+        for name in &names {
+            stream.delete_consumer(name).await.unwrap();
+        }
+        names.len()
+    });
+    assert!(deleted > 0);
+    send(&mut sender, b"after");
+    assert_eq!(node.receive(1), [b"after"]);
+    assert!(node.member.figures().restarts > 0);
+}
+
+#[test]
+fn a_stream_with_the_same_settings_but_others_beside_is_left_alone() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    with_nats(&nats, |context| async move {
+        let other = Config {
+            name: "other".to_owned(),
+            ..Config::default()
+        };
+        context.create_stream(other).await.unwrap();
+    });
+    let _node = Joined::join(settings(&nats, "a"));
+    let names = with_nats(&nats, |context| async move {
+        use futures::TryStreamExt;
+        let mut names: Vec<String> = context.stream_names().try_collect().await.unwrap();
+        names.sort();
+        names
+    });
+    assert_eq!(names, ["other", "room"]);
+}

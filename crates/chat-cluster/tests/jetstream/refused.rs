@@ -1,0 +1,148 @@
+use std::time::Instant;
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy};
+use chat_cluster::jetstream::{Deliveries, Login, Member, Secret, join};
+
+use crate::nats::{DEADLINE, Nats, free_port, is_installed};
+use crate::util::{Joined, SHORT, settings, with_nats};
+
+/// Joins, and asserts that the node ends soon and says why.
+#[track_caller]
+fn check(settings: chat_cluster::jetstream::Settings, why: &[&str]) {
+    let start = Instant::now();
+    let (member, deliveries): (Member, Deliveries) = join(settings).unwrap();
+    let end = Joined { member, deliveries }.end();
+    for part in why {
+        assert!(end.contains(part), "{end:?} does not say {part:?}");
+    }
+    assert!(start.elapsed() < DEADLINE);
+}
+
+#[test]
+fn nobody_there_is_told_with_the_address() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let mut settings = settings(&nats, "a");
+    let url = format!("nats://127.0.0.1:{}", free_port());
+    settings.servers = vec![url.parse().unwrap()];
+    settings.join_timeout = SHORT;
+    check(settings, &[&url, "is not there"]);
+}
+
+#[test]
+fn a_server_without_jetstream_is_told() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start_with("");
+    let mut settings = settings(&nats, "a");
+    settings.join_timeout = SHORT;
+    check(settings, &["JetStream is not enabled"]);
+}
+
+#[test]
+fn more_replicas_than_servers_are_told_with_what_to_do() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let mut settings = settings(&nats, "a");
+    settings.replicas = 3;
+    check(settings, &["cannot create the stream", "ask for 1 replica"]);
+}
+
+#[test]
+fn more_bytes_than_nats_has_are_told_with_what_to_do() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let mut settings = settings(&nats, "a");
+    settings.max_bytes = 1 << 40;
+    check(
+        settings,
+        &["cannot create the stream", "ask for fewer bytes"],
+    );
+}
+
+#[test]
+fn a_stream_that_breaks_the_promise_is_refused() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    with_nats(&nats, |context| async move {
+        let config = Config {
+            name: "room".to_owned(),
+            subjects: ["entries", "snapshots"]
+                .map(|kind| format!("chat-cluster.room.{kind}"))
+                .into(),
+            discard: DiscardPolicy::New,
+            ..Config::default()
+        };
+        context.create_stream(config).await.unwrap();
+    });
+    check(
+        settings(&nats, "a"),
+        &["the stream room has discard New and needs Old", "full"],
+    );
+}
+
+#[test]
+fn a_secret_that_is_wrong_or_missing_is_told() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start_with(
+        "jetstream { store_dir: \"DIR/js\" }\nauthorization { user: me, password: right }",
+    );
+    let path = std::env::temp_dir().join(format!("chat-nats-password-{}", std::process::id()));
+    let with_password = |password: &str| {
+        std::fs::write(&path, password).unwrap();
+        let mut settings = settings(&nats, "a");
+        settings.login = Login::User {
+            name: "me".to_owned(),
+            password: Secret::File(path.clone()),
+        };
+        settings
+    };
+    check(
+        with_password("wrong\n"),
+        &["does not accept the credentials"],
+    );
+    check(settings(&nats, "a"), &["does not accept the credentials"]);
+    let node = Joined::join(with_password("right\n"));
+    assert!(node.member.state().is_serving());
+    std::fs::remove_file(&path).unwrap();
+    let mut missing = settings(&nats, "a");
+    missing.login = Login::Token(Secret::File(path));
+    check(missing, &["cannot read the secret in"]);
+}
+
+#[test]
+fn what_nats_does_not_permit_is_told() {
+    if !is_installed() {
+        return;
+    }
+    let cases = [
+        ("_INBOX.>", "$JS.API.STREAM.INFO.room"),
+        ("$JS.API.>", "chat-cluster.room.entries"),
+    ];
+    for (allowed, refused) in cases {
+        let nats = Nats::start_with(&format!(
+            "jetstream {{ store_dir: \"DIR/js\" }}\n\
+             authorization {{ users: [ {{ user: me, password: it, permissions: {{ \
+             publish: \"{allowed}\", subscribe: \"_INBOX.>\" }} }} ] }}"
+        ));
+        let path = std::env::temp_dir().join(format!("chat-nats-it-{}", std::process::id()));
+        std::fs::write(&path, "it").unwrap();
+        let mut settings = settings(&nats, "a");
+        settings.login = Login::User {
+            name: "me".to_owned(),
+            password: Secret::File(path),
+        };
+        check(settings, &["NATS does not permit", refused]);
+    }
+}
