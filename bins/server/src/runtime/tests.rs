@@ -142,5 +142,8 @@ fn a_session_that_panics_ends_alone_and_leaves_nothing_behind() {
     assert!(block_on_here(serving).is_ok());
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert_eq!(log.matches("as if there were a bug").count(), 1, "{log}");
-    assert!(log.contains("ERROR") && log.contains("runtime/tests.rs"), "{log}");
+    assert!(
+        log.contains("ERROR") && log.contains("runtime/tests.rs"),
+        "{log}"
+    );
 }
