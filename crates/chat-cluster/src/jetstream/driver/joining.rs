@@ -26,11 +26,11 @@ pub(super) async fn join<'a>(
     let deadline = Instant::now() + settings.join_timeout;
     let (sender, mut events) = mpsc::channel(EVENT_COUNT_MAX);
     let mut client = None;
-    let node = loop {
+    let (node, stream_id) = loop {
         let trying = try_to_join(&settings, &mut client, &sender);
         let trouble = tokio::select! {
             tried = trying => match tried {
-                Ok(node) => break node,
+                Ok(joined) => break joined,
                 Err(trouble) => trouble,
             },
             () = left(shared) => return Err(End::Left),
@@ -66,6 +66,7 @@ pub(super) async fn join<'a>(
         checking: None,
         publishing: Publishing::default(),
         links: Links::default(),
+        stream_id,
         last: None,
         gap_count: 0,
         was_full: false,
@@ -78,7 +79,7 @@ async fn try_to_join(
     settings: &Settings,
     client: &mut Option<Client>,
     events: &mpsc::Sender<Connection>,
-) -> Result<Node, Trouble> {
+) -> Result<(Node, u64), Trouble> {
     let client = match client {
         Some(client) => client,
         None => client.insert(connect::connect(settings, events.clone()).await?),
@@ -93,7 +94,8 @@ async fn try_to_join(
     };
     let joined = Node::join(config, info, snapshot.as_deref());
     // All of it may pass: the next snapshot is another one.
-    joined.map_err(|error: JoinError| Trouble::Passing(error.into()))
+    let failed = |error: JoinError| Trouble::Passing(error.into());
+    Ok((joined.map_err(failed)?, info.id))
 }
 
 /// Waits until somebody has the member leave.
