@@ -1,7 +1,5 @@
 //! From nothing to a node that reads.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 use async_nats::Client;
@@ -89,7 +87,7 @@ async fn try_to_join(
     let snapshot = connect::find_snapshot(settings, &context).await?;
     let config = Config {
         id: settings.node,
-        token: draw_token(),
+        token: Token(connect::draw()),
         outbox_len_max: settings.outbox_len_max,
     };
     let joined = Node::join(config, info, snapshot.as_deref());
@@ -114,11 +112,6 @@ fn check_permission(events: &mut mpsc::Receiver<Connection>) -> Result<(), End> 
         }
     }
     Ok(())
-}
-
-/// Draws a number by chance: the keys of the standard library's hash maps are.
-fn draw_token() -> Token {
-    Token(RandomState::new().hash_one(std::process::id()))
 }
 
 fn ticks(period: Duration) -> tokio::time::Interval {
