@@ -35,15 +35,14 @@ FIGURES = {
 }
 
 
-def measure(folder, load, options):
+def measure(load, options, server_options):
     stresstest, server = sys.argv[1:3]
-    tls = ["--tls-cert", f"{folder}/cert.pem", "--tls-key", f"{folder}/key.pem"]
     run = subprocess.run(
         [stresstest, "-a", "127.0.0.1:0", "--size", "64", "--check", "off", "--json", "-"]
         + load
         + options
-        + [server, "--", "--tls-listen", "127.0.0.1:0"]
-        + tls,
+        + [server, "--"]
+        + server_options,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -58,13 +57,17 @@ def measure(folder, load, options):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         make_certificate(folder)
-        kinds = [[], ["--tls", "--tls-ca", f"{folder}/cert.pem"]]
+        files = ["--tls-cert", f"{folder}/cert.pem", "--tls-key", f"{folder}/key.pem"]
+        plain = ([], [])
+        tls = (["--tls", "--tls-ca", f"{folder}/cert.pem"], ["--tls-listen", "127.0.0.1:0"] + files)
         for title, load in LOADS.items():
             rounds = []
             for number in range(ROUNDS):
-                order = [0, 1] if number % 2 == 0 else [1, 0]
-                runs = {kind: measure(folder, load, kinds[kind]) for kind in order}
-                rounds.append((runs[0], runs[1]))
+                if number % 2 == 0:
+                    rounds.append((measure(load, *plain), measure(load, *tls)))
+                else:
+                    over_tls = measure(load, *tls)
+                    rounds.append((measure(load, *plain), over_tls))
             print(title)
             for name in FIGURES:
                 show(name, [(plain[name], tls[name]) for plain, tls in rounds])

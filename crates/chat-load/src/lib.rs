@@ -19,6 +19,8 @@
 //! # Examples
 //!
 //! ```no_run
+//! use std::net::SocketAddr;
+//!
 //! use chat_load::{Bench, Chat, run};
 //! use chat_results::Load;
 //! use chat_trace::{Payloads, Strangers, Topology, Trace};
@@ -26,7 +28,7 @@
 //! let load = Load::default();
 //! let payloads = Payloads::new(load.seed, load.size);
 //! let trace = Trace::new(payloads, Topology::of(&load), load.check, Strangers::None);
-//! let mut bench = Bench::new("127.0.0.1:8080".parse()?, Chat, trace)?;
+//! let mut bench = Bench::new("127.0.0.1:8080".parse::<SocketAddr>()?, Chat, trace)?;
 //! bench.trace.begin(0);
 //! let ended = run(&load, &mut bench, &mut |_tick| Ok(()));
 //! assert!(ended.stop.is_none() && bench.trace.evidence().verdict().is_ok());

@@ -65,6 +65,7 @@ struct Driver<'a> {
     checking: Option<BoxFuture<'static, Result<StreamInfo, ReadTrouble>>>,
     publishing: Publishing,
     links: Links,
+    stream_id: u64,
     last: Option<Last>,
     /// How often the reading was begun anew since an entry came that was the next.
     gap_count: u32,
@@ -91,6 +92,13 @@ enum Turn {
     Dropped,
     Health,
     SnapshotDue,
+}
+
+/// Whether it is the stream that was read before.
+enum Same {
+    Yes,
+    /// It may yet turn out to be.
+    NotYet,
 }
 
 impl Driver<'_> {
@@ -130,15 +138,17 @@ impl Driver<'_> {
             Turn::Asked => {}
             Turn::Connection(event) => self.take_connection(event)?,
             Turn::Published(published) => self.take_published(published),
-            Turn::Opened(Ok(opened)) => {
-                self.take_info(opened.info)?;
-                self.entries = Some(opened.entries);
-            }
+            Turn::Opened(Ok(opened)) => match self.take_info(opened.info)? {
+                Same::Yes => self.entries = Some(opened.entries),
+                Same::NotYet => self.open(RETRY_PAUSE),
+            },
             Turn::Opened(Err(trouble)) => {
                 self.take_read_trouble(trouble)?;
                 self.open(RETRY_PAUSE);
             }
-            Turn::Checked(Ok(info)) => self.take_info(info)?,
+            Turn::Checked(Ok(info)) => {
+                self.take_info(info)?;
+            }
             Turn::Checked(Err(trouble)) => self.take_read_trouble(trouble)?,
             Turn::Entry(entry) => self.take_entry(entry)?,
             Turn::Room => self.was_full = true,
@@ -193,7 +203,14 @@ impl Driver<'_> {
         self.check_deadline()
     }
 
-    fn take_info(&mut self, info: StreamInfo) -> Result<(), End> {
+    /// Takes what the stream says of itself, and tells whether it is the stream that was read.
+    fn take_info(&mut self, info: StreamInfo) -> Result<Same, End> {
+        let read = self.last.map_or(0, |last| last.sequence);
+        // A new leader may answer before it has applied all that the last one had committed.
+        if info.id != self.stream_id || info.last < read {
+            self.take_read_trouble(ReadTrouble::Lost)?;
+            return Ok(Same::NotYet);
+        }
         self.gone_since = None;
         let mut inner = self.shared.lock();
         if let Some(node) = &mut inner.node {
@@ -204,19 +221,19 @@ impl Driver<'_> {
         drop(inner);
         self.links.reading = None;
         self.show_links();
-        Ok(())
+        Ok(Same::Yes)
     }
 
     fn take_read_trouble(&mut self, trouble: ReadTrouble) -> Result<(), End> {
         self.links.reading = Some(match trouble {
             ReadTrouble::Passing(why) => why,
             ReadTrouble::Lost => {
-                // A server that comes up may know its streams later.
+                // A server that comes up may know its streams, and all of them, later.
                 let since = *self.gone_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GONE_MAX {
                     return Err(Ended::StreamLost.into());
                 }
-                format!("the stream {} is not there", self.settings.stream)
+                format!("the stream {} is not there as it was", self.settings.stream)
             }
         });
         self.show_links();
