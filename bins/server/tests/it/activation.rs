@@ -223,6 +223,6 @@ fn a_socket_that_is_called_tls_is_for_tls() {
     // Without a certificate it cannot be served.
     let output = run(&mut handed(vec![listen().into()], "tls"), b"");
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("needs tls-cert"), "{stderr}");
 }
