@@ -63,8 +63,10 @@ impl Nodes {
             addrs,
             proxies,
         };
-        nodes.servers.iter_mut().try_for_each(Process::start)?;
-        nodes.servers.iter_mut().try_for_each(Process::wait_ready)?;
+        for server in &mut nodes.servers {
+            server.start()?;
+            server.wait_ready()?;
+        }
         Ok(nodes)
     }
 
