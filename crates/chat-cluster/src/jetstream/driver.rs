@@ -63,6 +63,8 @@ struct Driver<'a> {
     entries: Option<Entries>,
     opening: Option<BoxFuture<'static, Result<Opened, ReadTrouble>>>,
     checking: Option<BoxFuture<'static, Result<StreamInfo, ReadTrouble>>>,
+    /// The last entry that had been read when the stream was asked.
+    asked_after: u64,
     publishing: Publishing,
     links: Links,
     last: Option<Last>,
@@ -131,14 +133,17 @@ impl Driver<'_> {
             Turn::Connection(event) => self.take_connection(event)?,
             Turn::Published(published) => self.take_published(published),
             Turn::Opened(Ok(opened)) => {
-                self.take_info(opened.info)?;
-                self.entries = Some(opened.entries);
+                if self.take_info(opened.info)? {
+                    self.entries = Some(opened.entries);
+                } else {
+                    self.open(RETRY_PAUSE);
+                }
             }
             Turn::Opened(Err(trouble)) => {
                 self.take_read_trouble(trouble)?;
                 self.open(RETRY_PAUSE);
             }
-            Turn::Checked(Ok(info)) => self.take_info(info)?,
+            Turn::Checked(Ok(info)) => _ = self.take_info(info)?,
             Turn::Checked(Err(trouble)) => self.take_read_trouble(trouble)?,
             Turn::Entry(entry) => self.take_entry(entry)?,
             Turn::Room => self.was_full = true,
@@ -168,7 +173,8 @@ impl Driver<'_> {
     fn open(&mut self, pause: Duration) {
         self.entries = None;
         self.checking = None;
-        let expected = self.shared.lock().node.as_ref().map_or(1, Node::expected);
+        let expected = self.expected();
+        self.asked_after = expected - 1;
         let (context, name) = (self.context.clone(), self.settings.stream.clone());
         let last = self.last;
         self.opening = Some(Box::pin(async move {
@@ -188,23 +194,35 @@ impl Driver<'_> {
         if self.entries.is_some() && self.checking.is_none() {
             let (context, name) = (self.context.clone(), self.settings.stream.clone());
             let looking = async move { reading::look(&context, &name).await };
+            self.asked_after = self.expected() - 1;
             self.checking = Some(Box::pin(looking));
         }
         self.check_deadline()
     }
 
-    fn take_info(&mut self, info: StreamInfo) -> Result<(), End> {
+    /// Takes what the stream said of itself, and tells whether it has all that was read. Where it has
+    /// not, its leader may be behind for a moment.
+    fn take_info(&mut self, info: StreamInfo) -> Result<bool, End> {
+        let read = self.expected() - 1;
+        let Some(info) = by_now(info, self.asked_after, read) else {
+            self.take_read_trouble(ReadTrouble::Lost)?;
+            return Ok(false);
+        };
         self.gone_since = None;
         let mut inner = self.shared.lock();
         if let Some(node) = &mut inner.node {
             node.check(info)?;
-            let read = node.expected() - 1;
             inner.figures.lag = info.last.saturating_sub(read);
         }
         drop(inner);
         self.links.reading = None;
         self.show_links();
-        Ok(())
+        Ok(true)
+    }
+
+    /// Returns the sequence of the entry that is read next.
+    fn expected(&self) -> u64 {
+        self.shared.lock().node.as_ref().map_or(1, Node::expected)
     }
 
     fn take_read_trouble(&mut self, trouble: ReadTrouble) -> Result<(), End> {
@@ -224,6 +242,13 @@ impl Driver<'_> {
     }
 }
 
+/// Returns what a stream says of itself, brought up to what was read while its answer was on its way.
+/// `None` where it lacks an entry that had been read when it was asked.
+fn by_now(info: StreamInfo, asked_after: u64, read: u64) -> Option<StreamInfo> {
+    let last = info.last.max(read);
+    (info.last >= asked_after).then_some(StreamInfo { last, ..info })
+}
+
 /// Waits for a future that stays in its place until it is ready. For ever, where there is none.
 async fn in_place<F: Future + Unpin>(place: &mut Option<F>) -> F::Output {
     let Some(future) = place else {
@@ -239,3 +264,21 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long a stream may not be there before it is lost. Judgement.
 const GONE_MAX: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_was_overtaken_is_no_loss() {
+        let info = |last| StreamInfo {
+            id: 7,
+            first: 1,
+            last,
+        };
+        // Asked after entry 10, answered when there were 12, and taken when 20 were read.
+        assert_eq!(by_now(info(12), 10, 20), Some(info(20)));
+        assert_eq!(by_now(info(25), 10, 20), Some(info(25)));
+        assert_eq!(by_now(info(9), 10, 20), None);
+    }
+}

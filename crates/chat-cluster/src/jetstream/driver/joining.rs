@@ -64,6 +64,7 @@ pub(super) async fn join<'a>(
         entries: None,
         opening: None,
         checking: None,
+        asked_after: 0,
         publishing: Publishing::default(),
         links: Links::default(),
         last: None,
