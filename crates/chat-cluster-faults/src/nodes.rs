@@ -63,10 +63,8 @@ impl Nodes {
             addrs,
             proxies,
         };
-        for server in &mut nodes.servers {
-            server.start()?;
-            server.wait_ready()?;
-        }
+        nodes.servers.iter_mut().try_for_each(Process::start)?;
+        nodes.servers.iter_mut().try_for_each(Process::wait_ready)?;
         Ok(nodes)
     }
 
