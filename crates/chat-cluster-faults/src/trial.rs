@@ -27,7 +27,7 @@ pub struct TrialError {
     /// The seed.
     pub seed: u64,
     /// Why.
-    pub source: ClusterError,
+    pub source: Box<ClusterError>,
     /// What the chat servers printed last.
     pub lines: String,
 }
@@ -51,7 +51,7 @@ impl Trial {
         result.map_err(|source| TrialError {
             faults: happened,
             seed,
-            source,
+            source: Box::new(source),
             lines: cluster
                 .nodes
                 .last_lines()
