@@ -1,5 +1,7 @@
 //! The connection to NATS, and the stream at its other end.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use async_nats::jetstream::context::GetStreamErrorKind;
@@ -144,7 +146,9 @@ pub(super) async fn find_stream(
 
 async fn create(settings: &Settings, context: &Context) -> Result<Info, Trouble> {
     use jetstream::context::CreateStreamErrorKind;
-    let created = context.create_stream(stream::config(settings)).await;
+    let mut config = stream::config(settings);
+    config.description = Some(stream::description(draw()));
+    let created = context.create_stream(config).await;
     let error = match created {
         Ok(stream) => return Ok(stream.cached_info().clone()),
         Err(error) => error,
@@ -189,12 +193,15 @@ pub(super) async fn find_snapshot(
     }
 }
 
+/// Draws a number by chance: the keys of the standard library's hash maps are.
+pub(super) fn draw() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
+
 /// Returns what a stream says of itself.
 pub(super) fn stream_info(info: &Info) -> StreamInfo {
-    // Streams that had the name before were created at other times.
-    let created = info.created.unix_timestamp_nanos();
     StreamInfo {
-        id: u64::try_from(created).unwrap_or(0),
+        id: stream::id(&info.config),
         first: info.state.first_sequence.max(1),
         last: info.state.last_sequence,
     }

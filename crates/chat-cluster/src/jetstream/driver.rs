@@ -67,6 +67,7 @@ struct Driver<'a> {
     asked_after: u64,
     publishing: Publishing,
     links: Links,
+    stream_id: u64,
     last: Option<Last>,
     /// How often the reading was begun anew since an entry came that was the next.
     gap_count: u32,
@@ -93,6 +94,13 @@ enum Turn {
     Dropped,
     Health,
     SnapshotDue,
+}
+
+/// Whether it is the stream that was read before.
+enum Same {
+    Yes,
+    /// It may yet turn out to be.
+    NotYet,
 }
 
 impl Driver<'_> {
@@ -132,18 +140,17 @@ impl Driver<'_> {
             Turn::Asked => {}
             Turn::Connection(event) => self.take_connection(event)?,
             Turn::Published(published) => self.take_published(published),
-            Turn::Opened(Ok(opened)) => {
-                if self.take_info(opened.info)? {
-                    self.entries = Some(opened.entries);
-                } else {
-                    self.open(RETRY_PAUSE);
-                }
-            }
+            Turn::Opened(Ok(opened)) => match self.take_info(opened.info)? {
+                Same::Yes => self.entries = Some(opened.entries),
+                Same::NotYet => self.open(RETRY_PAUSE),
+            },
             Turn::Opened(Err(trouble)) => {
                 self.take_read_trouble(trouble)?;
                 self.open(RETRY_PAUSE);
             }
-            Turn::Checked(Ok(info)) => _ = self.take_info(info)?,
+            Turn::Checked(Ok(info)) => {
+                self.take_info(info)?;
+            }
             Turn::Checked(Err(trouble)) => self.take_read_trouble(trouble)?,
             Turn::Entry(entry) => self.take_entry(entry)?,
             Turn::Room => self.was_full = true,
@@ -173,10 +180,10 @@ impl Driver<'_> {
     fn open(&mut self, pause: Duration) {
         self.entries = None;
         self.checking = None;
-        let expected = self.expected();
-        self.asked_after = expected - 1;
+        let expected = self.shared.lock().node.as_ref().map_or(1, Node::expected);
         let (context, name) = (self.context.clone(), self.settings.stream.clone());
         let last = self.last;
+        self.asked_after = self.last_read();
         self.opening = Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
             reading::open(context, name, expected, last).await
@@ -194,47 +201,48 @@ impl Driver<'_> {
         if self.entries.is_some() && self.checking.is_none() {
             let (context, name) = (self.context.clone(), self.settings.stream.clone());
             let looking = async move { reading::look(&context, &name).await };
-            self.asked_after = self.expected() - 1;
             self.checking = Some(Box::pin(looking));
+            self.asked_after = self.last_read();
         }
         self.check_deadline()
     }
 
-    /// Takes what the stream said of itself, and tells whether it has all that was read. Where it has
-    /// not, its leader may be behind for a moment.
-    fn take_info(&mut self, info: StreamInfo) -> Result<bool, End> {
-        let read = self.expected() - 1;
-        let Some(info) = by_now(info, self.asked_after, read) else {
+    /// Takes what the stream says of itself, and tells whether it is the stream that was read.
+    fn take_info(&mut self, info: StreamInfo) -> Result<Same, End> {
+        // A new leader may answer before it has applied all that the last one had committed.
+        let same = by_now(info, self.asked_after, self.last_read());
+        let Some(info) = same.filter(|info| info.id == self.stream_id) else {
             self.take_read_trouble(ReadTrouble::Lost)?;
-            return Ok(false);
+            return Ok(Same::NotYet);
         };
         self.gone_since = None;
         let mut inner = self.shared.lock();
         if let Some(node) = &mut inner.node {
             node.check(info)?;
+            let read = node.expected() - 1;
             inner.figures.lag = info.last.saturating_sub(read);
         }
         drop(inner);
         self.links.reading = None;
         self.show_links();
-        Ok(true)
+        Ok(Same::Yes)
     }
 
-    /// Returns the sequence of the entry that is read next.
-    fn expected(&self) -> u64 {
-        self.shared.lock().node.as_ref().map_or(1, Node::expected)
+    /// Returns the sequence of the entry that was read last.
+    fn last_read(&self) -> u64 {
+        self.last.map_or(0, |last| last.sequence)
     }
 
     fn take_read_trouble(&mut self, trouble: ReadTrouble) -> Result<(), End> {
         self.links.reading = Some(match trouble {
             ReadTrouble::Passing(why) => why,
             ReadTrouble::Lost => {
-                // A server that comes up may know its streams later.
+                // A server that comes up may know its streams, and all of them, later.
                 let since = *self.gone_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GONE_MAX {
                     return Err(Ended::StreamLost.into());
                 }
-                format!("the stream {} is not there", self.settings.stream)
+                format!("the stream {} is not there as it was", self.settings.stream)
             }
         });
         self.show_links();

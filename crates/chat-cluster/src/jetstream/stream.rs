@@ -46,6 +46,22 @@ impl fmt::Display for RefuseError {
 
 impl std::error::Error for RefuseError {}
 
+/// Returns the id of a stream, which tells it from others that had its name before; 0 where somebody
+/// else has made it.
+///
+/// It stands in the description, which all replicas have. The time of creation would not do: with NATS
+/// 2.9, a replica that was restarted has a time of its own.
+pub(super) fn id(config: &Config) -> u64 {
+    let description = config.description.as_deref().unwrap_or_default();
+    let digits = description.strip_prefix(DESCRIPTION);
+    digits.map_or(0, |digits| u64::from_str_radix(digits, 16).unwrap_or(0))
+}
+
+/// Returns the description of a stream with an id.
+pub(super) fn description(id: u64) -> String {
+    format!("{DESCRIPTION}{id:016x}")
+}
+
 /// Returns the settings of a stream that is created.
 pub(super) fn config(settings: &Settings) -> Config {
     let max_age = settings.max_age;
@@ -55,7 +71,6 @@ pub(super) fn config(settings: &Settings) -> Config {
     }
     Config {
         name: settings.stream.to_string(),
-        description: Some("One room of several chat servers.".to_owned()),
         subjects: subjects(settings),
         retention: RetentionPolicy::Limits,
         discard: DiscardPolicy::Old,
@@ -187,6 +202,8 @@ impl Checks<'_> {
 /// snapshot, and half a kilobyte.
 pub(super) const ENTRY_LEN_MAX: usize = BATCH_LEN_MAX + 512;
 
+const DESCRIPTION: &str = "One room of several chat servers, ";
+
 /// How long the stream knows what was published: longer than the servers of NATS take to find a
 /// leader. What is stored twice all the same is skipped by each node.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -224,6 +241,16 @@ mod tests {
     fn settings() -> Settings {
         let servers = vec!["nats://127.0.0.1".parse().unwrap()];
         Settings::new(servers, "room".parse().unwrap(), "left".parse().unwrap())
+    }
+
+    #[test]
+    fn a_stream_has_the_id_of_its_description() {
+        let mut config = config(&settings());
+        assert_eq!(id(&config), 0);
+        for number in [1, 0xfedc_ba98_7654_3210] {
+            config.description = Some(description(number));
+            assert_eq!(id(&config), number);
+        }
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! From nothing to a node that reads.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 use async_nats::Client;
@@ -26,11 +24,11 @@ pub(super) async fn join<'a>(
     let deadline = Instant::now() + settings.join_timeout;
     let (sender, mut events) = mpsc::channel(EVENT_COUNT_MAX);
     let mut client = None;
-    let node = loop {
+    let (node, stream_id) = loop {
         let trying = try_to_join(&settings, &mut client, &sender);
         let trouble = tokio::select! {
             tried = trying => match tried {
-                Ok(node) => break node,
+                Ok(joined) => break joined,
                 Err(trouble) => trouble,
             },
             () = left(shared) => return Err(End::Left),
@@ -67,6 +65,7 @@ pub(super) async fn join<'a>(
         asked_after: 0,
         publishing: Publishing::default(),
         links: Links::default(),
+        stream_id,
         last: None,
         gap_count: 0,
         was_full: false,
@@ -79,7 +78,7 @@ async fn try_to_join(
     settings: &Settings,
     client: &mut Option<Client>,
     events: &mpsc::Sender<Connection>,
-) -> Result<Node, Trouble> {
+) -> Result<(Node, u64), Trouble> {
     let client = match client {
         Some(client) => client,
         None => client.insert(connect::connect(settings, events.clone()).await?),
@@ -89,12 +88,13 @@ async fn try_to_join(
     let snapshot = connect::find_snapshot(settings, &context).await?;
     let config = Config {
         id: settings.node,
-        token: draw_token(),
+        token: Token(connect::draw()),
         outbox_len_max: settings.outbox_len_max,
     };
     let joined = Node::join(config, info, snapshot.as_deref());
     // All of it may pass: the next snapshot is another one.
-    joined.map_err(|error: JoinError| Trouble::Passing(error.into()))
+    let failed = |error: JoinError| Trouble::Passing(error.into());
+    Ok((joined.map_err(failed)?, info.id))
 }
 
 /// Waits until somebody has the member leave.
@@ -113,11 +113,6 @@ fn check_permission(events: &mut mpsc::Receiver<Connection>) -> Result<(), End> 
         }
     }
     Ok(())
-}
-
-/// Draws a number by chance: the keys of the standard library's hash maps are.
-fn draw_token() -> Token {
-    Token(RandomState::new().hash_one(std::process::id()))
 }
 
 fn ticks(period: Duration) -> tokio::time::Interval {
