@@ -180,10 +180,10 @@ impl Driver<'_> {
     fn open(&mut self, pause: Duration) {
         self.entries = None;
         self.checking = None;
-        let expected = self.expected();
-        self.asked_after = expected - 1;
+        let expected = self.shared.lock().node.as_ref().map_or(1, Node::expected);
         let (context, name) = (self.context.clone(), self.settings.stream.clone());
         let last = self.last;
+        self.asked_after = self.last_read();
         self.opening = Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
             reading::open(context, name, expected, last).await
@@ -201,18 +201,17 @@ impl Driver<'_> {
         if self.entries.is_some() && self.checking.is_none() {
             let (context, name) = (self.context.clone(), self.settings.stream.clone());
             let looking = async move { reading::look(&context, &name).await };
-            self.asked_after = self.expected() - 1;
             self.checking = Some(Box::pin(looking));
+            self.asked_after = self.last_read();
         }
         self.check_deadline()
     }
 
-    /// Takes what the stream said of itself, and tells whether it is the stream that was read, with all
-    /// that was read. Where it is not, its leader may be behind for a moment.
+    /// Takes what the stream says of itself, and tells whether it is the stream that was read.
     fn take_info(&mut self, info: StreamInfo) -> Result<Same, End> {
-        let read = self.expected() - 1;
-        let is_same = info.id == self.stream_id;
-        let Some(info) = by_now(info, self.asked_after, read).filter(|_| is_same) else {
+        // A new leader may answer before it has applied all that the last one had committed.
+        let same = by_now(info, self.asked_after, self.last_read());
+        let Some(info) = same.filter(|info| info.id == self.stream_id) else {
             self.take_read_trouble(ReadTrouble::Lost)?;
             return Ok(Same::NotYet);
         };
@@ -220,6 +219,7 @@ impl Driver<'_> {
         let mut inner = self.shared.lock();
         if let Some(node) = &mut inner.node {
             node.check(info)?;
+            let read = node.expected() - 1;
             inner.figures.lag = info.last.saturating_sub(read);
         }
         drop(inner);
@@ -228,9 +228,9 @@ impl Driver<'_> {
         Ok(Same::Yes)
     }
 
-    /// Returns the sequence of the entry that is read next.
-    fn expected(&self) -> u64 {
-        self.shared.lock().node.as_ref().map_or(1, Node::expected)
+    /// Returns the sequence of the entry that was read last.
+    fn last_read(&self) -> u64 {
+        self.last.map_or(0, |last| last.sequence)
     }
 
     fn take_read_trouble(&mut self, trouble: ReadTrouble) -> Result<(), End> {
