@@ -144,6 +144,7 @@ mod tests {
             }),
             ingress: Ingress::default(),
             proxies: Default::default(),
+            cluster: None,
             kind: Kind::Plain,
         })
     }

@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod inside;
 mod limits;
 
@@ -15,6 +17,8 @@ use tracing::info;
 
 use crate::address::{Address, NoAddress};
 use crate::admission::ClientLimits;
+#[cfg(not(feature = "cluster"))]
+use crate::cluster::ClusterArgs;
 use crate::inside::Top;
 use crate::limits::{ClientsError, client_count_max};
 use crate::logging::Filter;
@@ -23,6 +27,8 @@ use crate::proxy::ProxyArgs;
 use crate::throttle::Rates;
 use crate::tls::TlsArgs;
 
+#[cfg(feature = "cluster")]
+pub(crate) use cluster::{ClusterArgs, ClusterArgsError};
 pub(crate) use inside::{InsideArgs, LogFormat};
 pub(crate) use limits::{Draining, Limits, PUBLIC};
 
@@ -105,6 +111,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
+
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
 
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -272,4 +281,5 @@ Signals:
 Exit codes:
   0  ended by a signal, after delivering what it could (a second signal ends it at once)
   1  could not serve, for example because the address is in use
-  2  the command line or the configuration is wrong";
+  2  the command line or the configuration is wrong
+  3  another server has taken over this one's name in the cluster";

@@ -6,6 +6,7 @@ use chat_hub::Hub;
 use tracing::debug;
 
 use crate::admission::Admission;
+use crate::cluster::Cluster;
 use crate::peer::Peer;
 use crate::proxy::Proxies;
 use crate::runtime;
@@ -13,7 +14,7 @@ use crate::serving::{Admitted, Serving};
 use crate::settings::Live;
 use crate::socket::Socket;
 use crate::stream::Stream;
-use crate::throttle::{Ingress, Throttled};
+use crate::throttle::{Ingress, Target, Throttled};
 use crate::tls::Tls;
 
 /// Lets the clients of an address in. It is shared by its clones.
@@ -24,6 +25,8 @@ pub(crate) struct Entrance {
     pub(crate) settings: Live,
     pub(crate) ingress: Ingress,
     pub(crate) proxies: Arc<Proxies>,
+    /// Where messages go, if not to the hub.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) kind: Kind,
 }
 
@@ -77,7 +80,7 @@ impl Entrance {
         let admitted = Admitted {
             peer,
             hub: self.hub.clone(),
-            publisher: Throttled::new(self.hub.publisher(), &self.ingress),
+            publisher: Throttled::new(self.target(), &self.ingress),
             message_timeout: settings.message_timeout,
             draining: settings.draining,
             entry,
@@ -88,5 +91,12 @@ impl Entrance {
             Kind::Tls(tls) => return tls.admit(stream, admitted),
         };
         runtime::spawn(Serving::new(socket, admitted)).detach();
+    }
+
+    fn target(&self) -> Target {
+        match &self.cluster {
+            None => Target::Hub(self.hub.publisher()),
+            Some(cluster) => Target::Cluster(Box::new(cluster.publisher())),
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! count anyway, and by threads of their own. So the chat pays nothing for them.
 
 mod admin;
+mod cluster;
 mod http;
 mod metrics;
 mod top;
@@ -23,6 +24,7 @@ use crate::args::InsideArgs;
 use self::admin::Admin;
 #[cfg(fuzzing)]
 pub(crate) use self::admin::fuzzed::check_input as check_commands;
+pub(crate) use self::cluster::ClusterState;
 pub(crate) use self::top::{Top, TopError};
 pub(crate) use self::view::View;
 

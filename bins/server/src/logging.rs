@@ -36,7 +36,8 @@ const LEVELS: &str = "off, error, warn, info, debug and trace";
 impl Default for Filter {
     fn default() -> Self {
         let targets = Targets::new().with_default(LevelFilter::WARN);
-        Self(targets.with_target(STATE, LevelFilter::INFO))
+        let targets = targets.with_target(STATE, LevelFilter::INFO);
+        Self(targets.with_target(SECRETIVE, LevelFilter::OFF))
     }
 }
 
@@ -50,6 +51,7 @@ impl FromStr for Filter {
         for directive in directives.filter(|directive| !directive.is_empty()) {
             targets = match directive.split_once('=') {
                 None => targets.with_default(parse_level(directive)?),
+                Some((target, _)) if target.starts_with(SECRETIVE) => targets,
                 Some((target, level)) => {
                     targets.with_target(parse_target(target)?, parse_level(level)?)
                 }
@@ -160,6 +162,9 @@ pub(crate) const STATE: &str = "state";
 /// The environment variable with a filter.
 const VARIABLE: &str = "RUST_LOG";
 
+/// The client of NATS, which would log messages and secrets at its lower levels, whatever is asked for.
+const SECRETIVE: &str = "async_nats";
+
 /// How many lines wait at most for stderr to take them. A judgement: some hundred kilobytes, and a
 /// second or so of a busy server at the level debug.
 const LINES_MAX: usize = 1024;
@@ -178,6 +183,18 @@ mod tests {
         assert!(targets.would_enable("chat_server::server", &tracing::Level::DEBUG));
         assert!(targets.would_enable("chat_hub", &tracing::Level::WARN));
         assert!(!targets.would_enable("chat_hub", &tracing::Level::INFO));
+    }
+
+    #[test]
+    fn what_would_log_messages_never_does() {
+        for text in [
+            "trace",
+            "async_nats=trace",
+            "async_nats::connection=trace,debug",
+        ] {
+            let Filter(targets) = parse(text).unwrap();
+            assert!(!targets.would_enable("async_nats::connection", &tracing::Level::ERROR));
+        }
     }
 
     #[test]

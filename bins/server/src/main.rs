@@ -10,6 +10,11 @@ mod admission;
 mod args;
 mod client;
 mod clients;
+#[cfg(feature = "cluster")]
+mod cluster;
+#[cfg(not(feature = "cluster"))]
+#[path = "no_cluster.rs"]
+mod cluster;
 mod config;
 mod entrance;
 #[cfg(any(test, fuzzing))]
@@ -79,7 +84,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&error);
-            ExitCode::FAILURE
+            error.exit_code()
         }
     }
 }
@@ -107,7 +112,13 @@ fn run(mut options: Options) -> Result<(), StartError> {
     limits::check_threads()?;
     let log = logging::start(options.args.log.clone(), options.args.inside.log_format)
         .map_err(StartError::Log)?;
-    let server = Server::start(&options.args, handed_over)?;
+    let mut server = Server::start(&options.args, handed_over)?;
+    let mut is_to_end = || (signals.pending()).any(|signal| ![SIGHUP, SIGUSR1].contains(&signal));
+    if !server.accept(&mut is_to_end)? {
+        return server.end();
+    }
+    let handle = signals.handle();
+    server.watch(move || handle.close())?;
     print_ready_lines(server.addresses().to_vec(), server.tls_addresses().to_vec());
     let manager = ServiceManager::find();
     manager.ready();
@@ -127,8 +138,7 @@ fn run(mut options: Options) -> Result<(), StartError> {
     }
     info!("ending");
     manager.stopping(server.drain_timeout());
-    server.end();
-    Ok(())
+    server.end()
 }
 
 /// Reads the options again, and has those take effect that can.

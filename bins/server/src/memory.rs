@@ -28,27 +28,42 @@ fn check(len: u64, memory_len: u64) -> Result<(), MemoryError> {
 }
 
 /// Returns how many bytes of memory this process can have, where the system tells: those of the
-/// machine, or of a control group that it is in, as in a container or a service.
+/// machine, or of its control group, as in a container.
 fn memory_len() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let machine = machine.as_deref().and_then(parse_total);
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let limits = limit_files(&groups).into_iter().filter_map(|path| {
-        // It is `max` where there is no limit.
-        fs::read_to_string(path).ok()?.trim().parse().ok()
+    let limits = limit_files(&groups).into_iter().filter_map(|file| {
+        // A group without a limit says `max`, or a number that is beyond all memory.
+        let len = fs::read_to_string(file).ok()?;
+        len.trim().parse().ok()
     });
     machine.into_iter().chain(limits).min()
 }
 
-/// Returns where the limits are of the control group in the line `0::/system.slice/chat.service`, and
-/// of those around it. Source: cgroups(7).
+/// Returns where the limits are of the control groups that a process is in, and of those around them;
+/// of both versions. Not all of these files exist: a container sees its own group as the outermost one.
+/// Source: cgroups(7).
 fn limit_files(groups: &str) -> Vec<PathBuf> {
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"));
-    let group = Path::new(CGROUPS).join(group.unwrap_or_default());
-    let around = group
-        .ancestors()
-        .take_while(|path| path.starts_with(CGROUPS));
-    around.map(|path| path.join("memory.max")).collect()
+    let groups = groups.lines().filter_map(|line| {
+        let (_, group) = line.split_once(':')?;
+        group.split_once(':')
+    });
+    let limiting = groups.filter(|(controllers, _)| {
+        controllers
+            .split(',')
+            .any(|it| ["", "memory"].contains(&it))
+    });
+    let files = limiting.flat_map(|(controllers, path)| {
+        let (root, name) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            _ => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        };
+        let group = Path::new(root).join(path.trim_start_matches('/'));
+        let around = group.ancestors().take_while(|at| at.starts_with(root));
+        around.map(|at| at.join(name)).collect::<Vec<_>>()
+    });
+    files.collect()
 }
 
 /// Finds the line `MemTotal: 24683520 kB`. Source: proc_meminfo(5).
@@ -60,14 +75,33 @@ fn parse_total(text: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// Where control groups are, of the version that has them all in one tree.
-const CGROUPS: &str = "/sys/fs/cgroup";
-
 const MIB: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_limits_of_all_groups_count() {
+        let groups = "12:cpu,cpuacct:/user\n4:memory:/docker/abc\n0::/system.slice/chat.service\n";
+        assert_eq!(
+            limit_files(groups),
+            [
+                "/sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/docker/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                "/sys/fs/cgroup/system.slice/chat.service/memory.max",
+                "/sys/fs/cgroup/system.slice/memory.max",
+                "/sys/fs/cgroup/memory.max",
+            ]
+            .map(PathBuf::from)
+        );
+        assert_eq!(
+            limit_files("0::/\n"),
+            [PathBuf::from("/sys/fs/cgroup/memory.max")]
+        );
+        assert!(limit_files("no groups").is_empty());
+    }
 
     #[test]
     fn the_log_may_have_half_of_the_memory() {
@@ -76,21 +110,6 @@ mod tests {
         let text =
             "a log of 4 MiB is too much for 8 MiB of memory; choose --log-bytes 4MiB or less";
         assert_eq!(error.to_string(), text);
-    }
-
-    #[test]
-    fn the_limits_of_all_groups_around_are_looked_at() {
-        let paths = limit_files("1:name=systemd:/other\n0::/system.slice/chat.service\n");
-        let root = Path::new("/sys/fs/cgroup");
-        let expected = [
-            root.join("system.slice/chat.service/memory.max"),
-            root.join("system.slice/memory.max"),
-            root.join("memory.max"),
-        ];
-        assert_eq!(paths, expected);
-        for inside_a_container in ["0::/\n", ""] {
-            assert_eq!(limit_files(inside_a_container), [root.join("memory.max")]);
-        }
     }
 
     #[test]

@@ -179,7 +179,7 @@ mod tests {
         let manager = ServiceManager {
             socket: Some(Arc::new(socket)),
         };
-        let view = View::new(Hub::default(), Admission::default(), "oldest");
+        let view = View::new(Hub::default(), Admission::default(), "oldest", None);
         let mut buf = [0; 64];
         let mut tell = || {
             manager.tell_liveness(&view, Duration::from_millis(10));

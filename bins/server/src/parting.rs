@@ -43,7 +43,7 @@ impl<S: Connection> Parting<S> {
             return Poll::Ready(());
         }
         let is_over = self.deadline.poll_unpin(cx).is_ready()
-            || self.patience.poll_over(cx, || taking(session)).is_ready()
+            || self.patience.poll_over(cx, || left(session)).is_ready()
             || entry.end() == Some(End::Cut);
         if !is_over {
             return Poll::Pending;
@@ -65,7 +65,17 @@ pub(crate) fn taking<S: Connection>(session: &Session<S, Throttled>) -> Taking {
     }
 }
 
-/// How long a client may take nothing. A judgement: one that takes bytes does so in a moment.
+/// Returns the same for a client that is closed: one that has everything, the end too, and goes on
+/// sending takes nothing more.
+fn left<S: Connection>(session: &Session<S, Throttled>) -> Taking {
+    match taking(session) {
+        Taking::All => Taking::Some(session.written()),
+        taking => taking,
+    }
+}
+
+/// How long a client may take nothing, or go on sending after the end. A judgement: one that takes bytes
+/// does so in a moment.
 const PARTING_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long it may take what the system holds for it. A judgement: others wait for its place.

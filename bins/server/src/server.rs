@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_executor::Task;
 use async_std::future::timeout;
@@ -18,6 +19,7 @@ use crate::address::Address;
 use crate::admission::Admission;
 use crate::args::Args;
 use crate::client::End;
+use crate::cluster::{Appending, Cluster, ClusterError};
 use crate::entrance::{Entrance, Kind};
 use crate::inside::{Inside, InsideError, TopError, View};
 use crate::limits::{ClientsError, ThreadsError};
@@ -36,7 +38,10 @@ pub(crate) struct Server {
     admission: Admission,
     settings: Live,
     ingress: Ingress,
+    /// Those that nobody is accepted at yet.
+    entrances: Vec<(Listener, Entrance)>,
     accepting: Vec<Task<Infallible>>,
+    cluster: Option<(Cluster, Appending)>,
     tls: Option<TlsSide>,
     view: View,
     _inside: Inside,
@@ -78,7 +83,19 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Inside(#[from] InsideError),
     #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
     Top(TopError),
+}
+
+impl StartError {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            // Whoever starts servers again is to know that this one would only take over in turn.
+            Self::Cluster(error) if error.is_superseded() => ExitCode::from(3),
+            _ => ExitCode::FAILURE,
+        }
+    }
 }
 
 /// Says what to do about an address that cannot be listened on.
@@ -99,7 +116,8 @@ fn hint(address: &Address, error: &io::Error) -> &'static str {
 }
 
 impl Server {
-    /// Listens, and serves clients as the arguments say.
+    /// Listens as the arguments say, and begins to join the cluster if there is to be one. Nobody is
+    /// accepted yet.
     pub(crate) fn start(args: &Args, handed_over: HandedOver) -> Result<Self, StartError> {
         args.check_memory()?;
         let settings = Settings::of(args)?;
@@ -123,20 +141,23 @@ impl Server {
         ingress.set_rates(settings.rates);
         let settings = Live::new(settings);
         let proxies = Arc::new(args.proxy.proxies());
-        let accept = |(listener, kind)| {
+        let cluster = Cluster::start(&args.cluster, &hub)?;
+        let joining = cluster.as_ref().map(|(cluster, _)| cluster.clone());
+        let entrance = |(listener, kind)| {
             let entrance = Entrance {
                 hub: hub.clone(),
                 admission: admission.clone(),
                 settings: settings.clone(),
                 ingress: ingress.clone(),
                 proxies: Arc::clone(&proxies),
+                cluster: joining.clone(),
                 kind,
             };
-            runtime::spawn(Acceptor::new(entrance).run(listener))
+            (listener, entrance)
         };
         let tls_kind = tls.as_ref().map(|side| Kind::Tls(side.tls.clone()));
-        let accepting = listeners.with_kinds(tls_kind).map(accept).collect();
-        let view = View::new(hub.clone(), admission.clone(), args.policy_name());
+        let entrances = listeners.with_kinds(tls_kind).map(entrance).collect();
+        let view = View::new(hub.clone(), admission.clone(), args.policy_name(), joining);
         inside.serve(&view)?;
         Ok(Self {
             addresses,
@@ -144,11 +165,38 @@ impl Server {
             admission,
             settings,
             ingress,
-            accepting,
+            entrances,
+            accepting: Vec::new(),
+            cluster,
             tls,
             view,
             _inside: inside,
         })
+    }
+
+    /// Accepts clients, in a cluster when this server has joined it; returns whether it does, and did
+    /// not have to end before.
+    pub(crate) fn accept(
+        &mut self,
+        is_to_end: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, StartError> {
+        if let Some((cluster, _)) = &self.cluster
+            && !cluster.wait(is_to_end)?
+        {
+            return Ok(false);
+        }
+        let entrances = self.entrances.drain(..);
+        let accept = |(listener, entrance)| runtime::spawn(Acceptor::new(entrance).run(listener));
+        self.accepting = entrances.map(accept).collect();
+        Ok(true)
+    }
+
+    /// Calls `end` when this server's part in its cluster is over.
+    pub(crate) fn watch(&self, end: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        match &self.cluster {
+            Some((cluster, _)) => Ok(cluster.watch(end)?),
+            None => Ok(()),
+        }
     }
 
     /// Returns the addresses that clients connect to.
@@ -196,10 +244,15 @@ impl Server {
 
     /// Stops accepting and reading, and gives the clients the time that is set to take what there is
     /// for them, as long as they take something.
-    pub(crate) fn end(self) {
-        let deadline = self.settings.get().drain_timeout;
-        let clients = self.admission.clients();
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Cluster`] when it is not this server that ended its part in the cluster.
+    pub(crate) fn end(mut self) -> Result<(), StartError> {
+        let mut deadline = self.settings.get().drain_timeout;
         self.view.begin_to_end();
+        let left = self.leave_cluster(&mut deadline);
+        let clients = self.admission.clients();
         self.hub.close();
         let patience = deadline / PATIENCE_PART;
         clients.hurry(patience);
@@ -234,6 +287,22 @@ impl Server {
             disconnected,
             "ended"
         );
+        left
+    }
+
+    /// Has no more clients, and what was read of them go to the cluster and come back. Takes the time
+    /// for that from the deadline, half of it at most.
+    fn leave_cluster(&mut self, deadline: &mut Duration) -> Result<(), StartError> {
+        let Some((cluster, appending)) = self.cluster.take() else {
+            return Ok(());
+        };
+        for accepting in self.accepting.drain(..) {
+            block_on(accepting.cancel());
+        }
+        let (began, ended) = (Instant::now(), cluster.check());
+        cluster.leave(appending, *deadline / 2);
+        *deadline = deadline.saturating_sub(began.elapsed());
+        Ok(ended?)
     }
 }
 

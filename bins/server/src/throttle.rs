@@ -1,6 +1,7 @@
 //! Rates of what clients send: those who send more are read later.
 
 mod bucket;
+mod target;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,12 +9,13 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
-use chat_hub::{Closed, Position, Publisher};
+use chat_hub::{Closed, Position};
 use chat_proto::Messages;
 use chat_session::Publish;
 use futures::FutureExt;
 
 use self::bucket::{Bucket, change};
+pub(crate) use self::target::Target;
 
 /// What clients may send in a second. A rate of 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +59,7 @@ struct Rating {
 /// of it is dropped.
 #[derive(Debug)]
 pub(crate) struct Throttled {
-    publisher: Publisher,
+    publisher: Target,
     ingress: Ingress,
     /// Of which rates the throttle is.
     version: u32,
@@ -107,7 +109,7 @@ impl Ingress {
 }
 
 impl Throttled {
-    pub(crate) fn new(publisher: Publisher, ingress: &Ingress) -> Self {
+    pub(crate) fn new(publisher: Target, ingress: &Ingress) -> Self {
         let version = ingress.version();
         let mut throttled = Self {
             publisher,
@@ -199,7 +201,7 @@ impl Publish for Throttled {
             self.publisher.pass();
             return Poll::Pending;
         };
-        Publish::poll_ready(&mut self.publisher, cx).map_ok(|len| len.min(len_max))
+        self.publisher.poll_ready(cx).map_ok(|len| len.min(len_max))
     }
 
     fn poll_accept(
@@ -352,7 +354,7 @@ mod tests {
     fn clients_that_are_there_get_the_rates_that_are_set_later() {
         let ingress = Ingress::default();
         let publisher = chat_hub::Hub::default().publisher();
-        let mut throttled = Throttled::new(publisher, &ingress);
+        let mut throttled = Throttled::new(Target::Hub(publisher), &ingress);
         let cx = &mut Context::from_waker(std::task::Waker::noop());
         let mut may_read = || match throttled.poll_ready(cx) {
             Poll::Ready(len) => len.unwrap(),
@@ -373,7 +375,7 @@ mod tests {
     #[test]
     fn without_limits_there_is_no_throttle() {
         let publisher = chat_hub::Hub::default().publisher();
-        let throttled = Throttled::new(publisher, &Ingress::default());
+        let throttled = Throttled::new(Target::Hub(publisher), &Ingress::default());
         assert!(throttled.throttle.is_none());
     }
 }

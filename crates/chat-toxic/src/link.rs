@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -40,19 +40,25 @@ pub fn link(server: SocketAddr, plan: &Plan) -> io::Result<(TcpStream, Link)> {
         }
     };
     client.set_nodelay(true)?;
-    Ok((client, Link::start(inner, server, plan)?))
+    Ok((client, Link::start(inner, server, plan, Arc::default())?))
 }
 
 impl Link {
     /// Connects to `server` and begins to forward between it and `client`.
-    pub(crate) fn start(client: TcpStream, server: SocketAddr, plan: &Plan) -> io::Result<Self> {
+    /// Nothing is forwarded as long as `is_held`.
+    pub(crate) fn start(
+        client: TcpStream,
+        server: SocketAddr,
+        plan: &Plan,
+        is_held: Arc<AtomicBool>,
+    ) -> io::Result<Self> {
         let server = Arc::new(connect(server)?);
         let client = Arc::new(client);
         for stream in [&server, &client] {
             prepare(stream)?;
         }
         let mut link = Self {
-            shared: Arc::default(),
+            shared: Arc::new(Shared::held_by(is_held)),
             to_server: Arc::default(),
             to_client: Arc::default(),
             pumps: Vec::new(),

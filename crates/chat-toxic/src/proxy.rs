@@ -18,6 +18,7 @@ use crate::toxics::Plan;
 pub struct Proxy {
     addr: SocketAddr,
     is_over: Arc<AtomicBool>,
+    is_held: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -39,6 +40,8 @@ impl Proxy {
         let addr = listener.local_addr()?;
         let is_over = Arc::new(AtomicBool::new(false));
         let is_over_too = Arc::clone(&is_over);
+        let is_held = Arc::new(AtomicBool::new(false));
+        let is_held_too = Arc::clone(&is_held);
         let accepting = thread::Builder::new().spawn(move || {
             let mut links: Vec<Link> = Vec::new();
             let mut number = 0;
@@ -50,7 +53,8 @@ impl Proxy {
                 let Ok(client) = client else { continue };
                 if links.len() < Self::LINK_COUNT_MAX {
                     // A server that cannot be reached is an end for the client.
-                    links.extend(Link::start(client, server, &plan(number)));
+                    let is_held = Arc::clone(&is_held_too);
+                    links.extend(Link::start(client, server, &plan(number), is_held));
                     number += 1;
                 }
             }
@@ -58,8 +62,20 @@ impl Proxy {
         Ok(Self {
             addr,
             is_over,
+            is_held,
             accepting: Some(accepting),
         })
+    }
+
+    /// Forwards nothing more on any connection, as a network that is cut in two: nobody is told. New
+    /// connections are accepted, and nothing is forwarded on them either.
+    pub fn hold(&self) {
+        self.is_held.store(true, Ordering::Relaxed);
+    }
+
+    /// Forwards again, and first what was held.
+    pub fn release(&self) {
+        self.is_held.store(false, Ordering::Relaxed);
     }
 
     /// Returns the address to connect to.

@@ -15,6 +15,9 @@ use crate::toxics::End;
 /// What both directions of a connection and its owner share.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
+    /// Whether nothing is forwarded for now, on any connection of the proxy. Nothing else is read after
+    /// it, so any ordering does.
+    is_held: Arc<AtomicBool>,
     /// Whether both directions end at once. Nothing else is read after it, so any ordering does.
     is_cut: AtomicBool,
     /// Whether the sending sides of the sockets have been ended: those of either, since the other
@@ -23,6 +26,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn held_by(is_held: Arc<AtomicBool>) -> Self {
+        Self {
+            is_held,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn cut(&self) {
         self.is_cut.store(true, Ordering::Relaxed);
     }
@@ -61,7 +71,9 @@ impl Pump {
     /// Forwards until one of the sides or the course ends the direction.
     pub(crate) fn run(mut self) {
         match self.forward() {
-            Ok(()) => self.end_sink(),
+            // An end is not heard of either while nothing is.
+            Ok(()) if self.wait_while_held().is_ok() => self.end_sink(),
+            Ok(()) => {}
             Err(Stop::HalfClose) => {
                 self.end_sink();
                 self.discard();
@@ -91,6 +103,7 @@ impl Pump {
                 self.stop_at_end()?;
                 let piece = self.course.next_piece(rest.len());
                 self.wait(piece.wait)?;
+                self.wait_while_held()?;
                 let (now, later) = rest.split_at(piece.len);
                 self.write(now)?;
                 rest = later;
@@ -150,6 +163,14 @@ impl Pump {
             self.check_cut()?;
             thread::sleep(left.min(TICK));
         }
+    }
+
+    fn wait_while_held(&self) -> Result<(), Stop> {
+        while self.shared.is_held.load(Ordering::Relaxed) {
+            self.check_cut()?;
+            thread::sleep(TICK);
+        }
+        Ok(())
     }
 
     fn check_cut(&self) -> Result<(), Stop> {

@@ -138,7 +138,10 @@ fn answer(path: &str, view: &View) -> Answer {
         "/healthz" if view.is_alive() => Answer::text(OK, "alive"),
         "/healthz" => Answer::text(UNAVAILABLE, "clients have no turns"),
         "/readyz" if view.is_ending() => Answer::text(UNAVAILABLE, "ending"),
-        "/readyz" => Answer::text(OK, "ready"),
+        "/readyz" => match view.cluster_trouble() {
+            Some(trouble) => Answer::text(UNAVAILABLE, &trouble),
+            None => Answer::text(OK, "ready"),
+        },
         _ => Answer::text(NOT_FOUND, "there are /metrics, /healthz and /readyz"),
     }
 }

@@ -78,15 +78,19 @@ impl Collector for View {
         figures.counters("refused", REFUSED, "reason", state.refused)?;
         figures.counters("tls_refused", TLS_REFUSED, "reason", state.tls_refused)?;
         figures.counters("sessions_ended", ENDED, "reason", state.ended)?;
-        figures.lags(&state.lags)
+        figures.lags(&state.lags)?;
+        match state.cluster {
+            Some(cluster) => cluster.encode(&mut figures),
+            None => Ok(()),
+        }
     }
 }
 
 /// Where figures are written to.
-struct Figures<'a>(DescriptorEncoder<'a>);
+pub(super) struct Figures<'a>(DescriptorEncoder<'a>);
 
 impl Figures<'_> {
-    fn describe<'s>(
+    pub(super) fn describe<'s>(
         &'s mut self,
         name: &'s str,
         help: &str,
@@ -96,18 +100,30 @@ impl Figures<'_> {
         self.0.encode_descriptor(name, help, unit, kind)
     }
 
-    fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+    pub(super) fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        value: u64,
+    ) -> fmt::Result {
         let encoder = self.describe(name, help, unit, MetricType::Gauge)?;
         ConstGauge::new(value).encode(encoder)
     }
 
-    fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+    pub(super) fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        value: u64,
+    ) -> fmt::Result {
         let encoder = self.describe(name, help, unit, MetricType::Counter)?;
         ConstCounter::new(value).encode(encoder)
     }
 
     /// Writes one counter for each value of a label.
-    fn counters(
+    pub(super) fn counters(
         &mut self,
         name: &str,
         help: &str,

@@ -16,6 +16,8 @@ use tracing::info;
 use crate::admission::{Admission, Refusal};
 use crate::client::{Client, End};
 use crate::clients::Clients;
+use crate::cluster::Cluster;
+use crate::inside::ClusterState;
 use crate::logging::STATE;
 use crate::peer::Peer;
 use crate::runtime;
@@ -27,6 +29,7 @@ pub(crate) struct View {
     hub: Hub,
     admission: Admission,
     policy: &'static str,
+    cluster: Option<Cluster>,
     shared: Arc<Shared>,
 }
 
@@ -63,6 +66,8 @@ pub(crate) struct State {
     pub(crate) log_bytes: u64,
     pub(crate) lag_max: u64,
     pub(crate) ended: BTreeMap<&'static str, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cluster: Option<ClusterState>,
     /// The lag of each client, in bytes.
     #[serde(skip)]
     pub(crate) lags: Vec<u64>,
@@ -84,7 +89,12 @@ pub(crate) struct ClientState {
 }
 
 impl View {
-    pub(crate) fn new(hub: Hub, admission: Admission, policy: &'static str) -> Self {
+    pub(crate) fn new(
+        hub: Hub,
+        admission: Admission,
+        policy: &'static str,
+        cluster: Option<Cluster>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             started: Instant::now(),
             started_at: SystemTime::now(),
@@ -95,6 +105,7 @@ impl View {
             hub,
             admission,
             policy,
+            cluster,
             shared,
         }
     }
@@ -116,6 +127,11 @@ impl View {
 
     pub(crate) fn is_ending(&self) -> bool {
         self.shared.is_ending.load(Ordering::SeqCst)
+    }
+
+    /// Returns why clients had better go to another server of the cluster, if they had.
+    pub(crate) fn cluster_trouble(&self) -> Option<String> {
+        self.cluster.as_ref().and_then(Cluster::trouble)
     }
 
     /// Tells whether the threads that serve clients come to a new task in time, and that to a timer
@@ -176,6 +192,7 @@ impl View {
             ended: End::ALL
                 .map(|end| (end.name(), self.clients().ended_count(end)))
                 .into(),
+            cluster: self.cluster.as_ref().map(Cluster::state),
             lags,
         }
     }

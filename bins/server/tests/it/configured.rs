@@ -1,8 +1,10 @@
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::throttled::send_and_receive;
 use crate::util::{Client, Server, chat_server, run};
 
 /// A configuration file, which is removed at the end of its test.
@@ -158,6 +160,22 @@ fn a_check_reads_the_certificate_too() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr.contains("cannot read /nowhere/cert: "), "{stderr}");
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn rates_that_change_hold_for_clients_that_are_there() {
+    let file = File::new("rates", "log = 'info'");
+    let mut server = file.start();
+    let mut log = server.log_lines();
+    let mut told = move |part: &str| assert!(log.any(|line| line.contains(part)), "{part}");
+    let mut client = server.join(b"before there were rates");
+    file.write("log = 'info'\nrate-messages = 100\nstall-timeout = '60s'");
+    server.signal(Signal::HUP);
+    told("rate-messages has changed");
+    told("stall-timeout has changed, for clients that connect from now on");
+    // A hundred at once, and the others in two seconds.
+    let elapsed = send_and_receive(&mut client, 300, 1);
+    assert!(elapsed >= Duration::from_millis(1900), "{elapsed:?}");
 }
 
 #[test]

@@ -26,6 +26,21 @@ fn a_log_that_nobody_reads_stops_nothing() {
 }
 
 #[test]
+fn a_log_on_a_full_disk_stops_nothing() {
+    let mut command = chat_server();
+    command.args(["127.0.0.1:0", "--log", "debug"]);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    command.stderr(full);
+    let mut server = Server::spawn_as_it_is(command);
+    for _ in 0..1500 {
+        drop(server.connect());
+    }
+    server.assert_serves();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
 fn an_error_that_nobody_reads_ends_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let (_unread, stderr) = full_pipe();

@@ -6,7 +6,7 @@ use crate::util::{Client, Server};
 
 /// Sends so many messages of a length at once, and receives them all; returns how long it took.
 #[track_caller]
-fn send_and_receive(client: &mut Client, count: usize, body_len: u8) -> Duration {
+pub(crate) fn send_and_receive(client: &mut Client, count: usize, body_len: u8) -> Duration {
     let mut message = vec![b'm'; 1 + usize::from(body_len)];
     message[0] = body_len;
     let flood = message.repeat(count);

@@ -129,10 +129,14 @@ impl Visitor {
     fn visit(&mut self, is_over: &AtomicBool) -> Result<(), Failure> {
         let socket = TcpStream::connect(self.addr)?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(TURN))?;
+        socket.set_read_timeout(Some(END_TIMEOUT))?;
         let name = ServerName::from(self.addr.ip());
         let session = ClientConnection::new(self.config.clone(), name)?;
         let mut stream = StreamOwned::new(session, socket);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        stream.sock.set_read_timeout(Some(TURN))?;
         let (mut held, mut last) = (Vec::new(), None);
         for _ in 0..TURN_COUNT {
             let mut body = self.stamp();

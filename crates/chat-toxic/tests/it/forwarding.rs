@@ -239,3 +239,25 @@ fn a_proxy_gives_each_connection_the_plan_of_its_number() {
         assert_eq!(talk(stream, &bytes(20)), (bytes(number), false));
     }
 }
+
+#[test]
+fn a_held_proxy_forwards_nothing_until_it_is_released() {
+    let (addr, _seen) = echo();
+    let proxy = Proxy::start(addr, |_| Plan::default()).unwrap();
+    let mut stream = TcpStream::connect(proxy.addr()).unwrap();
+    let mut byte = [0];
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(b"a").unwrap();
+    stream.read_exact(&mut byte).unwrap();
+    proxy.hold();
+    stream.write_all(b"b").unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    let error = stream.read_exact(&mut byte).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    proxy.release();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"b");
+}

@@ -25,7 +25,7 @@ pub(crate) fn check_input(input: &[u8]) {
         Client::new(client_addr().into(), subscriber.monitor()),
         Waker::noop(),
     );
-    let view = View::new(hub, admission, "oldest");
+    let view = View::new(hub, admission, "oldest", None);
     let (mut near, far) = UnixStream::pair().expect("there are descriptors");
     let answers = thread::scope(|scope| {
         let answering = scope.spawn(|| converse(far, &view));

@@ -1,0 +1,74 @@
+//! The figures of a cluster.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prometheus_client::encoding::EncodeMetric;
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::registry::Unit;
+use serde::Serialize;
+
+use super::metrics::Figures;
+
+/// The figures of this server's part in a cluster, at a moment.
+#[derive(Debug, Serialize)]
+pub(crate) struct ClusterState {
+    pub(crate) node: String,
+    pub(crate) state: &'static str,
+    pub(crate) epoch: u64,
+    pub(crate) outbox_bytes: u64,
+    /// Those of this server that have come back.
+    pub(crate) own_batches: u64,
+    pub(crate) own_bytes: u64,
+    /// How long they took together.
+    pub(crate) round_trips_s: f64,
+    /// In entries.
+    pub(crate) lag: u64,
+    /// Those of all servers.
+    pub(crate) batches: u64,
+    pub(crate) repeated: u64,
+    pub(crate) skipped: BTreeMap<&'static str, u64>,
+    pub(crate) reconnects: u64,
+    pub(crate) restarts: u64,
+}
+
+impl ClusterState {
+    pub(super) fn encode(self, figures: &mut Figures<'_>) -> fmt::Result {
+        let bytes = Some(&Unit::Bytes);
+        let is_serving = u64::from(self.state == "serving");
+        figures.gauge("cluster_serving", SERVING, None, is_serving)?;
+        figures.gauge("cluster_epoch", EPOCH, None, self.epoch)?;
+        figures.gauge("cluster_outbox", OUTBOX, bytes, self.outbox_bytes)?;
+        figures.gauge("cluster_lag_entries", LAG, None, self.lag)?;
+        let counters = [
+            ("cluster_batches", BATCHES, None, self.batches),
+            ("cluster_own_batches", OWN, None, self.own_batches),
+            ("cluster_own", OWN_BYTES, bytes, self.own_bytes),
+            ("cluster_repeated_publishes", REPEATED, None, self.repeated),
+            ("cluster_reconnects", RECONNECTS, None, self.reconnects),
+            ("cluster_restarts", RESTARTS, None, self.restarts),
+        ];
+        for (name, help, unit, value) in counters {
+            figures.counter(name, help, unit, value)?;
+        }
+        let seconds = Some(&Unit::Seconds);
+        let name = "cluster_round_trips";
+        let encoder = figures.describe(name, ROUND_TRIPS, seconds, MetricType::Counter)?;
+        ConstCounter::new(self.round_trips_s).encode(encoder)?;
+        figures.counters("cluster_skipped_entries", SKIPPED, "reason", self.skipped)
+    }
+}
+
+const SERVING: &str = "Whether this server is part of the cluster and the stream is there.";
+const EPOCH: &str = "How often a server of this name has joined.";
+const OUTBOX: &str = "What clients of this server sent and has not come back from the stream.";
+const LAG: &str = "Entries of the stream that were not read, as far as is known.";
+const BATCHES: &str = "Batches of messages of all servers.";
+const OWN: &str = "Batches of messages of this server that have come back.";
+const OWN_BYTES: &str = "Bytes of messages in these.";
+const ROUND_TRIPS: &str = "How long these took together, from being published to coming back.";
+const REPEATED: &str = "Publishes that failed and were repeated.";
+const RECONNECTS: &str = "New connections to NATS after the first.";
+const RESTARTS: &str = "How often reading the stream began anew after the last entry.";
+const SKIPPED: &str = "Entries that do not count, for any server.";

@@ -1,0 +1,116 @@
+use std::thread;
+
+use rustix::process::Signal;
+
+use crate::cluster_util::Node;
+use crate::nats::{Nats, is_installed};
+
+#[test]
+fn clients_of_all_servers_see_one_order() {
+    if !is_installed() {
+        return;
+    }
+    const COUNT: usize = 2000;
+    let nats = Nats::start();
+    let nodes = ["a", "b"].map(|name| Node::start(&nats, name));
+    let mut clients: Vec<_> = (0..4)
+        .map(|number| nodes[number % 2].server.connect())
+        .collect();
+    // Each is known to be served before anybody chats.
+    for (number, client) in clients.iter_mut().enumerate() {
+        let hello = format!("hello {number}").into_bytes();
+        client.send(&hello);
+        while client.receive() != hello {}
+    }
+    let last = b"hello 3".to_vec();
+    for client in &mut clients[..3] {
+        while client.receive() != last {}
+    }
+    let logs: Vec<Vec<Vec<u8>>> = thread::scope(|scope| {
+        let running: Vec<_> = clients
+            .iter_mut()
+            .enumerate()
+            .map(|(number, client)| {
+                let mut sending = client.stream.try_clone().unwrap();
+                scope.spawn(move || {
+                    for index in 0..COUNT {
+                        let body = format!("{number} {index}");
+                        let mut message = vec![u8::try_from(body.len()).unwrap()];
+                        message.extend_from_slice(body.as_bytes());
+                        std::io::Write::write_all(&mut sending, &message).unwrap();
+                    }
+                });
+                scope.spawn(move || (0..4 * COUNT).map(|_| client.receive()).collect())
+            })
+            .collect();
+        running.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    for log in &logs[1..] {
+        assert!(*log == logs[0], "two clients see two orders");
+    }
+    for number in 0..4 {
+        let prefix = format!("{number} ").into_bytes();
+        let own = logs[0].iter().filter(|body| body.starts_with(&prefix));
+        let sent = (0..COUNT).map(|index| format!("{number} {index}").into_bytes());
+        assert!(own.cloned().eq(sent), "{number} has another order");
+    }
+    let figures = nodes[0].figures();
+    assert!(figures["cluster_own_batches_total"] > 0.0);
+    assert!(figures["cluster_round_trips_seconds_total"] > 0.0);
+    assert_eq!(figures["cluster_serving"], 1.0);
+    assert_eq!(figures["cluster_epoch"], 1.0);
+    assert_eq!(figures["cluster_outbox_bytes"], 0.0);
+}
+
+#[test]
+fn a_client_that_ends_sending_gets_all_to_its_last() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let nodes = ["a", "b"].map(|name| Node::start(&nats, name));
+    let mut other = nodes[1].server.join(b"other");
+    for round in 0..20 {
+        let mut client = nodes[0].server.join(b"hello");
+        let last = format!("last {round}").into_bytes();
+        client.send(b"one");
+        client.send(&last);
+        client.end_sending();
+        // What comes after its last message is not for it.
+        other.send(b"after");
+        let received = client.receive_all();
+        assert!(received.contains(&last), "round {round}");
+        let position = received.iter().position(|body| *body == last);
+        assert_eq!(position, Some(received.len() - 1), "round {round}");
+    }
+    // One that said nothing is closed at once.
+    let mut silent = nodes[0].server.connect();
+    silent.end_sending();
+    silent.receive_all();
+}
+
+#[test]
+fn one_that_leaves_has_its_messages_reach_the_others() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let leaving = Node::start(&nats, "a");
+    let staying = Node::start(&nats, "b");
+    let mut listener = staying.server.join(b"listening");
+    let mut client = leaving.server.join(b"hello");
+    while listener.receive() != b"hello" {}
+    for index in 0..1000 {
+        client.send(format!("{index}").as_bytes());
+    }
+    leaving.server.signal(Signal::TERM);
+    // What the server has read came to everybody: as much as the client sees itself.
+    let echoes = client.receive_all();
+    let heard: Vec<_> = echoes.iter().map(|_| listener.receive()).collect();
+    assert_eq!(heard, echoes);
+    assert_eq!(leaving.server.wait().0.code(), Some(0));
+    let again = Node::start(&nats, "a");
+    assert_eq!(again.figures()["cluster_epoch"], 2.0);
+    again.server.join(b"again");
+    assert_eq!(listener.receive(), b"again");
+}

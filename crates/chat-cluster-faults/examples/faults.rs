@@ -1,0 +1,191 @@
+//! Faults that happen to a whole cluster on this machine, and a table of what they came to.
+//!
+//! ```text
+//! cargo build --release -p chat-server
+//! cargo run --release -p chat-cluster-faults --example faults -- target/release/chat-server --runs 10
+//! cargo run --release -p chat-cluster-faults --example faults -- target/release/chat-server --minutes 10 --seed 1
+//! ```
+//!
+//! With `--runs N`, each fault happens N times, each time to a new crowd. With `--minutes N`, faults that
+//! the seed draws happen one after the other to one crowd. `--nodes N` is the number of chat servers,
+//! `--seconds N` how long a fault lasts, `--storage memory|file` where the stream is, and `--fault NAME`
+//! has only that one happen. Exit code 3 tells that the promise was broken.
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use chat_cluster_faults::{Cluster, Facts, Fault, Settings, Trial, find_nats};
+use fastrand::Rng;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn main() -> Result<ExitCode, Failure> {
+    let args = Args::parse()?;
+    let nats = find_nats().ok_or("nats-server is not in $PATH and not in /usr/sbin")?;
+    let mut settings = Settings::new(nats, Path::new(&args.server));
+    settings.node_count = args.node_count;
+    for arg in &mut settings.args {
+        *arg = arg.replace("storage=memory", &format!("storage={}", args.storage));
+    }
+    println!("seed {}", args.seed);
+    let mut cluster = Cluster::start(&settings)?;
+    let is_kept = match args.minutes {
+        Some(minutes) => soak(&mut cluster, &args, minutes)?,
+        None => table(&mut cluster, &args)?,
+    };
+    Ok(if is_kept {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_BROKEN)
+    })
+}
+
+struct Args {
+    server: String,
+    runs: u32,
+    minutes: Option<f64>,
+    seed: u64,
+    node_count: usize,
+    time: Duration,
+    storage: String,
+    fault: Option<String>,
+}
+
+impl Args {
+    fn parse() -> Result<Self, Failure> {
+        let mut words = std::env::args().skip(1);
+        let server = words
+            .next()
+            .ok_or("the first argument is the chat server's executable")?;
+        let mut args = Self {
+            server,
+            runs: 1,
+            minutes: None,
+            seed: fastrand::u64(..),
+            node_count: 2,
+            time: Duration::from_secs(3),
+            storage: "memory".to_owned(),
+            fault: None,
+        };
+        while let Some(name) = words.next() {
+            let value = words
+                .next()
+                .ok_or_else(|| format!("{name} needs a value"))?;
+            match name.as_str() {
+                "--runs" => args.runs = value.parse()?,
+                "--minutes" => args.minutes = Some(value.parse()?),
+                "--seed" => args.seed = value.parse()?,
+                "--nodes" => args.node_count = value.parse()?,
+                "--seconds" => args.time = Duration::from_secs_f64(value.parse()?),
+                "--storage" => args.storage = value,
+                "--fault" => args.fault = Some(value),
+                _ => return Err(format!("there is no option {name}").into()),
+            }
+        }
+        Ok(args)
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let is_chosen = |it: &Fault| {
+            self.fault
+                .as_ref()
+                .is_none_or(|name| it.to_string() == *name)
+        };
+        let faults = Fault::ALL.into_iter().filter(is_chosen);
+        // In memory, a stream is gone with most of its servers.
+        let is_possible = |it: &Fault| *it != Fault::QuorumLost || self.storage == "file";
+        faults.filter(is_possible).collect()
+    }
+}
+
+/// What the runs of one fault came to, the worst of each.
+#[derive(Default)]
+struct Row {
+    runs: u32,
+    silence: Duration,
+    acknowledged: u64,
+    lost: u64,
+    duplicated: u64,
+    reordered: u64,
+}
+
+impl Row {
+    fn add(&mut self, silence: Duration, facts: &Facts) {
+        self.runs += 1;
+        self.silence = self.silence.max(silence);
+        self.acknowledged += facts.acknowledged;
+        self.lost += facts.lost;
+        self.duplicated += facts.duplicated;
+        self.reordered += facts.reordered;
+    }
+
+    fn print(&self, fault: &str) {
+        println!(
+            "| {fault} | {} | {:.1} s | {} | {} | {} | {} |",
+            self.runs,
+            self.silence.as_secs_f64(),
+            self.acknowledged,
+            self.lost,
+            self.duplicated,
+            self.reordered
+        );
+    }
+}
+
+/// Has each fault happen some times.
+fn table(cluster: &mut Cluster, args: &Args) -> Result<bool, Failure> {
+    println!("| fault | runs | worst silence | acknowledged | lost | duplicated | reordered |");
+    println!("|---|---|---|---|---|---|---|");
+    let mut is_kept = true;
+    for fault in args.faults() {
+        let mut row = Row::default();
+        for run in 0..args.runs {
+            let seed = args.seed.wrapping_add(run.into());
+            let trial = Trial::run(cluster, &[fault], args.time, seed);
+            let trial = trial.map_err(|error| error.to_string())?;
+            if !trial.facts.is_kept() {
+                is_kept = false;
+                println!("{fault}, seed {seed}: {}", trial.facts);
+            }
+            row.add(trial.silence, &trial.facts);
+        }
+        row.print(&fault.to_string());
+    }
+    Ok(is_kept)
+}
+
+/// Has faults happen at random for some time.
+fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failure> {
+    let (start, time) = (Instant::now(), Duration::from_secs_f64(60.0 * minutes));
+    let (mut rng, faults) = (Rng::with_seed(args.seed), args.faults());
+    let mut row = Row::default();
+    let mut is_kept = true;
+    while start.elapsed() < time {
+        let drawn: Vec<Fault> = (0..FAULTS_A_CROWD)
+            .filter_map(|_| rng.choice(&faults).copied())
+            .collect();
+        let lasting = Duration::from_secs_f64(args.time.as_secs_f64() * (0.2 + rng.f64()));
+        let seed = rng.u64(..);
+        let trial = Trial::run(cluster, &drawn, lasting, seed);
+        let trial = trial.map_err(|error| error.to_string())?;
+        is_kept &= trial.facts.is_kept();
+        row.add(trial.silence, &trial.facts);
+        let names: Vec<String> = drawn.iter().map(Fault::to_string).collect();
+        println!(
+            "{:.0?}: {}; longest silence {:.1} s; {}",
+            start.elapsed(),
+            names.join(", "),
+            trial.silence.as_secs_f64(),
+            trial.facts
+        );
+    }
+    row.print("random");
+    Ok(is_kept)
+}
+
+/// How many faults happen to a crowd, before what it saw is judged. A judgement.
+const FAULTS_A_CROWD: usize = 4;
+
+const EXIT_BROKEN: u8 = 3;

@@ -1,0 +1,147 @@
+//! Clients on all chat servers.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use chat_check::MessageId;
+
+use crate::body::Bodies;
+use crate::member::{Phase, Pulse, Room, Session, take_part};
+use crate::{ClusterError, wait_for};
+
+/// Clients that talk and listen, some on each chat server. One whose server is gone comes back to the
+/// same server as soon as that is there. Dropping it has all leave at once.
+#[derive(Debug)]
+pub struct Crowd {
+    room: Arc<Room>,
+    members: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    pulse: Arc<Pulse>,
+    thread: Option<JoinHandle<Vec<Session>>>,
+}
+
+/// What a crowd saw.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Seen {
+    /// The connections of all clients.
+    pub sessions: Vec<Session>,
+    /// The last message of each client, which all that left in order have got.
+    pub finals: HashSet<MessageId>,
+    /// How many messages were sent.
+    pub sent_count: u32,
+    pub(crate) bodies: Bodies,
+}
+
+impl Crowd {
+    /// Has `per_node` clients join each of the servers, and waits until all are served.
+    ///
+    /// # Errors
+    ///
+    /// When one is not served in time.
+    pub fn start(addrs: &[SocketAddr], per_node: usize) -> Result<Self, ClusterError> {
+        let room = Arc::new(Room::new(fastrand::u64(..), addrs.len() * per_node));
+        let mut members = Vec::new();
+        for (node, addr) in addrs.iter().copied().enumerate() {
+            for _ in 0..per_node {
+                let pulse = Arc::new(Pulse::default());
+                let (room, own) = (Arc::clone(&room), Arc::clone(&pulse));
+                let thread = thread::Builder::new().name(format!("client of {addr}"));
+                let thread = thread.spawn(move || take_part(&room, &own, (node, addr)));
+                let thread = thread.map_err(|source| ClusterError::Io {
+                    what: "starting a client",
+                    source,
+                })?;
+                members.push(Member {
+                    pulse,
+                    thread: Some(thread),
+                });
+            }
+        }
+        let crowd = Self { room, members };
+        crowd.wait_served()?;
+        crowd.take_silence();
+        Ok(crowd)
+    }
+
+    /// Waits until all clients have got some messages of their own back that they send from now on, or
+    /// have just sent.
+    ///
+    /// # Errors
+    ///
+    /// When that takes too long.
+    pub fn wait_served(&self) -> Result<(), ClusterError> {
+        let counts = || {
+            let pulses = self.members.iter();
+            pulses.map(|it| it.pulse.echo_count.load(Ordering::Relaxed))
+        };
+        let before: Vec<u64> = counts().collect();
+        wait_for("serving all clients", || {
+            let mut pairs = counts().zip(&before);
+            let is_served = pairs.all(|(now, before)| now >= before + ECHO_COUNT);
+            is_served.then_some(())
+        })
+    }
+
+    /// Returns the longest time in which a client got nothing, since this was asked last.
+    pub fn take_silence(&self) -> Duration {
+        let silences = self
+            .members
+            .iter()
+            .map(|it| it.pulse.take_silence(&self.room));
+        silences.max().unwrap_or_default()
+    }
+
+    /// Has all clients stop and leave in order; returns what they saw.
+    ///
+    /// # Errors
+    ///
+    /// When they do not get what they are owed in time.
+    pub fn finish(mut self) -> Result<Seen, ClusterError> {
+        self.room.set_phase(Phase::Settle);
+        let members = &self.members;
+        wait_for("giving all clients their own messages", || {
+            let is_settled = |it: &Member| it.pulse.is_settled.load(Ordering::Relaxed);
+            members.iter().all(is_settled).then_some(())
+        })?;
+        self.room.set_phase(Phase::Leave);
+        let is_finished = |it: &Member| it.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        wait_for(
+            "giving all clients the last words of all, and the end",
+            || members.iter().all(is_finished).then_some(()),
+        )?;
+        let sessions = self.join();
+        let finals = self.room.finals.lock();
+        let finals = finals.unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(Seen {
+            sessions,
+            finals: finals.clone(),
+            sent_count: self.room.sent_count.load(Ordering::Relaxed),
+            bodies: self.room.bodies,
+        })
+    }
+
+    fn join(&mut self) -> Vec<Session> {
+        let threads = self.members.iter_mut().filter_map(|it| it.thread.take());
+        // A client does not panic; and if it did, the message has been printed.
+        threads.filter_map(|it| it.join().ok()).flatten().collect()
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.room.set_phase(Phase::Over);
+        self.join();
+    }
+}
+
+/// How many of its own messages a client has to get back to be served. A judgement: the first of them may
+/// have been under way.
+const ECHO_COUNT: u64 = 5;

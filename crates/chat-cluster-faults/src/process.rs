@@ -1,0 +1,99 @@
+//! A server that is killed, frozen and started again.
+
+use std::time::Duration;
+
+use chat_target::{Ending, Interrupt, Launch, Server};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::ClusterError;
+
+/// A server that can be started again in the same way. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: String,
+    launch: Launch,
+    server: Option<Server>,
+}
+
+impl Process {
+    pub(crate) fn new(name: String, launch: Launch) -> Self {
+        Self {
+            name,
+            launch,
+            server: None,
+        }
+    }
+
+    /// Starts it, and does not wait until it is ready.
+    pub(crate) fn start(&mut self) -> Result<(), ClusterError> {
+        self.server = None;
+        let server = Server::start(&self.launch, &Interrupt::never());
+        self.server = Some(server.map_err(|source| self.failed(source))?);
+        Ok(())
+    }
+
+    /// Waits until it is ready.
+    pub(crate) fn wait_ready(&mut self) -> Result<(), ClusterError> {
+        let ready = self.server.as_mut().map(|it| it.wait_ready(crate::WAIT));
+        match ready {
+            Some(Err(source)) => Err(self.failed(source)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells whether it runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        let server = self.server.as_mut();
+        server.is_some_and(|server| server.exit_status().is_none())
+    }
+
+    /// Kills it at once, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.server = None;
+    }
+
+    /// Asks it to end and waits; tells whether it ended with code 0 in time.
+    pub(crate) fn end(&mut self, grace: Duration) -> bool {
+        let ending = self.server.take().map(|mut server| server.end(grace));
+        matches!(ending, Some(Ending::Terminated(status)) if status.success())
+    }
+
+    /// Has it not run until it is thawed.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Has it run again.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Returns the last that it printed on standard error.
+    pub(crate) fn last_lines(&mut self) -> Vec<String> {
+        let lines = self.server.as_mut().map(Server::last_lines);
+        lines.map_or_else(Vec::new, |lines| lines.stderr().to_vec())
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.server.as_ref().map(|it| it.id().cast_signed());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
+            // It is a child that nobody has waited for, so the number is still its own.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    fn failed(&self, source: chat_target::ServerError) -> ClusterError {
+        ClusterError::Server {
+            who: self.name.clone(),
+            source,
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // What is frozen cannot end.
+        self.thaw();
+    }
+}

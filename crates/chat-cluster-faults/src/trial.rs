@@ -1,0 +1,91 @@
+//! One fault, with a crowd, and what it came to.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::{Cluster, ClusterError, Crowd, Facts, Fault, dump, judge};
+
+/// What a fault came to.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Trial {
+    /// What happened.
+    pub faults: Vec<Fault>,
+    /// The longest time in which a client got nothing, though others talked.
+    pub silence: Duration,
+    /// What the clients saw.
+    pub facts: Facts,
+}
+
+/// Why a trial came to nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("after {faults:?} with seed {seed}: {source}\n{lines}")]
+pub struct TrialError {
+    /// What had happened, the last not to its end.
+    pub faults: Vec<Fault>,
+    /// The seed.
+    pub seed: u64,
+    /// Why.
+    pub source: ClusterError,
+    /// What the chat servers printed last.
+    pub lines: String,
+}
+
+impl Trial {
+    /// Has faults happen to a cluster one after the other, each for `time`, while a crowd is there; and
+    /// compares what that saw with the stream.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not come back, or does not serve again.
+    pub fn run(
+        cluster: &mut Cluster,
+        faults: &[Fault],
+        time: Duration,
+        seed: u64,
+    ) -> Result<Self, TrialError> {
+        let mut rng = Rng::with_seed(seed);
+        let mut happened = Vec::new();
+        let result = play(cluster, faults, time, &mut rng, &mut happened);
+        result.map_err(|source| TrialError {
+            faults: happened,
+            seed,
+            source,
+            lines: cluster
+                .nodes
+                .last_lines()
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("\n"),
+        })
+    }
+}
+
+fn play(
+    cluster: &mut Cluster,
+    faults: &[Fault],
+    time: Duration,
+    rng: &mut Rng,
+    happened: &mut Vec<Fault>,
+) -> Result<Trial, ClusterError> {
+    let crowd = Crowd::start(cluster.nodes.addrs(), CLIENTS_PER_NODE)?;
+    for fault in faults {
+        happened.push(*fault);
+        fault.play(cluster, time, rng)?;
+        crowd.wait_served()?;
+    }
+    let silence = crowd.take_silence();
+    let seen = crowd.finish()?;
+    let leader = cluster.nats.wait_whole(&cluster.stream)?;
+    let dump = dump(cluster.nats.addrs()[leader], &cluster.stream)?;
+    Ok(Trial {
+        faults: faults.to_vec(),
+        silence,
+        facts: judge(&seen, Some(&dump)),
+    })
+}
+
+/// How many clients each chat server has. A judgement: one talks while another answers.
+const CLIENTS_PER_NODE: usize = 3;

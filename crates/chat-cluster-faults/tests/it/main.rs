@@ -1,0 +1,8 @@
+//! What the crowd and its judge are worth: a right server with two ports passes, wrong ones are
+//! convicted. The servers of NATS and their faults are tested with the chat server, in
+//! `bins/server/tests/cluster_faults`.
+
+/// Crowds on servers with two ports, right and wrong.
+mod crowds;
+/// Servers of NATS by themselves.
+mod nats;
