@@ -32,6 +32,11 @@ impl TlsArgs {
         Vec::new()
     }
 
+    #[expect(clippy::unused_self, reason = "as with TLS")]
+    pub(crate) fn check(&self) -> Result<(), TlsError> {
+        Ok(())
+    }
+
     /// Fails where there are places for clients that speak TLS: they may be handed over.
     #[expect(clippy::unused_self, reason = "as with TLS")]
     pub(crate) fn open<T>(&self, places: &[T]) -> Result<Option<(Tls, Ending)>, TlsError> {

@@ -315,10 +315,10 @@ mod tests {
 
         // It is asked again later, each time after a longer pause.
         block_on(poll_fn(|cx| socket.poll_pause(cx)));
-        let duration = |socket: &Socket| socket.pause.as_ref().unwrap().duration;
-        let before = duration(&socket);
+        let before = socket.pause.as_ref().unwrap().duration;
         socket.begin_pause(VAIN_PAUSE_MAX);
-        assert_eq!(duration(&socket), (2 * before).min(VAIN_PAUSE_MAX));
+        let expected = (2 * before).min(VAIN_PAUSE_MAX);
+        assert_eq!(socket.pause.as_ref().unwrap().duration, expected);
 
         // It takes something, so everything begins anew.
         let taken = block_on(poll_fn(|cx| {

@@ -90,6 +90,15 @@ impl TlsArgs {
         self.tls_listen.iter().cloned().collect()
     }
 
+    /// Reads and checks the certificate, if there is one. Where it is for is not known without serving:
+    /// a socket may be handed over.
+    pub(crate) fn check(&self) -> Result<(), TlsError> {
+        let files = [&self.tls_cert, &self.tls_key, &self.tls_client_ca];
+        let is_wanted = self.tls_listen.is_some() || files.iter().any(|file| file.is_some());
+        let places: &[()] = if is_wanted { &[()] } else { &[] };
+        self.open(places).map(drop)
+    }
+
     /// Reads and checks the certificate. Returns what TLS takes, if there is to be TLS: if there are
     /// `places` where clients speak it.
     pub(crate) fn open<T>(&self, places: &[T]) -> Result<Option<(Tls, Ending)>, TlsError> {

@@ -329,10 +329,11 @@ fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
 /// What every connection waits for.
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-/// How many reads one client gets before the others have their turn. A judgement: 1 MiB.
+/// How many reads one client gets before the others have their turn. A judgement: 1 MiB, or 256 KiB over
+/// TLS.
 const READS_MAX: usize = 4;
 
 /// How many reads it takes to be sure that a client which never read is still connected. A
-/// judgement: 64 MiB, more than the kernel holds for one, so that this ends though the server goes
-/// on sending.
+/// judgement: 64 MiB, or 16 MiB over TLS, more than the kernel holds for one, so that this ends
+/// though the server goes on sending.
 const UNREAD_READS_MAX: usize = 256;

@@ -28,7 +28,9 @@ pub(crate) struct Files {
 pub(crate) enum TlsError {
     #[error("tls-listen needs {0}, too: a certificate and its key")]
     Missing(&'static str),
-    #[error("there are files for TLS, and no tls-listen to say where")]
+    #[error(
+        "there are files for TLS, and no tls-listen, nor a socket called tls that was handed over, to say where"
+    )]
     NoAddress,
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },

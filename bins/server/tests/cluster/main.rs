@@ -2,6 +2,10 @@
 //! `CI` is set.
 #![cfg(feature = "cluster")]
 
+/// CAs and certificates for the tests.
+#[expect(dead_code, reason = "the tests of clients over TLS use all of it")]
+#[path = "../it/certs.rs"]
+mod certs;
 /// Clusters for the tests.
 mod cluster_util;
 /// All cases of the specification, on a cluster.
@@ -15,6 +19,8 @@ mod nats;
 mod refused;
 /// One room at several servers.
 mod room;
+/// NATS over TLS.
+mod tls;
 /// Servers and clients for the tests.
 #[expect(dead_code, reason = "the tests of a single server use all of it")]
 #[path = "../it/util.rs"]

@@ -4,6 +4,7 @@ use rustix::process::Signal;
 
 use crate::cluster_util::Node;
 use crate::nats::{Nats, is_installed};
+use crate::util::{chat_server, run};
 
 #[test]
 fn clients_of_all_servers_see_one_order() {
@@ -60,6 +61,33 @@ fn clients_of_all_servers_see_one_order() {
     assert_eq!(figures["cluster_serving"], 1.0);
     assert_eq!(figures["cluster_epoch"], 1.0);
     assert_eq!(figures["cluster_outbox_bytes"], 0.0);
+}
+
+#[test]
+fn the_page_on_clusters_names_each_figure_and_option() {
+    let page = include_str!("../../../../docs/CLUSTERS.md");
+    let help = run(chat_server().arg("--help"), b"").stdout;
+    let help = String::from_utf8(help).unwrap();
+    let words = help.split(|char: char| char.is_whitespace() || matches!(char, ',' | ';' | '.'));
+    let options: Vec<_> = words.filter(|word| word.starts_with("--cluster")).collect();
+    assert!(options.len() > 15, "{options:?}");
+    for option in options {
+        assert!(page.contains(option), "the page has no {option}");
+    }
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let figures = Node::start(&nats, "a").figures();
+    let names = figures.keys().filter_map(|name| name.split('{').next());
+    let names: Vec<_> = names.filter(|name| name.starts_with("cluster")).collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        assert!(
+            page.contains(&format!("`chat_server_{name}`")),
+            "the page has no {name}"
+        );
+    }
 }
 
 #[test]

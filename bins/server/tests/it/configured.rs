@@ -151,15 +151,32 @@ fn what_public_sets_changes_with_it_and_takes_no_restart() {
 #[cfg(feature = "tls")]
 #[test]
 fn a_check_reads_the_certificate_too() {
-    let text = "tls-listen = '127.0.0.1:0'\ntls-cert = '/nowhere/cert'\ntls-key = '/nowhere/key'";
-    let file = File::new("certificate", text);
-    let mut command = chat_server();
-    command.arg("--config").arg(&file.0).arg("--check-config");
-    let output = run(&mut command, b"");
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr.contains("cannot read /nowhere/cert: "), "{stderr}");
-    assert!(output.stdout.is_empty());
+    use crate::certs::{Authority, Folder};
+
+    let file = File::new("certificate", "");
+    let check = |text: &str| {
+        file.write(text);
+        let mut command = chat_server();
+        command.arg("--config").arg(&file.0).arg("--check-config");
+        let output = run(&mut command, b"");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.stdout.is_empty(), !stderr.is_empty());
+        (output.status.code(), stderr)
+    };
+    let text = "tls-cert = '/nowhere/cert'\ntls-key = '/nowhere/key'";
+    // The address may be that of a socket that is handed over.
+    for address in ["", "tls-listen = '127.0.0.1:0'\n"] {
+        let (code, stderr) = check(&format!("{address}{text}"));
+        assert_eq!(code, Some(1));
+        assert!(stderr.contains("cannot read /nowhere/cert: "), "{stderr}");
+    }
+    let (_, stderr) = check("tls-cert = '/nowhere/cert'");
+    assert!(stderr.contains("needs tls-key"), "{stderr}");
+    let (folder, identity) = (Folder::new(), Authority::new().issue());
+    let cert = folder.write("cert.pem", &identity.cert);
+    let key = folder.write("key.pem", &identity.key);
+    let good = format!("tls-cert = '{cert}'\ntls-key = '{key}'");
+    assert_eq!(check(&good), (Some(0), String::new()));
 }
 
 #[test]

@@ -223,7 +223,7 @@ fn who_is_to_begin_with_a_header_and_does_not_is_refused_at_once() {
     proxied.server.signal(Signal::USR1);
     let line = log.next().unwrap();
     assert!(line.contains("somebody asked for the state"), "{line}");
-    assert!(line.contains(" refused=6 "), "{line}");
+    assert!(line.contains("refused_for=no_proxy_header:6"), "{line}");
 }
 
 #[test]

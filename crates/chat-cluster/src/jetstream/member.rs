@@ -101,13 +101,17 @@ impl Sender {
             return Poll::Ready(Err(Gone));
         }
         if !inner.is_first(ticket) || !inner.has_room() {
-            self.place = Place::Waiting(inner.wait(ticket, cx.waker()));
+            let (ticket, before) = inner.wait(ticket, cx.waker());
+            self.place = Place::Waiting(ticket);
+            drop(inner);
+            drop(before);
             return Poll::Pending;
         }
-        ticket.into_iter().for_each(|it| inner.stop_waiting(it));
+        let before = ticket.and_then(|ticket| inner.stop_waiting(ticket));
         let promised = inner.free().min(PROMISE_LEN_MAX);
         inner.promised += promised;
         drop(inner);
+        drop(before);
         let len = promised - BODY_LEN_MAX;
         self.place = Place::Promised(len);
         if ticket.is_some() {
@@ -150,8 +154,9 @@ impl Sender {
             return;
         }
         let mut inner = self.shared.lock();
+        let mut before = None;
         match place {
-            Place::Waiting(ticket) => inner.stop_waiting(ticket),
+            Place::Waiting(ticket) => before = inner.stop_waiting(ticket),
             Place::Promised(len) => {
                 inner.promised -= len + BODY_LEN_MAX;
                 inner.leave_if_kept();
@@ -160,6 +165,7 @@ impl Sender {
         }
         let is_leaving = inner.is_leaving;
         drop(inner);
+        drop(before);
         self.shared.wake_first();
         if is_leaving {
             self.shared.wake.notify_one();

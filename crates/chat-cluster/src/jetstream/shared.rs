@@ -121,17 +121,21 @@ impl Inner {
         first.is_none() || first == ticket.as_ref()
     }
 
-    /// Has a sender wait in its place, or in a new one at the end; returns the place.
-    pub(super) fn wait(&mut self, ticket: Option<u64>, waker: &Waker) -> u64 {
+    /// Has a sender wait in its place, or in a new one at the end; returns the place, and the waker
+    /// that it had, as [`stop_waiting`](Self::stop_waiting) does.
+    #[must_use]
+    pub(super) fn wait(&mut self, ticket: Option<u64>, waker: &Waker) -> (u64, Option<Waker>) {
         let ticket = ticket.unwrap_or(self.ticket_count);
         self.ticket_count = self.ticket_count.max(ticket + 1);
-        self.waiting.insert(ticket, waker.clone());
-        ticket
+        let before = self.waiting.insert(ticket, waker.clone());
+        (ticket, before)
     }
 
-    /// Has a sender wait no more.
-    pub(super) fn stop_waiting(&mut self, ticket: u64) {
-        self.waiting.remove(&ticket);
+    /// Has a sender wait no more. Its waker is to be dropped when the lock is released: a task may go
+    /// with its last one, and a sender with it.
+    #[must_use]
+    pub(super) fn stop_waiting(&mut self, ticket: u64) -> Option<Waker> {
+        self.waiting.remove(&ticket)
     }
 
     /// Has the node leave if it was asked to and no promise is open.

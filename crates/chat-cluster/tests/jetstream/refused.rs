@@ -4,7 +4,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use chat_cluster::jetstream::{Deliveries, Login, Member, Secret, join};
 
 use crate::nats::{DEADLINE, Nats, free_port, is_installed};
-use crate::util::{Joined, SHORT, settings, with_nats};
+use crate::util::{Joined, SHORT, send, settings, with_nats};
 
 /// Joins, and asserts that the node ends soon and says why.
 #[track_caller]
@@ -119,6 +119,29 @@ fn a_secret_that_is_wrong_or_missing_is_told() {
     let mut missing = settings(&nats, "a");
     missing.login = Login::Token(Secret::File(path));
     check(missing, &["cannot read the secret in"]);
+}
+
+#[test]
+fn the_documented_permissions_are_enough() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start_with(
+        "jetstream { store_dir: \"DIR/js\", max_file: 4G }\n\
+         authorization { users: [ { user: me, password: it, permissions: { \
+         publish: [\"chat-cluster.room.>\", \"$JS.API.>\"], subscribe: \"_INBOX.>\" } } ] }",
+    );
+    let path = std::env::temp_dir().join(format!("chat-nats-enough-{}", std::process::id()));
+    std::fs::write(&path, "it").unwrap();
+    let mut settings = settings(&nats, "a");
+    settings.login = Login::User {
+        name: "me".to_owned(),
+        password: Secret::File(path.clone()),
+    };
+    let mut node = Joined::join(settings);
+    std::fs::remove_file(path).unwrap();
+    send(&mut node.member.sender(), b"hello");
+    assert_eq!(node.receive(1), [b"hello"]);
 }
 
 #[test]
