@@ -21,6 +21,11 @@ pub(crate) enum Address {
 )]
 pub(crate) struct NoAddress;
 
+/// Says that an address is given twice.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is given twice as an address to listen on; give it once")]
+pub(crate) struct AddressTwice(Address);
+
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         Self::Ip(address)
@@ -48,6 +53,17 @@ impl fmt::Display for Address {
     }
 }
 
+/// Fails for an address that is given twice, unless its port is one that the system chooses.
+pub(crate) fn check_distinct(addresses: &[Address]) -> Result<(), AddressTwice> {
+    let is_one = |address: &Address| !matches!(address, Address::Ip(ip) if ip.port() == 0);
+    let twice = (1..addresses.len())
+        .find(|&index| addresses[..index].contains(&addresses[index]) && is_one(&addresses[index]));
+    match twice {
+        Some(index) => Err(AddressTwice(addresses[index].clone())),
+        None => Ok(()),
+    }
+}
+
 /// What an address begins with that is the path of a Unix socket.
 const UNIX: &str = "unix:";
 
@@ -63,6 +79,19 @@ mod tests {
         }
         for text in ["", "unix:", "/run/chat.sock", "8080", "localhost:8080"] {
             assert_eq!(text.parse::<Address>(), Err(NoAddress), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_given_once() {
+        let check = |texts: &[&str]| {
+            let addresses: Vec<_> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            check_distinct(&addresses).map_err(|AddressTwice(address)| address.to_string())
+        };
+        check(&[]).unwrap();
+        check(&["127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:1", "[::1]:1"]).unwrap();
+        for twice in ["127.0.0.1:1", "unix:a"] {
+            assert_eq!(check(&[twice, "unix:b", twice]), Err(twice.to_owned()));
         }
     }
 }

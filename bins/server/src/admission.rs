@@ -11,6 +11,7 @@ use tracing::{debug, warn};
 
 use crate::clients::{Clients, Entry};
 use crate::peer::Peer;
+use crate::proxy::NoSource;
 
 /// How many clients there may be. A limit of 0 is none.
 #[derive(Clone, Copy, Debug)]
@@ -138,10 +139,12 @@ impl Admission {
         }
     }
 
-    /// Notes that a proxy did not say whom it is for, and logs why, but not too often.
-    pub(crate) fn note_no_header(&self, proxy: Peer, why: &impl fmt::Display) {
+    /// Notes that a proxy did not say whom it is for, and logs why, but not too often. One that only
+    /// looks whether somebody listens leaves at once, again and again, and that is no trouble.
+    pub(crate) fn note_no_header(&self, proxy: Peer, why: &NoSource) {
         let refusal = self.count(Refusal::NoHeader);
-        if self.shared.state().is_to_be_told(refusal, Instant::now()) {
+        let is_trouble = !matches!(why, NoSource::Left);
+        if is_trouble && self.shared.state().is_to_be_told(refusal, Instant::now()) {
             warn!(%proxy, "a client is refused: {refusal}: {why}");
         } else {
             debug!(%proxy, "refused: {refusal}: {why}");

@@ -15,7 +15,7 @@ use chat_units::{parse_duration, parse_size};
 use clap::{Parser, ValueEnum};
 use tracing::info;
 
-use crate::address::{Address, NoAddress};
+use crate::address::{Address, AddressTwice, NoAddress, check_distinct};
 use crate::admission::ClientLimits;
 #[cfg(not(feature = "cluster"))]
 use crate::cluster::ClusterArgs;
@@ -133,6 +133,11 @@ impl Args {
             addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)).into());
         }
         addresses
+    }
+
+    /// Checks that no address is to be listened on twice.
+    pub(crate) fn check_addresses(&self) -> Result<(), AddressTwice> {
+        check_distinct(&[self.addresses(), self.tls.addresses()].concat())
     }
 
     /// Raises the process's limit on open files and returns how many clients there may be.
@@ -279,7 +284,8 @@ Signals:
   SIGUSR1          log how many clients there are, and what was delivered and dropped
 
 Exit codes:
-  0  ended by a signal, after delivering what it could (a second signal ends it at once)
+  0  ended by a signal, after delivering what it could
   1  could not serve, for example because the address is in use
   2  the command line or the configuration is wrong
-  3  another server has taken over this one's name in the cluster";
+  3  another server has taken over this one's name in the cluster
+  130, 143  a second SIGINT or SIGTERM ended it at once";

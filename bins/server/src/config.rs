@@ -34,11 +34,8 @@ pub(crate) enum OptionsError {
     Usage(clap::Error),
     #[error("cannot read the configuration {path}: {source}", path = .path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("the configuration {path} is no TOML: {source}", path = .path.display())]
-    Syntax {
-        path: PathBuf,
-        source: Box<toml::de::Error>,
-    },
+    #[error("the configuration {path} is no TOML: {reason}", path = .path.display())]
+    Syntax { path: PathBuf, reason: String },
     #[error("{origin}: there is no option `{name}`{}", meant(.nearest.as_deref()))]
     Unknown {
         origin: Origin,
@@ -191,9 +188,9 @@ fn parse(command: &Command, args: &[OsString]) -> Result<ArgMatches, OptionsErro
 
 /// Reads the text of a file and checks what it says, one option after the other.
 fn read_text(command: &Command, path: &Path, text: &str) -> Result<Values, OptionsError> {
-    let table: toml::Table = text.parse().map_err(|source| OptionsError::Syntax {
+    let table: toml::Table = text.parse().map_err(|error| OptionsError::Syntax {
         path: path.to_owned(),
-        source: Box::new(source),
+        reason: reason(text, &error),
     })?;
     let origin = Origin::File(path.to_owned());
     let mut values = Values::new();
@@ -206,6 +203,16 @@ fn read_text(command: &Command, path: &Path, text: &str) -> Result<Values, Optio
         values.insert(name, texts);
     }
     Ok(values)
+}
+
+/// Says in one line, which a log is made of, what is wrong where.
+fn reason(text: &str, error: &toml::de::Error) -> String {
+    let begin = error.span().map_or(0, |span| span.start);
+    let before = text.get(..begin).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    let message = error.message().replace('\n', ", ");
+    format!("line {line}, column {column}: {message}")
 }
 
 /// Returns what a value of a file would be on the command line.

@@ -158,7 +158,8 @@ fn set_options(socket: &SockRef<'_>, stall_timeout: Option<Duration>) -> io::Res
     socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Some(timeout) = stall_timeout {
-        socket.set_tcp_user_timeout(Some(timeout + USER_TIMEOUT_MARGIN))?;
+        let timeout = timeout.saturating_add(USER_TIMEOUT_MARGIN);
+        socket.set_tcp_user_timeout(Some(timeout.min(USER_TIMEOUT_MAX)))?;
     }
     // A client that vanished in silence is found out.
     socket.set_tcp_keepalive(
@@ -200,6 +201,11 @@ const KEEPALIVE_COUNT: u32 = 6;
 /// server tells why.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const USER_TIMEOUT_MARGIN: Duration = Duration::from_secs(60);
+
+/// The longest time that the system takes for that: it counts milliseconds in an `int`, and has 24 days
+/// in it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const USER_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,13 @@ pub(crate) struct TlsError;
 #[derive(Debug)]
 pub(crate) struct Ending;
 
+impl TlsError {
+    #[expect(clippy::unused_self, reason = "as with TLS")]
+    pub(crate) fn is_usage(&self) -> bool {
+        false
+    }
+}
+
 impl TlsArgs {
     #[expect(clippy::unused_self, reason = "as with TLS")]
     pub(crate) fn addresses(&self) -> Vec<Address> {

@@ -52,7 +52,7 @@ impl ServiceManager {
 
     /// Tells that the server ends, and how long that may take.
     pub(crate) fn stopping(&self, time_max: Duration) {
-        let micros = (time_max + END_MARGIN).as_micros();
+        let micros = time_max.saturating_add(END_MARGIN).as_micros();
         self.tell(&format!(
             "STOPPING=1\nSTATUS=ending\nEXTEND_TIMEOUT_USEC={micros}"
         ));

@@ -65,9 +65,9 @@ pub(crate) fn taking<S: Connection>(session: &Session<S, Throttled>) -> Taking {
     }
 }
 
-/// Returns the same for a client that is closed: one that has everything, the end too, and goes on
+/// Returns the same for a client that is to go: one that has everything, the end too, and goes on
 /// sending takes nothing more.
-fn left<S: Connection>(session: &Session<S, Throttled>) -> Taking {
+pub(crate) fn left<S: Connection>(session: &Session<S, Throttled>) -> Taking {
     match taking(session) {
         Taking::All => Taking::Some(session.written()),
         taking => taking,

@@ -15,7 +15,7 @@ use tracing::info;
 
 use crate::acceptor::Acceptor;
 use crate::activation::{HandOverError, HandedOver};
-use crate::address::Address;
+use crate::address::{Address, AddressTwice};
 use crate::admission::Admission;
 use crate::args::Args;
 use crate::client::End;
@@ -61,6 +61,8 @@ pub(crate) enum StartError {
     #[error("cannot listen on {address}: {source}{}", hint(address, source))]
     Listen { address: Address, source: io::Error },
     #[error(transparent)]
+    AddressTwice(#[from] AddressTwice),
+    #[error(transparent)]
     HandedOver(#[from] HandOverError),
     #[error("cannot tell where the server listens: {0}")]
     Address(io::Error),
@@ -93,6 +95,9 @@ impl StartError {
         match self {
             // Whoever starts servers again is to know that this one would only take over in turn.
             Self::Cluster(error) if error.is_superseded() => ExitCode::from(3),
+            // Starting again would not help.
+            Self::Tls(error) if error.is_usage() => ExitCode::from(2),
+            Self::AddressTwice(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }
@@ -323,6 +328,7 @@ impl Listeners {
             let (plain, tls) = handed_over.listeners(stall_timeout)?;
             return Ok(Self { plain, tls });
         }
+        args.check_addresses()?;
         let open = |address| {
             Listener::open(&address, stall_timeout)
                 .map_err(|source| StartError::Listen { address, source })

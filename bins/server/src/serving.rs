@@ -20,7 +20,7 @@ use crate::args::Draining;
 use crate::client::{Client, End};
 use crate::clients::Entry;
 use crate::message_limit::MessageLimit;
-use crate::parting::{Parting, taking};
+use crate::parting::{Parting, left, taking};
 use crate::patience::{Patience, Taking};
 use crate::peer::Peer;
 use crate::socket::Socket;
@@ -218,7 +218,8 @@ impl<S: Connection> Serving<S> {
     }
 
     /// Is ready when the client has taken nothing for too long, where the server ends or the client
-    /// has ended its sending side. Its connection is reset then.
+    /// has ended its sending side. Its connection is reset then. Where the server ends, one that has
+    /// everything and goes on sending is not waited for, either.
     fn poll_impatience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Stage::Joined(session) = &self.stage else {
             return Poll::Ready(());
@@ -235,7 +236,10 @@ impl<S: Connection> Serving<S> {
         let mut patience = patience
             .filter(|patience| patience.time() == time)
             .unwrap_or_else(|| Box::new(Patience::new(time)));
-        let over = patience.poll_over(cx, || taking(session));
+        let over = patience.poll_over(cx, || match ending {
+            Some(_) => left(session),
+            None => taking(session),
+        });
         self.patience = Some(patience);
         ready!(over);
         let peer = self.peer;

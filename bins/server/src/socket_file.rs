@@ -27,7 +27,7 @@ impl SocketFile {
     /// Binds a socket to a path. A file that a server has left there is replaced; one where a server
     /// listens is not, nor is one that is no socket.
     pub(crate) fn bind(socket: &Socket, path: &Path) -> io::Result<Self> {
-        let address = SockAddr::unix(path)?;
+        let address = SockAddr::unix(path).map_err(|_| unfit())?;
         remove_stale(path, &address)?;
         socket.bind(&address)?;
         Ok(Self {
@@ -45,6 +45,11 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
+}
+
+fn unfit() -> io::Error {
+    let why = "the path is too long for a Unix socket; choose one of at most 100 bytes";
+    io::Error::new(io::ErrorKind::InvalidInput, why)
 }
 
 /// Removes a socket that nobody listens at any more.
@@ -104,6 +109,12 @@ mod tests {
         assert!(path.exists(), "it is the second one's");
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_told() {
+        let error = SocketFile::bind(&socket(), &path(&"x".repeat(200))).unwrap_err();
+        assert!(error.to_string().contains("at most 100 bytes"), "{error}");
     }
 
     #[test]

@@ -59,6 +59,13 @@ pub(crate) enum TlsError {
     Unusable { path: PathBuf, source: Error },
 }
 
+impl TlsError {
+    /// Tells whether the options are wrong, whatever is in the files.
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, Self::Missing(_) | Self::NoAddress)
+    }
+}
+
 impl Files {
     /// Reads the files, and checks them as far as that can be done without a client.
     pub(crate) fn read(&self) -> Result<Arc<ServerConfig>, TlsError> {

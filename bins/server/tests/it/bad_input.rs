@@ -1,6 +1,6 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use socket2::{Domain, SockRef, Socket, Type};
@@ -39,6 +39,8 @@ fn an_address_that_is_none_is_a_usage_error() {
         &["--max-clients", "0"],
         &["[::1]"],
         &["::1:8080"],
+        &["127.0.0.1:1", "--listen", "127.0.0.1:1"],
+        &["unix:/a", "--listen", "unix:/a", "--check-config"],
     ] {
         let output = run(chat_server().args(arguments), b"");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -87,6 +89,7 @@ fn an_address_has_no_more_clients_than_it_may_have() {
 #[test]
 fn an_address_does_not_connect_more_often_than_it_may() {
     let mut server = Server::start_with(&["--connect-rate-per-ip", "5"]);
+    let start = Instant::now();
     let mut clients: Vec<Client> = (0..50).map(|_| server.connect()).collect();
     let mut other = connect_from("127.0.0.2", &server);
     other.send(b"from another");
@@ -94,8 +97,13 @@ fn an_address_does_not_connect_more_often_than_it_may() {
     clients.retain_mut(|client| {
         client.stream.write_all(b"\0").is_ok() && client.receive_until_cut().is_some()
     });
-    // Connecting takes less than a second, or a little more.
-    assert!((5..=15).contains(&clients.len()), "{}", clients.len());
+    // Five in each second that connecting took a part of: on a busy machine, those are several.
+    let count_max = 5 * (start.elapsed().as_secs() as usize + 2);
+    assert!(
+        (5..=count_max).contains(&clients.len()),
+        "{}",
+        clients.len()
+    );
     server.signal(Signal::USR1);
     let state = server
         .log_lines()

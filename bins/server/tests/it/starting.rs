@@ -34,6 +34,25 @@ fn a_signal_ends_the_server_at_any_moment_of_its_start() {
 }
 
 #[test]
+fn the_longest_times_are_no_trouble() {
+    let max = format!("{}s", u64::MAX);
+    let names = [
+        "--drain-timeout",
+        "--grace",
+        "--half-closed-timeout",
+        "--message-timeout",
+        "--proxy-timeout",
+        "--stall-timeout",
+        "--stats",
+    ];
+    let args: Vec<_> = names.iter().flat_map(|name| [name, &max[..]]).collect();
+    let mut server = Server::start_with(&args);
+    server.assert_serves();
+    let log = server.end();
+    assert!(log.is_empty(), "{log}");
+}
+
+#[test]
 fn too_few_threads_are_an_error() {
     // Root has no such limit, and nobody cannot read where the tests are built.
     let path = std::env::temp_dir().join(format!("chat-server-{}", std::process::id()));

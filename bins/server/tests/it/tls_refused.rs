@@ -227,6 +227,6 @@ fn files_that_are_no_good_are_told_at_the_start() {
     let with_ca = |path| [&tls[..], &["--tls-client-ca", path]].concat();
     check_start_error(&with_ca(text), 1, &["has no certificate", text]);
     check_start_error(&with_ca(expired), 1, &["expired", expired]);
-    check_start_error(&tls[..4], 1, &["tls-listen needs tls-key"]);
-    check_start_error(&tls[2..], 1, &["no tls-listen"]);
+    check_start_error(&tls[..4], 2, &["tls-listen needs tls-key"]);
+    check_start_error(&tls[2..], 2, &["no tls-listen"]);
 }
