@@ -25,6 +25,7 @@ impl Schedule {
             server_args: server_args(&mut rng, policy, log_bytes),
             may_disconnect: policy == "disconnect" || has_stall_timeout,
             is_lossless,
+            is_shared: false,
             members: vec![Member::witness()],
             event: draw_event(&mut rng),
             time_max: TIME_MAX,

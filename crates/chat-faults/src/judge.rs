@@ -80,7 +80,7 @@ pub fn judge(schedule: &Schedule, reports: &[Report]) -> Result<Facts, Fault> {
     let is_ended = matches!(schedule.event, Some(Event::Terminate { .. }));
     for (member, report) in reports.iter().enumerate() {
         let received = report.empty_count;
-        if received > sent && report.foreign_count == 0 {
+        if received > sent && !schedule.is_shared {
             return Err(Fault::Empties {
                 member,
                 received,
@@ -196,5 +196,33 @@ fn name(bodies: &Bodies, message: MessageId) -> String {
     match bodies.origin(message) {
         Some((sender, number)) => format!("message {number} of member {sender}"),
         None => message.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    #[test]
+    fn messages_without_a_body_may_be_those_of_another_room() {
+        let mut schedule = Schedule::draw(0);
+        for member in &mut schedule.members {
+            member.empty_count = 1;
+        }
+        let count = schedule.members.len() as u64;
+        let mut reports = vec![Report::default(); schedule.members.len()];
+        reports[1].empty_count = count + 1;
+        let fault = judge(&schedule, &reports).unwrap_err();
+        let (received, sent) = (count + 1, count);
+        let expected = Fault::Empties {
+            member: 1,
+            received,
+            sent,
+        };
+        assert_eq!(fault, expected);
+        let schedule = schedule.on_shared_server(NonZeroU64::MIN);
+        assert!(judge(&schedule, &reports).is_ok());
     }
 }

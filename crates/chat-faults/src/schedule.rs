@@ -19,6 +19,8 @@ pub struct Schedule {
     pub may_disconnect: bool,
     /// Whether the server may drop nothing at all.
     pub is_lossless: bool,
+    /// Whether other rooms are on the same server, whose messages come, too.
+    pub is_shared: bool,
     /// Who takes part. The first is the witness: it joins before all others, reads all the time and
     /// leaves last.
     pub members: Vec<Member>,
@@ -121,6 +123,7 @@ impl Schedule {
     /// to take than this room sends.
     #[must_use]
     pub fn on_shared_server(mut self, rate_min: NonZeroU64) -> Self {
+        self.is_shared = true;
         self.is_lossless = false;
         self.may_disconnect = false;
         self.event = None;

@@ -169,7 +169,7 @@ fn every_kind_of_file_is_written() {
     assert_eq!(
         (
             csv.lines().count(),
-            csv.starts_with("date,version,host,run,server,publishers,")
+            csv.starts_with("date,version,host,run,server,server_count,publishers,")
         ),
         (2, true)
     );

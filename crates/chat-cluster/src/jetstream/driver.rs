@@ -63,6 +63,8 @@ struct Driver<'a> {
     entries: Option<Entries>,
     opening: Option<BoxFuture<'static, Result<Opened, ReadTrouble>>>,
     checking: Option<BoxFuture<'static, Result<StreamInfo, ReadTrouble>>>,
+    /// The last entry that had been read when the stream was asked.
+    asked_after: u64,
     publishing: Publishing,
     links: Links,
     stream_id: u64,
@@ -181,6 +183,7 @@ impl Driver<'_> {
         let expected = self.shared.lock().node.as_ref().map_or(1, Node::expected);
         let (context, name) = (self.context.clone(), self.settings.stream.clone());
         let last = self.last;
+        self.asked_after = self.last_read();
         self.opening = Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
             reading::open(context, name, expected, last).await
@@ -199,18 +202,19 @@ impl Driver<'_> {
             let (context, name) = (self.context.clone(), self.settings.stream.clone());
             let looking = async move { reading::look(&context, &name).await };
             self.checking = Some(Box::pin(looking));
+            self.asked_after = self.last_read();
         }
         self.check_deadline()
     }
 
     /// Takes what the stream says of itself, and tells whether it is the stream that was read.
     fn take_info(&mut self, info: StreamInfo) -> Result<Same, End> {
-        let read = self.last.map_or(0, |last| last.sequence);
         // A new leader may answer before it has applied all that the last one had committed.
-        if info.id != self.stream_id || info.last < read {
+        let same = by_now(info, self.asked_after, self.last_read());
+        let Some(info) = same.filter(|info| info.id == self.stream_id) else {
             self.take_read_trouble(ReadTrouble::Lost)?;
             return Ok(Same::NotYet);
-        }
+        };
         self.gone_since = None;
         let mut inner = self.shared.lock();
         if let Some(node) = &mut inner.node {
@@ -222,6 +226,11 @@ impl Driver<'_> {
         self.links.reading = None;
         self.show_links();
         Ok(Same::Yes)
+    }
+
+    /// Returns the sequence of the entry that was read last.
+    fn last_read(&self) -> u64 {
+        self.last.map_or(0, |last| last.sequence)
     }
 
     fn take_read_trouble(&mut self, trouble: ReadTrouble) -> Result<(), End> {
@@ -241,6 +250,13 @@ impl Driver<'_> {
     }
 }
 
+/// Returns what a stream says of itself, brought up to what was read while its answer was on its way.
+/// `None` where it lacks an entry that had been read when it was asked.
+fn by_now(info: StreamInfo, asked_after: u64, read: u64) -> Option<StreamInfo> {
+    let last = info.last.max(read);
+    (info.last >= asked_after).then_some(StreamInfo { last, ..info })
+}
+
 /// Waits for a future that stays in its place until it is ready. For ever, where there is none.
 async fn in_place<F: Future + Unpin>(place: &mut Option<F>) -> F::Output {
     let Some(future) = place else {
@@ -256,3 +272,21 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long a stream may not be there before it is lost. Judgement.
 const GONE_MAX: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_was_overtaken_is_no_loss() {
+        let info = |last| StreamInfo {
+            id: 7,
+            first: 1,
+            last,
+        };
+        // Asked after entry 10, answered when there were 12, and taken when 20 were read.
+        assert_eq!(by_now(info(12), 10, 20), Some(info(20)));
+        assert_eq!(by_now(info(25), 10, 20), Some(info(25)));
+        assert_eq!(by_now(info(9), 10, 20), None);
+    }
+}

@@ -62,6 +62,7 @@ pub(super) async fn join<'a>(
         entries: None,
         opening: None,
         checking: None,
+        asked_after: 0,
         publishing: Publishing::default(),
         links: Links::default(),
         stream_id,
