@@ -11,6 +11,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::client::{Client, End};
+use crate::loss_log::LossLog;
 
 /// The clients that are connected. It is shared by its clones.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,8 @@ struct Shared {
     patience: OnceLock<Duration>,
     /// Whether clients are to be left, though they did not take everything.
     is_cut: AtomicBool,
+    /// What was logged of clients that lose messages.
+    loss_log: LossLog,
     /// How many sessions have ended, by the way they did.
     ended: [AtomicU64; End::ALL.len()],
 }
@@ -175,6 +178,11 @@ impl Clients {
             waker.wake();
         }
         count
+    }
+
+    /// Returns what was logged of clients that lose messages.
+    pub(crate) fn loss_log(&self) -> &LossLog {
+        &self.shared.loss_log
     }
 
     /// Notes how a session has ended.

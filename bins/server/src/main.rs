@@ -24,6 +24,7 @@ mod limits;
 mod listener;
 mod log_writer;
 mod logging;
+mod loss_log;
 mod memory;
 mod message_limit;
 mod notify;

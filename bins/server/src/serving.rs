@@ -6,7 +6,7 @@ use std::future::Future;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use async_std::task;
@@ -19,6 +19,7 @@ use tracing::{debug, info, warn};
 use crate::args::Draining;
 use crate::client::{Client, End};
 use crate::clients::Entry;
+use crate::loss_log::LossLog;
 use crate::message_limit::MessageLimit;
 use crate::parting::{Parting, left, taking};
 use crate::patience::{Patience, Taking};
@@ -161,9 +162,8 @@ impl<S: Connection> Serving<S> {
         };
         let is_first = self.lost == 0;
         if lost > self.lost && (is_first || !is_paused) {
-            let peer = self.peer;
-            let lost_now = lost - self.lost;
-            warn!(%peer, lost = lost_now, "a client does not keep up and loses messages");
+            let loss_log = self.entry.clients().loss_log();
+            warn_of_loss(self.peer, lost - self.lost, loss_log);
             self.lost = lost;
         } else if is_paused {
             return;
@@ -344,6 +344,15 @@ fn end(entry: &Entry, peer: Peer, ended: Result<Summary, SessionError>) -> Leave
     }
     log_closed(peer, summary, &error);
     Leave::OnBoundary
+}
+
+/// Warns of a client that loses messages; of many, not of each.
+fn warn_of_loss(peer: Peer, lost: u64, log: &LossLog) {
+    match log.note(Instant::now()) {
+        Some(0) => warn!(%peer, lost, "a client does not keep up and loses messages"),
+        Some(more) => warn!(%peer, lost, more, "a client does not keep up and loses messages"),
+        None => debug!(%peer, lost, "a client does not keep up and loses messages"),
+    }
 }
 
 fn log_closed(peer: Peer, summary: Summary, why: &dyn fmt::Display) {

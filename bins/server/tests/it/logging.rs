@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
@@ -181,6 +181,25 @@ fn a_client_that_begins_to_lose_messages_is_warned_of_once_in_a_while() {
     let (_, dropped) = left.unwrap().split_once("dropped=").unwrap();
     let [lost, dropped] = [lost, dropped].map(|count| count.parse::<u64>().unwrap());
     assert!(lost > 0 && dropped > lost, "it lost more later: {log}");
+}
+
+#[test]
+fn a_crowd_that_loses_messages_does_not_fill_the_log() {
+    let server = Server::start_with(&["--log-bytes", "100000"]);
+    let mut crowd: Vec<_> = (0..100_u8).map(|i| server.join(&[i])).collect();
+    let mut talker = server.join(b"talker");
+    let start = Instant::now();
+    talk(&mut talker);
+    talker.send(b"over");
+    for client in &mut crowd {
+        // It finds out about its losses.
+        while client.receive() != b"over" {}
+    }
+    drop(crowd);
+    let log = server.end();
+    let periods = start.elapsed().as_secs() / 10 + 2;
+    let count = log.matches("loses messages").count() as u64;
+    assert!((1..=16 * periods).contains(&count), "{log}");
 }
 
 #[test]
