@@ -93,6 +93,7 @@ fn main() -> ExitCode {
 /// Checks what can be checked without serving, and prints the options as a file that says the same.
 fn check(options: &Options) -> Result<(), StartError> {
     options.args.check_addresses()?;
+    options.args.check_memory()?;
     options.args.tls.check()?;
     print(options.to_string().as_bytes()).map_err(StartError::Print)
 }

@@ -170,16 +170,18 @@ fn more_clients_than_the_system_allows_are_refused_at_the_start() {
 
 #[test]
 fn a_log_that_is_too_long_for_the_memory_is_refused_at_the_start() {
-    let args = ["127.0.0.1:0", "--log-bytes", "1000TiB"];
-    let output = run(chat_server().args(args), b"");
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stderr.starts_with("error: a log of 1048576000 MiB is too much for ")
-            && stderr.contains("; choose --log-bytes "),
-        "{stderr}"
-    );
-    assert!(output.stdout.is_empty());
+    for more in [&[][..], &["--check-config"]] {
+        let args = ["127.0.0.1:0", "--log-bytes", "1000TiB"];
+        let output = run(chat_server().args(args).args(more), b"");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            stderr.starts_with("error: a log of 1048576000 MiB is too much for ")
+                && stderr.contains("; choose --log-bytes "),
+            "{stderr}"
+        );
+        assert!(output.stdout.is_empty());
+    }
 }
 
 #[test]
