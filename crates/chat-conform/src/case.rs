@@ -5,7 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::rules::Rule;
-use crate::trial::{Trial, Wrong};
+use crate::trial::Trial;
+use crate::wrong::Wrong;
 
 /// A case of the specification.
 #[derive(Clone, Copy, Debug)]

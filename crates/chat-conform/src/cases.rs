@@ -13,7 +13,8 @@ mod rule_8;
 mod rule_9;
 
 use crate::case::Case;
-use crate::trial::{Trial, Wrong};
+use crate::trial::Trial;
+use crate::wrong::Wrong;
 
 /// Returns all cases, in the order of the rules.
 pub fn all() -> impl Iterator<Item = &'static Case> {

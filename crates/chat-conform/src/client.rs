@@ -12,8 +12,8 @@ use chat_proto::{Body, MESSAGE_LEN_MAX, ReadError};
 use socket2::SockRef;
 
 use crate::story::{Transcript, first_difference};
-use crate::trial::{Broken, Wrong};
 use crate::wire::{Patience, Wire};
+use crate::wrong::{Broken, Wrong};
 
 /// A client.
 #[derive(Debug)]

@@ -66,6 +66,7 @@ mod suite;
 mod trial;
 mod watch;
 mod wire;
+mod wrong;
 
 pub use case::{Case, Level, Place};
 pub use cases::all as cases;

@@ -11,7 +11,8 @@ use crate::case::{Case, Level, Place, Start};
 use crate::cases;
 use crate::report::{CaseResult, Failure, Outcome, Report};
 use crate::suite::{Suite, SuiteError};
-use crate::trial::{Broken, Trial, Wrong};
+use crate::trial::Trial;
+use crate::wrong::{Broken, Wrong};
 
 /// Runs the cases of a suite, and tells of each as soon as it is over.
 pub(crate) fn run(

@@ -1,15 +1,15 @@
 //! The running of one case: its servers, its clients, and what went wrong.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
-use std::{fmt, io};
 
-use chat_target::{Launch, Server, ServerError};
+use chat_target::{Launch, Server};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::case::Case;
@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::story::Story;
 use crate::watch::Watch;
 use crate::wire::Patience;
+use crate::wrong::Wrong;
 
 /// What is tested.
 #[derive(Clone, Debug)]
@@ -333,79 +334,6 @@ impl Trial<'_> {
             self.servers.push(server);
         }
         Ok(())
-    }
-}
-
-/// Why a case did not pass.
-#[derive(Debug)]
-pub(crate) enum Wrong {
-    /// The server did something else than it should.
-    Broken(Box<Broken>),
-    /// Here and now the case says nothing.
-    Skipped(String),
-    /// The executable cannot be started, so no case says anything.
-    CannotStart(ServerError),
-}
-
-impl Wrong {
-    /// Makes a failure that no bytes tell of.
-    pub(crate) fn broken(what: impl Into<String>) -> Self {
-        Self::Broken(Box::new(Broken {
-            what: what.into(),
-            client: None,
-            expected: Vec::new(),
-            received: Vec::new(),
-            offset: None,
-        }))
-    }
-
-    /// Makes a skip of something that this machine does not let the case do.
-    pub(crate) fn of_machine(error: io::Error) -> Self {
-        Self::Skipped(format!("this machine does not let it: {error}"))
-    }
-
-    /// Adds what was expected, if nothing is said of that.
-    pub(crate) fn expecting(mut self, expected: &[u8]) -> Self {
-        if let Self::Broken(broken) = &mut self
-            && broken.expected.is_empty()
-        {
-            broken.expected = expected.to_vec();
-            broken.offset = crate::story::first_difference(expected, &broken.received);
-        }
-        self
-    }
-}
-
-impl From<ServerError> for Wrong {
-    fn from(error: ServerError) -> Self {
-        match error {
-            ServerError::Start { .. } => Self::CannotStart(error),
-            ServerError::Interrupted => Self::Skipped("interrupted".to_owned()),
-            // The lines that follow are told of anyway.
-            error => {
-                let what = error.to_string();
-                Self::broken(what.lines().next().unwrap_or_default())
-            }
-        }
-    }
-}
-
-/// What the server did.
-#[derive(Debug)]
-pub(crate) struct Broken {
-    pub(crate) what: String,
-    pub(crate) client: Option<usize>,
-    pub(crate) expected: Vec<u8>,
-    pub(crate) received: Vec<u8>,
-    pub(crate) offset: Option<usize>,
-}
-
-/// Fails unless `condition` holds.
-pub(crate) fn ensure(condition: bool, what: impl FnOnce() -> String) -> Result<(), Wrong> {
-    if condition {
-        Ok(())
-    } else {
-        Err(Wrong::broken(what()))
     }
 }
 

@@ -31,6 +31,7 @@ pub mod comparison;
 mod distribution;
 mod environment;
 pub mod gallery;
+mod health;
 pub mod judge;
 mod load;
 mod progress;
@@ -44,11 +45,12 @@ mod units;
 
 pub use distribution::{Distribution, Latency, Quantile, Summary};
 pub use environment::Environment;
+pub use health::{Health, Limit, ProcessorWait};
 pub use load::{BodyLens, BodyLensError, Check, Load, Pacing, Slow, SlowError, random_seed};
 pub use progress::{Count, Observer, Phase, Tick};
 pub use results::{
-    Asked, Counts, Drops, Health, Isolation, Limit, Order, ProcessorWait, Repetition, Results,
-    ServerSeen, VERSION, Verdict, Violation,
+    Asked, Counts, Drops, Isolation, Order, Repetition, Results, ServerSeen, VERSION, Verdict,
+    Violation,
 };
 pub use text::{
     TextError, parse_count, parse_per_second, parse_rate, parse_some_time, parse_time,

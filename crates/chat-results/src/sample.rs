@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use crate::distribution::{Distribution, Latency, Summary};
 use crate::environment::Environment;
+use crate::health::Health;
 use crate::load::{BodyLens, Load, Pacing};
-use crate::results::{Asked, Counts, Drops, Health, Order, Results, ServerSeen, VERSION, Verdict};
+use crate::results::{Asked, Counts, Drops, Order, Results, ServerSeen, VERSION, Verdict};
 use crate::timeline::{CurvePoint, Moment, Timeline};
 
 /// Returns the results of a run in which everything was measured.

@@ -43,6 +43,7 @@ mod publish;
 mod reader;
 mod scratch;
 mod session;
+mod stage;
 mod stall;
 
 pub use error::{EndReason, SessionError, Summary};

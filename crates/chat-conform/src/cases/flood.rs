@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::client::{Client, encoded, encoded_all};
-use crate::trial::{Trial, Wrong};
+use crate::trial::Trial;
+use crate::wrong::Wrong;
 
 /// A message of a flood: it tells who sent it, and as which of theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::case::Case;
-use crate::trial::{LOOPBACK, Trial, Wrong, ensure, free_addr};
+use crate::trial::{LOOPBACK, Trial, free_addr};
+use crate::wrong::{Wrong, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::must(

@@ -10,7 +10,8 @@ use rustix::process::Signal;
 use super::flood::{self, Numbered};
 use crate::case::Case;
 use crate::client::Client;
-use crate::trial::{Trial, Wrong, ensure, free_addr};
+use crate::trial::{Trial, free_addr};
+use crate::wrong::{Wrong, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::must(

@@ -6,7 +6,8 @@ use rustix::process::Signal;
 
 use crate::case::Case;
 use crate::cases::rule_1::skip_without_full;
-use crate::trial::{LOOPBACK, Trial, Wrong, ensure, free_addr};
+use crate::trial::{LOOPBACK, Trial, free_addr};
+use crate::wrong::{Wrong, ensure};
 use chat_target::ServerError;
 
 pub(super) const CASES: &[Case] = &[

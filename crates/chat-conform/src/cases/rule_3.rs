@@ -2,7 +2,8 @@
 
 use crate::case::Case;
 use crate::client::{Client, encoded, encoded_all};
-use crate::trial::{Trial, Wrong};
+use crate::trial::Trial;
+use crate::wrong::Wrong;
 
 pub(super) const CASES: &[Case] = &[
     Case::must(

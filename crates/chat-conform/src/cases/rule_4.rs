@@ -9,7 +9,8 @@ use chat_target::raise_descriptor_limit;
 use super::flood::{self, Numbered};
 use crate::case::Case;
 use crate::client::Client;
-use crate::trial::{Trial, Wrong};
+use crate::trial::Trial;
+use crate::wrong::Wrong;
 
 pub(super) const CASES: &[Case] = &[
     Case::must(

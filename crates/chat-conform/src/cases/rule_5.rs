@@ -7,7 +7,8 @@ use chat_check::{MessageId, Record, check};
 use super::flood::{self, Numbered};
 use crate::case::Case;
 use crate::client::Client;
-use crate::trial::{Trial, Wrong};
+use crate::trial::Trial;
+use crate::wrong::Wrong;
 
 pub(super) const CASES: &[Case] = &[
     Case::must(

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::flood::{self, Numbered};
 use crate::case::Case;
 use crate::client::{Client, encoded};
-use crate::trial::{Trial, Wrong};
+use crate::trial::Trial;
+use crate::wrong::Wrong;
 
 pub(super) const CASES: &[Case] = &[
     Case::must(

@@ -1,7 +1,8 @@
 //! Rule 8: the end inside a message.
 
 use crate::case::Case;
-use crate::trial::{Trial, Wrong};
+use crate::trial::Trial;
+use crate::wrong::Wrong;
 
 pub(super) const CASES: &[Case] = &[
     Case::must(

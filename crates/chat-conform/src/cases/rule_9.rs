@@ -5,7 +5,8 @@ use std::net::TcpStream;
 use super::flood::{self, Numbered};
 use crate::case::Case;
 use crate::client::encoded;
-use crate::trial::{Trial, Wrong, ensure};
+use crate::trial::Trial;
+use crate::wrong::{Wrong, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::must(

@@ -1,7 +1,8 @@
 //! What a run comes to.
 
 use crate::distribution::Distribution;
-use crate::results::{Health, Limit, Results, Verdict};
+use crate::health::{Health, Limit};
+use crate::results::{Results, Verdict};
 
 /// Why a run has failed, in sentences.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

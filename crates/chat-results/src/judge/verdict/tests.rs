@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::distribution::Summary;
-use crate::results::{Drops, ProcessorWait, ServerSeen};
+use crate::health::ProcessorWait;
+use crate::results::{Drops, ServerSeen};
 use crate::sample::results;
 
 /// Returns results of ten seconds without a schedule, in which the load tester took this much
