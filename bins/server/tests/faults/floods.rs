@@ -1,13 +1,13 @@
-use std::io::{BufRead, BufReader, Read, Write, pipe};
+use std::io::{Read, Write, pipe};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
 use chat_faults::{Schedule, Target, judge, run};
 use socket2::SockRef;
 
-use crate::util::{Client, assert_given_back, start, start_limited};
+use crate::util::{Client, assert_given_back, spawn, start, start_limited};
 
 /// How much more memory may be resident after many rounds of a fault than after the first few: what
 /// allocators keep. A judgement; a leak of a kilobyte for each client would be more.
@@ -108,17 +108,7 @@ struct Unread {
 impl Unread {
     fn start() -> (Self, std::io::PipeReader) {
         let (unread, stderr) = pipe().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_chat-server"))
-            .args(["127.0.0.1:0", "--log=trace", "--drop-policy=block"])
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let addr = line.trim_end().strip_prefix("listening on ").unwrap();
-        let addr = addr.parse().unwrap();
+        let (child, addr) = spawn(&["--log=trace", "--drop-policy=block"], stderr);
         (Self { child, addr }, unread)
     }
 }

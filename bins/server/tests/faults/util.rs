@@ -40,6 +40,23 @@ pub(crate) fn assert_given_back(server: &Target, count: usize) {
     assert_eq!(open, count, "descriptors");
 }
 
+/// Starts the server with this standard error, and waits until it tells its address.
+pub(crate) fn spawn(args: &[&str], stderr: impl Into<Stdio>) -> (Child, SocketAddr) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_chat-server"))
+        .arg("127.0.0.1:0")
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let addr = line.trim_end().strip_prefix("listening on ").unwrap();
+    let addr = addr.parse().unwrap();
+    (child, addr)
+}
+
 /// A server whose log is read at the end; it is killed when this goes out of scope.
 pub(crate) struct Logged {
     child: Child,
@@ -50,18 +67,8 @@ pub(crate) struct Logged {
 impl Logged {
     /// Starts a server that logs what it closes.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_chat-server"))
-            .args(["127.0.0.1:0", "--log=info"])
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let addr = line.trim_end().strip_prefix("listening on ").unwrap();
-        let addr = addr.parse().unwrap();
+        let args = [&["--log=info"], args].concat();
+        let (mut child, addr) = spawn(&args, Stdio::piped());
         let mut stderr = child.stderr.take().unwrap();
         let log = thread::spawn(move || {
             let mut log = String::new();

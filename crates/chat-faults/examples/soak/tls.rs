@@ -150,7 +150,9 @@ impl Visitor {
             stream.flush()?;
             self.next += 1;
             self.visits.sent += 1;
-            self.listen(&mut stream, &mut held, &mut last)?;
+            if self.listen(&mut stream, &mut held, &mut last, TURN)? {
+                return Err("the server closed a client over TLS".into());
+            }
             if is_over.load(Ordering::Relaxed) {
                 break;
             }
@@ -158,7 +160,12 @@ impl Visitor {
         if self.visits.count.is_multiple_of(2) {
             stream.conn.send_close_notify();
             stream.flush()?;
-            self.listen_to_the_end(&mut stream, &mut held, &mut last)?;
+            if !self.listen(&mut stream, &mut held, &mut last, END_TIMEOUT)? {
+                return Err("the server does not end the stream of a client over TLS".into());
+            }
+            if !held.is_empty() {
+                return Err("a client over TLS was closed inside a message".into());
+            }
         }
         // Otherwise it is gone in the middle of whatever there is for it.
         Ok(())
@@ -170,43 +177,24 @@ impl Visitor {
         [&STRANGER, name.as_bytes()].concat()
     }
 
-    /// Receives for a turn.
+    /// Receives for a time, and tells whether the server has said that nothing more comes.
     fn listen(
         &mut self,
         stream: &mut Stream,
         held: &mut Vec<u8>,
         last: &mut Option<u64>,
-    ) -> Result<(), Failure> {
+        time: Duration,
+    ) -> Result<bool, Failure> {
         let (start, mut buf) = (Instant::now(), vec![0; 1 << 16]);
-        while start.elapsed() < TURN {
+        while start.elapsed() < time {
             match stream.read(&mut buf) {
-                Ok(0) => return Err("the server closed a client over TLS".into()),
+                Ok(0) => return Ok(true),
                 Ok(len) => self.take(&buf[..len], held, last)?,
                 Err(error) if is_retried(error.kind()) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
-    }
-
-    /// Receives until the server has said that nothing more comes.
-    fn listen_to_the_end(
-        &mut self,
-        stream: &mut Stream,
-        held: &mut Vec<u8>,
-        last: &mut Option<u64>,
-    ) -> Result<(), Failure> {
-        let (start, mut buf) = (Instant::now(), vec![0; 1 << 16]);
-        while start.elapsed() < END_TIMEOUT {
-            match stream.read(&mut buf) {
-                Ok(0) if held.is_empty() => return Ok(()),
-                Ok(0) => return Err("a client over TLS was closed inside a message".into()),
-                Ok(len) => self.take(&buf[..len], held, last)?,
-                Err(error) if is_retried(error.kind()) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err("the server does not end the stream of a client over TLS".into())
+        Ok(false)
     }
 
     /// Takes what was received: its own messages must come in the order in which they were sent. What it
