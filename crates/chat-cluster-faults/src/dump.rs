@@ -53,10 +53,12 @@ impl Dump {
     /// Adds an entry.
     fn add(&mut self, filter: &mut Filter, payload: &[u8]) -> Result<(), ClusterError> {
         match Envelope::parse(payload) {
-            Ok(Envelope::Open(header)) => {
+            Ok(Envelope::Open { header, .. }) => {
                 self.skipped_count += u64::from(filter.admit(&header).is_err());
             }
-            Ok(Envelope::Batch(header, messages)) => {
+            Ok(Envelope::Batch {
+                header, messages, ..
+            }) => {
                 if filter.admit(&header).is_ok() {
                     let bodies = messages.iter().map(|body| body.as_bytes().to_vec());
                     self.bodies.extend(bodies);

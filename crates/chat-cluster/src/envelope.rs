@@ -3,7 +3,7 @@
 use chat_proto::Messages;
 
 use crate::filter::{Filter, NODES_MAX, Run};
-use crate::{NodeId, Token};
+use crate::{Fingerprint, NodeId, Token};
 
 /// The most bytes of messages in one batch. One publish in flight with batches of this size carries
 /// about 54 MB/s over three replicas. Measured on a sketch.
@@ -14,24 +14,41 @@ pub const BATCH_LEN_MAX: usize = 64 * 1024;
 /// Layout, integers big-endian:
 ///
 /// ```text
-/// open, batch  | "chat" | version: u8 = 1 | kind: u8 = 1, 2 | node_len: u8 | node: node_len bytes |
-///              | token: u64 | epoch: u64 | number: u64 | messages: to the end |
-/// snapshot     | "chat" | version: u8 = 1 | kind: u8 = 3 | stream: u64 | as_of: u64 | count: u16 |
-///              | count × (node_len, node, token, epoch, number: the next one) |
+/// each         | "chat" | version: u8 = 1 | kind: u8 | stream: u64 | and then by its kind:
+/// 1, open      | header |
+/// 2, batch     | header | fingerprint | messages: to the end |
+/// 3, snapshot  | as_of: u64 | fingerprint | count: u16 | count × header, with the next number |
+/// header       | node_len: u8 | node: node_len bytes | token: u64 | epoch: u64 | number: u64 |
+/// fingerprint  | count: u64 | hash: u64 |
 /// ```
 ///
-/// An opening has number 0 and no messages, a batch has a number from 1 on and 1 to
-/// [`BATCH_LEN_MAX`] bytes of whole messages. The nodes of a snapshot ascend.
+/// An opening has number 0, a batch has a number from 1 on and 1 to [`BATCH_LEN_MAX`] bytes of whole
+/// messages. The nodes of a snapshot ascend. Each entry has the id of the stream that it is published
+/// to: it may arrive late, in one that was made anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Envelope<'a> {
     /// A node begins an epoch.
-    Open(Header),
+    Open {
+        /// The stream's id.
+        stream: u64,
+        /// Which node, and which epoch.
+        header: Header,
+    },
     /// A node's clients sent messages.
-    Batch(Header, Messages<'a>),
+    Batch {
+        /// The stream's id.
+        stream: u64,
+        /// Whose batch it is, and which.
+        header: Header,
+        /// What its node had read when it made the batch.
+        fingerprint: Fingerprint,
+        /// The messages.
+        messages: Messages<'a>,
+    },
     /// The filter that all nodes had after an entry. One that joins begins with it.
     Snapshot {
-        /// The stream's id: a late publish may arrive in a stream that was made anew.
+        /// The stream's id.
         stream: u64,
         /// The sequence of that entry.
         as_of: u64,
@@ -102,24 +119,33 @@ impl<'a> Envelope<'a> {
             VERSION => {}
             version => return Err(EnvelopeError::Version(version)),
         }
-        match input.byte()? {
+        let kind = input.byte()?;
+        if !(OPEN..=SNAPSHOT).contains(&kind) {
+            return Err(EnvelopeError::Kind(kind));
+        }
+        let stream = input.integer()?;
+        match kind {
             OPEN => {
                 let header = input.header()?;
                 input.end()?;
                 match header.number {
-                    0 => Ok(Self::Open(header)),
+                    0 => Ok(Self::Open { stream, header }),
                     _ => Err(EnvelopeError::Number),
                 }
             }
             BATCH => {
                 let header = input.header()?;
-                match header.number {
-                    0 => Err(EnvelopeError::Number),
-                    _ => Ok(Self::Batch(header, input.messages()?)),
+                if header.number == 0 {
+                    return Err(EnvelopeError::Number);
                 }
+                Ok(Self::Batch {
+                    stream,
+                    header,
+                    fingerprint: input.fingerprint()?,
+                    messages: input.messages()?,
+                })
             }
-            SNAPSHOT => input.snapshot(),
-            kind => Err(EnvelopeError::Kind(kind)),
+            _ => input.snapshot(stream),
         }
     }
 
@@ -127,24 +153,28 @@ impl<'a> Envelope<'a> {
     pub fn encode(&self, buf: &mut Vec<u8>) {
         buf.extend_from_slice(MAGIC);
         buf.push(VERSION);
+        let (kind, stream) = match self {
+            Self::Open { stream, .. } => (OPEN, stream),
+            Self::Batch { stream, .. } => (BATCH, stream),
+            Self::Snapshot { stream, .. } => (SNAPSHOT, stream),
+        };
+        buf.push(kind);
+        buf.extend_from_slice(&stream.to_be_bytes());
         match self {
-            Self::Open(header) => {
-                buf.push(OPEN);
+            Self::Open { header, .. } => encode_header(header, buf),
+            Self::Batch {
+                header,
+                fingerprint,
+                messages,
+                ..
+            } => {
                 encode_header(header, buf);
-            }
-            Self::Batch(header, messages) => {
-                buf.push(BATCH);
-                encode_header(header, buf);
+                encode_fingerprint(*fingerprint, buf);
                 buf.extend_from_slice(messages.as_bytes());
             }
-            Self::Snapshot {
-                stream,
-                as_of,
-                filter,
-            } => {
-                buf.push(SNAPSHOT);
-                buf.extend_from_slice(&stream.to_be_bytes());
+            Self::Snapshot { as_of, filter, .. } => {
                 buf.extend_from_slice(&as_of.to_be_bytes());
+                encode_fingerprint(filter.fingerprint(), buf);
                 let count = u16::try_from(filter.node_count()).expect("a filter is bounded");
                 buf.extend_from_slice(&count.to_be_bytes());
                 for header in filter.nexts() {
@@ -162,6 +192,11 @@ fn encode_header(header: &Header, buf: &mut Vec<u8>) {
     buf.extend_from_slice(&header.token.0.to_be_bytes());
     buf.extend_from_slice(&header.epoch.to_be_bytes());
     buf.extend_from_slice(&header.number.to_be_bytes());
+}
+
+fn encode_fingerprint(fingerprint: Fingerprint, buf: &mut Vec<u8>) {
+    buf.extend_from_slice(&fingerprint.count.to_be_bytes());
+    buf.extend_from_slice(&fingerprint.hash.to_be_bytes());
 }
 
 /// The bytes that are left to parse.
@@ -199,6 +234,13 @@ impl<'a> Input<'a> {
         })
     }
 
+    fn fingerprint(&mut self) -> Result<Fingerprint, EnvelopeError> {
+        Ok(Fingerprint {
+            count: self.integer()?,
+            hash: self.integer()?,
+        })
+    }
+
     fn messages(&mut self) -> Result<Messages<'a>, EnvelopeError> {
         let bytes = std::mem::take(&mut self.0);
         if bytes.len() > BATCH_LEN_MAX {
@@ -210,14 +252,15 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn snapshot(&mut self) -> Result<Envelope<'a>, EnvelopeError> {
-        let stream = self.integer()?;
+    fn snapshot(&mut self, stream: u64) -> Result<Envelope<'a>, EnvelopeError> {
         let as_of = self.integer()?;
+        let fingerprint = self.fingerprint()?;
         let count = u16::from_be_bytes(self.array()?);
         if usize::from(count) > NODES_MAX {
             return Err(EnvelopeError::Nodes);
         }
         let mut filter = Filter::new();
+        filter.set_fingerprint(fingerprint);
         let mut last = None;
         for _ in 0..count {
             let next = self.header()?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Header, NodeId, Token};
+use crate::{Fingerprint, Header, NodeId, Token};
 
 /// The most nodes that a filter knows; names of nodes that are gone count. Judgement.
 pub const NODES_MAX: usize = 1024;
@@ -15,6 +15,7 @@ pub const NODES_MAX: usize = 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     runs: BTreeMap<NodeId, Run>,
+    fingerprint: Fingerprint,
 }
 
 /// Says why an entry does not count.
@@ -30,6 +31,9 @@ pub enum Skip {
     /// Another run of the node has this epoch.
     #[error("another run of its node has this epoch; give each node a name of its own")]
     Rival,
+    /// It was published to the stream that had this name before.
+    #[error("it was published to another stream of this name")]
+    OtherStream,
     /// The epoch was never opened in this stream.
     #[error("its epoch was never opened in this stream")]
     Unopened,
@@ -65,7 +69,14 @@ impl Filter {
         match header.number {
             0 => self.admit_opening(header),
             _ => self.admit_batch(header),
-        }
+        }?;
+        self.fingerprint = self.fingerprint.after(header);
+        Ok(())
+    }
+
+    /// Returns the fingerprint of what has counted.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// Returns the last epoch of a node, if it ever opened one.
@@ -76,6 +87,10 @@ impl Filter {
     /// Returns how many nodes are known.
     pub fn node_count(&self) -> usize {
         self.runs.len()
+    }
+
+    pub(crate) fn set_fingerprint(&mut self, fingerprint: Fingerprint) {
+        self.fingerprint = fingerprint;
     }
 
     pub(crate) fn insert(&mut self, node: NodeId, run: Run) {

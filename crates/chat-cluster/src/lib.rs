@@ -19,6 +19,8 @@
 //!   from the last minute of history would not be.
 //! - A message is *acknowledged* when its batch comes back and counts, not when the stream has
 //!   confirmed the publish: a batch of a superseded run is confirmed, too, and is skipped.
+//! - A batch tells what its node had read before it. A node that has read something else ends: the
+//!   replicas of the stream differ, and two orders would be worse than none. See [`Fingerprint`].
 //!
 //! Not promised: the order of a client's messages across a reconnect, and those that were accepted
 //! and not acknowledged when a node dies or the stream is lost. There may be as many of them as the
@@ -59,6 +61,7 @@
 
 mod envelope;
 mod filter;
+mod fingerprint;
 mod id;
 #[cfg(feature = "jetstream")]
 pub mod jetstream;
@@ -70,6 +73,7 @@ mod stream;
 
 pub use envelope::{BATCH_LEN_MAX, Envelope, EnvelopeError, Header};
 pub use filter::{Filter, NODES_MAX, Skip};
+pub use fingerprint::Fingerprint;
 pub use id::{MessageId, NODE_ID_LEN_MAX, NodeId, NodeIdError, Token};
 pub use node::{Config, Node, SNAPSHOT_INTERVAL};
 pub use outbox::{Mark, Own};

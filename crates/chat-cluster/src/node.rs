@@ -1,12 +1,14 @@
 //! One node: what it publishes next, and what it makes of the entries of the stream.
 
+mod reading;
+
 use chat_proto::Messages;
 
+use crate::fingerprint::Trail;
 use crate::outbox::Outbox;
 use crate::publish::{Flight, Publish};
 use crate::{
-    Counts, Ended, Envelope, EnvelopeError, Filter, Header, JoinError, Mark, MessageId, NodeId,
-    Own, Read, Skip, StreamInfo, Token,
+    Counts, Ended, Envelope, Filter, Header, JoinError, Mark, MessageId, NodeId, StreamInfo, Token,
 };
 
 /// How many entries after the last snapshot the next one is due. A node that joins reads about as
@@ -38,6 +40,8 @@ pub struct Node {
     /// The sequence of the entry that was read last.
     read: u64,
     filter: Filter,
+    /// Of what has counted.
+    trail: Trail,
     outbox: Outbox,
     /// The one publish under way, or to be sent again.
     flight: Option<Flight>,
@@ -97,6 +101,7 @@ impl Node {
             phase: Phase::Warming(stream.last),
             stream_id: stream.id,
             read,
+            trail: Trail::new(filter.fingerprint()),
             filter,
             outbox: Outbox::new(config.outbox_len_max),
             flight: None,
@@ -112,37 +117,6 @@ impl Node {
     /// Returns the sequence of the entry to read next.
     pub fn expected(&self) -> u64 {
         self.read + 1
-    }
-
-    /// Takes an entry of the stream, and tells what it is.
-    ///
-    /// # Errors
-    ///
-    /// [`Ended`] when the node's life is over; its clients must be disconnected.
-    pub fn read<'a>(&mut self, sequence: u64, bytes: &'a [u8]) -> Result<Read<'a>, Ended> {
-        if let Phase::Ended(ended) = self.phase {
-            return Err(ended);
-        }
-        let expected = self.expected();
-        if sequence < expected {
-            return Ok(Read::Again);
-        }
-        if sequence > expected {
-            self.counts.missing += 1;
-            return Ok(Read::Missing { expected });
-        }
-        self.read = sequence;
-        let read = match Envelope::parse(bytes) {
-            Ok(Envelope::Open(header)) => self.read_opening(&header),
-            Ok(Envelope::Batch(header, messages)) => self.read_batch(&header, messages),
-            Ok(Envelope::Snapshot { stream, as_of, .. }) => Ok(self.read_snapshot(stream, as_of)),
-            Err(error) => {
-                self.counts.garbage += 1;
-                Ok(Read::Garbage(error))
-            }
-        }?;
-        self.open_when_warm();
-        Ok(read)
     }
 
     /// Takes what the stream says of itself, whenever there was a new connection to it.
@@ -266,77 +240,14 @@ impl Node {
         }
     }
 
-    fn read_opening(&mut self, header: &Header) -> Result<Read<'static>, Ended> {
-        let admitted = self.filter.admit(header);
-        let is_warm = !matches!(self.phase, Phase::Warming(_));
-        let is_own = self.is_own(header);
-        match admitted {
-            Ok(()) if is_own => {
-                self.acknowledged(self.own_id(0));
-                self.phase = Phase::Serving;
-                self.number = 1;
-                // One that joins next finds it.
-                self.snapshot_as_of = None;
-                Ok(Read::Serve)
-            }
-            Ok(()) if is_warm && header.node == self.config.id => self.end(Ended::Superseded),
-            Ok(()) => Ok(Read::Quiet),
-            Err(Skip::Rival | Skip::Stale) if is_own => self.end(Ended::Superseded),
-            Err(Skip::TooManyNodes) if is_own => self.end(Ended::Refused),
-            Err(skip) => Ok(self.skipped(skip)),
-        }
-    }
-
-    fn read_batch<'a>(
-        &mut self,
-        header: &Header,
-        messages: Messages<'a>,
-    ) -> Result<Read<'a>, Ended> {
-        let admitted = self.filter.admit(header);
-        let is_own = self.is_own(header);
-        match admitted {
-            Ok(()) if matches!(self.phase, Phase::Serving | Phase::Leaving) => {
-                self.counts.batches += 1;
-                let own = is_own.then(|| self.came_back(header.number)).flatten();
-                Ok(Read::Deliver { messages, own })
-            }
-            Ok(()) => Ok(Read::Quiet),
-            Err(Skip::Gap | Skip::Unopened) if is_own => self.end(Ended::Lost),
-            Err(skip) => Ok(self.skipped(skip)),
-        }
-    }
-
-    fn read_snapshot(&mut self, stream: u64, as_of: u64) -> Read<'static> {
-        if stream != self.stream_id {
-            return Read::Quiet;
-        }
-        // Nobody can know entries that are still to come.
-        if as_of >= self.read {
-            self.counts.garbage += 1;
-            return Read::Garbage(EnvelopeError::Number);
-        }
-        self.snapshot_as_of = self.snapshot_as_of.max(Some(as_of));
-        Read::Quiet
-    }
-
-    fn came_back(&mut self, number: u64) -> Option<Own> {
-        self.acknowledged(self.own_id(number));
-        self.outbox.came_back(number)
-    }
-
-    fn skipped(&mut self, skip: Skip) -> Read<'static> {
-        match skip {
-            Skip::Duplicate => self.counts.duplicates += 1,
-            _ => self.counts.strays += 1,
-        }
-        Read::Skipped(skip)
-    }
-
     fn take_off(&mut self) -> Option<Flight> {
         match self.phase {
             Phase::Opening => {
                 self.phase = Phase::Opened;
-                let open = Envelope::Open(self.header(0));
+                let open = Envelope::Open {
+                    stream: self.stream_id,
+                    header: self.header(0),
+                };
                 Some(Flight::new(self.own_id(0), &open))
             }
             Phase::Serving | Phase::Leaving if self.is_snapshot_due() => {
@@ -357,7 +268,12 @@ impl Node {
                 let batch = self.outbox.publish(number)?;
                 self.number += 1;
                 let (messages, _) = Messages::split(&batch);
-                let batch = Envelope::Batch(self.header(number), messages);
+                let batch = Envelope::Batch {
+                    stream: self.stream_id,
+                    header: self.header(number),
+                    fingerprint: self.filter.fingerprint(),
+                    messages,
+                };
                 Some(Flight::new(self.own_id(number), &batch))
             }
             Phase::Warming(_) | Phase::Opened | Phase::Ended(_) => None,

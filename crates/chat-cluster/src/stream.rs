@@ -1,6 +1,6 @@
 //! What a node knows of its stream, and how it ends.
 
-use crate::EnvelopeError;
+use crate::{EnvelopeError, NodeId};
 
 /// What a stream says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,12 @@ pub enum Ended {
     /// The stream acknowledged a batch of this node and does not have it.
     #[error("the stream has lost a batch that it had acknowledged; keep three replicas")]
     Lost,
+    /// Another node has read something else from the stream.
+    #[error(
+        "{0} has read something else from the stream than this server: the replicas of the stream at NATS differ; \
+         use a later version of nats-server, and take the replica out that tells of another last entry"
+    )]
+    Diverged(NodeId),
     /// No epoch can be opened.
     #[error("the stream knows too many nodes or epochs; make the stream anew")]
     Refused,

@@ -1,14 +1,16 @@
 use chat_cluster::{
-    BATCH_LEN_MAX, Envelope, EnvelopeError, Filter, Header, NODES_MAX, NodeId, Skip, Token,
+    BATCH_LEN_MAX, Envelope, EnvelopeError, Filter, Fingerprint, Header, NODES_MAX, NodeId, Skip,
+    Token,
 };
 use chat_proto::Messages;
 use proptest::prelude::*;
 
 #[test]
 fn the_layout_is_the_documented_one() {
-    let batch = Envelope::Batch(header("ab", 3), Messages::split(b"\x01x\x00").0);
-    let expected = b"chat\x01\x02\x02ab\
+    let batch = batch(3, b"\x01x\x00");
+    let expected = b"chat\x01\x02\x00\x00\x00\x00\x00\x00\x00\x01\x02ab\
         \x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x03\
+        \x00\x00\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x05\
         \x01x\x00";
     assert_eq!(encoded(&batch), expected);
 }
@@ -20,8 +22,8 @@ fn entries_come_back_and_their_parts_do_not() {
         filter.admit(&header(name, 0)).unwrap();
     }
     let entries = [
-        Envelope::Open(header("ab", 0)),
-        Envelope::Batch(header("ab", u64::MAX), Messages::split(b"\x01x").0),
+        open(),
+        batch(u64::MAX, b"\x01x"),
         Envelope::Snapshot {
             stream: 1,
             as_of: 5,
@@ -44,7 +46,7 @@ fn entries_come_back_and_their_parts_do_not() {
 
 #[test]
 fn what_no_node_writes_is_refused_with_the_reason() {
-    let open = encoded(&Envelope::Open(header("ab", 0)));
+    let open = encoded(&open());
     let with = |index: usize, byte: u8| {
         let mut bytes = open.clone();
         bytes[index] = byte;
@@ -55,19 +57,14 @@ fn what_no_node_writes_is_refused_with_the_reason() {
     check(&with(5, 9), EnvelopeError::Kind(9));
     check(&with(5, 2), EnvelopeError::Number);
     check(&with(open.len() - 1, 1), EnvelopeError::Number);
-    check(&with(7, b'.'), EnvelopeError::Node);
-    check(&with(6, 200), EnvelopeError::Cut);
-    let batch = |body: &[u8]| {
-        [
-            &encoded(&Envelope::Batch(header("ab", 1), Messages::default())),
-            body,
-        ]
-        .concat()
-    };
-    check(&batch(b""), EnvelopeError::Messages);
-    check(&batch(b"\x02x"), EnvelopeError::Messages);
-    check(&batch(&vec![0; BATCH_LEN_MAX + 1]), EnvelopeError::Messages);
-    assert!(Envelope::parse(&batch(&vec![0; BATCH_LEN_MAX])).is_ok());
+    check(&with(15, b'.'), EnvelopeError::Node);
+    check(&with(14, 200), EnvelopeError::Cut);
+    let with_body = |body: &[u8]| [&encoded(&batch(1, b"")), body].concat();
+    check(&with_body(b""), EnvelopeError::Messages);
+    check(&with_body(b"\x02x"), EnvelopeError::Messages);
+    let (longest, too_long) = (vec![0; BATCH_LEN_MAX], vec![0; BATCH_LEN_MAX + 1]);
+    check(&with_body(&too_long), EnvelopeError::Messages);
+    assert!(Envelope::parse(&with_body(&longest)).is_ok());
 }
 
 #[test]
@@ -130,6 +127,22 @@ fn encoded(envelope: &Envelope<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     envelope.encode(&mut bytes);
     bytes
+}
+
+fn open() -> Envelope<'static> {
+    Envelope::Open {
+        stream: 1,
+        header: header("ab", 0),
+    }
+}
+
+fn batch(number: u64, messages: &[u8]) -> Envelope<'_> {
+    Envelope::Batch {
+        stream: 1,
+        header: header("ab", number),
+        fingerprint: Fingerprint { count: 4, hash: 5 },
+        messages: Messages::split(messages).0,
+    }
 }
 
 fn header(name: &str, number: u64) -> Header {

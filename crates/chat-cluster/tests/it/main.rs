@@ -10,6 +10,8 @@ mod broken;
 mod envelope;
 /// One node, and what it accepts, publishes and refuses.
 mod node;
+/// Replicas of a stream that differ are noticed.
+mod replicas;
 /// Thousands of random stories break none.
 mod seeds;
 /// The simulator.

@@ -143,7 +143,7 @@ impl Server {
         let (id, bytes) = self.under_way.remove(index);
         self.node.acknowledged(id);
         if design == Design::AcknowledgesEarly
-            && let Ok(Envelope::Batch(_, messages)) = Envelope::parse(&bytes)
+            && let Ok(Envelope::Batch { messages, .. }) = Envelope::parse(&bytes)
         {
             for body in messages.iter() {
                 truth.acknowledge(Message::from_body(body))?;
@@ -164,7 +164,7 @@ impl Server {
             return;
         };
         if design == Design::RetriesWithNewId
-            && let Ok(Envelope::Batch(_, mut messages)) = Envelope::parse(&bytes)
+            && let Ok(Envelope::Batch { mut messages, .. }) = Envelope::parse(&bytes)
         {
             self.node.acknowledged(id);
             self.node.accept(&mut messages);
@@ -204,7 +204,9 @@ impl Server {
             };
             if matches!(design, Design::NoEpochs | Design::NoDuplicates) {
                 delivered = match Envelope::parse(&entry.bytes) {
-                    Ok(Envelope::Batch(_, messages)) => entry.counts_wrongly.then_some(messages),
+                    Ok(Envelope::Batch { messages, .. }) => {
+                        entry.counts_wrongly.then_some(messages)
+                    }
                     _ => None,
                 };
             }

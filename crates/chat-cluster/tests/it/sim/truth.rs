@@ -54,7 +54,7 @@ impl Truth {
         let mut delivered = HashSet::new();
         let mut unknown = HashSet::new();
         for (sequence, entry) in (1..).zip(&stream.entries) {
-            let Ok(Envelope::Batch(_, messages)) = Envelope::parse(&entry.bytes) else {
+            let Ok(Envelope::Batch { messages, .. }) = Envelope::parse(&entry.bytes) else {
                 continue;
             };
             let messages = messages.iter().map(Message::from_body);
