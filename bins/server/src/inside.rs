@@ -22,8 +22,8 @@ use tracing::{info, warn};
 use crate::args::InsideArgs;
 
 use self::admin::Admin;
-#[cfg(fuzzing)]
-pub(crate) use self::admin::fuzzed::check_input as check_commands;
+#[cfg(any(test, fuzzing))]
+pub use self::admin::fuzzed::check_input as check_commands;
 pub(crate) use self::cluster::ClusterState;
 pub(crate) use self::top::{Top, TopError};
 pub(crate) use self::view::View;

@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::inside::View;
 
 /// Sends a connection's bytes, and checks that each line has the answer that it should have.
-pub(crate) fn check_input(input: &[u8]) {
+pub fn check_input(input: &[u8]) {
     let (hub, admission) = (Hub::default(), Admission::default());
     let subscriber = hub.subscribe();
     let mut entry = admission
