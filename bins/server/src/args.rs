@@ -193,10 +193,19 @@ impl Args {
     }
 
     /// Logs what is served where.
-    pub(crate) fn log_start(&self, addresses: &[Address], client_count_max: usize) {
-        let addresses: Vec<_> = addresses.iter().map(Address::to_string).collect();
+    pub(crate) fn log_start(
+        &self,
+        addresses: &[Address],
+        tls_addresses: &[Address],
+        client_count_max: usize,
+    ) {
+        let named = |addresses: &[Address]| {
+            let names: Vec<_> = addresses.iter().map(Address::to_string).collect();
+            names.join(", ")
+        };
         info!(
-            addresses = addresses.join(", "),
+            addresses = named(addresses),
+            tls_addresses = (!tls_addresses.is_empty()).then(|| named(tls_addresses)),
             version = env!("CARGO_PKG_VERSION"),
             policy = self.policy_name(),
             log_bytes = self.log_bytes,

@@ -140,7 +140,8 @@ impl Server {
         runtime::start()?;
         let (hub, clock) = args.hub();
         runtime::spawn(clock.keep_time(task::sleep)).detach();
-        args.log_start(&addresses, settings.limits.count_max);
+        let tls_addresses = tls.as_ref().map_or(&[][..], |side| &side.addresses);
+        args.log_start(&addresses, tls_addresses, settings.limits.count_max);
         let admission = Admission::default();
         let ingress = Ingress::default();
         ingress.set_rates(settings.rates);
