@@ -287,7 +287,8 @@ Try it:
   printf '\\5hello' | nc -N 127.0.0.1 8080    send one message and print its echo
 
 Signals:
-  SIGINT, SIGTERM  deliver what is held, and end; a second one ends at once
+  SIGINT, SIGTERM  deliver what is held, and end; a second one ends at once, unless it comes
+                   within 50 ms of the first
   SIGHUP           read the configuration again, for limits, drain-timeout and log; timeouts and
                    min-drain-rate hold for clients that connect from now on, rates for all
   SIGUSR1          log how many clients there are, and what was delivered and dropped

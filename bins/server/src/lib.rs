@@ -53,7 +53,6 @@ use std::process::ExitCode;
 use std::thread;
 
 use clap::CommandFactory;
-use signal_hook::consts::{SIGHUP, SIGUSR1};
 use tracing::{info, warn};
 
 use crate::activation::HandedOver;
@@ -63,6 +62,7 @@ use crate::config::{Options, OptionsError};
 use crate::logging::Log;
 use crate::notify::ServiceManager;
 use crate::server::{Server, StartError};
+use crate::signals::{Request, Requests};
 
 /// Does what the command line of this process asks for, which usually is to serve until a signal says
 /// to end. Returns the exit code of the process.
@@ -113,36 +113,55 @@ fn print(text: &[u8]) -> io::Result<()> {
 /// Serves until a signal says to end. Other threads do all the work; this one waits for the signal.
 fn serve(mut options: Options) -> Result<(), StartError> {
     let handed_over = HandedOver::take()?;
-    let mut signals = signals::handled().map_err(StartError::Signals)?;
+    let caught = signals::catch().map_err(StartError::Signals)?;
     limits::check_threads()?;
+    let requests = caught.take().map_err(StartError::Signals)?;
     let log = logging::start(options.args.log.clone(), options.args.inside.log_format)
         .map_err(StartError::Log)?;
     let mut server = Server::start(&options.args, handed_over)?;
-    let mut is_to_end = || (signals.pending()).any(|signal| ![SIGHUP, SIGUSR1].contains(&signal));
-    if !server.accept(&mut is_to_end)? {
-        return server.end();
+    if !server.accept(&mut || requests.is_end_asked())? {
+        return end(server, requests);
     }
-    let handle = signals.handle();
-    server.watch(move || handle.close())?;
+    server.watch(requests.end())?;
     print_ready_lines(server.addresses().to_vec(), server.tls_addresses().to_vec());
     let manager = ServiceManager::find();
     manager.ready();
     manager
         .keep_told(server.view())
         .map_err(StartError::Notify)?;
-    for signal in signals.forever() {
-        match signal {
-            SIGHUP => {
+    loop {
+        match requests.wait() {
+            Request::Reload => {
                 manager.reloading();
                 reload(&mut options, &server, &log);
                 manager.ready();
             }
-            SIGUSR1 => server.log_state(),
-            _ => break,
+            Request::State => server.view().log_asked(),
+            Request::End => break,
         }
     }
     info!("ending");
     manager.stopping(server.drain_timeout());
+    end(server, requests)
+}
+
+/// Ends the server in order, and answers signals meanwhile.
+fn end(server: Server, requests: Requests) -> Result<(), StartError> {
+    let view = server.view().clone();
+    let answer = move || {
+        loop {
+            match requests.wait() {
+                Request::Reload => {
+                    warn!("the configuration stays as it was: the server is ending");
+                }
+                Request::State => view.log_asked(),
+                Request::End => {}
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("ending".to_owned());
+    // Without it the server ends all the same, and a second signal ends it at once.
+    let _ = thread.spawn(answer);
     server.end()
 }
 

@@ -243,11 +243,6 @@ impl Server {
         self.settings.get().drain_timeout
     }
 
-    /// Logs how the server is, whatever else is logged.
-    pub(crate) fn log_state(&self) {
-        self.view.log("somebody asked for the state");
-    }
-
     /// Stops accepting and reading, and gives the clients the time that is set to take what there is
     /// for them, as long as they take something.
     ///
