@@ -70,7 +70,7 @@ fn a_server_that_ends_still_answers_signals() {
 }
 
 /// Connects a client whose system takes little for it.
-fn join_with_small_buffer(server: &Server) -> Client {
+pub(crate) fn join_with_small_buffer(server: &Server) -> Client {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(&server.address.into()).unwrap();
@@ -84,7 +84,7 @@ fn join_with_small_buffer(server: &Server) -> Client {
 const COUNT: usize = 100;
 
 /// Has a client send the longest messages, each when the one before has come back.
-fn say(sender: &mut Client, count: usize) {
+pub(crate) fn say(sender: &mut Client, count: usize) {
     for _ in 0..count {
         sender.send(&[b'x'; 255]);
         while sender.receive() != [b'x'; 255] {}
