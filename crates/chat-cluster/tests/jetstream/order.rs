@@ -41,6 +41,8 @@ fn all_nodes_deliver_one_order_and_each_sender_s_own() {
     }
     let figures = nodes[0].member.figures();
     assert!(figures.own_batches > 0 && figures.round_trips > std::time::Duration::ZERO);
+    let counted: u64 = figures.round_trip_counts.iter().sum();
+    assert_eq!(counted, figures.own_batches);
     assert_eq!((figures.epoch, figures.reconnects), (1, 0));
 }
 
