@@ -193,10 +193,19 @@ impl Args {
     }
 
     /// Logs what is served where.
-    pub(crate) fn log_start(&self, addresses: &[Address], client_count_max: usize) {
-        let addresses: Vec<_> = addresses.iter().map(Address::to_string).collect();
+    pub(crate) fn log_start(
+        &self,
+        addresses: &[Address],
+        tls_addresses: &[Address],
+        client_count_max: usize,
+    ) {
+        let named = |addresses: &[Address]| {
+            let names: Vec<_> = addresses.iter().map(Address::to_string).collect();
+            names.join(", ")
+        };
         info!(
-            addresses = addresses.join(", "),
+            addresses = named(addresses),
+            tls_addresses = (!tls_addresses.is_empty()).then(|| named(tls_addresses)),
             version = env!("CARGO_PKG_VERSION"),
             policy = self.policy_name(),
             log_bytes = self.log_bytes,
@@ -278,7 +287,8 @@ Try it:
   printf '\\5hello' | nc -N 127.0.0.1 8080    send one message and print its echo
 
 Signals:
-  SIGINT, SIGTERM  deliver what is held, and end; a second one ends at once
+  SIGINT, SIGTERM  deliver what is held, and end; a second one ends at once, unless it comes
+                   within 50 ms of the first
   SIGHUP           read the configuration again, for limits, drain-timeout and log; timeouts and
                    min-drain-rate hold for clients that connect from now on, rates for all
   SIGUSR1          log how many clients there are, and what was delivered and dropped

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use async_executor::Task;
 use async_std::future::timeout;
-use chat_cluster::jetstream::{Deliveries, Delivery, End, Member, State, join};
+use chat_cluster::jetstream::{
+    BATCH_LEN_BOUNDS, Deliveries, Delivery, End, Figures, Member, ROUND_TRIP_BOUNDS, State, join,
+};
 use chat_cluster::{Ended, NodeId};
 use chat_hub::{Closed, Hub, Position, Publisher as HubPublisher};
 use futures::executor::block_on;
@@ -161,6 +163,8 @@ impl Cluster {
             own_batches: figures.own_batches,
             own_bytes: figures.own_bytes,
             round_trips_s: figures.round_trips.as_secs_f64(),
+            round_trip_counts: round_trip_counts(&figures),
+            batch_len_counts: batch_len_counts(&figures),
             lag: figures.lag,
             batches: counts.batches,
             repeated: counts.retries,
@@ -199,6 +203,20 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+/// Returns the bounds in seconds, and how many round trips are counted for each.
+fn round_trip_counts(figures: &Figures) -> Vec<(f64, u64)> {
+    let bounds = ROUND_TRIP_BOUNDS.iter().map(Duration::as_secs_f64);
+    let bounds = bounds.chain([f64::INFINITY]);
+    bounds.zip(figures.round_trip_counts).collect()
+}
+
+/// Returns the bounds in bytes, and how many batches are counted for each. None is longer than all.
+fn batch_len_counts(figures: &Figures) -> Vec<(f64, u64)> {
+    let bounds = BATCH_LEN_BOUNDS.iter().map(|&bound| bound as f64);
+    let counts = bounds.zip(figures.own_batch_len_counts);
+    counts.chain([(f64::INFINITY, 0)]).collect()
 }
 
 impl ClusterError {

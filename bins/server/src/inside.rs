@@ -7,13 +7,13 @@ mod admin;
 mod cluster;
 mod http;
 mod metrics;
+mod places;
 mod top;
 mod view;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ use tracing::{info, warn};
 use crate::args::InsideArgs;
 
 use self::admin::Admin;
-#[cfg(fuzzing)]
-pub(crate) use self::admin::fuzzed::check_input as check_commands;
+#[cfg(any(test, fuzzing))]
+pub use self::admin::fuzzed::check_input as check_commands;
 pub(crate) use self::cluster::ClusterState;
 pub(crate) use self::top::{Top, TopError};
 pub(crate) use self::view::View;
@@ -98,28 +98,28 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread.spawn(run).map(drop)
 }
 
-/// Answers whoever connects, on threads of its own, with a bound on how many at a time.
-fn answer_all<S: Send + 'static>(
+/// Answers whoever connects, on threads of its own. `accept` returns a connection with its place, or
+/// `None` when it has closed one because there is no place left.
+fn answer_all<P: Send + 'static>(
     name: &'static str,
-    accept: impl Fn() -> io::Result<S> + Send + 'static,
+    accept: impl Fn() -> io::Result<Option<P>> + Send + 'static,
     view: View,
-    converse: fn(S, &View) -> io::Result<()>,
+    converse: fn(P, &View) -> io::Result<()>,
 ) -> io::Result<()> {
-    let places = Arc::new(());
     spawn(name, move || {
         loop {
-            let Ok(stream) = accept() else {
-                thread::sleep(ACCEPT_PAUSE);
-                continue;
+            let place = match accept() {
+                Ok(Some(place)) => place,
+                Ok(None) => continue,
+                Err(_) => {
+                    thread::sleep(ACCEPT_PAUSE);
+                    continue;
+                }
             };
-            if Arc::strong_count(&places) > CONNECTIONS_MAX {
-                continue;
-            }
-            let (place, view) = (Arc::clone(&places), view.clone());
+            let view = view.clone();
             let answering = spawn(&format!("{name}-answer"), move || {
                 // Who does not wait for the answer need not have it.
-                let _ = converse(stream, &view);
-                drop(place);
+                let _ = converse(place, &view);
             });
             if let Err(error) = answering {
                 warn!("cannot answer a connection for {name}: {error}");
@@ -128,8 +128,8 @@ fn answer_all<S: Send + 'static>(
     })
 }
 
-/// How many connections are served at a time, of each kind; further ones are closed at once. A
-/// judgement: a few systems and people ask, each now and then.
+/// How many connections are answered at a time, of each kind. A judgement: a few systems and people ask,
+/// each now and then.
 const CONNECTIONS_MAX: usize = 8;
 
 /// How long nobody is accepted when the system cannot.

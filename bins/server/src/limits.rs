@@ -109,5 +109,5 @@ fn raise_open_files() -> usize {
 /// runtime's, the one a surplus client has until it is closed. A judgement, with room to spare.
 const DESCRIPTORS_RESERVED: usize = 32;
 
-/// How many threads there are for other things: sockets and timers, the log, the ready line.
-const OTHER_THREAD_COUNT: usize = 3;
+/// How many threads there are for other things: sockets and timers, the log, signals, the ready line.
+const OTHER_THREAD_COUNT: usize = 4;

@@ -4,7 +4,7 @@
 //! connection, before TLS and before the first message. Source: The PROXY protocol, versions 1 and 2,
 //! of HAProxy (`doc/proxy-protocol.txt`).
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod check;
 mod header;
 
@@ -16,6 +16,8 @@ use async_std::future::timeout;
 use futures::io::AsyncReadExt;
 use ipnet::IpNet;
 
+#[cfg(any(test, fuzzing))]
+pub use self::check::check_input as check_header;
 use crate::args::parse_timeout;
 use crate::peer::Peer;
 use crate::proxy::header::{Header, HeaderError, Source};

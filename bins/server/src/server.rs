@@ -140,7 +140,8 @@ impl Server {
         runtime::start()?;
         let (hub, clock) = args.hub();
         runtime::spawn(clock.keep_time(task::sleep)).detach();
-        args.log_start(&addresses, settings.limits.count_max);
+        let tls_addresses = tls.as_ref().map_or(&[][..], |side| &side.addresses);
+        args.log_start(&addresses, tls_addresses, settings.limits.count_max);
         let admission = Admission::default();
         let ingress = Ingress::default();
         ingress.set_rates(settings.rates);
@@ -240,11 +241,6 @@ impl Server {
     /// Returns how long clients may take at the end.
     pub(crate) fn drain_timeout(&self) -> Duration {
         self.settings.get().drain_timeout
-    }
-
-    /// Logs how the server is, whatever else is logged.
-    pub(crate) fn log_state(&self) {
-        self.view.log("somebody asked for the state");
     }
 
     /// Stops accepting and reading, and gives the clients the time that is set to take what there is

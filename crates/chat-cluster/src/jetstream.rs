@@ -37,7 +37,7 @@ mod state;
 mod stream;
 
 pub use delivery::{DELIVERY_COUNT_MAX, Deliveries, Delivery};
-pub use figures::Figures;
+pub use figures::{BATCH_LEN_BOUNDS, Figures, ROUND_TRIP_BOUNDS};
 pub use member::{Gone, Member, Sender};
 pub use settings::{
     Login, OUTBOX_LEN_MIN, Secret, SecretError, Server, ServerError, Settings, Storage, StreamName,

@@ -5,7 +5,7 @@ use super::{Options, OptionsError};
 /// Reads a file, variables and words of a command line, which NUL parts: `NAME=value` in each line of
 /// the second part, a word in each line of the third. Checks that options which make sense say the same when
 /// they are printed and read again, and that what makes none is told.
-pub(crate) fn check_input(input: &[u8]) {
+pub fn check_input(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let mut parts = text.split('\0');
     let mut part = || parts.next().unwrap_or_default();

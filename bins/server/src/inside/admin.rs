@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use socket2::{Domain, Socket, Type};
 use tracing::info;
 
 use super::answer_all;
+use super::places::{Place, Places};
 use super::view::{ClientState, View};
 use crate::peer::Peer;
 use crate::socket_file::SocketFile;
@@ -61,17 +62,22 @@ impl Admin {
     /// Answers commands on threads of their own.
     pub(super) fn serve(&self, view: &View) -> io::Result<()> {
         let listener = self.listener.try_clone()?;
-        let accept = move || listener.accept().map(|(stream, _)| stream);
+        let places = Places::default();
+        let accept = move || {
+            let (stream, _) = listener.accept()?;
+            Ok(Some(places.take(stream)))
+        };
         answer_all("admin", accept, view.clone(), converse)
     }
 }
 
 /// Answers the lines of one connection.
-fn converse(stream: UnixStream, view: &View) -> io::Result<()> {
+fn converse(mut place: Place, view: &View) -> io::Result<()> {
+    let stream = place.stream();
     stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
-    let mut lines = BufReader::new(stream.try_clone()?);
-    let mut output = stream;
+    let mut lines = BufReader::new(&*stream);
+    let mut output = &*stream;
     let mut rates = Rates::default();
     loop {
         let mut line = Vec::new();
@@ -81,6 +87,7 @@ fn converse(stream: UnixStream, view: &View) -> io::Result<()> {
         if len == 0 {
             return Ok(());
         }
+        place.note_line();
         let is_whole = line.ends_with(b"\n") || (len as u64) < LINE_LEN_MAX;
         let answer = if is_whole {
             answer(&String::from_utf8_lossy(&line), view, &mut rates)

@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use prometheus_client::encoding::EncodeMetric;
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::Unit;
 use serde::Serialize;
 
@@ -23,6 +20,12 @@ pub(crate) struct ClusterState {
     pub(crate) own_bytes: u64,
     /// How long they took together.
     pub(crate) round_trips_s: f64,
+    /// How many took at most so many seconds, and more than the bound before.
+    #[serde(skip)]
+    pub(crate) round_trip_counts: Vec<(f64, u64)>,
+    /// How many had at most so many bytes, and more than the bound before.
+    #[serde(skip)]
+    pub(crate) batch_len_counts: Vec<(f64, u64)>,
     /// In entries.
     pub(crate) lag: u64,
     /// Those of all servers.
@@ -53,9 +56,10 @@ impl ClusterState {
             figures.counter(name, help, unit, value)?;
         }
         let seconds = Some(&Unit::Seconds);
-        let name = "cluster_round_trips";
-        let encoder = figures.describe(name, ROUND_TRIPS, seconds, MetricType::Counter)?;
-        ConstCounter::new(self.round_trips_s).encode(encoder)?;
+        let (name, sum) = ("cluster_round_trip", self.round_trips_s);
+        figures.histogram(name, ROUND_TRIP, seconds, sum, &self.round_trip_counts)?;
+        let (name, sum) = ("cluster_own_batch", self.own_bytes as f64);
+        figures.histogram(name, OWN_BATCH, bytes, sum, &self.batch_len_counts)?;
         figures.counters("cluster_skipped_entries", SKIPPED, "reason", self.skipped)
     }
 }
@@ -67,7 +71,8 @@ const LAG: &str = "Entries of the stream that were not read, as far as is known.
 const BATCHES: &str = "Batches of messages of all servers.";
 const OWN: &str = "Batches of messages of this server that have come back.";
 const OWN_BYTES: &str = "Bytes of messages in these.";
-const ROUND_TRIPS: &str = "How long these took together, from being published to coming back.";
+const ROUND_TRIP: &str = "How long each of these took, from being published to coming back.";
+const OWN_BATCH: &str = "How many bytes of messages each of these had.";
 const REPEATED: &str = "Publishes that failed and were repeated.";
 const RECONNECTS: &str = "New connections to NATS after the first.";
 const RESTARTS: &str = "How often reading the stream began anew after the last entry.";

@@ -4,15 +4,22 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::view::View;
-use super::{answer_all, metrics};
+use super::{CONNECTIONS_MAX, answer_all, metrics};
 
 /// Answers whoever connects, on threads of its own.
 pub(super) fn serve(listener: TcpListener, view: View) -> io::Result<()> {
-    let accept = move || listener.accept().map(|(stream, _)| stream);
-    answer_all("metrics", accept, view, |stream, view| {
+    let places = Arc::new(());
+    let accept = move || {
+        let (stream, _) = listener.accept()?;
+        // Each has so little time that a place is soon free again.
+        let has_place = Arc::strong_count(&places) <= CONNECTIONS_MAX;
+        Ok(has_place.then(|| (stream, Arc::clone(&places))))
+    };
+    answer_all("metrics", accept, view, |(stream, _place), view| {
         converse(&stream, view)
     })
 }

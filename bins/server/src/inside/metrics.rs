@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder, text,
+    DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -135,6 +135,21 @@ impl Figures<'_> {
             one_of(&mut encoder, &[(label, value)], &ConstCounter::new(count))?;
         }
         Ok(())
+    }
+
+    /// Writes how many values are within each bound and not within the one before, and their sum. The last
+    /// bound is infinite.
+    pub(super) fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        sum: f64,
+        counts: &[(f64, u64)],
+    ) -> fmt::Result {
+        let mut encoder = self.describe(name, help, unit, MetricType::Histogram)?;
+        let count = counts.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(sum, count, counts, None)
     }
 
     /// Writes how many clients have at most so much to read.

@@ -197,6 +197,11 @@ impl View {
         }
     }
 
+    /// Logs how the server is because a signal asked for it, whatever else is logged.
+    pub(crate) fn log_asked(&self) {
+        self.log("somebody asked for the state");
+    }
+
     /// Logs how the server is.
     pub(crate) fn log(&self, why: &str) {
         let state = self.state();

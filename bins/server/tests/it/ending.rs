@@ -36,8 +36,41 @@ fn clients_that_have_everything_and_go_on_sending_are_left_early() {
     });
 }
 
+#[test]
+fn two_signals_at_the_same_moment_are_one() {
+    for signals in [[Signal::TERM, Signal::INT], [Signal::INT, Signal::TERM]] {
+        let server = Server::start();
+        let _clients: Vec<_> = (0..20_u8).map(|i| server.join(&[i])).collect();
+        server.signal_at_once(&signals);
+        assert_eq!(server.wait().0.code(), Some(0), "{signals:?}");
+    }
+}
+
+#[test]
+fn a_server_that_ends_still_answers_signals() {
+    let args = [&LONG[..], &["--log", "info"]].concat();
+    let mut server = Server::start_with(&args);
+    let mut log = server.log_lines();
+    let mut told = move |part: &str| {
+        let line = log.find(|line| line.contains(part));
+        line.unwrap_or_else(|| panic!("it is not logged that {part:?}"))
+    };
+    let mut slow = join_with_small_buffer(&server);
+    let mut sender = server.join(b"sender");
+    say(&mut sender, COUNT);
+    server.signal(Signal::TERM);
+    told("ending");
+    server.signal(Signal::HUP);
+    told("the configuration stays as it was: the server is ending");
+    server.signal(Signal::USR1);
+    told("somebody asked for the state");
+    assert!(!slow.receive_all().is_empty());
+    drop((slow, sender));
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
 /// Connects a client whose system takes little for it.
-fn join_with_small_buffer(server: &Server) -> Client {
+pub(crate) fn join_with_small_buffer(server: &Server) -> Client {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(&server.address.into()).unwrap();
@@ -51,7 +84,7 @@ fn join_with_small_buffer(server: &Server) -> Client {
 const COUNT: usize = 100;
 
 /// Has a client send the longest messages, each when the one before has come back.
-fn say(sender: &mut Client, count: usize) {
+pub(crate) fn say(sender: &mut Client, count: usize) {
     for _ in 0..count {
         sender.send(&[b'x'; 255]);
         while sender.receive() != [b'x'; 255] {}

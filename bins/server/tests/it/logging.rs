@@ -92,6 +92,7 @@ fn the_variable_is_heeded_unless_the_option_is_given() {
         env!("CARGO_PKG_VERSION")
     );
     assert!(told.contains(&serving), "{told}");
+    assert!(!told.contains("tls_addresses"), "{told}");
     assert_eq!(log(&["--log", "warn"]), "");
 }
 

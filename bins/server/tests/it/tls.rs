@@ -152,3 +152,14 @@ fn a_client_that_ends_without_saying_so_has_said_whole_messages() {
     other.send(b"that is all");
     assert_eq!(other.receive(), b"that is all");
 }
+
+#[test]
+fn the_first_line_of_the_log_has_the_address_of_tls() {
+    let tls = TlsServer::start(&["--log", "info"]);
+    let (plain, secure) = (tls.server.address, tls.address);
+    let log = tls.server.end();
+    let serving = log.lines().find(|line| line.contains("serving"));
+    let serving = serving.unwrap_or_else(|| panic!("{log}"));
+    let expected = format!("addresses=\"{plain}\" tls_addresses=\"{secure}\" ");
+    assert!(serving.contains(&expected), "{serving}");
+}

@@ -89,6 +89,32 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Sends a signal again and again until the server has ended; returns how it did.
+    #[track_caller]
+    pub(crate) fn signal_until_end(mut self, signal: Signal) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            self.signal(signal);
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < DEADLINE, "the server does not end");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Has all of the signals come at the same moment, by stopping the server meanwhile.
+    pub(crate) fn signal_at_once(&self, signals: &[Signal]) {
+        self.signal(Signal::STOP);
+        let path = format!("/proc/{}/stat", self.child.id());
+        let is_stopped = || std::fs::read_to_string(&path).unwrap().contains(") T ");
+        while !is_stopped() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        signals.iter().for_each(|&signal| self.signal(signal));
+        self.signal(Signal::CONT);
+    }
+
     /// Waits for the server to end by itself; returns how it did and what it printed since it was
     /// ready.
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {

@@ -128,35 +128,52 @@ pub(super) async fn find_stream(
             reason: "a batch would not fit",
         })));
     }
-    let found = context.get_stream(settings.stream.as_str()).await;
-    let info = match found {
-        Ok(stream) => stream.cached_info().clone(),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(error)
-                if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-            {
-                create(settings, context).await?
-            }
-            _ => return Err(no_answer(&error)),
+    let info = match look(settings, context).await? {
+        Some(info) => info,
+        None => match create(settings, context).await? {
+            Some(info) => info,
+            // Another node was quicker, and its stream is as good.
+            None => look(settings, context).await?.ok_or_else(half_created)?,
         },
     };
     stream::check(&info.config, settings).map_err(|error| Trouble::Final(error.into()))?;
     Ok(stream_info(&info))
 }
 
-async fn create(settings: &Settings, context: &Context) -> Result<Info, Trouble> {
+/// Returns what NATS says of the stream, if it is there.
+async fn look(settings: &Settings, context: &Context) -> Result<Option<Info>, Trouble> {
+    let error = match context.get_stream(settings.stream.as_str()).await {
+        Ok(stream) => return Ok(Some(stream.cached_info().clone())),
+        Err(error) => error,
+    };
+    match error.kind() {
+        GetStreamErrorKind::JetStream(error)
+            if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+        {
+            Ok(None)
+        }
+        _ => Err(no_answer(&error)),
+    }
+}
+
+/// Creates the stream; returns what NATS says of it, or `None` when there is one of that name.
+async fn create(settings: &Settings, context: &Context) -> Result<Option<Info>, Trouble> {
     use jetstream::context::CreateStreamErrorKind;
     let mut config = stream::config(settings);
     config.description = Some(stream::description(draw()));
     let created = context.create_stream(config).await;
     let error = match created {
-        Ok(stream) => return Ok(stream.cached_info().clone()),
+        Ok(stream) => return Ok(Some(stream.cached_info().clone())),
         Err(error) => error,
     };
     let why = with_sources(&error);
     let CreateStreamErrorKind::JetStream(error) = error.kind() else {
         return Err(Trouble::Passing(End::Create(why)));
     };
+    // NATS says that it is there with other settings, for each node describes its stream by chance.
+    if error.error_code() == ErrorCode::STREAM_NAME_EXIST {
+        return Ok(None);
+    }
     let end = End::Create(match error.error_code() {
         ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => {
             format!("{why}; with one server of NATS, ask for 1 replica")
@@ -166,16 +183,17 @@ async fn create(settings: &Settings, context: &Context) -> Result<Info, Trouble>
         }
         _ => why,
     });
-    // Another node was quicker, servers are to come, or it is NATS that has a trouble.
-    let may_pass = error.code() == 503
-        || matches!(
-            error.error_code(),
-            ErrorCode::STREAM_NAME_EXIST | ErrorCode::CLUSTER_NO_PEERS
-        );
+    // Servers are to come, or it is NATS that has a trouble.
+    let may_pass = error.code() == 503 || error.error_code() == ErrorCode::CLUSTER_NO_PEERS;
     Err(match may_pass {
         true => Trouble::Passing(end),
         false => Trouble::Final(end),
     })
+}
+
+/// Says that the stream is neither there nor can be created.
+fn half_created() -> Trouble {
+    Trouble::Passing(End::Create("another node is about to".to_owned()))
 }
 
 /// Returns the newest snapshot in the stream, if there is one.

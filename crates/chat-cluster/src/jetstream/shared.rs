@@ -162,9 +162,7 @@ impl Inner {
         let Some((_, at)) = self.published.pop_front() else {
             return;
         };
-        self.figures.own_batches += 1;
-        self.figures.own_bytes += len as u64;
-        self.figures.round_trips += at.elapsed();
+        self.figures.count_return(len, at.elapsed());
     }
 
     /// Returns the figures as they are now.

@@ -1,6 +1,7 @@
+use std::sync::Barrier;
 use std::thread;
 
-use chat_cluster::jetstream::{Gone, OUTBOX_LEN_MIN, State};
+use chat_cluster::jetstream::{Gone, OUTBOX_LEN_MIN, State, join};
 use futures::task::noop_waker;
 
 use crate::nats::{Nats, is_installed};
@@ -40,7 +41,38 @@ fn all_nodes_deliver_one_order_and_each_sender_s_own() {
     }
     let figures = nodes[0].member.figures();
     assert!(figures.own_batches > 0 && figures.round_trips > std::time::Duration::ZERO);
+    let counted: u64 = figures.round_trip_counts.iter().sum();
+    assert_eq!(counted, figures.own_batches);
     assert_eq!((figures.epoch, figures.reconnects), (1, 0));
+}
+
+#[test]
+fn nodes_that_start_at_once_join_one_stream_without_trouble() {
+    if !is_installed() {
+        return;
+    }
+    const COUNT: usize = 8;
+    let nats = Nats::start();
+    let start = Barrier::new(COUNT);
+    let start_one = |index: usize| {
+        let settings = settings(&nats, &format!("n{index}"));
+        start.wait();
+        let (member, deliveries) = join(settings).unwrap();
+        let node = Joined { member, deliveries };
+        let state = node.wait_for(|state| !matches!(state, State::Joining { trouble: None }));
+        assert!(state.is_serving(), "{state:?}");
+        node
+    };
+    let mut nodes = thread::scope(|scope| {
+        let starting = (0..COUNT).map(|index| scope.spawn(move || start_one(index)));
+        let starting: Vec<_> = starting.collect();
+        let started = starting.into_iter().map(|one| one.join().unwrap());
+        started.collect::<Vec<_>>()
+    });
+    send(&mut nodes[0].member.sender(), b"hello");
+    for node in &mut nodes {
+        assert_eq!(node.receive(1), [b"hello"]);
+    }
 }
 
 #[test]

@@ -195,6 +195,7 @@ fn cut_short(trial: &mut Trial<'_>) -> Result<bool, Wrong> {
     trial.signal(Signal::TERM);
     // When the others have the end, the first signal was seen. Two signals at once may be one.
     flooding.receive_to_end()?;
+    thread::sleep(SIGNAL_PAUSE);
     trial.signal(Signal::TERM);
     let status = trial.wait_end()?;
     Ok(status.code() != Some(0) || status.signal().is_some())
@@ -250,6 +251,10 @@ fn address_free_again(trial: &mut Trial<'_>) -> Result<(), Wrong> {
     trial.serve_at(addr)?;
     trial.assert_serves()
 }
+
+/// How long after the first signal the second one comes: `timeout` sends two at once, and a server may
+/// take those for one. A judgement.
+const SIGNAL_PAUSE: Duration = Duration::from_millis(200);
 
 /// How many bytes wait for a client that does not read. A judgement: more than the system holds for
 /// a connection.

@@ -13,9 +13,10 @@ use super::{LINE_LEN_MAX, converse};
 use crate::admission::Admission;
 use crate::client::Client;
 use crate::inside::View;
+use crate::inside::places::Places;
 
 /// Sends a connection's bytes, and checks that each line has the answer that it should have.
-pub(crate) fn check_input(input: &[u8]) {
+pub fn check_input(input: &[u8]) {
     let (hub, admission) = (Hub::default(), Admission::default());
     let subscriber = hub.subscribe();
     let mut entry = admission
@@ -28,7 +29,7 @@ pub(crate) fn check_input(input: &[u8]) {
     let view = View::new(hub, admission, "oldest", None);
     let (mut near, far) = UnixStream::pair().expect("there are descriptors");
     let answers = thread::scope(|scope| {
-        let answering = scope.spawn(|| converse(far, &view));
+        let answering = scope.spawn(|| converse(Places::default().take(far), &view));
         // It does not read on after a line that is too long.
         let _ = near.write_all(input);
         let _ = near.shutdown(Shutdown::Write);

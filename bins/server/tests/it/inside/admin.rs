@@ -194,6 +194,25 @@ fn the_socket_is_for_its_user_alone_and_is_gone_at_the_end() {
 }
 
 #[test]
+fn connections_that_are_silent_keep_nobody_out() {
+    let (_server, path) = start("silent");
+    let mut admins: Vec<_> = (0..8).map(|_| Admin::connect(&path)).collect();
+    for admin in &mut admins {
+        admin.ask("state");
+    }
+    // The first one speaks again, so it is the second that has been silent for longest.
+    admins[0].ask("state");
+    assert_eq!(Admin::connect(&path).ask("state").1["ok"], "state");
+    let mut line = String::new();
+    let closed = admins[1].lines.read_line(&mut line);
+    assert_eq!((closed.unwrap(), &line[..]), (0, ""));
+    admins.remove(1);
+    for admin in &mut admins {
+        assert_eq!(admin.ask("state").1["ok"], "state");
+    }
+}
+
+#[test]
 fn a_line_that_is_too_long_ends_the_connection() {
     let (mut server, path) = start("long");
     let mut admin = Admin::connect(&path);
