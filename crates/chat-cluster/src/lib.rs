@@ -57,6 +57,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod config;
 mod envelope;
 mod filter;
 mod id;
@@ -68,10 +69,11 @@ mod publish;
 mod read;
 mod stream;
 
+pub use config::Config;
 pub use envelope::{BATCH_LEN_MAX, Envelope, EnvelopeError, Header};
 pub use filter::{Filter, NODES_MAX, Skip};
 pub use id::{MessageId, NODE_ID_LEN_MAX, NodeId, NodeIdError, Token};
-pub use node::{Config, Node, SNAPSHOT_INTERVAL};
+pub use node::{Node, SNAPSHOT_INTERVAL};
 pub use outbox::{Mark, Own};
 pub use publish::Publish;
 pub use read::Read;

@@ -5,25 +5,13 @@ use chat_proto::Messages;
 use crate::outbox::Outbox;
 use crate::publish::{Flight, Publish};
 use crate::{
-    Counts, Ended, Envelope, EnvelopeError, Filter, Header, JoinError, Mark, MessageId, NodeId,
-    Own, Read, Skip, StreamInfo, Token,
+    Config, Counts, Ended, Envelope, EnvelopeError, Filter, Header, JoinError, Mark, MessageId,
+    Own, Read, Skip, StreamInfo,
 };
 
 /// How many entries after the last snapshot the next one is due. A node that joins reads about as
 /// many. Judgement.
 pub const SNAPSHOT_INTERVAL: u64 = 1000;
-
-/// What a node is told at its start.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// The node's name. No two nodes may have one: the later takes over and the earlier ends.
-    pub id: NodeId,
-    /// A number drawn by chance for this start.
-    pub token: Token,
-    /// The most bytes that are accepted from clients and have not come back from the stream. With
-    /// less than 256 there may be no room for a message.
-    pub outbox_len_max: usize,
-}
 
 /// One node of a cluster, from joining to its end. It does no I/O and reads no clock.
 ///
@@ -46,6 +34,8 @@ pub struct Node {
     number: u64,
     /// The newest entry that a snapshot in the stream is known to know.
     snapshot_as_of: Option<u64>,
+    /// Whether a snapshot failed, and a batch goes before the next one: they may all fail.
+    is_batch_first: bool,
     counts: Counts,
 }
 
@@ -103,6 +93,7 @@ impl Node {
             epoch: 0,
             number: 0,
             snapshot_as_of,
+            is_batch_first: false,
             counts: Counts::default(),
         };
         node.open_when_warm();
@@ -186,7 +177,7 @@ impl Node {
     }
 
     /// Notes that it is not known whether the stream has what was published under this id: it is
-    /// published again, under the same id.
+    /// published again, under the same id; or a newer snapshot is.
     pub fn failed(&mut self, id: MessageId) {
         let Some(flight) = self.flight.as_mut().filter(|flight| flight.id == id) else {
             return;
@@ -194,8 +185,13 @@ impl Node {
         self.counts.retries += 1;
         match id {
             MessageId::Numbered { .. } => flight.is_sent = false,
-            // A newer one is as good.
-            MessageId::Snapshot { .. } => self.flight = None,
+            // A newer one is as good. It is due at once: a room where nobody chats has no other publish
+            // that shows when the stream takes something again.
+            MessageId::Snapshot { .. } => {
+                self.flight = None;
+                self.snapshot_as_of = None;
+                self.is_batch_first = true;
+            }
         }
     }
 
@@ -339,7 +335,7 @@ impl Node {
                 let open = Envelope::Open(self.header(0));
                 Some(Flight::new(self.own_id(0), &open))
             }
-            Phase::Serving | Phase::Leaving if self.is_snapshot_due() => {
+            Phase::Serving | Phase::Leaving if self.is_snapshot_next() => {
                 self.snapshot_as_of = Some(self.read);
                 let (stream, as_of) = (self.stream_id, self.read);
                 let snapshot = Envelope::Snapshot {
@@ -356,6 +352,7 @@ impl Node {
                 let number = self.number;
                 let batch = self.outbox.publish(number)?;
                 self.number += 1;
+                self.is_batch_first = false;
                 let (messages, _) = Messages::split(&batch);
                 let batch = Envelope::Batch(self.header(number), messages);
                 Some(Flight::new(self.own_id(number), &batch))
@@ -364,8 +361,10 @@ impl Node {
         }
     }
 
-    fn is_snapshot_due(&self) -> bool {
-        (self.snapshot_as_of).is_none_or(|as_of| self.read >= as_of + SNAPSHOT_INTERVAL)
+    fn is_snapshot_next(&self) -> bool {
+        let is_due = |as_of| self.read >= as_of + SNAPSHOT_INTERVAL;
+        let gives_way = self.is_batch_first && self.outbox.has_next();
+        self.snapshot_as_of.is_none_or(is_due) && !gives_way
     }
 
     /// Returns whether this run of the node has published it.
