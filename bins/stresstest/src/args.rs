@@ -54,8 +54,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR,...", value_parser = resolve, value_delimiter = ',', conflicts_with_all = ["server", "servers", "executable", "args"])]
     pub(crate) connect: Vec<Place>,
 
-    /// Start N servers, each at the next port, that promise one order together. In their arguments, {n}
-    /// is the number of the server, from 1, and {run} a word of this group alone
+    // Here and elsewhere in a help text, the word of that letter would be the end of a line.
+    /// Start N servers, each at the next port, that promise one order together. In their arguments, the
+    /// letter n in braces is the number of the server, from 1, and {run} a word of this group alone
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=SERVERS_MAX))]
     pub(crate) servers: Option<u16>,
 

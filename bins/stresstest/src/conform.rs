@@ -64,8 +64,8 @@ pub(crate) struct Args {
     connect: Vec<Place>,
 
     /// Have each case start N servers that promise one order together, and its clients connect to them
-    /// in turn. In the arguments, {n} is the number of the server, from 1, and {run} a word of this
-    /// group alone
+    /// in turn. In the arguments, the letter n in braces is the number of the server, from 1, and {run}
+    /// a word of this group alone
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=SERVERS_MAX))]
     servers: Option<u16>,
 

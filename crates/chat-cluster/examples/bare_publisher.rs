@@ -148,7 +148,11 @@ async fn prepare_stream(args: &Args) -> Result<(), Failure> {
         let _: serde_json::Value = context.request(step_down.clone(), &()).await?;
         tokio::time::sleep(STEP_TIME).await;
     }
-    Err(format!("the server that leads {beside} does not lead {}", args.stream).into())
+    Err(format!(
+        "the server that leads {beside} does not lead {}",
+        args.stream
+    )
+    .into())
 }
 
 /// Returns the name of the server that leads a stream, which may be none now.

@@ -59,6 +59,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod config;
 mod envelope;
 mod filter;
 mod fingerprint;
@@ -71,11 +72,12 @@ mod publish;
 mod read;
 mod stream;
 
+pub use config::Config;
 pub use envelope::{BATCH_LEN_MAX, Envelope, EnvelopeError, Header};
 pub use filter::{Filter, NODES_MAX, Skip};
 pub use fingerprint::Fingerprint;
 pub use id::{MessageId, NODE_ID_LEN_MAX, NodeId, NodeIdError, Token};
-pub use node::{Config, Node, SNAPSHOT_INTERVAL};
+pub use node::{Node, SNAPSHOT_INTERVAL};
 pub use outbox::{Mark, Own};
 pub use publish::Publish;
 pub use read::Read;

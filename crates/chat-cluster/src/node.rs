@@ -8,24 +8,12 @@ use crate::fingerprint::Trail;
 use crate::outbox::Outbox;
 use crate::publish::{Flight, Publish};
 use crate::{
-    Counts, Ended, Envelope, Filter, Header, JoinError, Mark, MessageId, NodeId, StreamInfo, Token,
+    Config, Counts, Ended, Envelope, Filter, Header, JoinError, Mark, MessageId, StreamInfo,
 };
 
 /// How many entries after the last snapshot the next one is due. A node that joins reads about as
 /// many. Judgement.
 pub const SNAPSHOT_INTERVAL: u64 = 1000;
-
-/// What a node is told at its start.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// The node's name. No two nodes may have one: the later takes over and the earlier ends.
-    pub id: NodeId,
-    /// A number drawn by chance for this start.
-    pub token: Token,
-    /// The most bytes that are accepted from clients and have not come back from the stream. With
-    /// less than 256 there may be no room for a message.
-    pub outbox_len_max: usize,
-}
 
 /// One node of a cluster, from joining to its end. It does no I/O and reads no clock.
 ///
@@ -50,6 +38,8 @@ pub struct Node {
     number: u64,
     /// The newest entry that a snapshot in the stream is known to know.
     snapshot_as_of: Option<u64>,
+    /// Whether a snapshot failed, and a batch goes before the next one: they may all fail.
+    is_batch_first: bool,
     counts: Counts,
 }
 
@@ -108,6 +98,7 @@ impl Node {
             epoch: 0,
             number: 0,
             snapshot_as_of,
+            is_batch_first: false,
             counts: Counts::default(),
         };
         node.open_when_warm();
@@ -160,7 +151,7 @@ impl Node {
     }
 
     /// Notes that it is not known whether the stream has what was published under this id: it is
-    /// published again, under the same id.
+    /// published again, under the same id; or a newer snapshot is.
     pub fn failed(&mut self, id: MessageId) {
         let Some(flight) = self.flight.as_mut().filter(|flight| flight.id == id) else {
             return;
@@ -168,8 +159,13 @@ impl Node {
         self.counts.retries += 1;
         match id {
             MessageId::Numbered { .. } => flight.is_sent = false,
-            // A newer one is as good.
-            MessageId::Snapshot { .. } => self.flight = None,
+            // A newer one is as good. It is due at once: a room where nobody chats has no other publish
+            // that shows when the stream takes something again.
+            MessageId::Snapshot { .. } => {
+                self.flight = None;
+                self.snapshot_as_of = None;
+                self.is_batch_first = true;
+            }
         }
     }
 
@@ -250,7 +246,7 @@ impl Node {
                 };
                 Some(Flight::new(self.own_id(0), &open))
             }
-            Phase::Serving | Phase::Leaving if self.is_snapshot_due() => {
+            Phase::Serving | Phase::Leaving if self.is_snapshot_next() => {
                 self.snapshot_as_of = Some(self.read);
                 let (stream, as_of) = (self.stream_id, self.read);
                 let snapshot = Envelope::Snapshot {
@@ -267,6 +263,7 @@ impl Node {
                 let number = self.number;
                 let batch = self.outbox.publish(number)?;
                 self.number += 1;
+                self.is_batch_first = false;
                 let (messages, _) = Messages::split(&batch);
                 let batch = Envelope::Batch {
                     stream: self.stream_id,
@@ -280,8 +277,10 @@ impl Node {
         }
     }
 
-    fn is_snapshot_due(&self) -> bool {
-        (self.snapshot_as_of).is_none_or(|as_of| self.read >= as_of + SNAPSHOT_INTERVAL)
+    fn is_snapshot_next(&self) -> bool {
+        let is_due = |as_of| self.read >= as_of + SNAPSHOT_INTERVAL;
+        let gives_way = self.is_batch_first && self.outbox.has_next();
+        self.snapshot_as_of.is_none_or(is_due) && !gives_way
     }
 
     /// Returns whether this run of the node has published it.

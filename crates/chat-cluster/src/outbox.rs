@@ -79,6 +79,11 @@ impl Outbox {
         Mark(self.accepted)
     }
 
+    /// Returns whether there is a batch to be published.
+    pub(crate) fn has_next(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Takes the next batch out, to be published under this number.
     pub(crate) fn publish(&mut self, number: u64) -> Option<Vec<u8>> {
         let batch = self.queue.pop_front()?;

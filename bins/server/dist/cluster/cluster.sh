@@ -29,18 +29,27 @@ find_program() {
     exit 1
 }
 
-fail() {
-    echo "error: $1; its last lines:" >&2
-    tail -n 5 "$2" >&2
-    exit 1
+# Waits until process $1 has printed $2 to file $3, up to $4 tenths of a second; its log is file $5. $6 says
+# what did not happen.
+wait_for() {
+    tries=0
+    until grep -qs "$2" "$3"; do
+        tries=$((tries + 1))
+        if [ "$tries" -ge "$4" ] || ! kill -0 "$1" 2>/dev/null; then
+            echo "error: $6; its last lines:" >&2
+            tail -n 5 "$5" >&2
+            exit 1
+        fi
+        sleep 0.1
+    done
 }
 
 case $nodes in
     '' | *[!0-9]* | 0) echo "usage: $0 [NODES]" >&2; exit 2 ;;
 esac
-nats=${NATS_SERVER:-$(find_program nats-server /usr/sbin/nats-server)}
+nats=$(find_program "${NATS_SERVER:-nats-server}" "${NATS_SERVER:-/usr/sbin/nats-server}")
 root=$(cd "$(dirname "$0")/../../../.." && pwd)
-chat=${CHAT_SERVER:-$(find_program chat-server "$root/target/release/chat-server")}
+chat=$(find_program "${CHAT_SERVER:-chat-server}" "${CHAT_SERVER:-$root/target/release/chat-server}")
 if [ -n "${DIR:-}" ]; then
     dir=$DIR
     mkdir -p "$dir"
@@ -49,6 +58,8 @@ else
 fi
 
 pids=
+nats_pids=
+chat_pids=
 end() {
     trap '' INT TERM
     # Chat servers first: they deliver what they have.
@@ -77,15 +88,14 @@ cluster { name: chat, listen: "127.0.0.1:$((nats_port + 3 + n))", routes: [ $rou
 EOF
     "$nats" -c "$dir/nats-$n.conf" >"$dir/nats-$n.log" 2>&1 &
     pids="$! $pids"
+    nats_pids="$nats_pids $!"
     urls="$urls${urls:+,}nats://127.0.0.1:$((nats_port + n))"
 done
-for n in 0 1 2; do
-    tries=0
-    until grep -q 'Server is ready' "$dir/nats-$n.log"; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 100 ] || fail "nats-server $n did not get ready" "$dir/nats-$n.log"
-        sleep 0.1
-    done
+n=0
+for pid in $nats_pids; do
+    log=$dir/nats-$n.log
+    wait_for "$pid" 'Server is ready' "$log" 100 "$log" "nats-server $n did not get ready"
+    n=$((n + 1))
 done
 
 n=1
@@ -93,18 +103,14 @@ while [ "$n" -le "$nodes" ]; do
     "$chat" --cluster "$urls" --cluster-stream "$stream" --node "node-$n" "127.0.0.1:$((port + n - 1))" \
         >"$dir/chat-$n.out" 2>"$dir/chat-$n.log" &
     pids="$! $pids"
+    chat_pids="$chat_pids $!"
     n=$((n + 1))
 done
 addrs=
 n=1
-while [ "$n" -le "$nodes" ]; do
-    tries=0
+for pid in $chat_pids; do
     # A chat server is ready when it has joined.
-    until grep -q '^listening on ' "$dir/chat-$n.out"; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 400 ] || fail "chat-server $n did not join" "$dir/chat-$n.log"
-        sleep 0.1
-    done
+    wait_for "$pid" '^listening on ' "$dir/chat-$n.out" 400 "$dir/chat-$n.log" "chat-server $n did not join"
     addrs="$addrs${addrs:+,}127.0.0.1:$((port + n - 1))"
     n=$((n + 1))
 done

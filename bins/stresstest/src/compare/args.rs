@@ -19,10 +19,10 @@ use crate::shape::Shape;
 #[derive(Debug, Parser)]
 #[command(name = "stresstest compare", version, after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Servers: `name=path args`, `name=N*path args` for N that promise one order together, with {n} in
-    /// the arguments for the number of each and {run} for a word of the group, `name=@address` for one
-    /// that runs or `@address,address` for several, `name=nats:`, `redis:` or `mqtt:` for
-    /// the server that people know the protocol by, or any of these without a name
+    /// Servers: `name=path args`, `name=N*path args` for N that promise one order together, with the
+    /// letter n in braces in the arguments for the number of each and {run} for a word of the group,
+    /// `name=@address` for one that runs or `@address,address` for several, `name=nats:`, `redis:` or
+    /// `mqtt:` for the server that people know the protocol by, or any of these without a name
     #[arg(required = true, value_name = "SERVER")]
     pub(super) servers: Vec<Candidate>,
 

@@ -198,6 +198,18 @@ fn a_load_that_cannot_be_recorded_is_refused() {
 }
 
 #[test]
+fn help_names_the_words_that_differ_in_a_group() {
+    for command in [None, Some("compare"), Some("conform")] {
+        let run = Running::start_command(stresstest().args(command).arg("--help")).wait();
+        run.check(0, &[]);
+        let words: Vec<_> = run.stdout.split_whitespace().collect();
+        let text = words.join(" ");
+        assert!(text.contains("the letter n in braces"), "{text}");
+        assert!(text.contains("and {run}"), "{text}");
+    }
+}
+
+#[test]
 fn help_teaches() {
     let run = Running::start_command(stresstest().arg("--help")).wait();
     run.check(0, &[]);
@@ -208,6 +220,8 @@ fn help_teaches() {
         "listening on ADDRESS",
         "[default: 127.0.0.1:8080]",
         "--subscribers <N>",
+        // For a shell, it is one word.
+        "--node '{'n'}'",
     ] {
         assert!(
             run.stdout.contains(part),

@@ -4,10 +4,12 @@ mod entry;
 mod joining;
 mod links;
 mod publishing;
+mod snapshot;
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::time::Duration;
+use std::{io, thread};
 
 use async_nats::Client;
 use async_nats::jetstream::consumer::pull::Stream as Entries;
@@ -29,6 +31,7 @@ use self::publishing::Publishing;
 
 /// Runs a node from joining to its end.
 pub(super) fn run(settings: Settings, shared: &Shared, out: mpsc::Sender<Delivery>) {
+    let _guard = PanicGuard(shared);
     let built = runtime::Builder::new_current_thread().enable_all().build();
     let end = match built {
         Ok(runtime) => runtime.block_on(live(settings, shared, out)),
@@ -71,6 +74,8 @@ struct Driver<'a> {
     last: Option<Last>,
     /// How often the reading was begun anew since an entry came that was the next.
     gap_count: u32,
+    /// How many entries were garbage when it was looked at last.
+    garbage_count: u64,
     /// Whether heartbeats may have been missed because nothing was read.
     was_full: bool,
     /// Since when there is no stream.
@@ -155,7 +160,10 @@ impl Driver<'_> {
             Turn::Entry(entry) => self.take_entry(entry)?,
             Turn::Room => self.was_full = true,
             Turn::Dropped => return Err(End::Dropped),
-            Turn::Health => self.look()?,
+            Turn::Health => {
+                self.renew_after_garbage();
+                self.look()?;
+            }
             Turn::SnapshotDue => {
                 if let Some(node) = &mut self.shared.lock().node {
                     node.renew_snapshot();
@@ -194,6 +202,17 @@ impl Driver<'_> {
     fn reopen(&mut self) {
         self.shared.lock().figures.restarts += 1;
         self.open(Duration::ZERO);
+    }
+
+    /// Has a snapshot written after what others wrote to the stream: it may stand where one that joins
+    /// looks for the newest snapshot.
+    fn renew_after_garbage(&mut self) {
+        if let Some(node) = &mut self.shared.lock().node {
+            let count = node.counts().garbage;
+            if std::mem::replace(&mut self.garbage_count, count) != count {
+                node.renew_snapshot();
+            }
+        }
     }
 
     /// Asks how the stream is, while nothing else asks.
@@ -250,6 +269,18 @@ impl Driver<'_> {
     }
 }
 
+/// Ends the member's life where the thread panics: nobody is to wait for it for ever.
+struct PanicGuard<'a>(&'a Shared);
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let error = io::Error::other("the thread of the node has panicked");
+            self.0.end(End::Runtime(error));
+        }
+    }
+}
+
 /// Returns what a stream says of itself, brought up to what was read while its answer was on its way.
 /// `None` where it lacks an entry that had been read when it was asked.
 fn by_now(info: StreamInfo, asked_after: u64, read: u64) -> Option<StreamInfo> {
@@ -276,6 +307,20 @@ const GONE_MAX: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_ends_the_life() {
+        let shared = Shared::default();
+        let panicked = thread::scope(|scope| {
+            let panicking = || {
+                let _guard = PanicGuard(&shared);
+                panic!("of a test");
+            };
+            scope.spawn(panicking).join()
+        });
+        assert!(panicked.is_err());
+        assert!(shared.lock().state.end().is_some());
+    }
 
     #[test]
     fn an_answer_that_was_overtaken_is_no_loss() {

@@ -7,6 +7,7 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::pull::{self, Stream as Entries};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use futures::StreamExt;
 
 use super::StreamName;
@@ -52,7 +53,10 @@ pub(super) async fn open(
             && info.first <= last.sequence
         {
             let raw = stream.get_raw_message(last.sequence).await;
-            let raw = raw.map_err(|error| ReadTrouble::of(&error))?;
+            let raw = raw.map_err(|error| match error.kind() {
+                RawMessageErrorKind::NoMessageFound => ReadTrouble::Lost,
+                _ => ReadTrouble::of(&error),
+            })?;
             if raw.time.unix_timestamp_nanos() != last.stored_at {
                 return Err(ReadTrouble::Lost);
             }

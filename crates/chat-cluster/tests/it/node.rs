@@ -56,6 +56,30 @@ fn a_failed_publish_is_repeated_unchanged() {
 }
 
 #[test]
+fn a_failed_snapshot_is_followed_by_batches_and_another() {
+    let mut stream = Stream::default();
+    let mut node = stream.serving("a", 1);
+    node.renew_snapshot();
+    let fails = |node: &mut Node| {
+        let snapshot = node.next_publish().unwrap().id;
+        assert!(matches!(snapshot, MessageId::Snapshot { .. }));
+        node.failed(snapshot);
+    };
+    // Nobody chats, and it is tried again all the same.
+    fails(&mut node);
+    fails(&mut node);
+    // In a room that is never silent, both have their turns.
+    for next in 1..4 {
+        let messages = [0xff; 256].repeat(2 * BATCH_LEN_MAX / 256);
+        node.accept(&mut Messages::split(&messages).0).unwrap();
+        let batch = node.next_publish().unwrap().id;
+        assert!(matches!(batch, MessageId::Numbered { number, .. } if number == next));
+        node.acknowledged(batch);
+        fails(&mut node);
+    }
+}
+
+#[test]
 fn a_late_answer_is_not_taken_for_that_of_the_next() {
     let mut stream = Stream::default();
     let mut node = stream.serving("a", 1);

@@ -90,6 +90,85 @@ fn what_others_write_is_skipped_and_counted() {
 }
 
 #[test]
+fn a_foreign_entry_among_the_snapshots_keeps_nobody_out() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let scribble = || {
+        with_nats(&nats, |context| async move {
+            let publish = context.publish("chat-cluster.room.snapshots", "hello".into());
+            publish.await.unwrap().await.unwrap();
+        });
+    };
+    let node = Joined::join(settings(&nats, "a"));
+    with_nats(&nats, |context| async move {
+        let stream = context.get_stream("room").await.unwrap();
+        let newest = || stream.get_last_raw_message_by_subject("chat-cluster.room.snapshots");
+        while newest().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    });
+    scribble();
+    // A node that serves writes a new one.
+    with_nats(&nats, |context| async move {
+        let stream = context.get_stream("room").await.unwrap();
+        let newest = || stream.get_last_raw_message_by_subject("chat-cluster.room.snapshots");
+        while newest().await.unwrap().payload == "hello" {
+            tokio::task::yield_now().await;
+        }
+    });
+    node.member.leave();
+    node.end();
+    // Where no node serves, an older one is found.
+    scribble();
+    let again = Joined::join(settings(&nats, "a"));
+    assert_eq!(again.member.figures().epoch, 2);
+}
+
+#[test]
+fn a_stream_made_anew_with_the_same_description_is_told() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let node = Joined::join(settings(&nats, "a"));
+    with_nats(&nats, |context| async move {
+        let mut stream = context.get_stream("room").await.unwrap();
+        let config = stream.info().await.unwrap().config.clone();
+        context.delete_stream("room").await.unwrap();
+        context.create_stream(config).await.unwrap();
+    });
+    assert!(node.end().contains("lost and made anew"), "{}", node.end());
+}
+
+#[test]
+fn another_stream_that_takes_the_subjects_is_told() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let node = Joined::join(settings(&nats, "a"));
+    let mut sender = node.member.sender();
+    with_nats(&nats, |context| async move {
+        let mut stream = context.get_stream("room").await.unwrap();
+        let mut config = stream.info().await.unwrap().config.clone();
+        config.subjects = vec!["elsewhere".to_owned()];
+        context.update_stream(config).await.unwrap();
+        let other = Config {
+            name: "other".to_owned(),
+            subjects: vec!["chat-cluster.room.>".to_owned()],
+            ..Default::default()
+        };
+        context.create_stream(other).await.unwrap();
+    });
+    send(&mut sender, b"lost");
+    node.wait_for(
+        |state| matches!(state, State::Away { trouble, .. } if trouble.contains("another stream")),
+    );
+}
+
+#[test]
 fn of_two_with_one_name_the_later_takes_over() {
     if !is_installed() {
         return;

@@ -6,9 +6,9 @@ use async_nats::Client;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::links::{Links, is_permission};
+use super::links::{Links, is_permission, show};
 use super::publishing::Publishing;
-use super::{Driver, RETRY_PAUSE};
+use super::{Driver, RETRY_PAUSE, snapshot};
 use crate::jetstream::connect::{self, Connection, Trouble};
 use crate::jetstream::delivery::Delivery;
 use crate::jetstream::shared::Shared;
@@ -21,7 +21,7 @@ pub(super) async fn join<'a>(
     shared: &'a Shared,
     out: mpsc::Sender<Delivery>,
 ) -> Result<Driver<'a>, End> {
-    let deadline = Instant::now() + settings.join_timeout;
+    let deadline = Instant::now() + settings.join_timeout.min(JOIN_TIME_MAX);
     let (sender, mut events) = mpsc::channel(EVENT_COUNT_MAX);
     let mut client = None;
     let (node, stream_id) = loop {
@@ -43,7 +43,7 @@ pub(super) async fn join<'a>(
             return Err(end);
         }
         let trouble = Some(end.to_string());
-        shared.set_state(State::Joining { trouble });
+        show(shared, State::Joining { trouble });
         sleep(RETRY_PAUSE).await;
     };
     let client = client.expect("without a connection there is no node");
@@ -68,6 +68,7 @@ pub(super) async fn join<'a>(
         stream_id,
         last: None,
         gap_count: 0,
+        garbage_count: 0,
         was_full: false,
         gone_since: None,
         join_deadline: Some(deadline),
@@ -85,7 +86,7 @@ async fn try_to_join(
     };
     let context = connect::context(settings, client);
     let info = connect::find_stream(settings, client, &context).await?;
-    let snapshot = connect::find_snapshot(settings, &context).await?;
+    let snapshot = snapshot::find(settings, &context, info).await?;
     let config = Config {
         id: settings.node,
         token: Token(connect::draw()),
@@ -132,6 +133,9 @@ fn snapshot_period(max_age: Duration) -> Duration {
 
 /// How many events of the connection wait at most; what is beyond says the same again.
 const EVENT_COUNT_MAX: usize = 64;
+
+/// The longest time to join: a clock has room for it, and nobody waits so long. Judgement.
+const JOIN_TIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// How often the stream is looked at.
 const HEALTH_PERIOD: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{Driver, End};
 use crate::jetstream::State;
 use crate::jetstream::connect::Connection;
+use crate::jetstream::shared::Shared;
 
 /// What does not work, and what is known of the reasons.
 #[derive(Debug, Default)]
@@ -12,7 +13,7 @@ pub(super) struct Links {
     pub(super) connection: Option<String>,
     pub(super) reading: Option<String>,
     pub(super) publishing: Option<String>,
-    /// What NATS refused last.
+    /// What NATS refused since it took something last.
     pub(super) refused: Option<String>,
     /// Since when something does not work.
     since: Option<Instant>,
@@ -76,7 +77,6 @@ impl Driver<'_> {
         let trouble = self.links.trouble();
         if trouble.is_none() {
             self.links.since = None;
-            self.links.refused = None;
         }
         let state = match (self.join_deadline, trouble) {
             (Some(_), trouble) => State::Joining { trouble },
@@ -86,10 +86,7 @@ impl Driver<'_> {
                 trouble,
             },
         };
-        let before = self.shared.lock().state.clone();
-        if !is_same(&before, &state) {
-            self.shared.set_state(state);
-        }
+        show(self.shared, state);
     }
 
     /// Fails when the node had to be serving by now.
@@ -101,6 +98,14 @@ impl Driver<'_> {
                 || "what the node has published did not come back in time".to_owned(),
             ))),
         }
+    }
+}
+
+/// Sets the state, unless nobody need be told of the difference.
+pub(super) fn show(shared: &Shared, state: State) {
+    let before = shared.lock().state.clone();
+    if !is_same(&before, &state) {
+        shared.set_state(state);
     }
 }
 

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 
 use super::{Driver, RETRY_PAUSE};
 use crate::MessageId;
+use crate::jetstream::StreamName;
 use crate::jetstream::connect::with_sources;
 
 /// The publish that is under way.
@@ -42,7 +43,8 @@ impl Driver<'_> {
         } else {
             Duration::ZERO
         };
-        let publishing = publish_after(pause, self.context.clone(), subject, id, bytes);
+        let (context, stream) = (self.context.clone(), self.settings.stream.clone());
+        let publishing = publish_after(pause, context, stream, subject, id, bytes);
         self.publishing.id = Some(id);
         self.publishing.under_way = Some(Box::pin(publishing));
     }
@@ -57,6 +59,9 @@ impl Driver<'_> {
                 Ok(()) => node.acknowledged(id),
                 Err(_) => node.failed(id),
             }
+        }
+        if published.is_ok() {
+            self.links.refused = None;
         }
         self.links.publishing = published.err();
         self.show_links();
@@ -77,6 +82,7 @@ impl Driver<'_> {
 async fn publish_after(
     pause: Duration,
     context: Context,
+    stream: StreamName,
     subject: String,
     id: MessageId,
     bytes: Bytes,
@@ -89,5 +95,9 @@ async fn publish_after(
     let sent = context.send_publish(subject, message).await;
     let acknowledged = sent.map_err(|error| with_sources(&error))?.await;
     let failed = |error| format!("the stream takes nothing: {}", with_sources(&error));
-    acknowledged.map(drop).map_err(failed)
+    let taken_by = acknowledged.map_err(failed)?.stream;
+    match taken_by == stream.as_str() {
+        true => Ok(()),
+        false => Err(format!("another stream takes the subjects: {taken_by}")),
+    }
 }
