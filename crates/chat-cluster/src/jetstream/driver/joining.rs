@@ -24,6 +24,7 @@ pub(super) async fn join<'a>(
     let deadline = Instant::now() + settings.join_timeout.min(JOIN_TIME_MAX);
     let (sender, mut events) = mpsc::channel(EVENT_COUNT_MAX);
     let mut client = None;
+    let mut again_count = 0;
     let (node, stream_id) = loop {
         let trying = try_to_join(&settings, &mut client, &sender);
         let trouble = tokio::select! {
@@ -38,6 +39,11 @@ pub(super) async fn join<'a>(
             Trouble::Final(end) => return Err(end),
             Trouble::Passing(end) => end,
         };
+        // Others have written between the two answers. Where it stays so, the stream has lost something.
+        if matches!(end, End::Join(JoinError::Ahead)) && again_count < AGAIN_COUNT_MAX {
+            again_count += 1;
+            continue;
+        }
         check_permission(&mut events)?;
         if Instant::now() >= deadline {
             return Err(end);
@@ -143,3 +149,7 @@ const HEALTH_PERIOD: Duration = Duration::from_secs(2);
 /// How often each node writes a snapshot though nobody chats: a stream may keep entries for an hour
 /// alone.
 const SNAPSHOT_PERIOD: Duration = Duration::from_secs(15 * 60);
+
+/// How often a node asks again at once for a stream and its snapshot that do not fit. Judgement: others
+/// seldom write between the two twice in a row.
+const AGAIN_COUNT_MAX: u32 = 5;
