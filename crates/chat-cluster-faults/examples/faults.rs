@@ -9,31 +9,50 @@
 //! With `--runs N`, each fault happens N times, each time to a new crowd. With `--minutes N`, faults that
 //! the seed draws happen one after the other to one crowd. `--nodes N` is the number of chat servers,
 //! `--seconds N` how long a fault lasts, `--storage memory|file` where the stream is, and `--fault NAME`
-//! has only that one happen. Exit code 3 tells that the promise was broken.
+//! has only that one happen. Exit code 2 tells that the arguments make no
+//! sense, 3 that the promise was broken.
 
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use chat_cluster_faults::{Cluster, Facts, Fault, Settings, Trial, find_nats};
+use chat_cluster_faults::{Cluster, Facts, Fault, Settings, Trial, find_nats, guard};
 use fastrand::Rng;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-fn main() -> Result<ExitCode, Failure> {
-    let args = Args::parse()?;
+fn main() -> ExitCode {
+    if guard::run(std::env::args_os().skip(1)).is_some() {
+        return ExitCode::SUCCESS;
+    }
+    let args = match Args::parse() {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("faults: {error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    run(&args).unwrap_or_else(|error| {
+        eprintln!("faults: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(args: &Args) -> Result<ExitCode, Failure> {
     let nats = find_nats().ok_or("nats-server is not in $PATH and not in /usr/sbin")?;
     let mut settings = Settings::new(nats, Path::new(&args.server));
     settings.node_count = args.node_count;
+    settings.guard = std::env::current_exe().ok();
     for arg in &mut settings.args {
         *arg = arg.replace("storage=memory", &format!("storage={}", args.storage));
     }
     println!("seed {}", args.seed);
     let mut cluster = Cluster::start(&settings)?;
     let is_kept = match args.minutes {
-        Some(minutes) => soak(&mut cluster, &args, minutes)?,
-        None => table(&mut cluster, &args)?,
+        Some(minutes) => soak(&mut cluster, args, minutes)?,
+        None => table(&mut cluster, args)?,
     };
     Ok(if is_kept {
         ExitCode::SUCCESS
@@ -74,15 +93,25 @@ impl Args {
                 .next()
                 .ok_or_else(|| format!("{name} needs a value"))?;
             match name.as_str() {
-                "--runs" => args.runs = value.parse()?,
-                "--minutes" => args.minutes = Some(value.parse()?),
-                "--seed" => args.seed = value.parse()?,
-                "--nodes" => args.node_count = value.parse()?,
-                "--seconds" => args.time = Duration::from_secs_f64(value.parse()?),
-                "--storage" => args.storage = value,
+                "--runs" => args.runs = parse(&name, &value, |it| *it > 0)?,
+                "--minutes" => args.minutes = Some(parse(&name, &value, is_time)?),
+                "--seed" => args.seed = parse(&name, &value, |_| true)?,
+                "--nodes" => {
+                    args.node_count = parse(&name, &value, |it| (1..=NODES_MAX).contains(it))?
+                }
+                "--seconds" => args.time = Duration::from_secs_f64(parse(&name, &value, is_time)?),
+                "--storage" if ["memory", "file"].contains(&value.as_str()) => args.storage = value,
+                "--storage" => {
+                    return Err(format!("--storage is memory or file, not {value}").into());
+                }
                 "--fault" => args.fault = Some(value),
                 _ => return Err(format!("there is no option {name}").into()),
             }
+        }
+        if args.faults().is_empty() {
+            let fault = args.fault.unwrap_or_default();
+            let storage = args.storage;
+            return Err(format!("there is no fault \"{fault}\" with storage {storage}").into());
         }
         Ok(args)
     }
@@ -100,11 +129,21 @@ impl Args {
     }
 }
 
-/// What the runs of one fault came to, the worst of each.
+/// Reads the value of an option.
+fn parse<T: FromStr>(name: &str, value: &str, is_good: impl Fn(&T) -> bool) -> Result<T, Failure> {
+    let value_of = value.parse().ok().filter(is_good);
+    value_of.ok_or_else(|| format!("{name} cannot be {value}").into())
+}
+
+/// Tells whether a time is one that can be waited for.
+fn is_time(time: &f64) -> bool {
+    (0.0..=TIME_MAX).contains(time)
+}
+
+/// What the runs of one fault came to, the sum of each.
 #[derive(Default)]
 struct Row {
-    runs: u32,
-    silence: Duration,
+    silences: Vec<Duration>,
     acknowledged: u64,
     lost: u64,
     duplicated: u64,
@@ -113,8 +152,8 @@ struct Row {
 
 impl Row {
     fn add(&mut self, silence: Duration, facts: &Facts) {
-        self.runs += 1;
-        self.silence = self.silence.max(silence);
+        self.silences.push(silence);
+        self.silences.sort_unstable();
         self.acknowledged += facts.acknowledged;
         self.lost += facts.lost;
         self.duplicated += facts.duplicated;
@@ -122,10 +161,12 @@ impl Row {
     }
 
     fn print(&self, fault: &str) {
+        let count = self.silences.len();
+        let silence = |place: usize| self.silences.get(place).map_or(0.0, Duration::as_secs_f64);
         println!(
-            "| {fault} | {} | {:.1} s | {} | {} | {} | {} |",
-            self.runs,
-            self.silence.as_secs_f64(),
+            "| {fault} | {count} | {:.1} s | {:.1} s | {} | {} | {} | {} |",
+            silence(count / 2),
+            silence(count.saturating_sub(1)),
             self.acknowledged,
             self.lost,
             self.duplicated,
@@ -136,8 +177,10 @@ impl Row {
 
 /// Has each fault happen some times.
 fn table(cluster: &mut Cluster, args: &Args) -> Result<bool, Failure> {
-    println!("| fault | runs | worst silence | acknowledged | lost | duplicated | reordered |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| fault | runs | median silence | worst silence | acknowledged | lost | duplicated | reordered |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     let mut is_kept = true;
     for fault in args.faults() {
         let mut row = Row::default();
@@ -188,4 +231,14 @@ fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failur
 /// How many faults happen to a crowd, before what it saw is judged. A judgement.
 const FAULTS_A_CROWD: usize = 4;
 
+/// How many chat servers there are at most. A judgement: all are on one machine.
+const NODES_MAX: usize = 16;
+
+/// The longest time that an option may be. A judgement: a week of minutes, and far from overflow.
+const TIME_MAX: f64 = 10_080.0;
+
+/// The arguments make no sense.
+const EXIT_USAGE: u8 = 2;
+
+/// The promise was broken.
 const EXIT_BROKEN: u8 = 3;

@@ -19,6 +19,9 @@ pub struct Settings {
     pub node_count: usize,
     /// The name of the stream.
     pub stream: String,
+    /// The executable of a process that ends a server if this one is killed, see
+    /// [`Launch::guard`](chat_target::Launch::guard).
+    pub guard: Option<PathBuf>,
 }
 
 impl Settings {
@@ -36,6 +39,7 @@ impl Settings {
             args: args.map(str::to_owned).into(),
             node_count: 2,
             stream: "room".to_owned(),
+            guard: None,
         }
     }
 }
@@ -60,12 +64,8 @@ impl Cluster {
     /// When something does not start or get ready.
     pub fn start(settings: &Settings) -> Result<Self, ClusterError> {
         let dir = Dir::create()?;
-        let nats = Nats::start(&settings.nats, &dir.0)?;
-        let args = settings.args.iter();
-        let args: Vec<String> = args
-            .map(|arg| arg.replace("{stream}", &settings.stream))
-            .collect();
-        let nodes = Nodes::start(&settings.server, &args, settings.node_count, nats.addrs())?;
+        let nats = Nats::start(&settings.nats, &dir.0, settings.guard.as_deref())?;
+        let nodes = Nodes::start(settings, nats.addrs())?;
         nats.wait_whole(&settings.stream)?;
         Ok(Self {
             nodes,

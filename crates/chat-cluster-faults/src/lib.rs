@@ -28,6 +28,7 @@ mod ports;
 mod process;
 mod trial;
 
+pub use chat_target::guard;
 pub use cluster::{Cluster, Settings};
 pub use crowd::{Crowd, Seen};
 pub use dump::{Dump, dump};

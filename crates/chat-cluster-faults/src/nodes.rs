@@ -2,14 +2,13 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use chat_target::Launch;
 use chat_toxic::{Plan, Proxy};
 
-use crate::ClusterError;
 use crate::ports::free_addrs;
 use crate::process::Process;
+use crate::{ClusterError, Settings};
 
 /// The chat servers of a cluster. Dropping them ends them.
 ///
@@ -22,19 +21,14 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Starts `count` chat servers. In `args`, `{nats}` stands for the URLs of NATS and `{n}` for the
-    /// number of the server, from 1.
+    /// Starts the chat servers. In their arguments, `{nats}` stands for the URLs of NATS, `{stream}` for
+    /// the name of the stream, and `{n}` for the number of the server, from 1.
     ///
     /// # Errors
     ///
     /// When one does not start or get ready.
-    pub fn start(
-        executable: &Path,
-        args: &[String],
-        count: usize,
-        nats: &[SocketAddr],
-    ) -> Result<Self, ClusterError> {
-        let addrs = free_addrs(count)?;
+    pub fn start(settings: &Settings, nats: &[SocketAddr]) -> Result<Self, ClusterError> {
+        let addrs = free_addrs(settings.node_count)?;
         let (mut servers, mut proxies) = (Vec::new(), Vec::new());
         for (number, addr) in (1..).zip(&addrs) {
             let own = nats.iter().map(|it| Proxy::start(*it, |_| Plan::default()));
@@ -47,13 +41,15 @@ impl Nodes {
                 .iter()
                 .map(|proxy| format!("nats://{}", proxy.addr()))
                 .collect();
-            let args = args.iter().map(|arg| {
+            let args = settings.args.iter().map(|arg| {
+                let arg = arg.replace("{stream}", &settings.stream);
                 let arg = arg.replace("{nats}", &urls.join(","));
                 OsString::from(arg.replace("{n}", &number.to_string()))
             });
             let launch = Launch {
                 args: args.collect(),
-                ..Launch::new(executable, *addr)
+                guard: settings.guard.clone(),
+                ..Launch::new(&settings.server, *addr)
             };
             servers.push(Process::new(format!("chat server {number}"), launch));
             proxies.push(own);

@@ -4,5 +4,7 @@
 
 /// Crowds on servers with two ports, right and wrong.
 mod crowds;
+/// The example `faults` as a process.
+mod example;
 /// Servers of NATS by themselves.
 mod nats;
