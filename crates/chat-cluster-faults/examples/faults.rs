@@ -9,12 +9,12 @@
 //! With `--runs N`, each fault happens N times, each time to a new crowd. With `--minutes N`, faults that
 //! the seed draws happen one after the other to one crowd. `--nodes N` is the number of chat servers,
 //! `--seconds N` how long a fault lasts, `--storage memory|file` where the stream is, and `--fault NAME`
-//! has only that one happen. Exit code 2 tells that the arguments make no
-//! sense, 3 that the promise was broken.
+//! has only that one happen. `--nats PATH` names the executable of NATS. Exit code 2 tells that the
+//! arguments make no sense, 3 that the promise was broken.
 
 use std::error::Error;
-use std::path::Path;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -41,15 +41,21 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let nats = find_nats().ok_or("nats-server is not in $PATH and not in /usr/sbin")?;
+    let nats = args.nats.clone().or_else(find_nats);
+    let nats = nats.ok_or("nats-server is not in $PATH and not in /usr/sbin")?;
+    println!("{}", version(&nats)?);
     let mut settings = Settings::new(nats, Path::new(&args.server));
     settings.node_count = args.node_count;
     settings.guard = std::env::current_exe().ok();
     for arg in &mut settings.args {
         *arg = arg.replace("storage=memory", &format!("storage={}", args.storage));
     }
+    settings.disk_len = (args.storage == "file").then_some(DISK_LEN);
     println!("seed {}", args.seed);
     let mut cluster = Cluster::start(&settings)?;
+    if settings.disk_len.is_some() && cluster.disks.is_none() {
+        println!("no full disks are drawn: the system does not let us mount any");
+    }
     let is_kept = match args.minutes {
         Some(minutes) => soak(&mut cluster, args, minutes)?,
         None => table(&mut cluster, args)?,
@@ -70,6 +76,7 @@ struct Args {
     time: Duration,
     storage: String,
     fault: Option<String>,
+    nats: Option<PathBuf>,
 }
 
 impl Args {
@@ -87,6 +94,7 @@ impl Args {
             time: Duration::from_secs(3),
             storage: "memory".to_owned(),
             fault: None,
+            nats: None,
         };
         while let Some(name) = words.next() {
             let value = words
@@ -104,11 +112,12 @@ impl Args {
                 "--storage" => {
                     return Err(format!("--storage is memory or file, not {value}").into());
                 }
+                "--nats" => args.nats = Some(value.into()),
                 "--fault" => args.fault = Some(value),
                 _ => return Err(format!("there is no option {name}").into()),
             }
         }
-        if args.faults().is_empty() {
+        if args.faults(args.storage == "file").is_empty() {
             let fault = args.fault.unwrap_or_default();
             let storage = args.storage;
             return Err(format!("there is no fault \"{fault}\" with storage {storage}").into());
@@ -116,7 +125,7 @@ impl Args {
         Ok(args)
     }
 
-    fn faults(&self) -> Vec<Fault> {
+    fn faults(&self, has_disks: bool) -> Vec<Fault> {
         let is_chosen = |it: &Fault| {
             self.fault
                 .as_ref()
@@ -125,8 +134,16 @@ impl Args {
         let faults = Fault::ALL.into_iter().filter(is_chosen);
         // In memory, a stream is gone with most of its servers.
         let is_possible = |it: &Fault| *it != Fault::QuorumLost || self.storage == "file";
-        faults.filter(is_possible).collect()
+        let faults = faults.filter(is_possible);
+        faults.filter(|it| has_disks || !it.needs_disks()).collect()
     }
+}
+
+/// Asks a server of NATS for its version.
+fn version(nats: &Path) -> Result<String, Failure> {
+    let output = Command::new(nats).arg("--version").output();
+    let output = output.map_err(|error| format!("cannot start {}: {error}", nats.display()))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Reads the value of an option.
@@ -182,7 +199,7 @@ fn table(cluster: &mut Cluster, args: &Args) -> Result<bool, Failure> {
     );
     println!("|---|---|---|---|---|---|---|---|");
     let mut is_kept = true;
-    for fault in args.faults() {
+    for fault in args.faults(cluster.disks.is_some()) {
         let mut row = Row::default();
         for run in 0..args.runs {
             let seed = args.seed.wrapping_add(run.into());
@@ -191,6 +208,7 @@ fn table(cluster: &mut Cluster, args: &Args) -> Result<bool, Failure> {
             if !trial.facts.is_kept() {
                 is_kept = false;
                 println!("{fault}, seed {seed}: {}", trial.facts);
+                print!("{}", cluster.report());
             }
             row.add(trial.silence, &trial.facts);
         }
@@ -202,7 +220,10 @@ fn table(cluster: &mut Cluster, args: &Args) -> Result<bool, Failure> {
 /// Has faults happen at random for some time.
 fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failure> {
     let (start, time) = (Instant::now(), Duration::from_secs_f64(60.0 * minutes));
-    let (mut rng, faults) = (Rng::with_seed(args.seed), args.faults());
+    let (mut rng, faults) = (
+        Rng::with_seed(args.seed),
+        args.faults(cluster.disks.is_some()),
+    );
     let mut row = Row::default();
     let mut is_kept = true;
     while start.elapsed() < time {
@@ -213,7 +234,10 @@ fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failur
         let seed = rng.u64(..);
         let trial = Trial::run(cluster, &drawn, lasting, seed);
         let trial = trial.map_err(|error| error.to_string())?;
-        is_kept &= trial.facts.is_kept();
+        if !trial.facts.is_kept() {
+            is_kept = false;
+            print!("{}", cluster.report());
+        }
         row.add(trial.silence, &trial.facts);
         let names: Vec<String> = drawn.iter().map(Fault::to_string).collect();
         println!(
@@ -230,6 +254,9 @@ fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failur
 
 /// How many faults happen to a crowd, before what it saw is judged. A judgement.
 const FAULTS_A_CROWD: usize = 4;
+
+/// How many bytes the disk of a server of NATS has. A judgement: enough for an hour, and soon full.
+const DISK_LEN: u64 = 256 << 20;
 
 /// How many chat servers there are at most. A judgement: all are on one machine.
 const NODES_MAX: usize = 16;

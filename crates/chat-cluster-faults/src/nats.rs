@@ -97,6 +97,14 @@ impl Nats {
         })
     }
 
+    /// Returns the stream as each server has it, if it tells.
+    pub fn replicas(&self, stream: &str) -> Vec<Option<StreamStatus>> {
+        let addrs = self.monitors.iter();
+        addrs
+            .map(|addr| monitor::stream(*addr, stream).ok().flatten())
+            .collect()
+    }
+
     /// Waits until the stream has a leader that runs and sees all others up to date; returns its number.
     ///
     /// # Errors
@@ -213,7 +221,7 @@ fn config(
     config
 }
 
-fn name(number: usize) -> String {
+pub(crate) fn name(number: usize) -> String {
     format!("nats-{number}")
 }
 

@@ -28,7 +28,7 @@ pub struct TrialError {
     pub seed: u64,
     /// Why.
     pub source: Box<ClusterError>,
-    /// What the chat servers printed last.
+    /// What the chat servers printed last, and how the servers of NATS have the stream.
     pub lines: String,
 }
 
@@ -52,13 +52,7 @@ impl Trial {
             faults: happened,
             seed,
             source: Box::new(source),
-            lines: cluster
-                .nodes
-                .last_lines()
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join("\n"),
+            lines: cluster.report(),
         })
     }
 }
