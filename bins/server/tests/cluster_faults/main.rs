@@ -8,7 +8,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chat_cluster_faults::{Cluster, Fault, Settings, Trial, find_nats};
+use chat_cluster_faults::{
+    Cluster, Crowd, Fault, Settings, Trial, find_faketime, find_nats, judge,
+};
 
 /// How long a fault lasts that lasts. The leader of a stream is missed after some seconds.
 const TIME: Duration = Duration::from_secs(2);
@@ -24,19 +26,35 @@ fn nats() -> Option<PathBuf> {
     nats
 }
 
-/// Has faults happen to a cluster of its own, and holds what the clients saw to the stream.
-#[track_caller]
-fn check(storage: &str, faults: &[Fault]) {
-    let Some(nats) = nats() else { return };
-    let mut settings = Settings::new(nats, env!("CARGO_BIN_EXE_chat-server"));
+/// Makes the settings of a cluster with a stream in `storage`, if there is NATS.
+fn settings(storage: &str) -> Option<Settings> {
+    let mut settings = Settings::new(nats()?, env!("CARGO_BIN_EXE_chat-server"));
     for arg in &mut settings.args {
         *arg = arg.replace("storage=memory", &format!("storage={storage}"));
     }
-    let mut cluster = Cluster::start(&settings).unwrap();
+    Some(settings)
+}
+
+/// Has faults happen to a cluster of its own, and holds what the clients saw to the stream.
+#[track_caller]
+fn check(storage: &str, faults: &[Fault]) {
+    let Some(settings) = settings(storage) else {
+        return;
+    };
+    check_in(&mut Cluster::start(&settings).unwrap(), faults);
+}
+
+/// Has faults happen to a cluster.
+#[track_caller]
+fn check_in(cluster: &mut Cluster, faults: &[Fault]) {
     let seed = std::process::id().into();
-    let trial = Trial::run(&mut cluster, faults, TIME, seed);
+    let trial = Trial::run(cluster, faults, TIME, seed);
     let facts = trial.unwrap_or_else(|error| panic!("{error}")).facts;
-    assert!(facts.is_kept(), "seed {seed}: {facts}");
+    assert!(
+        facts.is_kept(),
+        "seed {seed}: {facts}\n{}",
+        cluster.report()
+    );
     assert!(facts.acknowledged > 0, "seed {seed}: {facts}");
 }
 
@@ -68,3 +86,89 @@ fn everything_is_restarted_in_turn_and_nothing_is_lost() {
 fn a_stream_without_a_quorum_is_waited_for() {
     check("file", &[Fault::QuorumLost]);
 }
+
+/// Has faults happen to servers of NATS with small disks; returns what the chat servers logged last.
+#[track_caller]
+fn check_disks(faults: &[Fault]) -> Option<String> {
+    let mut settings = settings("file")?;
+    settings.disk_len = Some(DISK_LEN);
+    let mut cluster = Cluster::start(&settings).unwrap();
+    if cluster.disks.is_none() {
+        eprintln!("skipped: the system does not let us mount disks");
+        return None;
+    }
+    check_in(&mut cluster, faults);
+    Some(cluster.report())
+}
+
+#[test]
+fn a_full_disk_of_one_server_costs_no_message() {
+    check_disks(&[Fault::FollowerDiskFull, Fault::LeaderDiskFull]);
+}
+
+#[test]
+fn full_disks_of_all_servers_are_told_and_cost_no_message() {
+    // While the disks are full, the fault itself waits for all chat servers not to be ready.
+    if let Some(report) = check_disks(&[Fault::DisksFull]) {
+        for server in ["chat server 1", "chat server 2"] {
+            let is_told = |line: &str| line.starts_with(server) && line.contains("stream is away");
+            assert!(report.lines().any(is_told), "{report}");
+        }
+    }
+}
+
+#[test]
+fn clocks_that_are_hours_apart_change_nothing() {
+    let Some(mut settings) = settings("file") else {
+        return;
+    };
+    if find_faketime().is_none() {
+        eprintln!("skipped: libfaketime is not installed (Debian: apt-get install libfaketime)");
+        return;
+    }
+    settings.clocks = ["+1h", "-1h"].map(str::to_owned).into();
+    let mut cluster = Cluster::start(&settings).unwrap();
+    check_in(&mut cluster, &[Fault::LeaderKilled, Fault::QuorumLost]);
+    // Both tell that the stream was away, each at the time that it has.
+    let lines = cluster.nodes.last_lines();
+    let hours = lines.iter().map(|lines| {
+        let told = lines.iter().rfind(|line| line.contains("stream is"));
+        told.map(|line| line.split(':').next().unwrap_or_default())
+    });
+    let hours: Vec<&str> = hours.map(Option::unwrap).collect();
+    assert_ne!(hours[0], hours[1], "{lines:?}");
+}
+
+#[test]
+fn a_stream_in_memory_is_gone_with_all_servers_and_is_told() {
+    let Some(settings) = settings("memory") else {
+        return;
+    };
+    let mut cluster = Cluster::start(&settings).unwrap();
+    let crowd = Crowd::start(cluster.nodes.addrs(), 3).unwrap();
+    for number in 0..cluster.nats.addrs().len() {
+        cluster.nats.kill(number);
+    }
+    for number in 0..cluster.nats.addrs().len() {
+        cluster.nats.restart(number).unwrap();
+    }
+    for node in 0..settings.node_count {
+        let code = cluster.nodes.wait_end(node);
+        let code = code.unwrap_or_else(|error| panic!("{error}: {}", cluster.report()));
+        let report = cluster.report();
+        assert!(code.is_some_and(|code| code != 0), "{code:?}: {report}");
+        let lines = &cluster.nodes.last_lines()[node];
+        assert!(lines.iter().any(|line| line.contains("lost")), "{lines:?}");
+    }
+    cluster.nats.wait_healthy().unwrap();
+    for node in 0..settings.node_count {
+        cluster.nodes.restart(node).unwrap();
+    }
+    crowd.wait_served().unwrap();
+    // What clients got before and after: one order, and nothing twice.
+    let facts = judge(&crowd.finish().unwrap(), None);
+    assert!(facts.is_kept(), "{facts}\n{}", cluster.report());
+}
+
+/// How many bytes the disk of a server of NATS has. A judgement: soon full.
+const DISK_LEN: u64 = 48 << 20;
