@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use chat_target::Launch;
 use chat_toxic::{Plan, Proxy};
 
 use crate::ports::free_addrs;
 use crate::process::Process;
-use crate::{ClusterError, Settings, monitor, wait_for};
+use crate::{ClusterError, Settings, monitor};
 
 /// The chat servers of a cluster. Dropping them ends them.
 ///
@@ -83,14 +84,9 @@ impl Nodes {
         monitor::is_ready(self.monitors[number])
     }
 
-    /// Waits until a server has ended by itself; returns its exit code, if it has one.
-    ///
-    /// # Errors
-    ///
-    /// When that takes too long.
-    pub fn wait_end(&mut self, number: usize) -> Result<Option<i32>, ClusterError> {
-        let server = &mut self.servers[number];
-        wait_for("ending a chat server", || server.exit_status()).map(|status| status.code())
+    /// Tells how a server ended, if it did by itself.
+    pub fn exit_status(&mut self, number: usize) -> Option<ExitStatus> {
+        self.servers[number].exit_status()
     }
 
     /// Kills a server at once.
