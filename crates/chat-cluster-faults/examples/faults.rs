@@ -112,7 +112,8 @@ impl Args {
                 "--storage" => {
                     return Err(format!("--storage is memory or file, not {value}").into());
                 }
-                "--nats" => args.nats = Some(value.into()),
+                "--nats" if Path::new(&value).is_file() => args.nats = Some(value.into()),
+                "--nats" => return Err(format!("--nats: there is no file {value}").into()),
                 "--fault" => args.fault = Some(value),
                 _ => return Err(format!("there is no option {name}").into()),
             }

@@ -20,7 +20,7 @@ pub struct Trial {
 
 /// Why a trial came to nothing.
 #[derive(Debug, thiserror::Error)]
-#[error("after {faults:?} with seed {seed}: {source}\n{lines}")]
+#[error("after {} with seed {seed}: {source}\n{lines}", names(faults))]
 pub struct TrialError {
     /// What had happened, the last not to its end.
     pub faults: Vec<Fault>,
@@ -55,6 +55,11 @@ impl Trial {
             lines: cluster.report(),
         })
     }
+}
+
+fn names(faults: &[Fault]) -> String {
+    let names: Vec<String> = faults.iter().map(Fault::to_string).collect();
+    names.join(", ")
 }
 
 fn play(

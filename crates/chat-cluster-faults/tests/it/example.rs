@@ -19,7 +19,7 @@ fn example() -> Command {
 
 #[test]
 fn bad_values_are_refused_with_one_line_and_code_2() {
-    let bad: [&[&str]; 9] = [
+    let bad: [&[&str]; 11] = [
         &[],
         &["s", "--runs", "x"],
         &["s", "--runs", "0"],
@@ -29,6 +29,8 @@ fn bad_values_are_refused_with_one_line_and_code_2() {
         &["s", "--storage", "paper"],
         &["s", "--fault", "rain"],
         &["s", "--rain", "1"],
+        &["s", "--nats", "/nowhere/nats-server"],
+        &["s", "--fault", "all disks full"],
     ];
     for args in bad {
         let output = example().args(args).output().unwrap();
