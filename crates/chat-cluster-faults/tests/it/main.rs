@@ -6,5 +6,7 @@
 mod crowds;
 /// The example `faults` as a process.
 mod example;
+/// Servers that end with the process that started them.
+mod guards;
 /// Servers of NATS by themselves.
 mod nats;
