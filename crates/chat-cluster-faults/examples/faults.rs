@@ -9,31 +9,56 @@
 //! With `--runs N`, each fault happens N times, each time to a new crowd. With `--minutes N`, faults that
 //! the seed draws happen one after the other to one crowd. `--nodes N` is the number of chat servers,
 //! `--seconds N` how long a fault lasts, `--storage memory|file` where the stream is, and `--fault NAME`
-//! has only that one happen. Exit code 3 tells that the promise was broken.
+//! has only that one happen. `--nats PATH` names the executable of NATS. Exit code 2 tells that the
+//! arguments make no sense, 3 that the promise was broken.
 
 use std::error::Error;
-use std::path::Path;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use chat_cluster_faults::{Cluster, Facts, Fault, Settings, Trial, find_nats};
+use chat_cluster_faults::{Cluster, Facts, Fault, Settings, Trial, find_nats, guard};
 use fastrand::Rng;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-fn main() -> Result<ExitCode, Failure> {
-    let args = Args::parse()?;
-    let nats = find_nats().ok_or("nats-server is not in $PATH and not in /usr/sbin")?;
+fn main() -> ExitCode {
+    if guard::run(std::env::args_os().skip(1)).is_some() {
+        return ExitCode::SUCCESS;
+    }
+    let args = match Args::parse() {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("faults: {error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    run(&args).unwrap_or_else(|error| {
+        eprintln!("faults: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let nats = args.nats.clone().or_else(find_nats);
+    let nats = nats.ok_or("nats-server is not in $PATH and not in /usr/sbin")?;
+    println!("{}", version(&nats)?);
     let mut settings = Settings::new(nats, Path::new(&args.server));
     settings.node_count = args.node_count;
+    settings.guard = std::env::current_exe().ok();
     for arg in &mut settings.args {
         *arg = arg.replace("storage=memory", &format!("storage={}", args.storage));
     }
+    settings.disk_len = (args.storage == "file").then_some(DISK_LEN);
     println!("seed {}", args.seed);
     let mut cluster = Cluster::start(&settings)?;
+    if settings.disk_len.is_some() && cluster.disks.is_none() {
+        println!("no full disks are drawn: the system does not let us mount any");
+    }
     let is_kept = match args.minutes {
-        Some(minutes) => soak(&mut cluster, &args, minutes)?,
-        None => table(&mut cluster, &args)?,
+        Some(minutes) => soak(&mut cluster, args, minutes)?,
+        None => table(&mut cluster, args)?,
     };
     Ok(if is_kept {
         ExitCode::SUCCESS
@@ -51,6 +76,7 @@ struct Args {
     time: Duration,
     storage: String,
     fault: Option<String>,
+    nats: Option<PathBuf>,
 }
 
 impl Args {
@@ -68,26 +94,39 @@ impl Args {
             time: Duration::from_secs(3),
             storage: "memory".to_owned(),
             fault: None,
+            nats: None,
         };
         while let Some(name) = words.next() {
             let value = words
                 .next()
                 .ok_or_else(|| format!("{name} needs a value"))?;
             match name.as_str() {
-                "--runs" => args.runs = value.parse()?,
-                "--minutes" => args.minutes = Some(value.parse()?),
-                "--seed" => args.seed = value.parse()?,
-                "--nodes" => args.node_count = value.parse()?,
-                "--seconds" => args.time = Duration::from_secs_f64(value.parse()?),
-                "--storage" => args.storage = value,
+                "--runs" => args.runs = parse(&name, &value, |it| *it > 0)?,
+                "--minutes" => args.minutes = Some(parse(&name, &value, is_time)?),
+                "--seed" => args.seed = parse(&name, &value, |_| true)?,
+                "--nodes" => {
+                    args.node_count = parse(&name, &value, |it| (1..=NODES_MAX).contains(it))?
+                }
+                "--seconds" => args.time = Duration::from_secs_f64(parse(&name, &value, is_time)?),
+                "--storage" if ["memory", "file"].contains(&value.as_str()) => args.storage = value,
+                "--storage" => {
+                    return Err(format!("--storage is memory or file, not {value}").into());
+                }
+                "--nats" if Path::new(&value).is_file() => args.nats = Some(value.into()),
+                "--nats" => return Err(format!("--nats: there is no file {value}").into()),
                 "--fault" => args.fault = Some(value),
                 _ => return Err(format!("there is no option {name}").into()),
             }
         }
+        if args.faults(args.storage == "file").is_empty() {
+            let fault = args.fault.unwrap_or_default();
+            let storage = args.storage;
+            return Err(format!("there is no fault \"{fault}\" with storage {storage}").into());
+        }
         Ok(args)
     }
 
-    fn faults(&self) -> Vec<Fault> {
+    fn faults(&self, has_disks: bool) -> Vec<Fault> {
         let is_chosen = |it: &Fault| {
             self.fault
                 .as_ref()
@@ -96,15 +135,33 @@ impl Args {
         let faults = Fault::ALL.into_iter().filter(is_chosen);
         // In memory, a stream is gone with most of its servers.
         let is_possible = |it: &Fault| *it != Fault::QuorumLost || self.storage == "file";
-        faults.filter(is_possible).collect()
+        let faults = faults.filter(is_possible);
+        faults.filter(|it| has_disks || !it.needs_disks()).collect()
     }
 }
 
-/// What the runs of one fault came to, the worst of each.
+/// Asks a server of NATS for its version.
+fn version(nats: &Path) -> Result<String, Failure> {
+    let output = Command::new(nats).arg("--version").output();
+    let output = output.map_err(|error| format!("cannot start {}: {error}", nats.display()))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Reads the value of an option.
+fn parse<T: FromStr>(name: &str, value: &str, is_good: impl Fn(&T) -> bool) -> Result<T, Failure> {
+    let value_of = value.parse().ok().filter(is_good);
+    value_of.ok_or_else(|| format!("{name} cannot be {value}").into())
+}
+
+/// Tells whether a time is one that can be waited for.
+fn is_time(time: &f64) -> bool {
+    (0.0..=TIME_MAX).contains(time)
+}
+
+/// What the runs of one fault came to, the sum of each.
 #[derive(Default)]
 struct Row {
-    runs: u32,
-    silence: Duration,
+    silences: Vec<Duration>,
     acknowledged: u64,
     lost: u64,
     duplicated: u64,
@@ -113,8 +170,8 @@ struct Row {
 
 impl Row {
     fn add(&mut self, silence: Duration, facts: &Facts) {
-        self.runs += 1;
-        self.silence = self.silence.max(silence);
+        self.silences.push(silence);
+        self.silences.sort_unstable();
         self.acknowledged += facts.acknowledged;
         self.lost += facts.lost;
         self.duplicated += facts.duplicated;
@@ -122,10 +179,12 @@ impl Row {
     }
 
     fn print(&self, fault: &str) {
+        let count = self.silences.len();
+        let silence = |place: usize| self.silences.get(place).map_or(0.0, Duration::as_secs_f64);
         println!(
-            "| {fault} | {} | {:.1} s | {} | {} | {} | {} |",
-            self.runs,
-            self.silence.as_secs_f64(),
+            "| {fault} | {count} | {:.1} s | {:.1} s | {} | {} | {} | {} |",
+            silence(count / 2),
+            silence(count.saturating_sub(1)),
             self.acknowledged,
             self.lost,
             self.duplicated,
@@ -136,10 +195,12 @@ impl Row {
 
 /// Has each fault happen some times.
 fn table(cluster: &mut Cluster, args: &Args) -> Result<bool, Failure> {
-    println!("| fault | runs | worst silence | acknowledged | lost | duplicated | reordered |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| fault | runs | median silence | worst silence | acknowledged | lost | duplicated | reordered |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     let mut is_kept = true;
-    for fault in args.faults() {
+    for fault in args.faults(cluster.disks.is_some()) {
         let mut row = Row::default();
         for run in 0..args.runs {
             let seed = args.seed.wrapping_add(run.into());
@@ -148,6 +209,7 @@ fn table(cluster: &mut Cluster, args: &Args) -> Result<bool, Failure> {
             if !trial.facts.is_kept() {
                 is_kept = false;
                 println!("{fault}, seed {seed}: {}", trial.facts);
+                print!("{}", cluster.report());
             }
             row.add(trial.silence, &trial.facts);
         }
@@ -159,7 +221,10 @@ fn table(cluster: &mut Cluster, args: &Args) -> Result<bool, Failure> {
 /// Has faults happen at random for some time.
 fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failure> {
     let (start, time) = (Instant::now(), Duration::from_secs_f64(60.0 * minutes));
-    let (mut rng, faults) = (Rng::with_seed(args.seed), args.faults());
+    let (mut rng, faults) = (
+        Rng::with_seed(args.seed),
+        args.faults(cluster.disks.is_some()),
+    );
     let mut row = Row::default();
     let mut is_kept = true;
     while start.elapsed() < time {
@@ -170,7 +235,10 @@ fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failur
         let seed = rng.u64(..);
         let trial = Trial::run(cluster, &drawn, lasting, seed);
         let trial = trial.map_err(|error| error.to_string())?;
-        is_kept &= trial.facts.is_kept();
+        if !trial.facts.is_kept() {
+            is_kept = false;
+            print!("{}", cluster.report());
+        }
         row.add(trial.silence, &trial.facts);
         let names: Vec<String> = drawn.iter().map(Fault::to_string).collect();
         println!(
@@ -188,4 +256,17 @@ fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failur
 /// How many faults happen to a crowd, before what it saw is judged. A judgement.
 const FAULTS_A_CROWD: usize = 4;
 
+/// How many bytes the disk of a server of NATS has. A judgement: enough for an hour, and soon full.
+const DISK_LEN: u64 = 256 << 20;
+
+/// How many chat servers there are at most. A judgement: all are on one machine.
+const NODES_MAX: usize = 16;
+
+/// The longest time that an option may be. A judgement: a week of minutes, and far from overflow.
+const TIME_MAX: f64 = 10_080.0;
+
+/// The arguments make no sense.
+const EXIT_USAGE: u8 = 2;
+
+/// The promise was broken.
 const EXIT_BROKEN: u8 = 3;

@@ -2,9 +2,9 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::{ClusterError, Nats, Nodes};
+use crate::{ClusterError, Disks, Nats, Nodes};
 
 /// What a cluster is made of.
 #[derive(Clone, Debug)]
@@ -19,6 +19,16 @@ pub struct Settings {
     pub node_count: usize,
     /// The name of the stream.
     pub stream: String,
+    /// The executable of a process that ends a server if this one is killed, see
+    /// [`Launch::guard`](chat_target::Launch::guard).
+    /// By default it is a script, for executables that cannot ask [`guard::run`](crate::guard::run).
+    pub guard: Option<PathBuf>,
+    /// How many bytes the disk of each server of NATS has, where the system lets us have disks of our
+    /// own. With `None`, they keep their files where all are.
+    pub disk_len: Option<u64>,
+    /// How much the clock of each chat server is off, as libfaketime has it: `+1h`. Where there are fewer
+    /// than chat servers, those of the others are right.
+    pub clocks: Vec<String>,
 }
 
 impl Settings {
@@ -29,6 +39,7 @@ impl Settings {
             "--cluster-stream={stream}",
             "--node=node-{n}",
             "--cluster-storage=memory",
+            "--metrics={metrics}",
         ];
         Self {
             nats: nats.into(),
@@ -36,6 +47,9 @@ impl Settings {
             args: args.map(str::to_owned).into(),
             node_count: 2,
             stream: "room".to_owned(),
+            guard: Some(guard_script()),
+            disk_len: None,
+            clocks: Vec::new(),
         }
     }
 }
@@ -49,6 +63,8 @@ pub struct Cluster {
     pub nats: Nats,
     /// The name of the stream.
     pub stream: String,
+    /// The disks of the servers of NATS, where they have some of their own.
+    pub disks: Option<Disks>,
     _dir: Dir,
 }
 
@@ -60,20 +76,49 @@ impl Cluster {
     /// When something does not start or get ready.
     pub fn start(settings: &Settings) -> Result<Self, ClusterError> {
         let dir = Dir::create()?;
-        let nats = Nats::start(&settings.nats, &dir.0)?;
-        let args = settings.args.iter();
-        let args: Vec<String> = args
-            .map(|arg| arg.replace("{stream}", &settings.stream))
-            .collect();
-        let nodes = Nodes::start(&settings.server, &args, settings.node_count, nats.addrs())?;
+        let guard = settings.guard.as_deref();
+        let len = settings.disk_len;
+        let disks = len.and_then(|len| Disks::mount(&dir.0, len, guard));
+        let stores = disks.as_ref().map_or(&*dir.0, Disks::root);
+        let nats = Nats::start(&settings.nats, stores, guard)?;
+        let nodes = Nodes::start(settings, nats.addrs())?;
         nats.wait_whole(&settings.stream)?;
         Ok(Self {
             nodes,
             nats,
             stream: settings.stream.clone(),
+            disks,
             _dir: dir,
         })
     }
+
+    /// Tells what the chat servers printed last, and how each server of NATS has the stream.
+    pub fn report(&mut self) -> String {
+        let mut report = String::new();
+        for (number, lines) in (1..).zip(self.nodes.last_lines()) {
+            for line in lines {
+                report.push_str(&format!("chat server {number}: {line}\n"));
+            }
+        }
+        for (number, replica) in self.nats.replicas(&self.stream).iter().enumerate() {
+            let told = replica.as_ref().map_or_else(
+                || "tells nothing".to_owned(),
+                |it| {
+                    format!(
+                        "last entry {}, {} entries, {} deleted",
+                        it.last, it.entry_count, it.deleted_count
+                    )
+                },
+            );
+            report.push_str(&format!("{}: {told}\n", crate::nats::name(number)));
+        }
+        report
+    }
+}
+
+/// Returns the script that guards servers. It is beside the sources.
+fn guard_script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guard.sh")
 }
 
 /// A directory that is removed at the end.

@@ -117,15 +117,25 @@ impl Crowd {
             "giving all clients the last words of all, and the end",
             || members.iter().all(is_finished).then_some(()),
         )?;
+        Ok(self.seen())
+    }
+
+    /// Has all clients leave at once, owed nothing; returns what they saw.
+    pub fn leave(mut self) -> Seen {
+        self.room.set_phase(Phase::Over);
+        self.seen()
+    }
+
+    fn seen(&mut self) -> Seen {
         let sessions = self.join();
         let finals = self.room.finals.lock();
         let finals = finals.unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(Seen {
+        Seen {
             sessions,
             finals: finals.clone(),
             sent_count: self.room.sent_count.load(Ordering::Relaxed),
             bodies: self.room.bodies,
-        })
+        }
     }
 
     fn join(&mut self) -> Vec<Session> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::{Cluster, ClusterError, Nats};
+use crate::{Cluster, ClusterError, Nats, wait_for};
 
 /// Something that happens to a cluster, and passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +32,21 @@ pub enum Fault {
     NodeCutOff,
     /// Two of the servers of NATS are killed, so that nobody can write, and start again.
     QuorumLost,
+    /// The disk of a server of NATS that does not lead is full for a time. When there is room again, that
+    /// server is started again, as an operator has to.
+    FollowerDiskFull,
+    /// The disk of the stream's leader is full for a time, likewise.
+    LeaderDiskFull,
+    /// The disks of all servers of NATS are full for a time, likewise. Until there is room, no chat server
+    /// is ready.
+    DisksFull,
     /// All servers end and start again, one after the other.
     RollingRestart,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::None,
         Self::LeaderKilled,
         Self::LeaderFrozen,
@@ -49,8 +57,19 @@ impl Fault {
         Self::NodeFrozen,
         Self::NodeCutOff,
         Self::QuorumLost,
+        Self::FollowerDiskFull,
+        Self::LeaderDiskFull,
+        Self::DisksFull,
         Self::RollingRestart,
     ];
+
+    /// Tells whether it needs servers of NATS with disks of their own, which have the stream.
+    pub fn needs_disks(self) -> bool {
+        matches!(
+            self,
+            Self::FollowerDiskFull | Self::LeaderDiskFull | Self::DisksFull
+        )
+    }
 
     /// Has it happen, lasting `time` where it lasts, and waits until the stream is whole again.
     ///
@@ -94,6 +113,9 @@ impl Fault {
                 thread::sleep(time);
                 nodes.join_again(node);
             }
+            Self::FollowerDiskFull => fill_disks(cluster, &[follower], time)?,
+            Self::LeaderDiskFull => fill_disks(cluster, &[leader], time)?,
+            Self::DisksFull => fill_disks(cluster, &[0, 1, 2], time)?,
             Self::RollingRestart => return restart_all(cluster),
         }
         cluster.nats.wait_healthy()?;
@@ -115,6 +137,9 @@ impl fmt::Display for Fault {
             Self::NodeFrozen => "chat server frozen",
             Self::NodeCutOff => "chat server cut off",
             Self::QuorumLost => "quorum lost",
+            Self::FollowerDiskFull => "follower's disk full",
+            Self::LeaderDiskFull => "leader's disk full",
+            Self::DisksFull => "all disks full",
             Self::RollingRestart => "rolling restart",
         })
     }
@@ -130,6 +155,38 @@ fn freeze_nats(nats: &Nats, number: usize, time: Duration) {
     nats.freeze(number);
     thread::sleep(time);
     nats.thaw(number);
+}
+
+fn fill_disks(
+    cluster: &mut Cluster,
+    numbers: &[usize],
+    time: Duration,
+) -> Result<(), ClusterError> {
+    let Cluster {
+        nats, nodes, disks, ..
+    } = cluster;
+    let disks = disks.as_ref().ok_or_else(|| ClusterError::Io {
+        what: "filling a disk of the servers of NATS",
+        source: std::io::ErrorKind::Unsupported.into(),
+    })?;
+    let is_all = numbers.len() == Nats::COUNT;
+    let all = 0..nodes.addrs().len();
+    disks.fill(numbers, || {
+        thread::sleep(time);
+        if is_all {
+            let is_any_ready = || all.clone().any(|node| nodes.is_ready(node));
+            return wait_for("telling of the stream that it is away", || {
+                (!is_any_ready()).then_some(())
+            });
+        }
+        Ok(())
+    })?;
+    for number in numbers {
+        // Versions of 2022 hang, without a word, and end only when they are killed.
+        nats.kill(*number);
+        nats.restart(*number)?;
+    }
+    Ok(())
 }
 
 fn restart_all(cluster: &mut Cluster) -> Result<(), ClusterError> {

@@ -17,6 +17,7 @@
 mod body;
 mod cluster;
 mod crowd;
+mod disk;
 mod dump;
 mod fault;
 mod judge;
@@ -28,15 +29,17 @@ mod ports;
 mod process;
 mod trial;
 
+pub use chat_target::guard;
 pub use cluster::{Cluster, Settings};
 pub use crowd::{Crowd, Seen};
+pub use disk::Disks;
 pub use dump::{Dump, dump};
 pub use fault::Fault;
 pub use judge::{Facts, judge};
 pub use member::Session;
 pub use monitor::StreamStatus;
 pub use nats::{Nats, find_nats};
-pub use nodes::Nodes;
+pub use nodes::{Nodes, find_faketime};
 pub use trial::{Trial, TrialError};
 
 /// Why a cluster could not be brought up, or did not come back.

@@ -16,6 +16,10 @@ pub struct StreamStatus {
     pub last: u64,
     /// How many other servers keep it, and are not behind, as the leader sees it.
     pub current_replica_count: usize,
+    /// How many entries there are.
+    pub entry_count: u64,
+    /// How many are missing between the first and the last.
+    pub deleted_count: u64,
 }
 
 /// Asks the server that is monitored at `addr` for a stream.
@@ -35,6 +39,8 @@ pub(crate) fn stream(addr: SocketAddr, name: &str) -> io::Result<Option<StreamSt
                 .map(str::to_owned),
             last: stream["state"]["last_seq"].as_u64().unwrap_or(0),
             current_replica_count: current.count(),
+            entry_count: stream["state"]["messages"].as_u64().unwrap_or(0),
+            deleted_count: stream["state"]["num_deleted"].as_u64().unwrap_or(0),
         }
     }))
 }
@@ -42,6 +48,11 @@ pub(crate) fn stream(addr: SocketAddr, name: &str) -> io::Result<Option<StreamSt
 /// Tells whether a server says that it is well.
 pub(crate) fn is_healthy(addr: SocketAddr) -> bool {
     fetch(addr, "/healthz").is_ok_and(|text| text.contains("\"ok\""))
+}
+
+/// Tells whether a chat server says that it is ready. One that says nothing is not.
+pub(crate) fn is_ready(addr: SocketAddr) -> bool {
+    fetch(addr, "/readyz").is_ok_and(|text| text.trim() == "ready")
 }
 
 /// Gets a page.

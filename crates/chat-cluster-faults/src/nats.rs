@@ -36,11 +36,16 @@ impl Nats {
     pub const COUNT: usize = 3;
 
     /// Starts the servers, which keep their files under `dir`, and waits until they are one cluster.
+    /// `guard` ends them if this process is killed, see [`Launch::guard`].
     ///
     /// # Errors
     ///
     /// When one does not start, or they find no leader in time.
-    pub fn start(executable: &Path, dir: &Path) -> Result<Self, ClusterError> {
+    pub fn start(
+        executable: &Path,
+        dir: &Path,
+        guard: Option<&Path>,
+    ) -> Result<Self, ClusterError> {
         let all = free_addrs(3 * Self::COUNT)?;
         let (addrs, rest) = all.split_at(Self::COUNT);
         let (monitors, listens) = rest.split_at(Self::COUNT);
@@ -60,6 +65,7 @@ impl Nats {
             let launch = Launch {
                 args: ["-c", "/dev/stdin"].map(Into::into).into(),
                 convention: Convention::Config(config),
+                guard: guard.map(Path::to_owned),
                 ..Launch::new(executable, addrs[number])
             };
             servers.push(Process::new(name(number), launch));
@@ -89,6 +95,14 @@ impl Nats {
             let leader = number(status.leader.as_deref()?)?;
             Some((leader, status))
         })
+    }
+
+    /// Returns the stream as each server has it, if it tells.
+    pub fn replicas(&self, stream: &str) -> Vec<Option<StreamStatus>> {
+        let addrs = self.monitors.iter();
+        addrs
+            .map(|addr| monitor::stream(*addr, stream).ok().flatten())
+            .collect()
     }
 
     /// Waits until the stream has a leader that runs and sees all others up to date; returns its number.
@@ -207,7 +221,7 @@ fn config(
     config
 }
 
-fn name(number: usize) -> String {
+pub(crate) fn name(number: usize) -> String {
     format!("nats-{number}")
 }
 

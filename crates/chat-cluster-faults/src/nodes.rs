@@ -1,15 +1,17 @@
 //! The chat servers of a cluster.
 
 use std::ffi::OsString;
+use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitStatus;
 
 use chat_target::Launch;
 use chat_toxic::{Plan, Proxy};
 
-use crate::ClusterError;
 use crate::ports::free_addrs;
 use crate::process::Process;
+use crate::{ClusterError, Settings, monitor};
 
 /// The chat servers of a cluster. Dropping them ends them.
 ///
@@ -18,25 +20,24 @@ use crate::process::Process;
 pub struct Nodes {
     servers: Vec<Process>,
     addrs: Vec<SocketAddr>,
+    monitors: Vec<SocketAddr>,
     proxies: Vec<Vec<Proxy>>,
 }
 
 impl Nodes {
-    /// Starts `count` chat servers. In `args`, `{nats}` stands for the URLs of NATS and `{n}` for the
-    /// number of the server, from 1.
+    /// Starts the chat servers. In their arguments, `{nats}` stands for the URLs of NATS, `{stream}` for
+    /// the name of the stream, `{metrics}` for the address of its metrics, and `{n}` for the number of the
+    /// server, from 1.
     ///
     /// # Errors
     ///
     /// When one does not start or get ready.
-    pub fn start(
-        executable: &Path,
-        args: &[String],
-        count: usize,
-        nats: &[SocketAddr],
-    ) -> Result<Self, ClusterError> {
-        let addrs = free_addrs(count)?;
+    pub fn start(settings: &Settings, nats: &[SocketAddr]) -> Result<Self, ClusterError> {
+        let mut addrs = free_addrs(2 * settings.node_count)?;
+        let monitors = addrs.split_off(settings.node_count);
         let (mut servers, mut proxies) = (Vec::new(), Vec::new());
-        for (number, addr) in (1..).zip(&addrs) {
+        for (index, addr) in addrs.iter().enumerate() {
+            let number = index + 1;
             let own = nats.iter().map(|it| Proxy::start(*it, |_| Plan::default()));
             let own = own.collect::<Result<Vec<Proxy>, _>>();
             let own = own.map_err(|source| ClusterError::Io {
@@ -47,12 +48,16 @@ impl Nodes {
                 .iter()
                 .map(|proxy| format!("nats://{}", proxy.addr()))
                 .collect();
-            let args = args.iter().map(|arg| {
+            let args = settings.args.iter().map(|arg| {
+                let arg = arg.replace("{stream}", &settings.stream);
                 let arg = arg.replace("{nats}", &urls.join(","));
+                let arg = arg.replace("{metrics}", &monitors[index].to_string());
                 OsString::from(arg.replace("{n}", &number.to_string()))
             });
+            let (executable, clock) = clock(settings, index)?;
             let launch = Launch {
-                args: args.collect(),
+                args: clock.into_iter().chain(args).collect(),
+                guard: settings.guard.clone(),
                 ..Launch::new(executable, *addr)
             };
             servers.push(Process::new(format!("chat server {number}"), launch));
@@ -61,6 +66,7 @@ impl Nodes {
         let mut nodes = Self {
             servers,
             addrs,
+            monitors,
             proxies,
         };
         nodes.servers.iter_mut().try_for_each(Process::start)?;
@@ -71,6 +77,16 @@ impl Nodes {
     /// Returns the addresses that clients connect to.
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addrs
+    }
+
+    /// Tells whether a server says that it is ready.
+    pub fn is_ready(&self, number: usize) -> bool {
+        monitor::is_ready(self.monitors[number])
+    }
+
+    /// Tells how a server ended, if it did by itself.
+    pub fn exit_status(&mut self, number: usize) -> Option<ExitStatus> {
+        self.servers[number].exit_status()
     }
 
     /// Kills a server at once.
@@ -117,4 +133,33 @@ impl Nodes {
     pub fn last_lines(&mut self) -> Vec<Vec<String>> {
         self.servers.iter_mut().map(Process::last_lines).collect()
     }
+}
+
+/// Finds libfaketime where Debian has it.
+pub fn find_faketime() -> Option<PathBuf> {
+    let dirs = fs::read_dir("/usr/lib").ok()?.flatten();
+    let mut files = dirs.map(|dir| dir.path().join("faketime/libfaketime.so.1"));
+    files.find(|file| file.is_file())
+}
+
+/// Returns what has to be started so that a server has the clock that it should have, and what comes
+/// before the server's own arguments.
+fn clock(settings: &Settings, index: usize) -> Result<(PathBuf, Vec<OsString>), ClusterError> {
+    let Some(clock) = settings.clocks.get(index) else {
+        return Ok((settings.server.clone(), Vec::new()));
+    };
+    let library = find_faketime().ok_or_else(|| ClusterError::Io {
+        what: "finding libfaketime",
+        source: std::io::ErrorKind::NotFound.into(),
+    })?;
+    let mut preload = OsString::from("LD_PRELOAD=");
+    preload.push(library);
+    let args = vec![
+        preload,
+        format!("FAKETIME={clock}").into(),
+        // What measures how long something takes is right on a machine whose clock is wrong.
+        "DONT_FAKE_MONOTONIC=1".into(),
+        settings.server.clone().into(),
+    ];
+    Ok(("env".into(), args))
 }

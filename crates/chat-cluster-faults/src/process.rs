@@ -1,8 +1,10 @@
 //! A server that is killed, frozen and started again.
 
-use std::time::Duration;
+use std::process::ExitStatus;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use chat_target::{Ending, Interrupt, Launch, Server};
+use chat_target::{Ending, Interrupt, Launch, Server, ServerError};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::ClusterError;
@@ -27,7 +29,16 @@ impl Process {
     /// Starts it, and does not wait until it is ready.
     pub(crate) fn start(&mut self) -> Result<(), ClusterError> {
         self.server = None;
-        let server = Server::start(&self.launch, &Interrupt::never());
+        let deadline = Instant::now() + ADDR_WAIT;
+        let server = loop {
+            match Server::start(&self.launch, &Interrupt::never()) {
+                // Another test may look just now whether the port is free.
+                Err(ServerError::Unavailable { .. }) if Instant::now() < deadline => {
+                    thread::sleep(crate::POLL_INTERVAL);
+                }
+                started => break started,
+            }
+        };
         self.server = Some(server.map_err(|source| self.failed(source))?);
         Ok(())
     }
@@ -45,6 +56,16 @@ impl Process {
     pub(crate) fn is_running(&mut self) -> bool {
         let server = self.server.as_mut();
         server.is_some_and(|server| server.exit_status().is_none())
+    }
+
+    /// Tells how it ended, if it did by itself.
+    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.server.as_mut().and_then(Server::exit_status)
+    }
+
+    /// Returns its process id, if it was started.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.server.as_ref().map(Server::id)
     }
 
     /// Kills it at once, as a power cut would.
@@ -83,7 +104,7 @@ impl Process {
         }
     }
 
-    fn failed(&self, source: chat_target::ServerError) -> ClusterError {
+    fn failed(&self, source: ServerError) -> ClusterError {
         ClusterError::Server {
             who: self.name.clone(),
             source,
@@ -97,3 +118,6 @@ impl Drop for Process {
         self.thaw();
     }
 }
+
+/// How long a port may be taken that a server had before. A judgement.
+const ADDR_WAIT: Duration = Duration::from_secs(10);

@@ -20,7 +20,7 @@ pub struct Trial {
 
 /// Why a trial came to nothing.
 #[derive(Debug, thiserror::Error)]
-#[error("after {faults:?} with seed {seed}: {source}\n{lines}")]
+#[error("after {} with seed {seed}: {source}\n{lines}", names(faults))]
 pub struct TrialError {
     /// What had happened, the last not to its end.
     pub faults: Vec<Fault>,
@@ -28,7 +28,7 @@ pub struct TrialError {
     pub seed: u64,
     /// Why.
     pub source: Box<ClusterError>,
-    /// What the chat servers printed last.
+    /// What the chat servers printed last, and how the servers of NATS have the stream.
     pub lines: String,
 }
 
@@ -52,15 +52,14 @@ impl Trial {
             faults: happened,
             seed,
             source: Box::new(source),
-            lines: cluster
-                .nodes
-                .last_lines()
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join("\n"),
+            lines: cluster.report(),
         })
     }
+}
+
+fn names(faults: &[Fault]) -> String {
+    let names: Vec<String> = faults.iter().map(Fault::to_string).collect();
+    names.join(", ")
 }
 
 fn play(

@@ -4,5 +4,9 @@
 
 /// Crowds on servers with two ports, right and wrong.
 mod crowds;
+/// The example `faults` as a process.
+mod example;
+/// Servers that end with the process that started them.
+mod guards;
 /// Servers of NATS by themselves.
 mod nats;

@@ -8,7 +8,7 @@ fn servers_find_each_other_again_after_a_kill_and_a_cut() {
         return;
     };
     let dir = std::env::temp_dir().join(format!("chat-nats-alone-{}", std::process::id()));
-    let mut nats = Nats::start(&executable, &dir).unwrap();
+    let mut nats = Nats::start(&executable, &dir, None).unwrap();
     assert_eq!(nats.addrs().len(), Nats::COUNT);
     assert_eq!(nats.stream("nothing"), None);
     nats.kill(1);
