@@ -61,6 +61,12 @@ pub(crate) enum ClusterError {
 }
 
 impl Cluster {
+    /// Checks what can be checked without joining.
+    pub(crate) fn check_args(args: &ClusterArgs) -> Result<(), ClusterError> {
+        args.settings()?;
+        Ok(())
+    }
+
     /// Begins to join a cluster, if there is to be one.
     pub(crate) fn start(
         args: &ClusterArgs,
@@ -225,6 +231,11 @@ impl ClusterError {
             End::Node(Ended::Superseded) => Self::Superseded(end.to_string()),
             end => Self::Ended(end.to_string()),
         }
+    }
+
+    /// Returns whether it is the options that make no sense.
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, Self::Args(_))
     }
 
     /// Returns whether it is of no use to start the server again.

@@ -58,6 +58,7 @@ use tracing::{info, warn};
 use crate::activation::HandedOver;
 use crate::address::Address;
 use crate::args::{Args, Command, LogFormat};
+use crate::cluster::Cluster;
 use crate::config::{Options, OptionsError};
 use crate::logging::Log;
 use crate::notify::ServiceManager;
@@ -98,6 +99,7 @@ fn check(options: &Options) -> Result<(), StartError> {
     options.args.check_addresses()?;
     options.args.check_memory()?;
     options.args.tls.check()?;
+    Cluster::check_args(&options.args.cluster)?;
     print(options.to_string().as_bytes()).map_err(StartError::Print)
 }
 

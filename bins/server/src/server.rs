@@ -97,6 +97,7 @@ impl StartError {
             Self::Cluster(error) if error.is_superseded() => ExitCode::from(3),
             // Starting again would not help.
             Self::Tls(error) if error.is_usage() => ExitCode::from(2),
+            Self::Cluster(error) if error.is_usage() => ExitCode::from(2),
             Self::AddressTwice(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }

@@ -141,11 +141,15 @@ async fn prepare_stream(args: &Args) -> Result<(), Failure> {
     };
     let step_down = format!("STREAM.LEADER.STEPDOWN.{}", args.stream);
     for _ in 0..STEP_COUNT_MAX {
-        let (wanted, led_by) = (leader(&context, beside), leader(&context, &args.stream));
-        if wanted.await? == led_by.await? {
-            return Ok(());
+        let wanted = leader(&context, beside).await?;
+        match leader(&context, &args.stream).await? {
+            led_by if led_by == wanted && led_by.is_some() => return Ok(()),
+            Some(_) => {
+                let _: serde_json::Value = context.request(step_down.clone(), &()).await?;
+            }
+            // There is an election.
+            None => {}
         }
-        let _: serde_json::Value = context.request(step_down.clone(), &()).await?;
         tokio::time::sleep(STEP_TIME).await;
     }
     Err(format!(
@@ -202,8 +206,8 @@ async fn read(args: &Args, number: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How often a leader steps down until the wanted one follows, which chance decides.
-const STEP_COUNT_MAX: usize = 50;
+/// How often it is looked at who leads. Chance decides who follows one that steps down.
+const STEP_COUNT_MAX: usize = 100;
 
-/// How long an election takes.
-const STEP_TIME: Duration = Duration::from_millis(500);
+/// How long to wait before the next look. An election takes about as long.
+const STEP_TIME: Duration = Duration::from_secs(1);

@@ -53,7 +53,7 @@ pub enum Ended {
     Lost,
     /// Another node has read something else from the stream.
     #[error(
-        "{0} has read something else from the stream than this server: the replicas of the stream at NATS differ; \
+        "the server {0} has read something else from the stream than this one: its replicas at NATS differ; \
          use a later version of nats-server, and take the replica out that tells of another last entry"
     )]
     Diverged(NodeId),

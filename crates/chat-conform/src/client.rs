@@ -171,15 +171,14 @@ impl Client {
         self.take_until(body).map(drop)
     }
 
-    /// Sends a message that no other client of this process has sent, and returns how many arrive
-    /// before it.
-    pub(crate) fn skip_to_mark(&mut self) -> Result<usize, Wrong> {
+    /// Sends a message that no other client of this process has sent, and returns its body.
+    pub(crate) fn send_mark(&mut self) -> Result<Vec<u8>, Wrong> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         // Nothing else depends on it than that no two are the same.
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let mark = format!("mark {number} of {}", std::process::id());
-        self.send(mark.as_bytes())?;
-        Ok(self.take_until(mark.as_bytes())?.len())
+        let mark = format!("mark {number} of {}", std::process::id()).into_bytes();
+        self.send(&mark)?;
+        Ok(mark)
     }
 
     /// Receives messages until this one has arrived, and returns those before it.

@@ -113,18 +113,19 @@ impl<'a> Trial<'a> {
     }
 
     /// Waits until nothing arrives any more that other clients have sent to servers that run already,
-    /// those of an earlier case. Others may not use them.
+    /// those of an earlier case. Others may not use them. Each server has a witness, so that no mark
+    /// of this is on its way to any of them afterwards.
     pub(crate) fn settle(&mut self) -> Result<(), Wrong> {
         if !matches!(self.target.servers, Servers::Running(_)) {
             return Ok(());
         }
         let deadline = self.patience().begin();
+        let mut witnesses = self.witnesses()?;
         let mut quiet_count = 0;
         while quiet_count < QUIET_COUNT {
-            let mut witness = self.connect()?;
-            witness.skip_to_mark()?;
             thread::sleep(QUIET_TIME);
-            let is_quiet = witness.skip_to_mark()? == 0;
+            let (_, before_count) = pass_mark(&mut witnesses)?;
+            let is_quiet = before_count == 0;
             quiet_count = if is_quiet { quiet_count + 1 } else { 0 };
             if self.patience().is_over(deadline) {
                 return Err(Wrong::Skipped(
@@ -238,6 +239,29 @@ impl<'a> Trial<'a> {
         Ok(client)
     }
 
+    /// Connects the first client of a case, and waits until all servers have what it said: one that joins
+    /// another server of a group does not receive it.
+    pub(crate) fn join_first(&self) -> Result<Client, Wrong> {
+        let mut client = self.join()?;
+        if self.addrs.len() > 1 {
+            let (mark, _) = pass_mark(&mut self.witnesses()?)?;
+            client.skip_to(&mark)?;
+        }
+        Ok(client)
+    }
+
+    /// Connects a client to each server, and waits until all of them have what each of them said.
+    fn witnesses(&self) -> Result<Vec<Client>, Wrong> {
+        let witnesses = self.addrs.iter().map(|_| self.connect());
+        let mut witnesses = witnesses.collect::<Result<Vec<_>, _>>()?;
+        for witness in &mut witnesses {
+            let mark = witness.send_mark()?;
+            witness.skip_to(&mark)?;
+        }
+        pass_mark(&mut witnesses)?;
+        Ok(witnesses)
+    }
+
     /// Connects clients that have all taken part, and have nothing to receive.
     pub(crate) fn join_many(&self, count: usize) -> Result<Vec<Client>, Wrong> {
         let mut clients: Vec<Client> = Vec::with_capacity(count);
@@ -335,6 +359,16 @@ impl Trial<'_> {
         }
         Ok(())
     }
+}
+
+/// Has the first client send a mark, and waits until all have it. Returns its body, and how many messages
+/// arrived before it.
+fn pass_mark(clients: &mut [Client]) -> Result<(Vec<u8>, usize), Wrong> {
+    let first = clients.first_mut().expect("there is a server");
+    let mark = first.send_mark()?;
+    let before = clients.iter_mut().map(|it| Ok(it.take_until(&mark)?.len()));
+    let before_count = before.sum::<Result<usize, Wrong>>()?;
+    Ok((mark, before_count))
 }
 
 /// Finds an address at which nobody listens.

@@ -42,7 +42,7 @@ pub(crate) struct ClusterArgs {
     cluster_max_bytes: u64,
 
     /// How long a stream keeps messages that is created, at least 1h; 0 is until it is full
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_max_age)]
     cluster_max_age: Duration,
 
     /// How many bytes of clients' messages wait for the stream; when so many do, clients are not
@@ -123,10 +123,9 @@ impl ClusterArgs {
     pub(crate) fn settings(&self) -> Result<Option<Settings>, ClusterArgsError> {
         // Not checked by the parser: what a configuration says is a default to it.
         if self.cluster.is_empty() {
-            return match (&self.cluster_stream, self.node) {
-                (Some(_), _) => Err(ClusterArgsError::NoCluster("cluster-stream")),
-                (_, Some(_)) => Err(ClusterArgsError::NoCluster("node")),
-                (None, None) => Ok(None),
+            return match self.first_of_a_cluster() {
+                Some(name) => Err(ClusterArgsError::NoCluster(name)),
+                None => Ok(None),
             };
         }
         let stream = self.cluster_stream.clone();
@@ -147,6 +146,29 @@ impl ClusterArgs {
         settings.outbox_len_max = self.cluster_outbox_bytes;
         settings.join_timeout = self.cluster_join_timeout;
         Ok(Some(settings))
+    }
+
+    /// Returns an option that says something of a cluster alone, if there is one.
+    fn first_of_a_cluster(&self) -> Option<&'static str> {
+        let options = [
+            ("cluster-stream", self.cluster_stream.is_some()),
+            ("node", self.node.is_some()),
+            ("cluster-credentials", self.cluster_credentials.is_some()),
+            ("cluster-nkey-file", self.cluster_nkey_file.is_some()),
+            ("cluster-user", self.cluster_user.is_some()),
+            (
+                "cluster-password-file",
+                self.cluster_password_file.is_some(),
+            ),
+            ("cluster-token-file", self.cluster_token_file.is_some()),
+            ("cluster-tls-ca", self.cluster_tls_ca.is_some()),
+            ("cluster-tls-cert", self.cluster_tls_cert.is_some()),
+            ("cluster-tls-key", self.cluster_tls_key.is_some()),
+            ("cluster-domain", self.cluster_domain.is_some()),
+            ("cluster-api-prefix", self.cluster_api_prefix.is_some()),
+        ];
+        let first = options.into_iter().find(|(_, is_there)| *is_there);
+        first.map(|(name, _)| name)
     }
 
     fn login(&self) -> Result<Login, ClusterArgsError> {
@@ -202,9 +224,17 @@ fn secret(file: Option<&PathBuf>, variable: &str) -> Option<Secret> {
 
 fn parse_max_bytes(text: &str) -> Result<u64, String> {
     let bytes = parse_size(text).map_err(|error| error.to_string())?;
-    match bytes >= MAX_BYTES_MIN {
+    match (MAX_BYTES_MIN..=i64::MAX.cast_unsigned()).contains(&bytes) {
         true => Ok(bytes),
-        false => Err("it is at least 128MiB".to_owned()),
+        false => Err("it is at least 128MiB, and less than 8EiB".to_owned()),
+    }
+}
+
+fn parse_max_age(text: &str) -> Result<Duration, String> {
+    let age = parse_duration(text).map_err(|error| error.to_string())?;
+    match age.is_zero() || (MAX_AGE_MIN..=MAX_AGE_MAX).contains(&age) {
+        true => Ok(age),
+        false => Err("it is 1h to 36500d, or 0".to_owned()),
     }
 }
 
@@ -216,6 +246,12 @@ fn parse_outbox(text: &str) -> Result<usize, String> {
         false => Err("it is at least 128KiB".to_owned()),
     }
 }
+
+/// The shortest that a stream may keep messages. chat-cluster refuses less.
+const MAX_AGE_MIN: Duration = Duration::from_secs(60 * 60);
+
+/// The longest: a hundred years. NATS counts nanoseconds in 63 bits.
+const MAX_AGE_MAX: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
 /// The variable with a password, where no file has it.
 const PASSWORD: &str = "CHAT_CLUSTER_PASSWORD";

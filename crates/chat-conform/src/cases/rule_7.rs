@@ -49,7 +49,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 fn starts_on_a_message(trial: &mut Trial<'_>) -> Result<(), Wrong> {
-    let talker = trial.join()?;
+    let talker = trial.join_first()?;
     flood::while_talking(talker, || {
         for _ in 0..30 {
             let mut joiner = trial.connect()?;
