@@ -170,7 +170,7 @@ impl Node {
     }
 
     /// Takes messages of one client off the front, as many as there is room for, and returns the
-    /// mark after them. They are published; when [`Read::Deliver`] has the mark, they are
+    /// mark after them. They are published; when [`Read::Deliver`](crate::Read::Deliver) has the mark, they are
     /// acknowledged: they stand in the log of every node exactly once.
     pub fn accept(&mut self, messages: &mut Messages<'_>) -> Option<Mark> {
         (self.phase == Phase::Serving).then(|| self.outbox.accept(messages))
