@@ -73,6 +73,11 @@ impl Cluster {
 
 impl ClusterError {
     #[expect(clippy::unused_self, reason = "as with clusters")]
+    pub(crate) fn is_usage(&self) -> bool {
+        false
+    }
+
+    #[expect(clippy::unused_self, reason = "as with clusters")]
     pub(crate) fn is_superseded(&self) -> bool {
         false
     }
