@@ -63,8 +63,10 @@ pub(crate) enum ClusterError {
 impl Cluster {
     /// Checks what can be checked without joining.
     pub(crate) fn check_args(args: &ClusterArgs) -> Result<(), ClusterError> {
-        args.settings()?;
-        Ok(())
+        match args.settings()? {
+            Some(settings) => settings.check().map_err(|end| ClusterError::of(&end)),
+            None => Ok(()),
+        }
     }
 
     /// Begins to join a cluster, if there is to be one.
@@ -172,6 +174,7 @@ impl Cluster {
             round_trip_counts: round_trip_counts(&figures),
             batch_len_counts: batch_len_counts(&figures),
             lag: figures.lag,
+            is_refused: self.shared.member.refused().is_some(),
             batches: counts.batches,
             repeated: counts.retries,
             skipped: [

@@ -7,7 +7,8 @@
 //! Each publisher has a thread and a connection of its own, as a node has: the first to the first server, and so
 //! on. It publishes entries of the given length one at a time, the next when the stream has acknowledged the last
 //! one. Each reader reads all entries and makes nothing of them. The stream is created if there is none, in memory
-//! with three replicas (`--replicas`), and with `--beside` it is led by the same server as another stream.
+//! with three replicas (`--replicas`). With `--beside` it is deleted and created until the same server leads it as
+//! another stream.
 //!
 //! Printed is one line of JSON: the entries and bytes that were acknowledged, the seconds that this took, and the
 //! median and the 99th percentile of the time until an acknowledgement came, in microseconds.
@@ -135,22 +136,22 @@ async fn prepare_stream(args: &Args) -> Result<(), Failure> {
         ..Config::default()
     };
     let context = connect(args, 0).await?;
-    context.get_or_create_stream(config).await?;
+    context.get_or_create_stream(config.clone()).await?;
     let Some(beside) = &args.beside else {
         return Ok(());
     };
-    let step_down = format!("STREAM.LEADER.STEPDOWN.{}", args.stream);
-    for _ in 0..STEP_COUNT_MAX {
+    for _ in 0..LOOK_COUNT_MAX {
         let wanted = leader(&context, beside).await?;
         match leader(&context, &args.stream).await? {
             led_by if led_by == wanted && led_by.is_some() => return Ok(()),
             Some(_) => {
-                let _: serde_json::Value = context.request(step_down.clone(), &()).await?;
+                context.delete_stream(&args.stream).await?;
+                context.create_stream(config.clone()).await?;
             }
             // There is an election.
             None => {}
         }
-        tokio::time::sleep(STEP_TIME).await;
+        tokio::time::sleep(LOOK_PAUSE).await;
     }
     Err(format!(
         "the server that leads {beside} does not lead {}",
@@ -206,8 +207,8 @@ async fn read(args: &Args, number: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How often it is looked at who leads. Chance decides who follows one that steps down.
-const STEP_COUNT_MAX: usize = 100;
+/// How often it is looked at who leads. Chance decides who leads a stream that is created.
+const LOOK_COUNT_MAX: usize = 100;
 
-/// How long to wait before the next look. An election takes about as long.
-const STEP_TIME: Duration = Duration::from_secs(1);
+/// How long to wait before the next look.
+const LOOK_PAUSE: Duration = Duration::from_millis(300);

@@ -44,7 +44,7 @@
 //! // One that joins next finds a snapshot.
 //! let snapshot = node.next_publish().unwrap();
 //! let (id, bytes) = (snapshot.id, snapshot.bytes.to_vec());
-//! node.acknowledged(id);
+//! node.acknowledged(id, 2);
 //! assert_eq!(node.read(2, &bytes)?, Read::Quiet);
 //!
 //! let mark = node.accept(&mut Messages::split(b"\x02hi").0).unwrap();

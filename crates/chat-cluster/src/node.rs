@@ -33,6 +33,8 @@ pub struct Node {
     outbox: Outbox,
     /// The one publish under way, or to be sent again.
     flight: Option<Flight>,
+    /// What was acknowledged and has not come back.
+    due: Option<Due>,
     epoch: u64,
     /// The number of the next batch.
     number: u64,
@@ -41,6 +43,13 @@ pub struct Node {
     /// Whether a snapshot failed, and a batch goes before the next one: they may all fail.
     is_batch_first: bool,
     counts: Counts,
+}
+
+/// Where a publish of the node stands in the stream, as its acknowledgement says.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    id: MessageId,
+    sequence: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +104,7 @@ impl Node {
             filter,
             outbox: Outbox::new(config.outbox_len_max),
             flight: None,
+            due: None,
             epoch: 0,
             number: 0,
             snapshot_as_of,
@@ -145,9 +155,13 @@ impl Node {
         })
     }
 
-    /// Notes that the stream has what was published under this id, or had it before.
-    pub fn acknowledged(&mut self, id: MessageId) {
-        self.flight.take_if(|flight| flight.id == id);
+    /// Notes that the stream has what was published under this id, or had it before: at this sequence,
+    /// which is 0 where it is not known. A node that has read so far and has not found it there ends.
+    pub fn acknowledged(&mut self, id: MessageId, sequence: u64) {
+        let landed = self.flight.take_if(|flight| flight.id == id);
+        if landed.is_some() && sequence > 0 && matches!(id, MessageId::Numbered { .. }) {
+            self.due = Some(Due { id, sequence });
+        }
     }
 
     /// Notes that it is not known whether the stream has what was published under this id: it is

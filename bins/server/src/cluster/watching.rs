@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chat_cluster::jetstream::{End, State};
+use chat_cluster::jetstream::{End, Member, RefuseError, State};
 use tracing::{info, warn};
 
 use super::{Cluster, ClusterError};
@@ -25,7 +25,8 @@ impl Cluster {
         let member = &self.shared.member;
         let epoch = member.figures().epoch;
         info!(node = %self.shared.node, epoch, "joined the cluster");
-        let (mut version, mut away_since, mut odd_count) = (0, None, 0);
+        let (mut version, mut away_since) = (0, None);
+        let mut seen = Seen::default();
         loop {
             match member.wait(&mut version, PERIOD) {
                 Some(State::Away { since, trouble }) => {
@@ -46,18 +47,40 @@ impl Cluster {
                 }
                 _ => {}
             }
-            let counts = member.figures().counts;
-            let odd = counts.garbage + counts.strays;
-            if odd > odd_count {
-                let new = odd - odd_count;
-                warn!(
-                    "{new} entries of the cluster's stream do not count; does somebody else write to it?"
-                );
-                odd_count = odd;
-            }
+            seen.log_changes(member);
         }
     }
 }
 
-/// How often entries that do not count are logged at most, while nothing else happens.
+/// What was logged of the stream.
+#[derive(Default)]
+struct Seen {
+    /// How many entries did not count.
+    odd_count: u64,
+    refused: Option<RefuseError>,
+}
+
+impl Seen {
+    fn log_changes(&mut self, member: &Member) {
+        let counts = member.figures().counts;
+        let odd_count = counts.garbage + counts.strays;
+        if odd_count > self.odd_count {
+            let new = odd_count - self.odd_count;
+            warn!(
+                "{new} entries of the cluster's stream do not count; does somebody else write to it?"
+            );
+            self.odd_count = odd_count;
+        }
+        let refused = member.refused();
+        if refused != self.refused {
+            match &refused {
+                Some(why) => warn!("somebody has changed the cluster's stream: {why}"),
+                None => warn!("the cluster's stream has the settings again that it needs"),
+            }
+            self.refused = refused;
+        }
+    }
+}
+
+/// How often it is looked at the stream, while nothing else happens.
 const PERIOD: Duration = Duration::from_secs(10);

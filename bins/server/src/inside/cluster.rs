@@ -28,6 +28,8 @@ pub(crate) struct ClusterState {
     pub(crate) batch_len_counts: Vec<(f64, u64)>,
     /// In entries.
     pub(crate) lag: u64,
+    /// Whether the stream has a setting by now that a server would refuse.
+    pub(crate) is_refused: bool,
     /// Those of all servers.
     pub(crate) batches: u64,
     pub(crate) repeated: u64,
@@ -44,6 +46,8 @@ impl ClusterState {
         figures.gauge("cluster_epoch", EPOCH, None, self.epoch)?;
         figures.gauge("cluster_outbox", OUTBOX, bytes, self.outbox_bytes)?;
         figures.gauge("cluster_lag_entries", LAG, None, self.lag)?;
+        let is_refused = u64::from(self.is_refused);
+        figures.gauge("cluster_stream_refused", REFUSED, None, is_refused)?;
         let counters = [
             ("cluster_batches", BATCHES, None, self.batches),
             ("cluster_own_batches", OWN, None, self.own_batches),
@@ -68,6 +72,7 @@ const SERVING: &str = "Whether this server is part of the cluster and the stream
 const EPOCH: &str = "How often a server of this name has joined.";
 const OUTBOX: &str = "What clients of this server sent and has not come back from the stream.";
 const LAG: &str = "Entries of the stream that were not read, as far as is known.";
+const REFUSED: &str = "Whether a server that joins now would refuse the stream for a setting.";
 const BATCHES: &str = "Batches of messages of all servers.";
 const OWN: &str = "Batches of messages of this server that have come back.";
 const OWN_BYTES: &str = "Bytes of messages in these.";

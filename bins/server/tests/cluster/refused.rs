@@ -77,7 +77,12 @@ fn nobody_there_is_told_and_a_signal_ends_the_waiting() {
     check(
         &mut command,
         1,
-        &["cannot join the cluster", &url, "is not there"],
+        &[
+            "cannot join the cluster yet: NATS at",
+            "error: cannot join the cluster: NATS at",
+            &url,
+            "is not there",
+        ],
     );
 
     let metrics = free_port();

@@ -49,7 +49,20 @@ fn nats_is_reached_over_tls_with_a_certificate_on_both_sides() {
             "{stderr}"
         );
     }
-    let missing = run(&mut command("/no/such/file", "1s"), b"");
-    let stderr = String::from_utf8(missing.stderr).unwrap();
-    assert!(stderr.contains("No such file"), "{stderr}");
+    // Files that are no good are told, and nothing is waited for.
+    let no_ca = file("none.pem", "no certificate");
+    let cases = [
+        ("/no/such/file", "cannot read /no/such/file: "),
+        (&no_ca, "has no certificate"),
+    ];
+    for (ca, why) in cases {
+        let mut checking = command(ca, "1h");
+        checking.arg("--check-config");
+        for mut command in [command(ca, "1h"), checking] {
+            let output = run(&mut command, b"");
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{stderr}");
+            assert!(stderr.contains(why), "{stderr}");
+        }
+    }
 }

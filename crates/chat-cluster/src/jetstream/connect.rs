@@ -2,7 +2,9 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind};
@@ -12,7 +14,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::stream::{self, ENTRY_LEN_MAX, RefuseError};
-use super::{End, Login, Settings};
+use super::{End, Login, Settings, TlsFiles};
 use crate::StreamInfo;
 
 /// Why something did not succeed now.
@@ -38,7 +40,7 @@ pub(super) async fn connect(
     settings: &Settings,
     events: mpsc::Sender<Connection>,
 ) -> Result<Client, Trouble> {
-    let options = log_in(settings).await.map_err(Trouble::Final)?;
+    let options = options(settings).map_err(Trouble::Final)?;
     let addresses = settings.servers.iter().map(|server| server.as_str());
     let addresses = addresses.filter_map(|server| server.parse::<ServerAddr>().ok());
     let addresses: Vec<_> = addresses.collect();
@@ -78,26 +80,34 @@ fn connection(event: Event) -> Option<Connection> {
     }
 }
 
-async fn log_in(settings: &Settings) -> Result<ConnectOptions, End> {
+/// Makes the options of a connection, and reads the files that they take.
+pub(super) fn options(settings: &Settings) -> Result<ConnectOptions, End> {
     let options = ConnectOptions::new();
     let mut options = match &settings.login {
         Login::None => options,
-        Login::Credentials(path) => {
-            let read = options.credentials_file(path).await;
-            read.map_err(|error| End::Login(format!("{}: {error}", path.display())))?
-        }
+        Login::Credentials(path) => read_credentials(options, path)
+            .map_err(|error| End::Login(format!("{}: {error}", path.display())))?,
         Login::Nkey(seed) => options.nkey(seed.read()?),
         Login::User { name, password } => options.user_and_password(name.clone(), password.read()?),
         Login::Token(token) => options.token(token.read()?),
     };
-    if let Some(ca) = &settings.tls.ca {
+    let files = &settings.tls;
+    if *files == TlsFiles::default() {
+        return Ok(options);
+    }
+    files.check()?;
+    if let Some(ca) = &files.ca {
         options = options.add_root_certificates(ca.clone());
     }
-    if let Some((cert, key)) = &settings.tls.client {
+    if let Some((cert, key)) = &files.client {
         options = options.add_client_certificate(cert.clone(), key.clone());
     }
     // Where there are certificates, nothing is to go without TLS.
-    Ok(options.require_tls(settings.tls != super::TlsFiles::default()))
+    Ok(options.require_tls(true))
+}
+
+fn read_credentials(options: ConnectOptions, path: &Path) -> io::Result<ConnectOptions> {
+    options.credentials(&fs::read_to_string(path)?)
 }
 
 /// Makes what requests to JetStream go through.

@@ -13,17 +13,18 @@ use std::{io, thread};
 
 use async_nats::Client;
 use async_nats::jetstream::consumer::pull::Stream as Entries;
+use async_nats::jetstream::stream::Info;
 use async_nats::jetstream::{Context, Message};
 use futures::future::BoxFuture;
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval};
 
-use super::connect::Connection;
+use super::connect::{Connection, stream_info};
 use super::delivery::Delivery;
 use super::reading::{self, Last, Opened, ReadTrouble};
 use super::shared::Shared;
-use super::{End, Settings};
+use super::{End, Settings, stream};
 use crate::{Ended, Node, StreamInfo};
 
 use self::links::Links;
@@ -65,8 +66,8 @@ struct Driver<'a> {
     pending: Option<Delivery>,
     entries: Option<Entries>,
     opening: Option<BoxFuture<'static, Result<Opened, ReadTrouble>>>,
-    checking: Option<BoxFuture<'static, Result<StreamInfo, ReadTrouble>>>,
-    /// The last entry that had been read when the stream was asked.
+    checking: Option<BoxFuture<'static, Result<Box<Info>, ReadTrouble>>>,
+    /// The last entry that was known when the stream was asked.
     asked_after: u64,
     publishing: Publishing,
     links: Links,
@@ -91,9 +92,9 @@ enum Turn {
     /// A sender, or who has the member leave.
     Asked,
     Connection(Option<Connection>),
-    Published(Result<(), String>),
+    Published(Result<u64, String>),
     Opened(Result<Opened, ReadTrouble>),
-    Checked(Result<StreamInfo, ReadTrouble>),
+    Checked(Result<Box<Info>, ReadTrouble>),
     Entry(Result<Message, String>),
     Room,
     Dropped,
@@ -145,7 +146,7 @@ impl Driver<'_> {
             Turn::Asked => {}
             Turn::Connection(event) => self.take_connection(event)?,
             Turn::Published(published) => self.take_published(published),
-            Turn::Opened(Ok(opened)) => match self.take_info(opened.info)? {
+            Turn::Opened(Ok(opened)) => match self.take_info(&opened.info)? {
                 Same::Yes => self.entries = Some(opened.entries),
                 Same::NotYet => self.open(RETRY_PAUSE),
             },
@@ -154,8 +155,11 @@ impl Driver<'_> {
                 self.open(RETRY_PAUSE);
             }
             Turn::Checked(Ok(info)) => {
-                self.take_info(info)?;
+                self.take_info(&info)?;
             }
+            // It may have been asked while the stream was away, and be back by now.
+            Turn::Checked(Err(trouble))
+                if trouble.is_overtaken(self.asked_after, self.last_read()) => {}
             Turn::Checked(Err(trouble)) => self.take_read_trouble(trouble)?,
             Turn::Entry(entry) => self.take_entry(entry)?,
             Turn::Room => self.was_full = true,
@@ -191,7 +195,7 @@ impl Driver<'_> {
         let expected = self.shared.lock().node.as_ref().map_or(1, Node::expected);
         let (context, name) = (self.context.clone(), self.settings.stream.clone());
         let last = self.last;
-        self.asked_after = self.last_read();
+        self.asked_after = self.last_known();
         self.opening = Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
             reading::open(context, name, expected, last).await
@@ -221,13 +225,15 @@ impl Driver<'_> {
             let (context, name) = (self.context.clone(), self.settings.stream.clone());
             let looking = async move { reading::look(&context, &name).await };
             self.checking = Some(Box::pin(looking));
-            self.asked_after = self.last_read();
+            self.asked_after = self.last_known();
         }
         self.check_deadline()
     }
 
     /// Takes what the stream says of itself, and tells whether it is the stream that was read.
-    fn take_info(&mut self, info: StreamInfo) -> Result<Same, End> {
+    fn take_info(&mut self, info: &Info) -> Result<Same, End> {
+        let refused = stream::check(&info.config, &self.settings).err();
+        let info = stream_info(info);
         // A new leader may answer before it has applied all that the last one had committed.
         let same = by_now(info, self.asked_after, self.last_read());
         let Some(info) = same.filter(|info| info.id == self.stream_id) else {
@@ -236,6 +242,7 @@ impl Driver<'_> {
         };
         self.gone_since = None;
         let mut inner = self.shared.lock();
+        inner.refused = refused;
         if let Some(node) = &mut inner.node {
             node.check(info)?;
             let read = node.expected() - 1;
@@ -245,6 +252,11 @@ impl Driver<'_> {
         self.links.reading = None;
         self.show_links();
         Ok(Same::Yes)
+    }
+
+    /// Returns the last sequence that is known to be in the stream.
+    fn last_known(&self) -> u64 {
+        self.last_read().max(self.publishing.acknowledged)
     }
 
     /// Returns the sequence of the entry that was read last.
@@ -282,7 +294,7 @@ impl Drop for PanicGuard<'_> {
 }
 
 /// Returns what a stream says of itself, brought up to what was read while its answer was on its way.
-/// `None` where it lacks an entry that had been read when it was asked.
+/// `None` where it lacks an entry that was known when it was asked.
 fn by_now(info: StreamInfo, asked_after: u64, read: u64) -> Option<StreamInfo> {
     let last = info.last.max(read);
     (info.last >= asked_after).then_some(StreamInfo { last, ..info })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chat_proto::{BODY_LEN_MAX, Messages};
 
 use super::shared::Shared;
-use super::{Figures, State};
+use super::{Figures, RefuseError, State};
 use crate::Mark;
 
 /// A node of a cluster that runs on its own thread. A clone is another handle of the same.
@@ -69,6 +69,12 @@ impl Member {
     /// the state, or `None` when the time is over.
     pub fn wait(&self, version: &mut u64, time_max: Duration) -> Option<State> {
         self.shared.wait(version, time_max)
+    }
+
+    /// Returns why the stream as it is now would be refused, if it would: somebody has changed a setting
+    /// of it since the member joined. The member goes on, as the promise holds until entries are lost.
+    pub fn refused(&self) -> Option<RefuseError> {
+        self.shared.lock().refused.clone()
     }
 
     /// Returns what the member counted.

@@ -7,16 +7,15 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::pull::{self, Stream as Entries};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::stream::RawMessageErrorKind;
+use async_nats::jetstream::stream::{Info, RawMessageErrorKind};
 use futures::StreamExt;
 
 use super::StreamName;
-use super::connect::{REQUEST_TIMEOUT, stream_info, with_sources};
-use crate::StreamInfo;
+use super::connect::{REQUEST_TIMEOUT, with_sources};
 
 /// The stream, read from a sequence on.
 pub(super) struct Opened {
-    pub(super) info: StreamInfo,
+    pub(super) info: Box<Info>,
     pub(super) entries: Entries,
 }
 
@@ -50,7 +49,7 @@ pub(super) async fn open(
         // A stream in memory that was lost with its servers may come back empty under the same time of
         // creation, and have as many entries again.
         if let Some(last) = last
-            && info.first <= last.sequence
+            && info.state.first_sequence <= last.sequence
         {
             let raw = stream.get_raw_message(last.sequence).await;
             let raw = raw.map_err(|error| match error.kind() {
@@ -77,9 +76,9 @@ pub(super) async fn open(
 }
 
 /// Asks what the stream says of itself.
-pub(super) async fn look(context: &Context, name: &StreamName) -> Result<StreamInfo, ReadTrouble> {
+pub(super) async fn look(context: &Context, name: &StreamName) -> Result<Box<Info>, ReadTrouble> {
     match context.get_stream(name.as_str()).await {
-        Ok(stream) => Ok(stream_info(stream.cached_info())),
+        Ok(stream) => Ok(Box::new(stream.cached_info().clone())),
         Err(error) => Err(match error.kind() {
             GetStreamErrorKind::JetStream(error)
                 if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
@@ -124,6 +123,11 @@ impl ReadTrouble {
     fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         Self::Passing(with_sources(error))
     }
+
+    /// Returns whether it was over before it was told: entries have been read since the stream was asked.
+    pub(super) fn is_overtaken(&self, asked_after: u64, read: u64) -> bool {
+        matches!(self, Self::Passing(_)) && read > asked_after
+    }
 }
 
 /// How many entries are on their way at most. Judgement: 4 MiB of the longest.
@@ -137,3 +141,16 @@ const PULL_EXPIRES: Duration = Duration::from_secs(30);
 
 /// How long NATS keeps what nobody reads from.
 const INACTIVE_MAX: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_over_when_entries_have_come_since() {
+        let passing = ReadTrouble::Passing("no answer".to_owned());
+        assert!(passing.is_overtaken(10, 11));
+        assert!(!passing.is_overtaken(10, 10));
+        assert!(!ReadTrouble::Lost.is_overtaken(10, 11));
+    }
+}

@@ -6,6 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 use std::{env, fs, io};
 
+use chat_tls::{Tls, TlsOptions};
+
+use super::{End, connect};
 use crate::NodeId;
 
 /// What a member is told at its start. Nothing of it is a secret: those are read where they are.
@@ -159,6 +162,31 @@ impl Settings {
             max_age: Duration::ZERO,
             outbox_len_max: 1 << 20,
             join_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Reads the files with secrets and certificates, and checks what can be checked without NATS.
+    ///
+    /// # Errors
+    ///
+    /// [`End::Secret`] or [`End::Login`] when one is missing or no good. [`join`](super::join) ends with
+    /// the same.
+    pub fn check(&self) -> Result<(), End> {
+        connect::options(self).map(drop)
+    }
+}
+
+impl TlsFiles {
+    /// Fails where the client of NATS would say less of what is wrong, and that it may pass.
+    pub(super) fn check(&self) -> Result<(), End> {
+        let options = TlsOptions {
+            ca: self.ca.clone(),
+            identity: self.client.clone(),
+            ..TlsOptions::default()
+        };
+        match Tls::new(&options) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(End::Login(error.to_string())),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::{End, Figures, State};
+use super::{End, Figures, RefuseError, State};
 use crate::{MessageId, Node};
 
 /// What the members' handles and the thread that runs the node share.
@@ -36,6 +36,8 @@ pub(super) struct Inner {
     waiting: BTreeMap<u64, Waker>,
     ticket_count: u64,
     pub(super) figures: Figures,
+    /// Why the stream would be refused now, if it would.
+    pub(super) refused: Option<RefuseError>,
     /// When each own batch was published that has not come back.
     published: VecDeque<(MessageId, Instant)>,
 }

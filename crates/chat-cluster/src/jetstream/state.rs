@@ -41,7 +41,7 @@ pub enum End {
     /// Credentials or certificates are no good.
     #[error("cannot log in to NATS: {0}")]
     Login(String),
-    /// NATS lets this client do something of what it has to.
+    /// NATS does not let this client do something that it has to.
     #[error("NATS does not permit what a node has to do: {0}")]
     Permission(String),
     /// There was nobody to join with in time.
@@ -65,6 +65,16 @@ pub enum End {
     /// The thread has no runtime.
     #[error("cannot start what the client of NATS runs on: {0}")]
     Runtime(#[from] std::io::Error),
+}
+
+impl End {
+    /// Returns what kept a node from joining. That it did is known.
+    pub(super) fn trouble(&self) -> String {
+        match self {
+            Self::Unreachable(why) => why.clone(),
+            end => end.to_string(),
+        }
+    }
 }
 
 impl State {

@@ -96,7 +96,8 @@ pub(super) fn config(settings: &Settings) -> Config {
 pub(super) fn check(config: &Config, settings: &Settings) -> Result<(), RefuseError> {
     let checks = Checks(config);
     let wanted = self::config(settings);
-    checks.equal("subjects", &config.subjects, &wanted.subjects, SUBJECTS)?;
+    let (subjects, needed) = (sorted(&config.subjects), sorted(&wanted.subjects));
+    checks.equal("subjects", &subjects, &needed, SUBJECTS)?;
     checks.equal("storage", &config.storage, &wanted.storage, ASKED)?;
     let (replicas, asked) = (config.num_replicas, wanted.num_replicas);
     checks.equal("replicas", &replicas, &asked, ASKED)?;
@@ -132,6 +133,12 @@ pub(super) fn check(config: &Config, settings: &Settings) -> Result<(), RefuseEr
 fn subjects(settings: &Settings) -> Vec<String> {
     let stream = &settings.stream;
     vec![stream.entries_subject(), stream.snapshots_subject()]
+}
+
+fn sorted(subjects: &[String]) -> Vec<&str> {
+    let mut subjects: Vec<_> = subjects.iter().map(String::as_str).collect();
+    subjects.sort_unstable();
+    subjects
 }
 
 /// Compares settings of a stream.
@@ -260,6 +267,14 @@ mod tests {
         settings.max_age = MAX_AGE_MIN;
         settings.storage = Storage::Memory;
         assert_eq!(check(&config(&settings), &settings), Ok(()));
+    }
+
+    #[test]
+    fn subjects_have_no_order() {
+        let settings = settings();
+        let mut config = config(&settings);
+        config.subjects.reverse();
+        assert_eq!(check(&config, &settings), Ok(()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use chat_proto::Messages;
 
 use super::{Node, Phase};
-use crate::{Ended, Envelope, EnvelopeError, Fingerprint, Header, Own, Read, Skip};
+use crate::{Ended, Envelope, EnvelopeError, Fingerprint, Header, MessageId, Own, Read, Skip};
 
 impl Node {
     /// Takes an entry of the stream, and tells what it is.
@@ -43,6 +43,9 @@ impl Node {
                 Ok(Read::Garbage(error))
             }
         }?;
+        if self.due.is_some_and(|due| due.sequence <= sequence) {
+            return self.end(Ended::Lost);
+        }
         self.open_when_warm();
         Ok(read)
     }
@@ -52,7 +55,7 @@ impl Node {
         let is_own = self.is_own(header);
         match admitted {
             Ok(()) if is_own => {
-                self.acknowledged(self.own_id(0));
+                self.landed(self.own_id(0));
                 self.phase = Phase::Serving;
                 self.number = 1;
                 // One that joins next finds it.
@@ -122,8 +125,14 @@ impl Node {
     }
 
     fn came_back(&mut self, number: u64) -> Option<Own> {
-        self.acknowledged(self.own_id(number));
+        self.landed(self.own_id(number));
         self.outbox.came_back(number)
+    }
+
+    /// Notes that a publish of the node has come back.
+    fn landed(&mut self, id: MessageId) {
+        self.flight.take_if(|flight| flight.id == id);
+        self.due.take_if(|due| due.id == id);
     }
 
     fn skipped(&mut self, skip: Skip) -> Read<'static> {

@@ -74,7 +74,7 @@ fn a_failed_snapshot_is_followed_by_batches_and_another() {
         node.accept(&mut Messages::split(&messages).0).unwrap();
         let batch = node.next_publish().unwrap().id;
         assert!(matches!(batch, MessageId::Numbered { number, .. } if number == next));
-        node.acknowledged(batch);
+        node.acknowledged(batch, 0);
         fails(&mut node);
     }
 }
@@ -85,12 +85,40 @@ fn a_late_answer_is_not_taken_for_that_of_the_next() {
     let mut node = stream.serving("a", 1);
     node.accept(&mut Messages::split(b"\x01x").0).unwrap();
     let first = node.next_publish().unwrap().id;
-    node.acknowledged(first);
+    node.acknowledged(first, 3);
     node.accept(&mut Messages::split(b"\x01y").0).unwrap();
     let second = node.next_publish().unwrap().id;
-    node.acknowledged(first);
+    node.acknowledged(first, 3);
     node.failed(first);
     assert_eq!(node.next_publish(), None, "{second} is under way");
+}
+
+#[test]
+fn a_batch_that_is_not_where_it_was_acknowledged_ends_the_node() {
+    let mut stream = Stream::default();
+    let mut node = stream.serving("a", 1);
+    node.accept(&mut Messages::split(b"\x01x").0).unwrap();
+    let batch = node.next_publish().unwrap().id;
+    node.acknowledged(batch, 4);
+    // It may stand behind what others have written.
+    stream.entries.push(b"garbage".to_vec());
+    assert_eq!(stream.read_all(&mut node), Ok(()));
+    stream.entries.push(b"garbage".to_vec());
+    assert_eq!(stream.read_all(&mut node), Err(Ended::Lost));
+}
+
+#[test]
+fn a_batch_that_came_back_before_its_acknowledgement_is_not_waited_for() {
+    let mut stream = Stream::default();
+    let mut node = stream.serving("a", 1);
+    node.accept(&mut Messages::split(b"\x01x").0).unwrap();
+    let batch = node.next_publish().unwrap();
+    let (id, bytes) = (batch.id, batch.bytes.to_vec());
+    stream.entries.push(bytes);
+    stream.read_all(&mut node).unwrap();
+    node.acknowledged(id, 3);
+    stream.entries.push(b"garbage".to_vec());
+    assert_eq!(stream.read_all(&mut node), Ok(()));
 }
 
 #[test]
@@ -221,7 +249,7 @@ impl Stream {
         if matches!(id, MessageId::Snapshot { .. }) {
             self.snapshot = Some(bytes.clone());
         }
-        node.acknowledged(id);
+        node.acknowledged(id, self.entries.len() as u64);
         Some(bytes)
     }
 

@@ -168,7 +168,7 @@ impl Room {
         let publish = self.nodes[number].next_publish().unwrap();
         let (id, bytes) = (publish.id, publish.bytes.to_vec());
         self.entries.push(bytes);
-        self.nodes[number].acknowledged(id);
+        self.nodes[number].acknowledged(id, self.entries.len() as u64);
         for node in &mut self.nodes {
             read_all(node, &self.entries).unwrap();
         }

@@ -1,14 +1,14 @@
 use std::time::Instant;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
-use chat_cluster::jetstream::{Deliveries, Login, Member, Secret, join};
+use chat_cluster::jetstream::{Deliveries, Login, Member, Secret, Settings, TlsFiles, join};
 
 use crate::nats::{DEADLINE, Nats, free_port, is_installed};
 use crate::util::{Joined, SHORT, send, settings, with_nats};
 
 /// Joins, and asserts that the node ends soon and says why.
 #[track_caller]
-fn check(settings: chat_cluster::jetstream::Settings, why: &[&str]) {
+fn check(settings: Settings, why: &[&str]) {
     let start = Instant::now();
     let (member, deliveries): (Member, Deliveries) = join(settings).unwrap();
     let end = Joined { member, deliveries }.end();
@@ -119,6 +119,70 @@ fn a_secret_that_is_wrong_or_missing_is_told() {
     let mut missing = settings(&nats, "a");
     missing.login = Login::Token(Secret::File(path));
     check(missing, &["cannot read the secret in"]);
+}
+
+#[test]
+fn a_certificate_that_is_missing_or_no_good_is_told_at_once() {
+    let path = std::env::temp_dir().join(format!("chat-nats-damaged-{}.pem", std::process::id()));
+    std::fs::write(&path, "no certificate").unwrap();
+    let servers = vec!["tls://127.0.0.1:1".parse().unwrap()];
+    let settings = Settings::new(servers, "room".parse().unwrap(), "a".parse().unwrap());
+    let cases = [
+        ("/no/such/file".into(), "cannot read /no/such/file: "),
+        (path.clone(), "has no certificate"),
+    ];
+    for (ca, why) in cases {
+        let mut settings = settings.clone();
+        // Nobody is there, and it is not waited for.
+        settings.join_timeout = 2 * DEADLINE;
+        settings.tls = TlsFiles {
+            ca: Some(ca),
+            client: None,
+        };
+        let checked = settings.check().unwrap_err().to_string();
+        assert!(checked.contains(why), "{checked}");
+        check(settings, &["cannot log in to NATS: ", why]);
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_setting_that_is_changed_later_is_told_and_the_node_goes_on() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let mut node = Joined::join(settings(&nats, "a"));
+    assert_eq!(node.member.refused(), None);
+    let set_max_messages = |count| {
+        with_nats(&nats, |context| async move {
+            let stream = context.get_stream("room").await.unwrap();
+            let mut config = stream.cached_info().config.clone();
+            config.max_messages = count;
+            context.update_stream(config).await.unwrap();
+        });
+    };
+    set_max_messages(10);
+    let refused = wait_for(|| node.member.refused());
+    assert_eq!((refused.setting, &refused.has[..]), ("max_msgs", "10"));
+    send(&mut node.member.sender(), b"hello");
+    assert_eq!(node.receive(1), [b"hello"]);
+    assert!(node.member.state().is_serving());
+    set_max_messages(-1);
+    wait_for(|| node.member.refused().is_none().then_some(()));
+}
+
+/// Waits until there is something.
+#[track_caller]
+fn wait_for<T>(find: impl Fn() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(start.elapsed() < DEADLINE, "there is nothing");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 #[test]

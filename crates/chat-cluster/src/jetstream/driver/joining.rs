@@ -48,7 +48,7 @@ pub(super) async fn join<'a>(
         if Instant::now() >= deadline {
             return Err(end);
         }
-        let trouble = Some(end.to_string());
+        let trouble = Some(end.trouble());
         show(shared, State::Joining { trouble });
         sleep(RETRY_PAUSE).await;
     };

@@ -16,9 +16,11 @@ use crate::jetstream::connect::with_sources;
 #[derive(Default)]
 pub(super) struct Publishing {
     id: Option<MessageId>,
-    pub(super) under_way: Option<BoxFuture<'static, Result<(), String>>>,
+    pub(super) under_way: Option<BoxFuture<'static, Result<u64, String>>>,
     /// Whether the last one failed.
     has_failed: bool,
+    /// The last sequence that was acknowledged.
+    pub(super) acknowledged: u64,
 }
 
 impl Driver<'_> {
@@ -49,18 +51,19 @@ impl Driver<'_> {
         self.publishing.under_way = Some(Box::pin(publishing));
     }
 
-    pub(super) fn take_published(&mut self, published: Result<(), String>) {
+    pub(super) fn take_published(&mut self, published: Result<u64, String>) {
         let Some(id) = self.publishing.id.take() else {
             return;
         };
         self.publishing.has_failed = published.is_err();
         if let Some(node) = &mut self.shared.lock().node {
             match published {
-                Ok(()) => node.acknowledged(id),
+                Ok(sequence) => node.acknowledged(id, sequence),
                 Err(_) => node.failed(id),
             }
         }
-        if published.is_ok() {
+        if let Ok(sequence) = published {
+            self.publishing.acknowledged = self.publishing.acknowledged.max(sequence);
             self.links.refused = None;
         }
         self.links.publishing = published.err();
@@ -79,6 +82,7 @@ impl Driver<'_> {
     }
 }
 
+/// Publishes, and returns the sequence that the stream has given it.
 async fn publish_after(
     pause: Duration,
     context: Context,
@@ -86,7 +90,7 @@ async fn publish_after(
     subject: String,
     id: MessageId,
     bytes: Bytes,
-) -> Result<(), String> {
+) -> Result<u64, String> {
     if !pause.is_zero() {
         tokio::time::sleep(pause).await;
     }
@@ -95,9 +99,12 @@ async fn publish_after(
     let sent = context.send_publish(subject, message).await;
     let acknowledged = sent.map_err(|error| with_sources(&error))?.await;
     let failed = |error| format!("the stream takes nothing: {}", with_sources(&error));
-    let taken_by = acknowledged.map_err(failed)?.stream;
-    match taken_by == stream.as_str() {
-        true => Ok(()),
-        false => Err(format!("another stream takes the subjects: {taken_by}")),
+    let acknowledged = acknowledged.map_err(failed)?;
+    match acknowledged.stream == stream.as_str() {
+        true => Ok(acknowledged.sequence),
+        false => Err(format!(
+            "another stream takes the subjects: {}",
+            acknowledged.stream
+        )),
     }
 }

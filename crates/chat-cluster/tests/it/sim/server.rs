@@ -119,7 +119,7 @@ impl Server {
         let (id, bytes) = (publish.id, Rc::from(publish.bytes));
         self.under_way.push((id, Rc::clone(&bytes)));
         if design == Design::Pipelined {
-            self.node.acknowledged(id);
+            self.node.acknowledged(id, 0);
         }
         self.put(slot, id, bytes, net);
     }
@@ -133,15 +133,15 @@ impl Server {
         let Some(index) = (self.under_way.iter()).position(|(id, _)| *id == answer.id) else {
             return Ok(());
         };
-        if !answer.is_stored {
+        let Some(sequence) = answer.stored_at else {
             if design != Design::Pipelined {
                 self.under_way.remove(index);
                 self.node.failed(answer.id);
             }
             return Ok(());
-        }
+        };
         let (id, bytes) = self.under_way.remove(index);
-        self.node.acknowledged(id);
+        self.node.acknowledged(id, sequence);
         if design == Design::AcknowledgesEarly
             && let Ok(Envelope::Batch { messages, .. }) = Envelope::parse(&bytes)
         {
@@ -166,7 +166,7 @@ impl Server {
         if design == Design::RetriesWithNewId
             && let Ok(Envelope::Batch { mut messages, .. }) = Envelope::parse(&bytes)
         {
-            self.node.acknowledged(id);
+            self.node.acknowledged(id, 0);
             self.node.accept(&mut messages);
             return;
         }

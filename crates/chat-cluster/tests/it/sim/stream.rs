@@ -1,6 +1,6 @@
 //! The stream and the network before it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use chat_cluster::{MessageId, NodeId, StreamInfo, Token};
@@ -12,7 +12,8 @@ pub(crate) struct Stream {
     pub(crate) id: u64,
     pub(crate) entries: Vec<Entry>,
     forgotten: usize,
-    ids: HashSet<MessageId>,
+    /// Which are known, and where they stand.
+    ids: HashMap<MessageId, u64>,
     snapshot: Option<usize>,
     wrong: WrongFilter,
 }
@@ -37,7 +38,8 @@ pub(crate) struct Answer {
     pub(crate) slot: usize,
     pub(crate) token: Token,
     pub(crate) id: MessageId,
-    pub(crate) is_stored: bool,
+    /// Where it stands in the stream, if it does.
+    pub(crate) stored_at: Option<u64>,
 }
 
 impl Stream {
@@ -46,7 +48,7 @@ impl Stream {
             id,
             entries: Vec::new(),
             forgotten: 0,
-            ids: HashSet::new(),
+            ids: HashMap::new(),
             snapshot: None,
             wrong: WrongFilter::default(),
         }
@@ -70,9 +72,10 @@ impl Stream {
         Some(&self.entries[index].bytes)
     }
 
-    pub(crate) fn store(&mut self, packet: &Packet, design: Design) {
-        if !self.ids.insert(packet.id) {
-            return;
+    /// Stores an entry, unless there is one with its id; returns where it stands.
+    pub(crate) fn store(&mut self, packet: &Packet, design: Design) -> u64 {
+        if let Some(sequence) = self.ids.get(&packet.id) {
+            return *sequence;
         }
         if matches!(packet.id, MessageId::Snapshot { .. }) {
             self.snapshot = Some(self.entries.len());
@@ -82,6 +85,9 @@ impl Stream {
             bytes: Rc::clone(&packet.bytes),
             counts_wrongly,
         });
+        let sequence = self.entries.len() as u64;
+        self.ids.insert(packet.id, sequence);
+        sequence
     }
 
     pub(crate) fn write_garbage(&mut self, pick: usize) {
@@ -107,7 +113,7 @@ impl Stream {
 
 /// The filters of wrong designs. They see all entries, so all servers agree on them.
 #[derive(Default)]
-struct WrongFilter(std::collections::HashMap<NodeId, (u64, Token, u64)>);
+struct WrongFilter(HashMap<NodeId, (u64, Token, u64)>);
 
 impl WrongFilter {
     fn counts(&mut self, id: MessageId, design: Design) -> bool {

@@ -177,14 +177,12 @@ impl World {
         let Some(packet) = taken(&mut self.net, pick) else {
             return;
         };
-        if self.has_leader {
-            self.stream.store(&packet, self.design);
-        }
+        let stored_at = (self.has_leader).then(|| self.stream.store(&packet, self.design));
         self.answers.push(Answer {
             slot: packet.slot,
             token: packet.token,
             id: packet.id,
-            is_stored: self.has_leader,
+            stored_at,
         });
     }
 
