@@ -226,6 +226,24 @@ pub(crate) fn concerns(
     concerns
 }
 
+/// Tells which figures some servers have and others lack, though they were measured, and why.
+pub(crate) fn gaps(servers: &[(&str, &Outcome)]) -> Vec<String> {
+    let lacking = |figure: Figure| {
+        let measured = servers.iter().filter(|(_, it)| !it.medians.is_empty());
+        let (with, without): (Vec<_>, Vec<_>) =
+            measured.partition(|(_, it)| it.medians.contains_key(&figure));
+        let names: Vec<_> = without.iter().map(|(name, _)| *name).collect();
+        (!with.is_empty() && !names.is_empty()).then(|| names.join(", "))
+    };
+    let gap = |figure: Figure| {
+        let (title, names) = (figure.title(), lacking(figure)?);
+        Some(format!(
+            "there is no {title} of {names}: it was too little to be measured, or the server was not started here"
+        ))
+    };
+    Figure::ALL.into_iter().filter_map(gap).collect()
+}
+
 /// Returns how far apart the middle half of the values is, as a part of the median.
 fn spread(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
@@ -305,6 +323,32 @@ mod tests {
         );
         assert_eq!(of(&[&wrong, &stopped, &Standing::Proved]), wrong);
         assert_eq!(of(&[&Standing::Proved, &stopped]), stopped);
+    }
+
+    #[test]
+    fn a_figure_that_some_servers_lack_is_told_of() {
+        let outcomes = |rates: [Option<f64>; 2]| {
+            let findings = rates.map(|rate| {
+                let mut finding = finding(0, Standing::Proved, Some(1.0));
+                let effort = rate.map(|it| (Figure::Effort, it));
+                finding.round.figures.extend(effort);
+                vec![finding]
+            });
+            outcomes(findings.into(), 0.95, 0.95)
+        };
+        let told = |rates| {
+            let outcomes = outcomes(rates);
+            gaps(&[("a", &outcomes[0]), ("b", &outcomes[1])])
+        };
+        assert!(told([Some(1.0), Some(2.0)]).is_empty());
+        assert!(told([None, None]).is_empty());
+        let gaps = told([Some(1.0), None]);
+        assert_eq!(gaps.len(), 1);
+        assert!(gaps[0].starts_with("there is no processor time per delivery of b: "));
+        // One that did not run has no figures at all, and says why.
+        let ran = outcomes([Some(1.0), None]).swap_remove(0);
+        let stopped = super::outcomes(vec![Vec::new()], 0.95, 0.95).swap_remove(0);
+        assert!(super::gaps(&[("a", &ran), ("b", &stopped)]).is_empty());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use chat_target::environment;
 use crate::candidate::Candidate;
 use crate::job::Job;
 use crate::order;
-use crate::outcome::{Finding, concerns, outcomes};
+use crate::outcome::{Finding, concerns, gaps, outcomes};
 use crate::placement::Placed;
 
 /// A comparison that has not begun.
@@ -161,6 +161,10 @@ impl Plan {
                 pair_count_min(self.interval_confidence())
             ));
         }
+        let outcomes = outcomes(findings, self.confidence, self.interval_confidence());
+        let names = self.candidates.iter().map(Candidate::name);
+        let servers: Vec<_> = names.zip(&outcomes).collect();
+        concerns.extend(gaps(&servers));
         Workload {
             name: job.name.clone(),
             about: job.about.clone(),
@@ -169,7 +173,7 @@ impl Plan {
             sweep: job.sweep,
             ceiling_deliveries_per_s: ceiling,
             decided: job.decided.clone(),
-            outcomes: outcomes(findings, self.confidence, self.interval_confidence()),
+            outcomes,
             concerns,
         }
     }

@@ -11,7 +11,7 @@ use crate::case::{Case, Level, Place, Start};
 use crate::cases;
 use crate::report::{CaseResult, Failure, Outcome, Report};
 use crate::suite::{Suite, SuiteError};
-use crate::trial::Trial;
+use crate::trial::{Servers, Trial};
 use crate::wrong::{Broken, Wrong};
 
 /// Runs the cases of a suite, and tells of each as soon as it is over.
@@ -122,10 +122,31 @@ impl Run<'_> {
             }
         } else {
             let mut trial = Trial::new(target);
-            let checked = check(case, &mut trial);
+            let checked = self.check(case, &mut trial);
             self.outcome(case, &mut trial, checked)
         };
         self.note(case, outcome, begun.elapsed());
+    }
+
+    fn check(&self, case: &Case, trial: &mut Trial<'_>) -> Result<(), Wrong> {
+        if case.start == Start::Before {
+            let started = trial.serve().and_then(|()| trial.settle());
+            self.judge_start(started)?;
+        }
+        (case.check)(trial)
+    }
+
+    /// Takes the start of a case's servers. A group that does not start lacks what its servers share, as
+    /// a stream with room for them, so no further one would: the first case tells of it, and the others
+    /// are skipped.
+    fn judge_start(&self, started: Result<(), Wrong>) -> Result<(), Wrong> {
+        let is_group = matches!(self.suite.target().servers, Servers::Group(_));
+        match started {
+            Err(Wrong::Broken(_)) if is_group && !self.stop("a group of servers did not start") => {
+                Err(Wrong::Skipped(self.lock(&self.why_stopped).clone()))
+            }
+            started => started,
+        }
     }
 
     /// Makes an outcome of what a case found, while its last server is still there.
@@ -161,13 +182,16 @@ impl Run<'_> {
         self.lock(&self.results).push(result);
     }
 
-    fn stop(&self, why: &str) {
+    /// Has no further case begin. Tells whether this is the reason, and no earlier one.
+    fn stop(&self, why: &str) -> bool {
         let mut why_stopped = self.lock(&self.why_stopped);
-        if why_stopped.is_empty() {
+        let is_first = why_stopped.is_empty();
+        if is_first {
             why.clone_into(&mut why_stopped);
         }
         // Whoever sees it reads the reason after it.
         self.has_stopped.store(true, Ordering::Release);
+        is_first
     }
 
     fn lock<'m, T>(&self, mutex: &'m Mutex<T>) -> std::sync::MutexGuard<'m, T> {
@@ -178,14 +202,6 @@ impl Run<'_> {
 
 fn into_inner<T>(mutex: Mutex<T>) -> T {
     mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn check(case: &Case, trial: &mut Trial<'_>) -> Result<(), Wrong> {
-    if case.start == Start::Before {
-        trial.serve()?;
-        trial.settle()?;
-    }
-    (case.check)(trial)
 }
 
 fn failure(case: &Case, trial: &mut Trial<'_>, broken: Broken) -> Failure {

@@ -117,6 +117,36 @@ fn cases_run_on_several_servers_and_skip_what_is_about_a_process() {
 }
 
 #[test]
+fn a_group_that_does_not_start_any_more_is_one_failure() {
+    // What its servers share is used up after some cases.
+    let count = path("group-starts");
+    let script = format!(
+        "echo >> {0}; test $(wc -l < {0}) -lt 6 || {{ echo the disk is full >&2; exit 1; }}; exec \"$@\"",
+        count.display()
+    );
+    let (server, room) = (server().to_str().unwrap().to_owned(), room("full-room"));
+    let output = stresstest()
+        .args([
+            "conform=rule-4/*,rule-5/*",
+            "--servers",
+            "2",
+            "--jobs",
+            "2",
+            "sh",
+            "-c",
+        ])
+        .args([&script, "sh", &server, "honest", "--room", &room])
+        .output()
+        .unwrap();
+    std::fs::remove_file(count).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert_eq!(text.matches("  FAIL").count(), 1, "{text}");
+    assert!(text.contains("the disk is full"), "{text}");
+    assert!(text.contains("a group of servers did not start"), "{text}");
+}
+
+#[test]
 fn a_group_is_compared_with_a_server() {
     let json = path("compared-group.json");
     let server = server().to_str().unwrap().to_owned();
