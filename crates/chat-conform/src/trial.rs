@@ -250,8 +250,9 @@ impl<'a> Trial<'a> {
         Ok(client)
     }
 
-    /// Connects a client to each server, and waits until all of them have what each of them said.
-    fn witnesses(&self) -> Result<Vec<Client>, Wrong> {
+    /// Connects a client to each server, and waits until all of them have what each of them said. What all
+    /// of them have received, no client receives that connects afterwards.
+    pub(crate) fn witnesses(&self) -> Result<Vec<Client>, Wrong> {
         let witnesses = self.addrs.iter().map(|_| self.connect());
         let mut witnesses = witnesses.collect::<Result<Vec<_>, _>>()?;
         for witness in &mut witnesses {

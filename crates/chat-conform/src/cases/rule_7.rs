@@ -4,7 +4,7 @@ use std::thread;
 
 use super::flood::{self, Numbered};
 use crate::case::Case;
-use crate::client::{Client, encoded};
+use crate::client::{Client, encoded_all};
 use crate::trial::Trial;
 use crate::wrong::Wrong;
 
@@ -122,10 +122,15 @@ fn joiners_at_once(trial: &mut Trial<'_>) -> Result<(), Wrong> {
 }
 
 fn speaks_at_once(trial: &mut Trial<'_>) -> Result<(), Wrong> {
+    let mut witnesses = trial.witnesses()?;
     for _ in 0..20 {
         let mut joiner = trial.connect()?;
-        joiner.send_raw(&[encoded(b"1"), encoded(b""), encoded(b"3")].concat())?;
-        joiner.expect_all([b"1".as_slice(), b"", b"3"])?;
+        let bodies = [b"1".as_slice(), b"", b"3"];
+        joiner.send_raw(&encoded_all(bodies))?;
+        joiner.expect_all(bodies)?;
+        for witness in &mut witnesses {
+            witness.expect_all(bodies)?;
+        }
     }
     Ok(())
 }
@@ -139,10 +144,13 @@ fn listener_misses_nothing(trial: &mut Trial<'_>) -> Result<(), Wrong> {
 }
 
 fn joiner_sees_no_past(trial: &mut Trial<'_>) -> Result<(), Wrong> {
-    trial.join()?.send(b"past")?;
-    let mut witness = trial.join()?;
-    witness.send(b"past")?;
-    witness.skip_to(b"past")?;
+    let mut witnesses = trial.witnesses()?;
+    for number in 0..witnesses.len() {
+        witnesses[number].send(b"past")?;
+        for witness in &mut witnesses {
+            witness.expect(b"past")?;
+        }
+    }
     let mut joiner = trial.connect()?;
     joiner.send(b"mine")?;
     joiner.expect(b"mine")

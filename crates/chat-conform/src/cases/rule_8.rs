@@ -81,7 +81,7 @@ fn discarded_by_reset(trial: &mut Trial<'_>, bytes: &[u8]) -> Result<(), Wrong> 
 }
 
 fn next_client_starts_clean(trial: &mut Trial<'_>) -> Result<(), Wrong> {
-    let mut witness = trial.join_first()?;
+    let mut witnesses = trial.witnesses()?;
     for _ in 0..10 {
         let mut ending = trial.connect()?;
         ending.send_raw(b"\xc8leftover")?;
@@ -90,7 +90,9 @@ fn next_client_starts_clean(trial: &mut Trial<'_>) -> Result<(), Wrong> {
         let mut next = trial.connect()?;
         next.send(b"clean")?;
         next.expect(b"clean")?;
-        witness.expect(b"clean")?;
+        for witness in &mut witnesses {
+            witness.expect(b"clean")?;
+        }
     }
     Ok(())
 }
