@@ -1,13 +1,10 @@
 //! Clients on all chat servers.
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-
-use chat_check::MessageId;
 
 use crate::body::Bodies;
 use crate::member::{Phase, Pulse, Room, Session, take_part};
@@ -33,8 +30,6 @@ struct Member {
 pub struct Seen {
     /// The connections of all clients.
     pub sessions: Vec<Session>,
-    /// The last message of each client, which all that left in order have got.
-    pub finals: HashSet<MessageId>,
     /// How many messages were sent.
     pub sent_count: u32,
     pub(crate) bodies: Bodies,
@@ -54,7 +49,8 @@ impl Crowd {
                 let pulse = Arc::new(Pulse::default());
                 let (room, own) = (Arc::clone(&room), Arc::clone(&pulse));
                 let thread = thread::Builder::new().name(format!("client of {addr}"));
-                let thread = thread.spawn(move || take_part(&room, &own, (node, addr)));
+                let number = members.len();
+                let thread = thread.spawn(move || take_part(&room, &own, number, (node, addr)));
                 let thread = thread.map_err(|source| ClusterError::Io {
                     what: "starting a client",
                     source,
@@ -128,11 +124,8 @@ impl Crowd {
 
     fn seen(&mut self) -> Seen {
         let sessions = self.join();
-        let finals = self.room.finals.lock();
-        let finals = finals.unwrap_or_else(std::sync::PoisonError::into_inner);
         Seen {
             sessions,
-            finals: finals.clone(),
             sent_count: self.room.sent_count.load(Ordering::Relaxed),
             bodies: self.room.bodies,
         }
