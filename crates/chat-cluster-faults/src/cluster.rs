@@ -92,9 +92,18 @@ impl Cluster {
         })
     }
 
-    /// Tells what the chat servers printed last, and how each server of NATS has the stream.
+    /// Tells which chat servers ended by themselves since the last trial began, what all printed last, and
+    /// how each server of NATS has the stream.
     pub fn report(&mut self) -> String {
         let mut report = String::new();
+        for exit in self.nodes.exits() {
+            // What one that is not started again printed comes below.
+            let lines = exit.last_lines.iter().filter(|_| exit.is_passing());
+            for line in lines {
+                report.push_str(&format!("chat server {}: {line}\n", exit.node + 1));
+            }
+            report.push_str(&format!("{exit}\n"));
+        }
         for (number, lines) in (1..).zip(self.nodes.last_lines()) {
             for line in lines {
                 report.push_str(&format!("chat server {number}: {line}\n"));

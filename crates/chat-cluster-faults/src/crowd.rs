@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::body::Bodies;
 use crate::member::{Phase, Pulse, Room, Session, take_part};
-use crate::{ClusterError, wait_for};
+use crate::{ClusterError, wait_until};
 
 /// Clients that talk and listen, some on each chat server. One whose server is gone comes back to the
 /// same server as soon as that is there. Dropping it has all leave at once.
@@ -74,15 +74,24 @@ impl Crowd {
     ///
     /// When that takes too long.
     pub fn wait_served(&self) -> Result<(), ClusterError> {
+        self.wait_served_while(|| Ok(()))
+    }
+
+    /// Does so as long as `check` passes.
+    pub(crate) fn wait_served_while(
+        &self,
+        check: impl Fn() -> Result<(), ClusterError>,
+    ) -> Result<(), ClusterError> {
         let counts = || {
             let pulses = self.members.iter();
             pulses.map(|it| it.pulse.echo_count.load(Ordering::Relaxed))
         };
         let before: Vec<u64> = counts().collect();
-        wait_for("serving all clients", || {
+        wait_until("serving all clients", || {
+            check()?;
             let mut pairs = counts().zip(&before);
             let is_served = pairs.all(|(now, before)| now >= before + ECHO_COUNT);
-            is_served.then_some(())
+            Ok(is_served.then_some(()))
         })
     }
 
@@ -100,18 +109,30 @@ impl Crowd {
     /// # Errors
     ///
     /// When they do not get what they are owed in time.
-    pub fn finish(mut self) -> Result<Seen, ClusterError> {
+    pub fn finish(self) -> Result<Seen, ClusterError> {
+        self.finish_while(|| Ok(()))
+    }
+
+    /// Does so as long as `check` passes.
+    pub(crate) fn finish_while(
+        mut self,
+        check: impl Fn() -> Result<(), ClusterError>,
+    ) -> Result<Seen, ClusterError> {
         self.room.set_phase(Phase::Settle);
         let members = &self.members;
-        wait_for("giving all clients their own messages", || {
+        wait_until("giving all clients their own messages", || {
+            check()?;
             let is_settled = |it: &Member| it.pulse.is_settled.load(Ordering::Relaxed);
-            members.iter().all(is_settled).then_some(())
+            Ok(members.iter().all(is_settled).then_some(()))
         })?;
         self.room.set_phase(Phase::Leave);
         let is_finished = |it: &Member| it.thread.as_ref().is_none_or(JoinHandle::is_finished);
-        wait_for(
+        wait_until(
             "giving all clients the last words of all, and the end",
-            || members.iter().all(is_finished).then_some(()),
+            || {
+                check()?;
+                Ok(members.iter().all(is_finished).then_some(()))
+            },
         )?;
         Ok(self.seen())
     }

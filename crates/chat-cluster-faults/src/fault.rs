@@ -151,7 +151,7 @@ fn kill_nats(nats: &mut Nats, numbers: &[usize], time: Duration) -> Result<(), C
     numbers.iter().try_for_each(|number| nats.restart(*number))
 }
 
-fn freeze_nats(nats: &Nats, number: usize, time: Duration) {
+fn freeze_nats(nats: &mut Nats, number: usize, time: Duration) {
     nats.freeze(number);
     thread::sleep(time);
     nats.thaw(number);
@@ -197,6 +197,8 @@ fn restart_all(cluster: &mut Cluster) -> Result<(), ClusterError> {
         cluster.nats.wait_whole(&cluster.stream)?;
     }
     for number in 0..cluster.nodes.addrs().len() {
+        // It may have ended by itself meanwhile.
+        cluster.nodes.wait_ready(number)?;
         if !cluster.nodes.end(number) {
             return Err(ClusterError::Late {
                 what: format!("ending chat server {} with code 0", number + 1),

@@ -7,6 +7,10 @@
 //! connected; and what a client got back of its own, all get, once. The [`dump`] of the stream is the
 //! witness: it has what counts, in its order.
 //!
+//! A chat server that fails by itself during a [`Trial`] is started again, as a service manager does. Its
+//! clients come back like those of one that was killed, and are owed as much; the trial tells of each such
+//! [`Exit`].
+//!
 //! # What it does not do
 //!
 //! It measures no speed, but for the longest silence: how long a client that listens got nothing, though
@@ -21,6 +25,7 @@ mod disk;
 mod dump;
 mod fault;
 mod judge;
+mod keeper;
 mod member;
 mod monitor;
 mod nats;
@@ -36,6 +41,7 @@ pub use disk::Disks;
 pub use dump::{Dump, dump};
 pub use fault::Fault;
 pub use judge::{Facts, judge};
+pub use keeper::Exit;
 pub use member::Session;
 pub use monitor::StreamStatus;
 pub use nats::{Nats, find_nats};
@@ -68,6 +74,9 @@ pub enum ClusterError {
         /// What did not happen.
         what: String,
     },
+    /// A chat server ended by itself, and is not started again.
+    #[error("{0}")]
+    Exited(Exit),
     /// The stream tells something else than it should.
     #[error("the stream cannot be read: {0}")]
     Stream(String),
@@ -85,9 +94,17 @@ pub(crate) fn wait_for<T>(
     what: &str,
     mut look: impl FnMut() -> Option<T>,
 ) -> Result<T, ClusterError> {
+    wait_until(what, || Ok(look()))
+}
+
+/// Waits until something is there, or turns out to be out of reach.
+pub(crate) fn wait_until<T>(
+    what: &str,
+    mut look: impl FnMut() -> Result<Option<T>, ClusterError>,
+) -> Result<T, ClusterError> {
     let deadline = std::time::Instant::now() + WAIT;
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = look()? {
             return Ok(found);
         }
         if std::time::Instant::now() >= deadline {

@@ -153,12 +153,12 @@ impl Nats {
     }
 
     /// Has a server not run until it is thawed.
-    pub fn freeze(&self, number: usize) {
+    pub fn freeze(&mut self, number: usize) {
         self.servers[number].freeze();
     }
 
     /// Has it run again.
-    pub fn thaw(&self, number: usize) {
+    pub fn thaw(&mut self, number: usize) {
         self.servers[number].thaw();
     }
 

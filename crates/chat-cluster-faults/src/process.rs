@@ -52,6 +52,16 @@ impl Process {
         }
     }
 
+    /// Tells whether it is ready, after waiting a little.
+    pub(crate) fn poll_ready(&mut self) -> Result<Option<()>, ClusterError> {
+        let server = self.server.as_mut();
+        match server.map(|it| it.wait_ready(crate::POLL_INTERVAL)) {
+            Some(Err(ServerError::NotReady { .. })) => Ok(None),
+            Some(Err(source)) => Err(self.failed(source)),
+            _ => Ok(Some(())),
+        }
+    }
+
     /// Tells whether it runs.
     pub(crate) fn is_running(&mut self) -> bool {
         let server = self.server.as_mut();
@@ -81,12 +91,12 @@ impl Process {
     }
 
     /// Has it not run until it is thawed.
-    pub(crate) fn freeze(&self) {
+    pub(crate) fn freeze(&mut self) {
         self.signal(Signal::STOP);
     }
 
     /// Has it run again.
-    pub(crate) fn thaw(&self) {
+    pub(crate) fn thaw(&mut self) {
         self.signal(Signal::CONT);
     }
 
@@ -96,8 +106,12 @@ impl Process {
         lines.map_or_else(Vec::new, |lines| lines.stderr().to_vec())
     }
 
-    fn signal(&self, signal: Signal) {
-        let pid = self.server.as_ref().map(|it| it.id().cast_signed());
+    fn signal(&mut self, signal: Signal) {
+        // The number of one that has ended may be somebody else's.
+        if !self.is_running() {
+            return;
+        }
+        let pid = self.id().map(u32::cast_signed);
         if let Some(pid) = pid.and_then(Pid::from_raw) {
             // It is a child that nobody has waited for, so the number is still its own.
             let _ = kill_process(pid, signal);

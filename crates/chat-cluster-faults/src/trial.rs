@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::{Cluster, ClusterError, Crowd, Facts, Fault, dump, judge};
+use crate::keeper::Keeper;
+use crate::{Cluster, ClusterError, Crowd, Exit, Facts, Fault, dump, judge};
 
 /// What a fault came to.
 #[derive(Clone, Debug)]
@@ -16,6 +17,9 @@ pub struct Trial {
     pub silence: Duration,
     /// What the clients saw.
     pub facts: Facts,
+    /// The chat servers that failed by themselves, and were started again. They cost clients no
+    /// acknowledged message, so the promise may be kept all the same.
+    pub exits: Vec<Exit>,
 }
 
 /// Why a trial came to nothing.
@@ -34,11 +38,12 @@ pub struct TrialError {
 
 impl Trial {
     /// Has faults happen to a cluster one after the other, each for `time`, while a crowd is there; and
-    /// compares what that saw with the stream.
+    /// compares what that saw with the stream. Chat servers that fail by themselves are started again.
     ///
     /// # Errors
     ///
-    /// When the cluster does not come back, or does not serve again.
+    /// When the cluster does not come back, or does not serve again; and when a chat server ends by itself
+    /// for good: without a failure, with the exit code 2 or 3, or for the fourth time.
     pub fn run(
         cluster: &mut Cluster,
         faults: &[Fault],
@@ -47,7 +52,11 @@ impl Trial {
     ) -> Result<Self, TrialError> {
         let mut rng = Rng::with_seed(seed);
         let mut happened = Vec::new();
-        let result = play(cluster, faults, time, &mut rng, &mut happened);
+        let result = cluster.nodes.keep().and_then(|keeper| {
+            let trial = play(cluster, &keeper, faults, time, &mut rng, &mut happened);
+            // Where a server is gone for good, that is why nothing else came to its end.
+            keeper.check().and(trial)
+        });
         result.map_err(|source| TrialError {
             faults: happened,
             seed,
@@ -64,6 +73,7 @@ fn names(faults: &[Fault]) -> String {
 
 fn play(
     cluster: &mut Cluster,
+    keeper: &Keeper,
     faults: &[Fault],
     time: Duration,
     rng: &mut Rng,
@@ -73,16 +83,20 @@ fn play(
     for fault in faults {
         happened.push(*fault);
         fault.play(cluster, time, rng)?;
-        crowd.wait_served()?;
+        crowd.wait_served_while(|| keeper.check())?;
     }
     let silence = crowd.take_silence();
-    let seen = crowd.finish()?;
+    let seen = crowd.finish_while(|| keeper.check())?;
     let leader = cluster.nats.wait_whole(&cluster.stream)?;
     let dump = dump(cluster.nats.addrs()[leader], &cluster.stream)?;
+    // One that has ended only now is there for the next trial.
+    let mut numbers = 0..cluster.nodes.addrs().len();
+    numbers.try_for_each(|number| cluster.nodes.wait_ready(number))?;
     Ok(Trial {
         faults: faults.to_vec(),
         silence,
         facts: judge(&seen, Some(&dump)),
+        exits: cluster.nodes.exits(),
     })
 }
 
