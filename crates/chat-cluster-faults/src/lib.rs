@@ -21,6 +21,7 @@
 mod body;
 mod cluster;
 mod crowd;
+mod dir;
 mod disk;
 mod dump;
 mod fault;

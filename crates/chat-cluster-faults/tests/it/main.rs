@@ -6,7 +6,7 @@
 mod crowds;
 /// The example `faults` as a process.
 mod example;
-/// Servers that end with the process that started them.
+/// Servers and files that are gone with the process that a signal ends.
 mod guards;
 /// Servers of NATS by themselves.
 mod nats;
