@@ -33,7 +33,7 @@ fn nothing_stays_behind_of_a_test_that_a_signal_ends() {
     for signal in [Signal::TERM, Signal::INT, Signal::KILL] {
         let mut victim = Command::new(std::env::current_exe().unwrap());
         let name = "guards::nothing_stays_behind_of_a_test_that_a_signal_ends";
-        check(victim.args(["--exact", name]).env(VICTIM, "yes"), signal);
+        check(victim.args(["--exact", name]), signal);
     }
 }
 
@@ -51,10 +51,15 @@ fn nothing_stays_behind_of_an_example_that_a_signal_ends() {
 
 /// Starts a process that starts a cluster, ends it by a signal, and looks for what is left.
 #[track_caller]
-fn check(command: &mut Command, signal: Signal) {
+fn check(command: &Command, signal: Signal) {
     let dir = std::env::temp_dir().join(format!("chat-guards-{:016x}", fastrand::u64(..)));
     fs::create_dir(&dir).unwrap();
-    let mut victim = command
+    // A shell that starts tests in the background has them ignore SIGINT.
+    let mut victim = Command::new("env")
+        .arg("--default-signal=INT")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env(VICTIM, "yes")
         .env("TMPDIR", &dir)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -1,0 +1,50 @@
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use chat_cluster_faults::{Cluster, Fault, Settings, Trial, find_nats};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Makes the settings of a cluster of real servers, where both are there. What builds all packages builds
+/// the chat server as well.
+fn settings() -> Option<Settings> {
+    let test = std::env::current_exe().unwrap();
+    let server: PathBuf = test.ancestors().nth(2).unwrap().join("chat-server");
+    let settings = find_nats().map(|nats| Settings::new(nats, &server));
+    let settings = settings.filter(|_| server.is_file());
+    if settings.is_none() {
+        eprintln!("skipped: it takes nats-server, and cargo build -p chat-server");
+    }
+    settings
+}
+
+#[test]
+fn a_chat_server_that_fails_by_itself_costs_nothing_acknowledged() {
+    let Some(settings) = settings() else { return };
+    let mut cluster = Cluster::start(&settings).unwrap();
+    let id = cluster.nodes.process_id(1).unwrap().cast_signed();
+    let trial = thread::scope(|scope| {
+        scope.spawn(|| {
+            // Whenever that is: before the trial, it is told of as well.
+            thread::sleep(TIME / 2);
+            kill_process(Pid::from_raw(id).unwrap(), Signal::ABORT).unwrap();
+        });
+        Trial::run(&mut cluster, &[Fault::None], TIME, 1)
+    });
+    let trial = trial.unwrap_or_else(|error| panic!("{error}"));
+    assert!(trial.facts.is_kept(), "{}", trial.facts);
+    assert!(trial.facts.acknowledged > 0, "{}", trial.facts);
+    let exits: Vec<String> = trial.exits.iter().map(ToString::to_string).collect();
+    let told = "chat server 2 ended by itself: signal: 6 (SIGABRT)";
+    assert!(
+        exits.len() == 1 && exits[0].starts_with(told) && exits[0].ends_with("; started again"),
+        "{exits:?}"
+    );
+    assert!(cluster.report().contains(told), "{}", cluster.report());
+    // The next one tells of its own alone.
+    let next = Trial::run(&mut cluster, &[Fault::None], Duration::ZERO, 2);
+    assert_eq!(next.unwrap().exits, []);
+}
+
+/// How long the trial lasts at least.
+const TIME: Duration = Duration::from_secs(4);
