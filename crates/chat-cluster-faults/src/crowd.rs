@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::body::Bodies;
+use crate::keeper::{Shared, check};
 use crate::member::{Phase, Pulse, Room, Session, take_part};
 use crate::{ClusterError, wait_until};
 
@@ -16,6 +17,8 @@ use crate::{ClusterError, wait_until};
 pub struct Crowd {
     room: Arc<Room>,
     members: Vec<Member>,
+    /// What ends all waits where one of them has ended for good.
+    servers: Vec<Shared>,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,15 @@ impl Crowd {
     ///
     /// When one is not served in time.
     pub fn start(addrs: &[SocketAddr], per_node: usize) -> Result<Self, ClusterError> {
+        Self::start_at(addrs, per_node, &[])
+    }
+
+    /// Does so, and waits from then on only as long as none of `servers` has ended for good.
+    pub(crate) fn start_at(
+        addrs: &[SocketAddr],
+        per_node: usize,
+        servers: &[Shared],
+    ) -> Result<Self, ClusterError> {
         let room = Arc::new(Room::new(fastrand::u64(..), addrs.len() * per_node));
         let mut members = Vec::new();
         for (node, addr) in addrs.iter().copied().enumerate() {
@@ -61,7 +73,11 @@ impl Crowd {
                 });
             }
         }
-        let crowd = Self { room, members };
+        let crowd = Self {
+            room,
+            members,
+            servers: servers.to_vec(),
+        };
         crowd.wait_served()?;
         crowd.take_silence();
         Ok(crowd)
@@ -74,24 +90,15 @@ impl Crowd {
     ///
     /// When that takes too long.
     pub fn wait_served(&self) -> Result<(), ClusterError> {
-        self.wait_served_while(|| Ok(()))
-    }
-
-    /// Does so as long as `check` passes.
-    pub(crate) fn wait_served_while(
-        &self,
-        check: impl Fn() -> Result<(), ClusterError>,
-    ) -> Result<(), ClusterError> {
         let counts = || {
             let pulses = self.members.iter();
             pulses.map(|it| it.pulse.echo_count.load(Ordering::Relaxed))
         };
         let before: Vec<u64> = counts().collect();
-        wait_until("serving all clients", || {
-            check()?;
+        self.wait("serving all clients", || {
             let mut pairs = counts().zip(&before);
             let is_served = pairs.all(|(now, before)| now >= before + ECHO_COUNT);
-            Ok(is_served.then_some(()))
+            is_served.then_some(())
         })
     }
 
@@ -109,30 +116,17 @@ impl Crowd {
     /// # Errors
     ///
     /// When they do not get what they are owed in time.
-    pub fn finish(self) -> Result<Seen, ClusterError> {
-        self.finish_while(|| Ok(()))
-    }
-
-    /// Does so as long as `check` passes.
-    pub(crate) fn finish_while(
-        mut self,
-        check: impl Fn() -> Result<(), ClusterError>,
-    ) -> Result<Seen, ClusterError> {
+    pub fn finish(mut self) -> Result<Seen, ClusterError> {
         self.room.set_phase(Phase::Settle);
-        let members = &self.members;
-        wait_until("giving all clients their own messages", || {
-            check()?;
+        self.wait("giving all clients their own messages", || {
             let is_settled = |it: &Member| it.pulse.is_settled.load(Ordering::Relaxed);
-            Ok(members.iter().all(is_settled).then_some(()))
+            self.members.iter().all(is_settled).then_some(())
         })?;
         self.room.set_phase(Phase::Leave);
         let is_finished = |it: &Member| it.thread.as_ref().is_none_or(JoinHandle::is_finished);
-        wait_until(
+        self.wait(
             "giving all clients the last words of all, and the end",
-            || {
-                check()?;
-                Ok(members.iter().all(is_finished).then_some(()))
-            },
+            || self.members.iter().all(is_finished).then_some(()),
         )?;
         Ok(self.seen())
     }
@@ -141,6 +135,13 @@ impl Crowd {
     pub fn leave(mut self) -> Seen {
         self.room.set_phase(Phase::Over);
         self.seen()
+    }
+
+    fn wait(&self, what: &str, mut look: impl FnMut() -> Option<()>) -> Result<(), ClusterError> {
+        wait_until(what, || {
+            check(&self.servers)?;
+            Ok(look())
+        })
     }
 
     fn seen(&mut self) -> Seen {

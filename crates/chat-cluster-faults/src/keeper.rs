@@ -162,6 +162,12 @@ pub(crate) fn lock(server: &Shared) -> MutexGuard<'_, Kept> {
     kept
 }
 
+/// Fails, once, if one of some servers has ended for good.
+pub(crate) fn check(servers: &[Shared]) -> Result<(), ClusterError> {
+    let mut servers = servers.iter();
+    servers.try_for_each(|server| lock(server).check())
+}
+
 /// Starts chat servers again that end by themselves. Dropping it stops that.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -198,10 +204,9 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// Fails if a server has ended for good.
-    pub(crate) fn check(&self) -> Result<(), ClusterError> {
-        let mut servers = self.servers.iter();
-        servers.try_for_each(|server| lock(server).check())
+    /// Returns the servers that it looks after.
+    pub(crate) fn servers(&self) -> &[Shared] {
+        &self.servers
     }
 
     fn set_kept(&self, is_kept: bool) {
@@ -298,7 +303,7 @@ mod tests {
             ));
             let keeper = script.keep();
             script.wait_ready().unwrap();
-            keeper.check().unwrap();
+            check(keeper.servers()).unwrap();
             drop(keeper);
             let exits = script.exits();
             assert!(exits.len() == 1 && exits[0].contains(status), "{exits:?}");
@@ -319,7 +324,7 @@ mod tests {
             assert!(error.contains(&format!("exit status: {code}")), "{error}");
             assert!(error.ends_with("; not started again"), "{error}");
             // It has been told, and stays so.
-            keeper.check().unwrap();
+            check(keeper.servers()).unwrap();
             assert_eq!((script.start_count(), script.exits().len()), (1, 1));
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, check};
 use crate::{Cluster, ClusterError, Crowd, Exit, Facts, Fault, dump, judge};
 
 /// What a fault came to.
@@ -55,7 +55,7 @@ impl Trial {
         let result = cluster.nodes.keep().and_then(|keeper| {
             let trial = play(cluster, &keeper, faults, time, &mut rng, &mut happened);
             // Where a server is gone for good, that is why nothing else came to its end.
-            keeper.check().and(trial)
+            check(keeper.servers()).and(trial)
         });
         result.map_err(|source| TrialError {
             faults: happened,
@@ -67,6 +67,9 @@ impl Trial {
 }
 
 fn names(faults: &[Fault]) -> String {
+    if faults.is_empty() {
+        return "nothing".to_owned();
+    }
     let names: Vec<String> = faults.iter().map(Fault::to_string).collect();
     names.join(", ")
 }
@@ -79,14 +82,15 @@ fn play(
     rng: &mut Rng,
     happened: &mut Vec<Fault>,
 ) -> Result<Trial, ClusterError> {
-    let crowd = Crowd::start(cluster.nodes.addrs(), CLIENTS_PER_NODE)?;
+    let addrs = cluster.nodes.addrs();
+    let crowd = Crowd::start_at(addrs, CLIENTS_PER_NODE, keeper.servers())?;
     for fault in faults {
         happened.push(*fault);
         fault.play(cluster, time, rng)?;
-        crowd.wait_served_while(|| keeper.check())?;
+        crowd.wait_served()?;
     }
     let silence = crowd.take_silence();
-    let seen = crowd.finish_while(|| keeper.check())?;
+    let seen = crowd.finish()?;
     let leader = cluster.nats.wait_whole(&cluster.stream)?;
     let dump = dump(cluster.nats.addrs()[leader], &cluster.stream)?;
     // One that has ended only now is there for the next trial.

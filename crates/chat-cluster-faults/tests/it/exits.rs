@@ -1,4 +1,6 @@
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -44,6 +46,32 @@ fn a_chat_server_that_fails_by_itself_costs_nothing_acknowledged() {
     // The next one tells of its own alone.
     let next = Trial::run(&mut cluster, &[Fault::None], Duration::ZERO, 2);
     assert_eq!(next.unwrap().exits, []);
+}
+
+#[test]
+fn a_chat_server_whose_name_is_taken_over_stays_away() {
+    let Some(settings) = settings() else { return };
+    let mut cluster = Cluster::start(&settings).unwrap();
+    let mut stranger = Command::new(&settings.server)
+        .arg(format!("--cluster=nats://{}", cluster.nats.addrs()[0]))
+        .args(["--cluster-stream=room", "--cluster-storage=memory"])
+        .args(["--node=node-1", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(stranger.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    let trial = Trial::run(&mut cluster, &[Fault::None], TIME, 1);
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    let error = trial.unwrap_err().to_string();
+    assert!(line.starts_with("listening on"), "{line}");
+    let told = "chat server 1 ended by itself: exit status: 3: error: another server";
+    assert!(error.contains(told), "{error}");
+    assert!(error.contains("; not started again"), "{error}");
+    assert_eq!(cluster.nodes.exits().len(), 1);
 }
 
 /// How long the trial lasts at least.
