@@ -63,10 +63,7 @@ impl Crowd {
                 let thread = thread::Builder::new().name(format!("client of {addr}"));
                 let number = members.len();
                 let thread = thread.spawn(move || take_part(&room, &own, number, (node, addr)));
-                let thread = thread.map_err(|source| ClusterError::Io {
-                    what: "starting a client",
-                    source,
-                })?;
+                let thread = thread.map_err(ClusterError::io("starting a client"))?;
                 members.push(Member {
                     pulse,
                     thread: Some(thread),

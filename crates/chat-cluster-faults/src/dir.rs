@@ -31,10 +31,7 @@ impl Dir {
             // What ends this process from a terminal does not end it.
             .process_group(0)
             .spawn();
-        let failed = |source| ClusterError::Io {
-            what: "making a directory",
-            source,
-        };
+        let failed = ClusterError::io("making a directory");
         let dir = Self {
             path,
             guard: guard.map_err(failed)?,

@@ -165,9 +165,9 @@ fn fill_disks(
     let Cluster {
         nats, nodes, disks, ..
     } = cluster;
-    let disks = disks.as_ref().ok_or_else(|| ClusterError::Io {
-        what: "filling a disk of the servers of NATS",
-        source: std::io::ErrorKind::Unsupported.into(),
+    let disks = disks.as_ref().ok_or_else(|| {
+        let failed = ClusterError::io("filling a disk of the servers of NATS");
+        failed(std::io::ErrorKind::Unsupported.into())
     })?;
     let is_all = numbers.len() == Nats::COUNT;
     let all = 0..nodes.addrs().len();

@@ -196,11 +196,9 @@ impl Keeper {
             }
         };
         let thread = thread::Builder::new().name("keeper".to_owned());
-        let thread = thread.spawn(tend_all).map_err(|source| ClusterError::Io {
-            what: "looking after the chat servers",
-            source,
-        })?;
-        keeper.thread = Some(thread);
+        let thread = thread.spawn(tend_all);
+        let failed = ClusterError::io("looking after the chat servers");
+        keeper.thread = Some(thread.map_err(failed)?);
         Ok(keeper)
     }
 

@@ -83,6 +83,13 @@ pub enum ClusterError {
     Stream(String),
 }
 
+impl ClusterError {
+    /// Makes the error of something that the system did not do.
+    pub(crate) fn io(what: &'static str) -> impl Fn(std::io::Error) -> Self + Copy {
+        move |source| Self::Io { what, source }
+    }
+}
+
 /// How long anything of a cluster may take. A judgement: an election takes seconds, and a busy machine
 /// has several at a time.
 pub(crate) const WAIT: std::time::Duration = std::time::Duration::from_secs(90);

@@ -8,10 +8,10 @@ use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use chat_target::Launch;
-use chat_toxic::{Plan, Proxy};
+use chat_toxic::Proxy;
 
 use crate::keeper::{Keeper, Kept, Shared, lock};
-use crate::ports::free_addrs;
+use crate::ports::{free_addrs, start_proxy};
 use crate::process::Process;
 use crate::{ClusterError, Exit, Settings, monitor, wait_until};
 
@@ -41,12 +41,8 @@ impl Nodes {
         let (mut servers, mut proxies) = (Vec::new(), Vec::new());
         for (index, addr) in addrs.iter().enumerate() {
             let number = index + 1;
-            let own = nats.iter().map(|it| Proxy::start(*it, |_| Plan::default()));
-            let own = own.collect::<Result<Vec<Proxy>, _>>();
-            let own = own.map_err(|source| ClusterError::Io {
-                what: "starting a proxy",
-                source,
-            })?;
+            let own = nats.iter().map(|it| start_proxy(*it));
+            let own = own.collect::<Result<Vec<Proxy>, _>>()?;
             let urls: Vec<String> = own
                 .iter()
                 .map(|proxy| format!("nats://{}", proxy.addr()))
@@ -185,9 +181,9 @@ fn clock(settings: &Settings, index: usize) -> Result<(PathBuf, Vec<OsString>), 
     let Some(clock) = settings.clocks.get(index) else {
         return Ok((settings.server.clone(), Vec::new()));
     };
-    let library = find_faketime().ok_or_else(|| ClusterError::Io {
-        what: "finding libfaketime",
-        source: std::io::ErrorKind::NotFound.into(),
+    let library = find_faketime().ok_or_else(|| {
+        let failed = ClusterError::io("finding libfaketime");
+        failed(std::io::ErrorKind::NotFound.into())
     })?;
     let mut preload = OsString::from("LD_PRELOAD=");
     preload.push(library);

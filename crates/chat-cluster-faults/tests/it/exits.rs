@@ -4,18 +4,20 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use chat_cluster_faults::{Cluster, Fault, Settings, Trial, find_nats};
+use chat_cluster_faults::{Cluster, Fault, Settings, Trial};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::nats::nats;
 
 /// Makes the settings of a cluster of real servers, where both are there. What builds all packages builds
 /// the chat server as well.
 fn settings() -> Option<Settings> {
     let test = std::env::current_exe().unwrap();
     let server: PathBuf = test.ancestors().nth(2).unwrap().join("chat-server");
-    let settings = find_nats().map(|nats| Settings::new(nats, &server));
+    let settings = nats().map(|nats| Settings::new(nats, &server));
     let settings = settings.filter(|_| server.is_file());
     if settings.is_none() {
-        eprintln!("skipped: it takes nats-server, and cargo build -p chat-server");
+        eprintln!("skipped: it takes cargo build -p chat-server");
     }
     settings
 }

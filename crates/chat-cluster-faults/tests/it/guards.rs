@@ -5,10 +5,11 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chat_cluster_faults::{Cluster, Settings, find_nats};
+use chat_cluster_faults::{Cluster, Settings};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::example::example;
+use crate::nats::nats;
 
 /// Set in a process that starts servers and is ended by a signal.
 const VICTIM: &str = "CHAT_CLUSTER_FAULTS_VICTIM";
@@ -22,11 +23,7 @@ const CHILD_COUNT: usize = 11;
 
 #[test]
 fn nothing_stays_behind_of_a_test_that_a_signal_ends() {
-    let Some(nats) = find_nats() else {
-        assert!(std::env::var_os("CI").is_none(), "nats-server is missing");
-        eprintln!("skipped: nats-server is not installed (Debian: apt-get install nats-server)");
-        return;
-    };
+    let Some(nats) = nats() else { return };
     if std::env::var_os(VICTIM).is_some() {
         Cluster::start(&Settings::new(nats, STAND_IN)).unwrap();
     }
@@ -39,9 +36,7 @@ fn nothing_stays_behind_of_a_test_that_a_signal_ends() {
 
 #[test]
 fn nothing_stays_behind_of_an_example_that_a_signal_ends() {
-    if find_nats().is_none() {
-        assert!(std::env::var_os("CI").is_none(), "nats-server is missing");
-        eprintln!("skipped: nats-server is not installed (Debian: apt-get install nats-server)");
+    if nats().is_none() {
         return;
     }
     for signal in [Signal::TERM, Signal::INT, Signal::KILL] {
