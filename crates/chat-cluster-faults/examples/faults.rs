@@ -57,11 +57,17 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     if settings.disk_len.is_some() && cluster.disks.is_none() {
         println!("no full disks are drawn: the system does not let us mount any");
     }
-    let outcome = match args.minutes {
-        Some(minutes) => soak(&mut cluster, args, minutes)?,
-        None => table(&mut cluster, args)?,
+    let mut worst = Outcome::Kept;
+    let played = match args.minutes {
+        Some(minutes) => soak(&mut cluster, args, minutes, &mut worst),
+        None => table(&mut cluster, args, &mut worst),
     };
-    Ok(match outcome {
+    match played {
+        // What has been found is worse.
+        Err(error) if worst == Outcome::Broken => eprintln!("faults: {error}"),
+        played => played?,
+    }
+    Ok(match worst {
         Outcome::Kept => ExitCode::SUCCESS,
         Outcome::Exited => ExitCode::from(EXIT_EXITED),
         Outcome::Broken => ExitCode::from(EXIT_BROKEN),
@@ -223,9 +229,8 @@ impl Row {
 }
 
 /// Has each fault happen some times.
-fn table(cluster: &mut Cluster, args: &Args) -> Result<Outcome, Failure> {
+fn table(cluster: &mut Cluster, args: &Args, worst: &mut Outcome) -> Result<(), Failure> {
     println!("{}", Row::HEAD);
-    let mut worst = Outcome::Kept;
     for fault in args.faults(cluster.disks.is_some()) {
         let mut row = Row::default();
         for run in 0..args.runs {
@@ -237,23 +242,27 @@ fn table(cluster: &mut Cluster, args: &Args) -> Result<Outcome, Failure> {
                 println!("{fault}, seed {seed}: {}", trial.facts);
                 print!("{}", cluster.report());
             }
-            worst = worst.max(outcome);
+            *worst = outcome.max(*worst);
             row.add(&trial);
         }
         row.print(&fault.to_string());
     }
-    Ok(worst)
+    Ok(())
 }
 
 /// Has faults happen at random for some time.
-fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<Outcome, Failure> {
+fn soak(
+    cluster: &mut Cluster,
+    args: &Args,
+    minutes: f64,
+    worst: &mut Outcome,
+) -> Result<(), Failure> {
     let (start, time) = (Instant::now(), Duration::from_secs_f64(60.0 * minutes));
     let (mut rng, faults) = (
         Rng::with_seed(args.seed),
         args.faults(cluster.disks.is_some()),
     );
     let mut row = Row::default();
-    let mut worst = Outcome::Kept;
     while start.elapsed() < time {
         let drawn: Vec<Fault> = (0..FAULTS_A_CROWD)
             .filter_map(|_| rng.choice(&faults).copied())
@@ -266,7 +275,7 @@ fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<Outcome, Fai
         if outcome != Outcome::Kept {
             print!("{}", cluster.report());
         }
-        worst = worst.max(outcome);
+        *worst = outcome.max(*worst);
         row.add(&trial);
         let names: Vec<String> = drawn.iter().map(Fault::to_string).collect();
         println!(
@@ -279,7 +288,7 @@ fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<Outcome, Fai
     }
     println!("{}", Row::HEAD);
     row.print("random");
-    Ok(worst)
+    Ok(())
 }
 
 /// How many faults happen to a crowd, before what it saw is judged. A judgement.

@@ -1,4 +1,5 @@
-use std::io::{BufRead, BufReader};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -7,6 +8,8 @@ use std::time::Duration;
 use chat_cluster_faults::{Cluster, Fault, Settings, Trial};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::example::example;
+use crate::guards::children_of;
 use crate::nats::nats;
 
 /// Makes the settings of a cluster of real servers, where both are there. What builds all packages builds
@@ -48,6 +51,34 @@ fn a_chat_server_that_fails_by_itself_costs_nothing_acknowledged() {
     // The next one tells of its own alone.
     let next = Trial::run(&mut cluster, &[Fault::None], Duration::ZERO, 2);
     assert_eq!(next.unwrap().exits, []);
+}
+
+#[test]
+fn the_example_tells_of_a_chat_server_that_fails_by_itself() {
+    let Some(settings) = settings() else { return };
+    let mut example = example()
+        .arg(&settings.server)
+        .args(["--fault", "none", "--seconds", "4"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(example.stdout.take().unwrap());
+    let mut text = String::new();
+    // All servers are there when the table begins.
+    while !text.contains("| fault |") {
+        assert_ne!(output.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    let children = children_of(example.id());
+    let name = |id: &String| fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
+    let server = children.iter().find(|it| name(it) == "chat-server\n");
+    let id: i32 = server.unwrap().parse().unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), Signal::KILL).unwrap();
+    output.read_to_string(&mut text).unwrap();
+    let code = example.wait().unwrap().code();
+    assert_eq!(code, Some(4), "{text}");
+    let told = "ended by itself: signal: 9 (SIGKILL); started again";
+    assert_eq!(text.matches(told).count(), 1, "{text}");
+    assert!(text.trim_end().ends_with("| 0 | 0 | 0 | 1 |"), "{text}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn check(command: &Command, signal: Signal) {
 }
 
 /// Returns the processes that all threads of a process have started.
-fn children_of(pid: u32) -> Vec<String> {
+pub(crate) fn children_of(pid: u32) -> Vec<String> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let lists = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("children")));
     // A thread may have ended meanwhile.
