@@ -78,6 +78,14 @@ pub enum ClusterError {
     /// A chat server ended by itself, and is not started again.
     #[error("{0}")]
     Exited(Exit),
+    /// A server did not end as it should when it was asked to.
+    #[error("{who} did not end with code 0: {how}")]
+    Unclean {
+        /// Which server.
+        who: String,
+        /// How it ended instead.
+        how: String,
+    },
     /// The stream tells something else than it should.
     #[error("the stream cannot be read: {0}")]
     Stream(String),

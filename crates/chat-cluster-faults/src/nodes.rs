@@ -100,9 +100,13 @@ impl Nodes {
         self.server(number).kill();
     }
 
-    /// Asks a server to end, and tells whether it did with code 0.
-    pub fn end(&mut self, number: usize) -> bool {
-        self.server(number).process.end(crate::WAIT)
+    /// Asks a server to end, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end with code 0 in time.
+    pub fn end(&mut self, number: usize) -> Result<(), ClusterError> {
+        self.server(number).process.end()
     }
 
     /// Starts a server again, with the same name, and waits until it is ready.

@@ -84,10 +84,17 @@ impl Process {
         self.server = None;
     }
 
-    /// Asks it to end and waits; tells whether it ended with code 0 in time.
-    pub(crate) fn end(&mut self, grace: Duration) -> bool {
-        let ending = self.server.take().map(|mut server| server.end(grace));
-        matches!(ending, Some(Ending::Terminated(status)) if status.success())
+    /// Asks it to end and waits. Fails if it does not end with code 0 in time.
+    pub(crate) fn end(&mut self) -> Result<(), ClusterError> {
+        let how = match self.server.take().map(|mut it| it.end(crate::WAIT)) {
+            Some(Ending::Terminated(status)) if status.success() => return Ok(()),
+            Some(Ending::Terminated(status)) => status.to_string(),
+            Some(Ending::Earlier(status)) => format!("it had ended before, {status}"),
+            Some(Ending::Killed) => format!("it took longer than {} s", crate::WAIT.as_secs()),
+            None => "it did not run".to_owned(),
+        };
+        let who = self.name.clone();
+        Err(ClusterError::Unclean { who, how })
     }
 
     /// Has it not run until it is thawed.
@@ -135,3 +142,34 @@ impl Drop for Process {
 
 /// How long a port may be taken that a server had before. A judgement.
 const ADDR_WAIT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(script: &str, expected: &str) {
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
+        let launch = Launch {
+            args: vec!["-c".into(), script.into()],
+            ..Launch::new("sh", addr)
+        };
+        let mut process = Process::new("a script".to_owned(), launch);
+        process.start().unwrap();
+        process.wait_ready().unwrap();
+        let told = process.end().map_err(|error| error.to_string());
+        assert_eq!(told.err().unwrap_or_default(), expected);
+    }
+
+    #[test]
+    fn a_server_that_does_not_end_with_code_0_is_told_of() {
+        let wait = "echo listening on $0; while :; do sleep 0.01; done";
+        check(&format!("trap 'exit 0' TERM; {wait}"), "");
+        let told = "a script did not end with code 0: exit status: 5";
+        check(&format!("trap 'exit 5' TERM; {wait}"), told);
+        let told = "a script did not end with code 0: signal: 15 (SIGTERM)";
+        check(wait, told);
+    }
+}
