@@ -10,7 +10,8 @@
 //! the seed draws happen one after the other to one crowd. `--nodes N` is the number of chat servers,
 //! `--seconds N` how long a fault lasts, `--storage memory|file` where the stream is, and `--fault NAME`
 //! has only that one happen. `--nats PATH` names the executable of NATS. Exit code 2 tells that the
-//! arguments make no sense, 3 that the promise was broken.
+//! arguments make no sense, 3 that the promise was broken, and 4 that it was kept, and a chat server failed by
+//! itself and was started again, as a service manager does.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use std::process::{Command, ExitCode};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use chat_cluster_faults::{Cluster, Facts, Fault, Settings, Trial, find_nats, guard};
+use chat_cluster_faults::{Cluster, Fault, Settings, Trial, find_nats, guard};
 use fastrand::Rng;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -56,15 +57,42 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
     if settings.disk_len.is_some() && cluster.disks.is_none() {
         println!("no full disks are drawn: the system does not let us mount any");
     }
-    let is_kept = match args.minutes {
-        Some(minutes) => soak(&mut cluster, args, minutes)?,
-        None => table(&mut cluster, args)?,
+    let mut worst = Outcome::Kept;
+    let played = match args.minutes {
+        Some(minutes) => soak(&mut cluster, args, minutes, &mut worst),
+        None => table(&mut cluster, args, &mut worst),
     };
-    Ok(if is_kept {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(EXIT_BROKEN)
+    match played {
+        // What has been found is worse.
+        Err(error) if worst == Outcome::Broken => eprintln!("faults: {error}"),
+        played => played?,
+    }
+    Ok(match worst {
+        Outcome::Kept => ExitCode::SUCCESS,
+        Outcome::Exited => ExitCode::from(EXIT_EXITED),
+        Outcome::Broken => ExitCode::from(EXIT_BROKEN),
     })
+}
+
+/// What some trials came to, the worst of all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    /// The promise was kept.
+    Kept,
+    /// It was kept, and chat servers failed by themselves.
+    Exited,
+    /// It was broken.
+    Broken,
+}
+
+impl Outcome {
+    fn of(trial: &Trial) -> Self {
+        match (trial.facts.is_kept(), trial.exits.is_empty()) {
+            (true, true) => Self::Kept,
+            (true, false) => Self::Exited,
+            (false, _) => Self::Broken,
+        }
+    }
 }
 
 struct Args {
@@ -166,12 +194,18 @@ struct Row {
     lost: u64,
     duplicated: u64,
     reordered: u64,
+    exits: usize,
 }
 
 impl Row {
-    fn add(&mut self, silence: Duration, facts: &Facts) {
-        self.silences.push(silence);
+    const HEAD: &str = "| fault | runs | median silence | worst silence | acknowledged | lost \
+         | duplicated | reordered | ended by themselves |\n|---|---|---|---|---|---|---|---|---|";
+
+    fn add(&mut self, trial: &Trial) {
+        self.silences.push(trial.silence);
         self.silences.sort_unstable();
+        self.exits += trial.exits.len();
+        let facts = &trial.facts;
         self.acknowledged += facts.acknowledged;
         self.lost += facts.lost;
         self.duplicated += facts.duplicated;
@@ -182,51 +216,53 @@ impl Row {
         let count = self.silences.len();
         let silence = |place: usize| self.silences.get(place).map_or(0.0, Duration::as_secs_f64);
         println!(
-            "| {fault} | {count} | {:.1} s | {:.1} s | {} | {} | {} | {} |",
+            "| {fault} | {count} | {:.1} s | {:.1} s | {} | {} | {} | {} | {} |",
             silence(count / 2),
             silence(count.saturating_sub(1)),
             self.acknowledged,
             self.lost,
             self.duplicated,
-            self.reordered
+            self.reordered,
+            self.exits
         );
     }
 }
 
 /// Has each fault happen some times.
-fn table(cluster: &mut Cluster, args: &Args) -> Result<bool, Failure> {
-    println!(
-        "| fault | runs | median silence | worst silence | acknowledged | lost | duplicated | reordered |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
-    let mut is_kept = true;
+fn table(cluster: &mut Cluster, args: &Args, worst: &mut Outcome) -> Result<(), Failure> {
+    println!("{}", Row::HEAD);
     for fault in args.faults(cluster.disks.is_some()) {
         let mut row = Row::default();
         for run in 0..args.runs {
             let seed = args.seed.wrapping_add(run.into());
             let trial = Trial::run(cluster, &[fault], args.time, seed);
             let trial = trial.map_err(|error| error.to_string())?;
-            if !trial.facts.is_kept() {
-                is_kept = false;
+            let outcome = Outcome::of(&trial);
+            if outcome != Outcome::Kept {
                 println!("{fault}, seed {seed}: {}", trial.facts);
                 print!("{}", cluster.report());
             }
-            row.add(trial.silence, &trial.facts);
+            *worst = outcome.max(*worst);
+            row.add(&trial);
         }
         row.print(&fault.to_string());
     }
-    Ok(is_kept)
+    Ok(())
 }
 
 /// Has faults happen at random for some time.
-fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failure> {
+fn soak(
+    cluster: &mut Cluster,
+    args: &Args,
+    minutes: f64,
+    worst: &mut Outcome,
+) -> Result<(), Failure> {
     let (start, time) = (Instant::now(), Duration::from_secs_f64(60.0 * minutes));
     let (mut rng, faults) = (
         Rng::with_seed(args.seed),
         args.faults(cluster.disks.is_some()),
     );
     let mut row = Row::default();
-    let mut is_kept = true;
     while start.elapsed() < time {
         let drawn: Vec<Fault> = (0..FAULTS_A_CROWD)
             .filter_map(|_| rng.choice(&faults).copied())
@@ -235,11 +271,12 @@ fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failur
         let seed = rng.u64(..);
         let trial = Trial::run(cluster, &drawn, lasting, seed);
         let trial = trial.map_err(|error| error.to_string())?;
-        if !trial.facts.is_kept() {
-            is_kept = false;
+        let outcome = Outcome::of(&trial);
+        if outcome != Outcome::Kept {
             print!("{}", cluster.report());
         }
-        row.add(trial.silence, &trial.facts);
+        *worst = outcome.max(*worst);
+        row.add(&trial);
         let names: Vec<String> = drawn.iter().map(Fault::to_string).collect();
         println!(
             "{:.0?}: {}; longest silence {:.1} s; {}",
@@ -249,8 +286,9 @@ fn soak(cluster: &mut Cluster, args: &Args, minutes: f64) -> Result<bool, Failur
             trial.facts
         );
     }
+    println!("{}", Row::HEAD);
     row.print("random");
-    Ok(is_kept)
+    Ok(())
 }
 
 /// How many faults happen to a crowd, before what it saw is judged. A judgement.
@@ -270,3 +308,6 @@ const EXIT_USAGE: u8 = 2;
 
 /// The promise was broken.
 const EXIT_BROKEN: u8 = 3;
+
+/// The promise was kept, and a chat server failed by itself.
+const EXIT_EXITED: u8 = 4;

@@ -1,9 +1,8 @@
 //! A whole cluster on one machine.
 
-use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::dir::Dir;
 use crate::{ClusterError, Disks, Nats, Nodes};
 
 /// What a cluster is made of.
@@ -54,7 +53,8 @@ impl Settings {
     }
 }
 
-/// Three servers of NATS and some chat servers. Dropping it ends them and removes their files.
+/// Three servers of NATS and some chat servers. Dropping it ends them and removes their files. A signal that
+/// ends this process does so as well, where [`Settings::guard`] is set.
 #[derive(Debug)]
 pub struct Cluster {
     /// The chat servers. They end first.
@@ -78,8 +78,8 @@ impl Cluster {
         let dir = Dir::create()?;
         let guard = settings.guard.as_deref();
         let len = settings.disk_len;
-        let disks = len.and_then(|len| Disks::mount(&dir.0, len, guard));
-        let stores = disks.as_ref().map_or(&*dir.0, Disks::root);
+        let disks = len.and_then(|len| Disks::mount(dir.path(), len, guard));
+        let stores = disks.as_ref().map_or(dir.path(), Disks::root);
         let nats = Nats::start(&settings.nats, stores, guard)?;
         let nodes = Nodes::start(settings, nats.addrs())?;
         nats.wait_whole(&settings.stream)?;
@@ -92,9 +92,18 @@ impl Cluster {
         })
     }
 
-    /// Tells what the chat servers printed last, and how each server of NATS has the stream.
+    /// Tells which chat servers ended by themselves since the last trial began, what all printed last, and
+    /// how each server of NATS has the stream.
     pub fn report(&mut self) -> String {
         let mut report = String::new();
+        for exit in self.nodes.exits() {
+            // What one that is not started again printed comes below.
+            let lines = exit.last_lines.iter().filter(|_| exit.is_passing());
+            for line in lines {
+                report.push_str(&format!("chat server {}: {line}\n", exit.node + 1));
+            }
+            report.push_str(&format!("{exit}\n"));
+        }
         for (number, lines) in (1..).zip(self.nodes.last_lines()) {
             for line in lines {
                 report.push_str(&format!("chat server {number}: {line}\n"));
@@ -119,27 +128,4 @@ impl Cluster {
 /// Returns the script that guards servers. It is beside the sources.
 fn guard_script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guard.sh")
-}
-
-/// A directory that is removed at the end.
-#[derive(Debug)]
-pub(crate) struct Dir(pub(crate) PathBuf);
-
-impl Dir {
-    pub(crate) fn create() -> Result<Self, ClusterError> {
-        let name = format!("chat-cluster-{:016x}", fastrand::u64(..));
-        let path = env::temp_dir().join(name);
-        fs::create_dir(&path).map_err(|source| ClusterError::Io {
-            what: "making a directory",
-            source,
-        })?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        // Whatever stays there harms nobody.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

@@ -1,17 +1,15 @@
 //! Clients on all chat servers.
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use chat_check::MessageId;
-
 use crate::body::Bodies;
+use crate::keeper::{Shared, check};
 use crate::member::{Phase, Pulse, Room, Session, take_part};
-use crate::{ClusterError, wait_for};
+use crate::{ClusterError, wait_until};
 
 /// Clients that talk and listen, some on each chat server. One whose server is gone comes back to the
 /// same server as soon as that is there. Dropping it has all leave at once.
@@ -19,6 +17,8 @@ use crate::{ClusterError, wait_for};
 pub struct Crowd {
     room: Arc<Room>,
     members: Vec<Member>,
+    /// What ends all waits where one of them has ended for good.
+    servers: Vec<Shared>,
 }
 
 #[derive(Debug)]
@@ -33,8 +33,6 @@ struct Member {
 pub struct Seen {
     /// The connections of all clients.
     pub sessions: Vec<Session>,
-    /// The last message of each client, which all that left in order have got.
-    pub finals: HashSet<MessageId>,
     /// How many messages were sent.
     pub sent_count: u32,
     pub(crate) bodies: Bodies,
@@ -47,6 +45,15 @@ impl Crowd {
     ///
     /// When one is not served in time.
     pub fn start(addrs: &[SocketAddr], per_node: usize) -> Result<Self, ClusterError> {
+        Self::start_at(addrs, per_node, &[])
+    }
+
+    /// Does so, and waits from then on only as long as none of `servers` has ended for good.
+    pub(crate) fn start_at(
+        addrs: &[SocketAddr],
+        per_node: usize,
+        servers: &[Shared],
+    ) -> Result<Self, ClusterError> {
         let room = Arc::new(Room::new(fastrand::u64(..), addrs.len() * per_node));
         let mut members = Vec::new();
         for (node, addr) in addrs.iter().copied().enumerate() {
@@ -54,18 +61,20 @@ impl Crowd {
                 let pulse = Arc::new(Pulse::default());
                 let (room, own) = (Arc::clone(&room), Arc::clone(&pulse));
                 let thread = thread::Builder::new().name(format!("client of {addr}"));
-                let thread = thread.spawn(move || take_part(&room, &own, (node, addr)));
-                let thread = thread.map_err(|source| ClusterError::Io {
-                    what: "starting a client",
-                    source,
-                })?;
+                let number = members.len();
+                let thread = thread.spawn(move || take_part(&room, &own, number, (node, addr)));
+                let thread = thread.map_err(ClusterError::io("starting a client"))?;
                 members.push(Member {
                     pulse,
                     thread: Some(thread),
                 });
             }
         }
-        let crowd = Self { room, members };
+        let crowd = Self {
+            room,
+            members,
+            servers: servers.to_vec(),
+        };
         crowd.wait_served()?;
         crowd.take_silence();
         Ok(crowd)
@@ -83,7 +92,7 @@ impl Crowd {
             pulses.map(|it| it.pulse.echo_count.load(Ordering::Relaxed))
         };
         let before: Vec<u64> = counts().collect();
-        wait_for("serving all clients", || {
+        self.wait("serving all clients", || {
             let mut pairs = counts().zip(&before);
             let is_served = pairs.all(|(now, before)| now >= before + ECHO_COUNT);
             is_served.then_some(())
@@ -106,16 +115,15 @@ impl Crowd {
     /// When they do not get what they are owed in time.
     pub fn finish(mut self) -> Result<Seen, ClusterError> {
         self.room.set_phase(Phase::Settle);
-        let members = &self.members;
-        wait_for("giving all clients their own messages", || {
+        self.wait("giving all clients their own messages", || {
             let is_settled = |it: &Member| it.pulse.is_settled.load(Ordering::Relaxed);
-            members.iter().all(is_settled).then_some(())
+            self.members.iter().all(is_settled).then_some(())
         })?;
         self.room.set_phase(Phase::Leave);
         let is_finished = |it: &Member| it.thread.as_ref().is_none_or(JoinHandle::is_finished);
-        wait_for(
+        self.wait(
             "giving all clients the last words of all, and the end",
-            || members.iter().all(is_finished).then_some(()),
+            || self.members.iter().all(is_finished).then_some(()),
         )?;
         Ok(self.seen())
     }
@@ -126,13 +134,17 @@ impl Crowd {
         self.seen()
     }
 
+    fn wait(&self, what: &str, mut look: impl FnMut() -> Option<()>) -> Result<(), ClusterError> {
+        wait_until(what, || {
+            check(&self.servers)?;
+            Ok(look())
+        })
+    }
+
     fn seen(&mut self) -> Seen {
         let sessions = self.join();
-        let finals = self.room.finals.lock();
-        let finals = finals.unwrap_or_else(std::sync::PoisonError::into_inner);
         Seen {
             sessions,
-            finals: finals.clone(),
             sent_count: self.room.sent_count.load(Ordering::Relaxed),
             bodies: self.room.bodies,
         }

@@ -53,10 +53,7 @@ impl Disks {
         numbers: &[usize],
         lasts: impl FnOnce() -> Result<(), ClusterError>,
     ) -> Result<(), ClusterError> {
-        let failed = |source| ClusterError::Io {
-            what: "filling a disk",
-            source,
-        };
+        let failed = ClusterError::io("filling a disk");
         let mut files = Vec::new();
         for number in numbers {
             files.push(File::create(self.filler(*number)).map_err(failed)?);

@@ -27,10 +27,7 @@ pub struct Dump {
 ///
 /// When it cannot be read, or has something in it that is no entry of a cluster.
 pub fn dump(addr: SocketAddr, stream: &str) -> Result<Dump, ClusterError> {
-    let failed = |source| ClusterError::Io {
-        what: "reading the stream",
-        source,
-    };
+    let failed = ClusterError::io("reading the stream");
     let mut wire = Wire::connect(addr).map_err(failed)?;
     let (mut dump, mut filter) = (Dump::default(), Filter::new());
     let mut pending = wire.begin(stream).map_err(failed)?;

@@ -151,7 +151,7 @@ fn kill_nats(nats: &mut Nats, numbers: &[usize], time: Duration) -> Result<(), C
     numbers.iter().try_for_each(|number| nats.restart(*number))
 }
 
-fn freeze_nats(nats: &Nats, number: usize, time: Duration) {
+fn freeze_nats(nats: &mut Nats, number: usize, time: Duration) {
     nats.freeze(number);
     thread::sleep(time);
     nats.thaw(number);
@@ -165,9 +165,9 @@ fn fill_disks(
     let Cluster {
         nats, nodes, disks, ..
     } = cluster;
-    let disks = disks.as_ref().ok_or_else(|| ClusterError::Io {
-        what: "filling a disk of the servers of NATS",
-        source: std::io::ErrorKind::Unsupported.into(),
+    let disks = disks.as_ref().ok_or_else(|| {
+        let failed = ClusterError::io("filling a disk of the servers of NATS");
+        failed(std::io::ErrorKind::Unsupported.into())
     })?;
     let is_all = numbers.len() == Nats::COUNT;
     let all = 0..nodes.addrs().len();
@@ -197,11 +197,9 @@ fn restart_all(cluster: &mut Cluster) -> Result<(), ClusterError> {
         cluster.nats.wait_whole(&cluster.stream)?;
     }
     for number in 0..cluster.nodes.addrs().len() {
-        if !cluster.nodes.end(number) {
-            return Err(ClusterError::Late {
-                what: format!("ending chat server {} with code 0", number + 1),
-            });
-        }
+        // It may have ended by itself meanwhile.
+        cluster.nodes.wait_ready(number)?;
+        cluster.nodes.end(number)?;
         cluster.nodes.restart(number)?;
     }
     Ok(())

@@ -65,7 +65,8 @@ impl fmt::Display for Facts {
 }
 
 /// Judges what a crowd saw. With a dump of the stream, that is the order which all is compared with;
-/// otherwise it is one that explains all.
+/// otherwise it is one that explains all. There are several of those where connections do not overlap, so
+/// that something may seem to be lost: without a dump, clients should not come back.
 pub fn judge(seen: &Seen, dump: Option<&Dump>) -> Facts {
     let mut facts = Facts {
         session_count: seen.sessions.len() as u64,
@@ -99,7 +100,7 @@ pub fn judge(seen: &Seen, dump: Option<&Dump>) -> Facts {
         }
     }
     for (number, session) in seen.sessions.iter().enumerate() {
-        judge_session(number, session, seen, &places, &mut facts);
+        judge_session(number, session, &places, &mut facts);
     }
     facts
 }
@@ -121,7 +122,6 @@ fn in_stream(seen: &Seen, dump: &Dump, facts: &mut Facts) -> Vec<MessageId> {
 fn judge_session(
     number: usize,
     session: &Session,
-    seen: &Seen,
     places: &HashMap<MessageId, usize>,
     facts: &mut Facts,
 ) {
@@ -162,9 +162,8 @@ fn judge_session(
     if !session.is_whole {
         return;
     }
-    // It left in order, so it is owed all of its own, and the last words of all.
-    let owed = session.sent.iter().chain(&seen.finals);
-    for id in owed.filter(|it| !received.contains(*it)) {
+    // It left in order, so it is owed all of its own.
+    for id in session.sent.iter().filter(|it| !received.contains(*it)) {
         facts.lost += 1;
         facts.tell(|| format!("{} never got message {id}", who()));
     }
@@ -193,7 +192,6 @@ mod tests {
         }
         let seen = Seen {
             sessions,
-            finals: HashSet::from([id(&(sent - 1))]),
             sent_count: sent,
             bodies: BODIES,
         };
@@ -223,7 +221,7 @@ mod tests {
     #[test]
     fn gaps_are_losses() {
         check(&facts(4, &[&[0, 1, 2, 3], &[0, 1, 3]], None), 1, 0, 0);
-        check(&facts(4, &[&[0, 1, 2], &[0, 1, 2]], None), 3, 0, 0);
+        check(&facts(4, &[&[0, 1, 2], &[0, 1, 2]], None), 1, 0, 0);
         let stream = Some(&[0, 2, 3][..]);
         check(&facts(4, &[&[0, 1, 2, 3]], stream), 1, 0, 0);
         let stream = Some(&[0, 1, 2, 3][..]);
@@ -251,7 +249,6 @@ mod tests {
         session.record.received_phantom();
         let seen = Seen {
             sessions: vec![session],
-            finals: HashSet::new(),
             sent_count: 0,
             bodies: BODIES,
         };

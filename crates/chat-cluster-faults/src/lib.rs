@@ -7,6 +7,10 @@
 //! connected; and what a client got back of its own, all get, once. The [`dump`] of the stream is the
 //! witness: it has what counts, in its order.
 //!
+//! A chat server that fails by itself during a [`Trial`] is started again, as a service manager does. Its
+//! clients come back like those of one that was killed, and are owed as much; the trial tells of each such
+//! [`Exit`].
+//!
 //! # What it does not do
 //!
 //! It measures no speed, but for the longest silence: how long a client that listens got nothing, though
@@ -17,10 +21,12 @@
 mod body;
 mod cluster;
 mod crowd;
+mod dir;
 mod disk;
 mod dump;
 mod fault;
 mod judge;
+mod keeper;
 mod member;
 mod monitor;
 mod nats;
@@ -36,6 +42,7 @@ pub use disk::Disks;
 pub use dump::{Dump, dump};
 pub use fault::Fault;
 pub use judge::{Facts, judge};
+pub use keeper::Exit;
 pub use member::Session;
 pub use monitor::StreamStatus;
 pub use nats::{Nats, find_nats};
@@ -68,9 +75,27 @@ pub enum ClusterError {
         /// What did not happen.
         what: String,
     },
+    /// A chat server ended by itself, and is not started again.
+    #[error("{0}")]
+    Exited(Exit),
+    /// A server did not end as it should when it was asked to.
+    #[error("{who} did not end with code 0: {how}")]
+    Unclean {
+        /// Which server.
+        who: String,
+        /// How it ended instead.
+        how: String,
+    },
     /// The stream tells something else than it should.
     #[error("the stream cannot be read: {0}")]
     Stream(String),
+}
+
+impl ClusterError {
+    /// Makes the error of something that the system did not do.
+    pub(crate) fn io(what: &'static str) -> impl Fn(std::io::Error) -> Self + Copy {
+        move |source| Self::Io { what, source }
+    }
 }
 
 /// How long anything of a cluster may take. A judgement: an election takes seconds, and a busy machine
@@ -85,9 +110,17 @@ pub(crate) fn wait_for<T>(
     what: &str,
     mut look: impl FnMut() -> Option<T>,
 ) -> Result<T, ClusterError> {
+    wait_until(what, || Ok(look()))
+}
+
+/// Waits until something is there, or turns out to be out of reach.
+pub(crate) fn wait_until<T>(
+    what: &str,
+    mut look: impl FnMut() -> Result<Option<T>, ClusterError>,
+) -> Result<T, ClusterError> {
     let deadline = std::time::Instant::now() + WAIT;
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = look()? {
             return Ok(found);
         }
         if std::time::Instant::now() >= deadline {

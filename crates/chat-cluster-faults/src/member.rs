@@ -1,6 +1,6 @@
 //! A client that talks and listens, and comes back when its server is gone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Mutex;
@@ -35,8 +35,8 @@ pub(crate) struct Room {
     /// How many messages have been sent.
     pub(crate) sent_count: AtomicU32,
     phase: AtomicU8,
-    /// The last message of each member.
-    pub(crate) finals: Mutex<HashSet<MessageId>>,
+    /// The last word of each member, by its number. One whose server ends has another one when it is back.
+    finals: Mutex<HashMap<usize, MessageId>>,
     pub(crate) member_count: usize,
     pub(crate) start: Instant,
 }
@@ -48,7 +48,8 @@ pub(crate) enum Phase {
     Talk,
     /// They wait for their own messages.
     Settle,
-    /// They say a last word, and leave when they have had that of everybody.
+    /// They say a last word, and leave when they have had that of everybody. Those who come back from then
+    /// on have missed some, and leave when they have had their own.
     Leave,
     /// They leave at once.
     Over,
@@ -79,7 +80,7 @@ impl Room {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    fn finals(&self) -> std::sync::MutexGuard<'_, HashSet<MessageId>> {
+    fn finals(&self) -> std::sync::MutexGuard<'_, HashMap<usize, MessageId>> {
         let finals = self.finals.lock();
         // Each is added by one call, so a panic elsewhere does not spoil it.
         finals.unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -123,6 +124,7 @@ impl Pulse {
 pub(crate) fn take_part(
     room: &Room,
     pulse: &Pulse,
+    member: usize,
     (node, addr): (usize, SocketAddr),
 ) -> Vec<Session> {
     let mut sessions: Vec<Session> = Vec::new();
@@ -131,7 +133,7 @@ pub(crate) fn take_part(
             thread::sleep(TICK);
             continue;
         };
-        let mut visit = Visit::new(room, pulse, node);
+        let mut visit = Visit::new(room, pulse, member, node);
         // How a connection fails says nothing: its server is gone.
         let ended = visit.run(&stream);
         visit.session.is_whole = ended.is_ok_and(|is_whole| is_whole);
@@ -149,10 +151,14 @@ pub(crate) fn take_part(
 struct Visit<'a> {
     room: &'a Room,
     pulse: &'a Pulse,
+    /// The number of its member.
+    member: usize,
     session: Session,
     /// What it sent and has not got back.
     open: HashSet<MessageId>,
-    /// The last words that it is yet to get, and has got.
+    /// Whether it was served before anybody said a last word, so that it misses none.
+    is_early: bool,
+    /// What it has got since then.
     finals: HashSet<MessageId>,
     has_said_final: bool,
     has_ended: bool,
@@ -161,15 +167,17 @@ struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    fn new(room: &'a Room, pulse: &'a Pulse, node: usize) -> Self {
+    fn new(room: &'a Room, pulse: &'a Pulse, member: usize, node: usize) -> Self {
         Self {
             room,
             pulse,
+            member,
             session: Session {
                 node,
                 ..Session::default()
             },
             open: HashSet::new(),
+            is_early: false,
             finals: HashSet::new(),
             has_said_final: false,
             has_ended: false,
@@ -219,9 +227,9 @@ impl<'a> Visit<'a> {
             Phase::Leave if !self.has_said_final => {
                 self.has_said_final = true;
                 let id = self.say(stream)?;
-                self.room.finals().insert(id);
+                self.room.finals().insert(self.member, id);
             }
-            Phase::Leave if !self.has_ended && self.has_all_finals() => {
+            Phase::Leave if !self.has_ended && self.may_leave() => {
                 self.has_ended = true;
                 stream.shutdown(Shutdown::Write)?;
             }
@@ -230,9 +238,13 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
-    fn has_all_finals(&mut self) -> bool {
+    fn may_leave(&self) -> bool {
+        if !self.is_early {
+            return self.open.is_empty();
+        }
         let finals = self.room.finals();
-        finals.len() == self.room.member_count && finals.is_subset(&self.finals)
+        let has_all = finals.values().all(|it| self.finals.contains(it));
+        finals.len() == self.room.member_count && has_all
     }
 
     fn say(&mut self, mut stream: &TcpStream) -> std::io::Result<MessageId> {
@@ -266,10 +278,12 @@ impl<'a> Visit<'a> {
         match read {
             Read::Message(id) => {
                 record.received(id);
+                let is_leaving = self.room.phase() >= Phase::Leave;
                 if self.open.remove(&id) {
                     self.pulse.echo_count.fetch_add(1, Ordering::Relaxed);
+                    self.is_early |= !is_leaving;
                 }
-                if self.room.phase() >= Phase::Leave {
+                if is_leaving {
                     self.finals.insert(id);
                 }
             }

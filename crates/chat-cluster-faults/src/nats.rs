@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use chat_target::{Convention, Launch};
-use chat_toxic::{Plan, Proxy};
+use chat_toxic::Proxy;
 
 use crate::monitor::{self, StreamStatus};
-use crate::ports::free_addrs;
+use crate::ports::{free_addrs, start_proxy};
 use crate::process::Process;
 use crate::{ClusterError, wait_for};
 
@@ -51,11 +51,7 @@ impl Nats {
         let (monitors, listens) = rest.split_at(Self::COUNT);
         let mut routes = Vec::new();
         for (later, earlier) in [(1, 0), (2, 0), (2, 1)] {
-            let proxy = Proxy::start(listens[earlier], |_| Plan::default());
-            let proxy = proxy.map_err(|source| ClusterError::Io {
-                what: "starting a proxy",
-                source,
-            })?;
+            let proxy = start_proxy(listens[earlier])?;
             let ends = [later, earlier];
             routes.push(Route { ends, proxy });
         }
@@ -139,7 +135,8 @@ impl Nats {
 
     /// Asks a server to end, and waits for it.
     pub fn end(&mut self, number: usize) {
-        self.servers[number].end(crate::WAIT);
+        // Versions of 2022 end with code 1.
+        let _ = self.servers[number].end();
     }
 
     /// Starts a server again.
@@ -153,12 +150,12 @@ impl Nats {
     }
 
     /// Has a server not run until it is thawed.
-    pub fn freeze(&self, number: usize) {
+    pub fn freeze(&mut self, number: usize) {
         self.servers[number].freeze();
     }
 
     /// Has it run again.
-    pub fn thaw(&self, number: usize) {
+    pub fn thaw(&mut self, number: usize) {
         self.servers[number].thaw();
     }
 

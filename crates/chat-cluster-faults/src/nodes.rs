@@ -5,20 +5,23 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use chat_target::Launch;
-use chat_toxic::{Plan, Proxy};
+use chat_toxic::Proxy;
 
-use crate::ports::free_addrs;
+use crate::keeper::{Keeper, Kept, Shared, lock};
+use crate::ports::{free_addrs, start_proxy};
 use crate::process::Process;
-use crate::{ClusterError, Settings, monitor};
+use crate::{ClusterError, Exit, Settings, monitor, wait_until};
 
 /// The chat servers of a cluster. Dropping them ends them.
 ///
-/// Each connects to NATS through proxies of its own, so that it can be cut off.
+/// Each connects to NATS through proxies of its own, so that it can be cut off. One that ends by itself is
+/// started again while a [`Trial`](crate::Trial) runs, and at no other time.
 #[derive(Debug)]
 pub struct Nodes {
-    servers: Vec<Process>,
+    servers: Vec<Shared>,
     addrs: Vec<SocketAddr>,
     monitors: Vec<SocketAddr>,
     proxies: Vec<Vec<Proxy>>,
@@ -38,12 +41,8 @@ impl Nodes {
         let (mut servers, mut proxies) = (Vec::new(), Vec::new());
         for (index, addr) in addrs.iter().enumerate() {
             let number = index + 1;
-            let own = nats.iter().map(|it| Proxy::start(*it, |_| Plan::default()));
-            let own = own.collect::<Result<Vec<Proxy>, _>>();
-            let own = own.map_err(|source| ClusterError::Io {
-                what: "starting a proxy",
-                source,
-            })?;
+            let own = nats.iter().map(|it| start_proxy(*it));
+            let own = own.collect::<Result<Vec<Proxy>, _>>()?;
             let urls: Vec<String> = own
                 .iter()
                 .map(|proxy| format!("nats://{}", proxy.addr()))
@@ -60,17 +59,19 @@ impl Nodes {
                 guard: settings.guard.clone(),
                 ..Launch::new(executable, *addr)
             };
-            servers.push(Process::new(format!("chat server {number}"), launch));
+            let process = Process::new(format!("chat server {number}"), launch);
+            servers.push(Arc::new(Mutex::new(Kept::new(index, process))));
             proxies.push(own);
         }
-        let mut nodes = Self {
+        let nodes = Self {
             servers,
             addrs,
             monitors,
             proxies,
         };
-        nodes.servers.iter_mut().try_for_each(Process::start)?;
-        nodes.servers.iter_mut().try_for_each(Process::wait_ready)?;
+        let all = || nodes.servers.iter().map(lock);
+        all().try_for_each(|mut it| it.start())?;
+        all().try_for_each(|mut it| it.process.wait_ready())?;
         Ok(nodes)
     }
 
@@ -86,17 +87,26 @@ impl Nodes {
 
     /// Tells how a server ended, if it did by itself.
     pub fn exit_status(&mut self, number: usize) -> Option<ExitStatus> {
-        self.servers[number].exit_status()
+        self.server(number).process.exit_status()
+    }
+
+    /// Returns the id of a server's process, if it was started.
+    pub fn process_id(&self, number: usize) -> Option<u32> {
+        self.server(number).process.id()
     }
 
     /// Kills a server at once.
     pub fn kill(&mut self, number: usize) {
-        self.servers[number].kill();
+        self.server(number).kill();
     }
 
-    /// Asks a server to end, and tells whether it did with code 0.
-    pub fn end(&mut self, number: usize) -> bool {
-        self.servers[number].end(crate::WAIT)
+    /// Asks a server to end, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end with code 0 in time.
+    pub fn end(&mut self, number: usize) -> Result<(), ClusterError> {
+        self.server(number).process.end()
     }
 
     /// Starts a server again, with the same name, and waits until it is ready.
@@ -105,18 +115,28 @@ impl Nodes {
     ///
     /// When it does not start or get ready.
     pub fn restart(&mut self, number: usize) -> Result<(), ClusterError> {
-        self.servers[number].start()?;
-        self.servers[number].wait_ready()
+        self.server(number).start()?;
+        self.wait_ready(number)
+    }
+
+    /// Waits until a server is ready; during a trial, also for one that ended by itself.
+    ///
+    /// # Errors
+    ///
+    /// When it does not get ready.
+    pub fn wait_ready(&self, number: usize) -> Result<(), ClusterError> {
+        let what = format!("getting chat server {} ready", number + 1);
+        wait_until(&what, || self.server(number).poll_ready())
     }
 
     /// Has a server not run until it is thawed.
     pub fn freeze(&self, number: usize) {
-        self.servers[number].freeze();
+        self.server(number).process.freeze();
     }
 
     /// Has it run again.
     pub fn thaw(&self, number: usize) {
-        self.servers[number].thaw();
+        self.server(number).process.thaw();
     }
 
     /// Cuts a server off from NATS, which nobody is told. Its clients stay.
@@ -131,7 +151,24 @@ impl Nodes {
 
     /// Returns the last that each printed on standard error.
     pub fn last_lines(&mut self) -> Vec<Vec<String>> {
-        self.servers.iter_mut().map(Process::last_lines).collect()
+        let servers = self.servers.iter().map(lock);
+        servers.map(|mut it| it.process.last_lines()).collect()
+    }
+
+    /// Returns how servers ended by themselves since the last trial began, those of each one after the
+    /// other.
+    pub fn exits(&self) -> Vec<Exit> {
+        let servers = self.servers.iter().map(lock);
+        servers.flat_map(|it| it.exits().to_vec()).collect()
+    }
+
+    /// Starts servers again that end by themselves, until the keeper is dropped.
+    pub(crate) fn keep(&self) -> Result<Keeper, ClusterError> {
+        Keeper::start(&self.servers)
+    }
+
+    fn server(&self, number: usize) -> MutexGuard<'_, Kept> {
+        lock(&self.servers[number])
     }
 }
 
@@ -148,9 +185,9 @@ fn clock(settings: &Settings, index: usize) -> Result<(PathBuf, Vec<OsString>), 
     let Some(clock) = settings.clocks.get(index) else {
         return Ok((settings.server.clone(), Vec::new()));
     };
-    let library = find_faketime().ok_or_else(|| ClusterError::Io {
-        what: "finding libfaketime",
-        source: std::io::ErrorKind::NotFound.into(),
+    let library = find_faketime().ok_or_else(|| {
+        let failed = ClusterError::io("finding libfaketime");
+        failed(std::io::ErrorKind::NotFound.into())
     })?;
     let mut preload = OsString::from("LD_PRELOAD=");
     preload.push(library);

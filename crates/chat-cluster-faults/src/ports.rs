@@ -1,6 +1,8 @@
-//! Ports that servers keep when they are restarted.
+//! Ports that servers keep when they are restarted, and proxies to them.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use chat_toxic::{Plan, Proxy};
 
 use crate::ClusterError;
 
@@ -23,10 +25,13 @@ pub(crate) fn free_addrs(count: usize) -> Result<Vec<SocketAddr>, ClusterError> 
             true => Ok(addrs),
             false => Err(std::io::ErrorKind::AddrInUse.into()),
         })
-        .map_err(|source| ClusterError::Io {
-            what: "finding free ports",
-            source,
-        })
+        .map_err(ClusterError::io("finding free ports"))
+}
+
+/// Starts a proxy to a server, which does nothing to connections until it is told to.
+pub(crate) fn start_proxy(addr: SocketAddr) -> Result<Proxy, ClusterError> {
+    let proxy = Proxy::start(addr, |_| Plan::default());
+    proxy.map_err(ClusterError::io("starting a proxy"))
 }
 
 /// Source: ip_local_port_range of Linux begins at 32768.

@@ -3,11 +3,11 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use chat_cluster_faults::{Crowd, Facts, judge};
+use chat_cluster_faults::{Crowd, Dump, Facts, judge};
 use chat_proto::blocking::Reader;
 
 /// What the server does with one message in the middle, which came through the first port, for those
-/// at the second.
+/// at the second; or what it does to clients.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wrong {
     Nothing,
@@ -15,6 +15,8 @@ enum Wrong {
     Repeats,
     Swaps,
     Corrupts,
+    /// It disconnects the first client that leaves, and all at the second port, inside a message.
+    CutsLeavers,
 }
 
 /// The clients of a server with two ports.
@@ -23,13 +25,16 @@ struct Ports {
     wrong: Wrong,
     count: u32,
     held: Vec<u8>,
+    /// All messages in their order, as a witness.
+    dump: Dump,
 }
 
 impl Ports {
     fn publish(&mut self, port: usize, message: &[u8]) {
         self.count += 1;
+        self.dump.bodies.push(message[1..].to_vec());
         to_all(&mut self.clients[0], message);
-        let is_meant = self.count > LATE && port == 0;
+        let is_meant = self.count > LATE && port == 0 && self.wrong != Wrong::CutsLeavers;
         let wrong = match is_meant {
             true => std::mem::replace(&mut self.wrong, Wrong::Nothing),
             false => Wrong::Nothing,
@@ -47,10 +52,23 @@ impl Ports {
                 *changed.last_mut().unwrap() ^= 1;
                 return to_all(second, &changed);
             }
-            Wrong::Nothing => {}
+            Wrong::Nothing | Wrong::CutsLeavers => {}
         }
         to_all(second, message);
         to_all(second, &std::mem::take(&mut self.held));
+    }
+
+    /// Disconnects a client that sends no more.
+    fn end(&mut self, stream: TcpStream) {
+        let mut ended = vec![stream];
+        if self.wrong == Wrong::CutsLeavers {
+            self.wrong = Wrong::Nothing;
+            ended.append(&mut self.clients[1]);
+            to_all(&mut ended, &[5]);
+        }
+        for stream in ended {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 }
 
@@ -59,14 +77,15 @@ fn to_all(clients: &mut Vec<TcpStream>, bytes: &[u8]) {
 }
 
 /// Serves two ports for as long as the test lasts.
-fn serve(wrong: Wrong) -> [SocketAddr; 2] {
+fn serve(wrong: Wrong) -> ([SocketAddr; 2], Arc<Mutex<Ports>>) {
     let ports = Arc::new(Mutex::new(Ports {
         clients: [Vec::new(), Vec::new()],
         wrong,
         count: 0,
         held: Vec::new(),
+        dump: Dump::default(),
     }));
-    [0, 1].map(|port| {
+    let addrs = [0, 1].map(|port| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let ports = Arc::clone(&ports);
@@ -75,37 +94,56 @@ fn serve(wrong: Wrong) -> [SocketAddr; 2] {
                 let clone = stream.try_clone().unwrap();
                 ports.lock().unwrap().clients[port].push(clone);
                 let ports = Arc::clone(&ports);
-                thread::spawn(move || receive(&stream, port, &ports));
+                thread::spawn(move || receive(stream, port, &ports));
             }
         });
         addr
-    })
+    });
+    (addrs, ports)
 }
 
-fn receive(stream: &TcpStream, port: usize, ports: &Mutex<Ports>) {
-    let mut reader = Reader::new(stream);
+fn receive(stream: TcpStream, port: usize, ports: &Mutex<Ports>) {
+    let mut reader = Reader::new(&stream);
     while let Ok(Some(body)) = reader.next_body() {
         let mut message = vec![u8::try_from(body.as_bytes().len()).unwrap()];
         message.extend_from_slice(body.as_bytes());
         ports.lock().unwrap().publish(port, &message);
     }
-    let _ = stream.shutdown(Shutdown::Both);
+    ports.lock().unwrap().end(stream);
 }
 
-fn facts(wrong: Wrong) -> Facts {
-    let crowd = Crowd::start(&serve(wrong), 2).unwrap();
+/// Returns what a crowd saw, judged without the witness and with it.
+fn all_facts(wrong: Wrong) -> [Facts; 2] {
+    let (addrs, ports) = serve(wrong);
+    let crowd = Crowd::start(&addrs, 2).unwrap();
     // The wrong one is behind them.
     for _ in 0..LATE / 10 {
         crowd.wait_served().unwrap();
     }
-    judge(&crowd.finish().unwrap(), None)
+    let seen = crowd.finish().unwrap();
+    let dump = &ports.lock().unwrap().dump;
+    [None, Some(dump)].map(|dump| judge(&seen, dump))
+}
+
+fn facts(wrong: Wrong) -> Facts {
+    let [facts, _] = all_facts(wrong);
+    facts
 }
 
 #[test]
 fn two_ports_of_one_server_are_kept() {
-    let facts = facts(Wrong::Nothing);
+    for facts in all_facts(Wrong::Nothing) {
+        assert!(facts.is_kept(), "{facts}");
+        assert_eq!((facts.session_count, facts.acknowledged), (4, facts.sent));
+    }
+}
+
+#[test]
+fn clients_that_are_cut_off_while_they_leave_come_back_and_leave() {
+    // Nobody else may be there when they are back, so that only the witness knows the order.
+    let [_, facts] = all_facts(Wrong::CutsLeavers);
     assert!(facts.is_kept(), "{facts}");
-    assert_eq!((facts.session_count, facts.acknowledged), (4, facts.sent));
+    assert!(facts.session_count > 4, "{facts}");
 }
 
 #[test]

@@ -6,7 +6,9 @@
 mod crowds;
 /// The example `faults` as a process.
 mod example;
-/// Servers that end with the process that started them.
+/// Chat servers that fail by themselves, where there are real ones.
+mod exits;
+/// Servers and files that are gone with the process that a signal ends.
 mod guards;
 /// Servers of NATS by themselves.
 mod nats;

@@ -1,12 +1,21 @@
+use std::path::PathBuf;
+
 use chat_cluster_faults::{Nats, find_nats};
+
+/// Finds NATS; in the gate it has to be there.
+pub(crate) fn nats() -> Option<PathBuf> {
+    let nats = find_nats();
+    let must = std::env::var_os("CI").is_some();
+    assert!(nats.is_some() || !must, "nats-server is not installed");
+    if nats.is_none() {
+        eprintln!("skipped: nats-server is not installed (Debian: apt-get install nats-server)");
+    }
+    nats
+}
 
 #[test]
 fn servers_find_each_other_again_after_a_kill_and_a_cut() {
-    let Some(executable) = find_nats() else {
-        assert!(std::env::var_os("CI").is_none(), "nats-server is missing");
-        eprintln!("skipped: nats-server is not installed (Debian: apt-get install nats-server)");
-        return;
-    };
+    let Some(executable) = nats() else { return };
     let dir = std::env::temp_dir().join(format!("chat-nats-alone-{}", std::process::id()));
     let mut nats = Nats::start(&executable, &dir, None).unwrap();
     assert_eq!(nats.addrs().len(), Nats::COUNT);
