@@ -50,9 +50,10 @@ fn check(storage: &str, faults: &[Fault]) {
 fn check_in(cluster: &mut Cluster, faults: &[Fault]) {
     let seed = std::process::id().into();
     let trial = Trial::run(cluster, faults, TIME, seed);
-    let facts = trial.unwrap_or_else(|error| panic!("{error}")).facts;
+    let trial = trial.unwrap_or_else(|error| panic!("{error}"));
+    let facts = trial.facts;
     assert!(
-        facts.is_kept(),
+        facts.is_kept() && trial.exits.is_empty(),
         "seed {seed}: {facts}\n{}",
         cluster.report()
     );
