@@ -241,7 +241,7 @@ impl ClusterError {
         matches!(self, Self::Args(_))
     }
 
-    /// Returns whether it is of no use to start the server again.
+    /// Returns whether another server has this one's name by now.
     pub(crate) fn is_superseded(&self) -> bool {
         matches!(self, Self::Superseded(_))
     }

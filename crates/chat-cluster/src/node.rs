@@ -124,7 +124,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Ended`] when it is another stream, or when entries are gone that the node has not read.
+    /// [`Ended`] when it is another stream, when entries are gone that the node has not read, or one that was
+    /// acknowledged.
     pub fn check(&mut self, stream: StreamInfo) -> Result<(), Ended> {
         if let Phase::Ended(ended) = self.phase {
             return Err(ended);
@@ -135,7 +136,7 @@ impl Node {
         if stream.first > self.expected() {
             return self.end(Ended::Missed);
         }
-        Ok(())
+        self.check_due()
     }
 
     /// Returns what to publish next, while nothing is under way. It is under way until
@@ -156,7 +157,8 @@ impl Node {
     }
 
     /// Notes that the stream has what was published under this id, or had it before: at this sequence,
-    /// which is 0 where it is not known. A node that has read so far and has not found it there ends.
+    /// which is 0 where it is not known. A node that has read so far and has not found it there ends at the
+    /// next entry or [`check`](Self::check).
     pub fn acknowledged(&mut self, id: MessageId, sequence: u64) {
         let landed = self.flight.take_if(|flight| flight.id == id);
         if landed.is_some() && sequence > 0 && matches!(id, MessageId::Numbered { .. }) {
@@ -237,6 +239,14 @@ impl Node {
     /// Returns what was counted.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Fails when it has read to where an own publish was acknowledged, and that was not there.
+    fn check_due(&mut self) -> Result<(), Ended> {
+        match self.due.filter(|due| due.sequence <= self.read) {
+            Some(_) => self.end(Ended::Lost),
+            None => Ok(()),
+        }
     }
 
     fn open_when_warm(&mut self) {

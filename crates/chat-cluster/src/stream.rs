@@ -42,8 +42,8 @@ pub enum Ended {
     /// A later run of the node has opened an epoch.
     #[error("another server with this node's name has taken over; give each a name of its own")]
     Superseded,
-    /// The stream was lost and made anew.
-    #[error("the stream was lost and made anew; what was not delivered before is lost")]
+    /// The stream was deleted or lost, and may have been made anew.
+    #[error("the stream was lost, or made anew; what was not delivered before is lost")]
     StreamLost,
     /// The stream has forgotten entries that were not read.
     #[error("the stream has forgotten entries before this node had read them; raise its limits")]

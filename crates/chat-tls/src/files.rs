@@ -131,7 +131,13 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 fn damaged(path: &Path, error: &pem::Error) -> TlsError {
     TlsError::Damaged {
         path: path.to_owned(),
-        reason: error.to_string(),
+        reason: match error {
+            pem::Error::MissingSectionEnd { .. } => "a part has no line `-----END ...`".to_owned(),
+            pem::Error::IllegalSectionStart { .. } => {
+                "a line `-----BEGIN ...` does not end with `-----`".to_owned()
+            }
+            error => error.to_string(),
+        },
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use chat_cluster::NodeId;
 use chat_cluster::jetstream::{
-    Login, MAX_BYTES_MIN, OUTBOX_LEN_MIN, Secret, Server, Settings, Storage, StreamName, TlsFiles,
+    Login, MAX_BYTES_MIN, OUTBOX_LEN_MIN, Secret, Server, ServerError, Settings, Storage,
+    StreamName, TlsFiles,
 };
 use chat_units::{parse_duration, parse_size};
-use clap::ValueEnum;
+use clap::{Parser, ValueEnum};
 
 /// Several servers that serve one room with one order, over a stream of NATS JetStream.
 #[derive(Debug, clap::Args)]
@@ -18,8 +19,9 @@ pub(crate) struct ClusterArgs {
     /// Serve one room with others: servers of NATS, such as nats://10.0.0.1:4222, or tls:// where TLS
     /// is required; takes --cluster-stream and --node. The ready line comes when this server has
     /// joined
+    // Not parsed here: what is wrong with one would be told with a secret in it.
     #[arg(long, value_name = "URL", value_delimiter = ',')]
-    cluster: Vec<Server>,
+    cluster: Vec<String>,
 
     /// The room: a stream of JetStream, which is created if there is none
     #[arg(long, value_name = "NAME")]
@@ -87,11 +89,11 @@ pub(crate) struct ClusterArgs {
     cluster_tls_key: Option<PathBuf>,
 
     /// The JetStream domain of the stream
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_domain)]
     cluster_domain: Option<String>,
 
     /// The prefix of the JetStream API, where it is not $JS.API
-    #[arg(long, value_name = "SUBJECT")]
+    #[arg(long, value_name = "SUBJECT", value_parser = parse_prefix)]
     cluster_api_prefix: Option<String>,
 }
 
@@ -112,6 +114,12 @@ pub(crate) enum ClusterArgsError {
     Missing(&'static str),
     #[error("--{0} makes sense with --cluster alone")]
     NoCluster(&'static str),
+    #[error("--cluster: {0}")]
+    Server(#[from] ServerError),
+    #[error("--cluster-user takes --cluster-password-file, or the variable {PASSWORD}")]
+    NoPassword,
+    #[error("--cluster-domain and --cluster-api-prefix both say where JetStream is; leave one")]
+    DomainAndPrefix,
     #[error("there is more than one way to log in to NATS: {0} and {1}; leave one")]
     Logins(&'static str, &'static str),
     #[error("--cluster-tls-cert and --cluster-tls-key make sense together alone")]
@@ -131,7 +139,12 @@ impl ClusterArgs {
         let stream = self.cluster_stream.clone();
         let stream = stream.ok_or(ClusterArgsError::Missing("cluster-stream"))?;
         let node = self.node.ok_or(ClusterArgsError::Missing("node"))?;
-        let mut settings = Settings::new(self.cluster.clone(), stream, node);
+        let servers = self.cluster.iter().map(|url| url.parse::<Server>());
+        let servers = servers.collect::<Result<Vec<_>, _>>()?;
+        if self.cluster_domain.is_some() && self.cluster_api_prefix.is_some() {
+            return Err(ClusterArgsError::DomainAndPrefix);
+        }
+        let mut settings = Settings::new(servers, stream, node);
         settings.login = self.login()?;
         settings.tls = self.tls()?;
         settings.domain.clone_from(&self.cluster_domain);
@@ -150,9 +163,34 @@ impl ClusterArgs {
 
     /// Returns an option that says something of a cluster alone, if there is one.
     fn first_of_a_cluster(&self) -> Option<&'static str> {
+        let default = Alone::default().args;
         let options = [
             ("cluster-stream", self.cluster_stream.is_some()),
             ("node", self.node.is_some()),
+            (
+                "cluster-replicas",
+                self.cluster_replicas != default.cluster_replicas,
+            ),
+            (
+                "cluster-storage",
+                self.cluster_storage != default.cluster_storage,
+            ),
+            (
+                "cluster-max-bytes",
+                self.cluster_max_bytes != default.cluster_max_bytes,
+            ),
+            (
+                "cluster-max-age",
+                self.cluster_max_age != default.cluster_max_age,
+            ),
+            (
+                "cluster-outbox-bytes",
+                self.cluster_outbox_bytes != default.cluster_outbox_bytes,
+            ),
+            (
+                "cluster-join-timeout",
+                self.cluster_join_timeout != default.cluster_join_timeout,
+            ),
             ("cluster-credentials", self.cluster_credentials.is_some()),
             ("cluster-nkey-file", self.cluster_nkey_file.is_some()),
             ("cluster-user", self.cluster_user.is_some()),
@@ -181,7 +219,7 @@ impl ClusterArgs {
                 name: name.clone(),
                 password,
             }),
-            (Some(_), None) => return Err(ClusterArgsError::Missing("cluster-password-file")),
+            (Some(_), None) => return Err(ClusterArgsError::NoPassword),
             (None, Some(Secret::File(_))) => return Err(ClusterArgsError::Missing("cluster-user")),
             (None, _) => None,
         };
@@ -213,6 +251,19 @@ impl ClusterArgs {
     }
 }
 
+/// The options as they are when nothing is said.
+#[derive(Debug, Parser)]
+struct Alone {
+    #[command(flatten)]
+    args: ClusterArgs,
+}
+
+impl Default for Alone {
+    fn default() -> Self {
+        Self::parse_from(["chat-server"])
+    }
+}
+
 /// Returns where a secret is, if it is anywhere.
 fn secret(file: Option<&PathBuf>, variable: &str) -> Option<Secret> {
     let of_variable = || {
@@ -236,6 +287,27 @@ fn parse_max_age(text: &str) -> Result<Duration, String> {
         true => Ok(age),
         false => Err("it is 1h to 36500d, or 0".to_owned()),
     }
+}
+
+/// Parses a domain: one part of a subject of NATS.
+fn parse_domain(text: &str) -> Result<String, String> {
+    match is_word(text) {
+        true => Ok(text.to_owned()),
+        false => Err("it is a word without dots, spaces, `*` and `>`".to_owned()),
+    }
+}
+
+/// Parses the beginning of subjects of NATS.
+fn parse_prefix(text: &str) -> Result<String, String> {
+    match text.split('.').all(is_word) {
+        true => Ok(text.to_owned()),
+        false => Err("it is words with dots between them, without spaces, `*` and `>`".to_owned()),
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    let is_odd = |char: char| char.is_whitespace() || char.is_control() || ".*>".contains(char);
+    !text.is_empty() && !text.contains(is_odd)
 }
 
 fn parse_outbox(text: &str) -> Result<usize, String> {

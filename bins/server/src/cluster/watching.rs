@@ -55,8 +55,9 @@ impl Cluster {
 /// What was logged of the stream.
 #[derive(Default)]
 struct Seen {
-    /// How many entries did not count.
+    /// How many entries did not count, and when that was logged last.
     odd_count: u64,
+    odd_at: Option<Instant>,
     refused: Option<RefuseError>,
 }
 
@@ -64,12 +65,13 @@ impl Seen {
     fn log_changes(&mut self, member: &Member) {
         let counts = member.figures().counts;
         let odd_count = counts.garbage + counts.strays;
-        if odd_count > self.odd_count {
+        let is_due = self.odd_at.is_none_or(|at| at.elapsed() >= ODD_PERIOD);
+        if is_due && odd_count > self.odd_count {
             let new = odd_count - self.odd_count;
             warn!(
                 "{new} entries of the cluster's stream do not count; does somebody else write to it?"
             );
-            self.odd_count = odd_count;
+            (self.odd_count, self.odd_at) = (odd_count, Some(Instant::now()));
         }
         let refused = member.refused();
         if refused != self.refused {
@@ -82,5 +84,8 @@ impl Seen {
     }
 }
 
-/// How often it is looked at the stream, while nothing else happens.
-const PERIOD: Duration = Duration::from_secs(10);
+/// How often changes are looked for, while nothing else happens.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// How often entries that do not count are logged at most.
+const ODD_PERIOD: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig};
@@ -117,10 +117,7 @@ fn read_certs(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let pem = read(path)?;
     let certs = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| TlsError::Damaged {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
+        .map_err(|error| damaged(path, &error))?;
     if certs.is_empty() {
         return Err(TlsError::NoCertificate(path.to_owned()));
     }
@@ -128,14 +125,23 @@ fn read_certs(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    use rustls::pki_types::pem::Error::NoItemsFound;
     PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
-        NoItemsFound => TlsError::NoKey(path.to_owned()),
-        error => TlsError::Damaged {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        },
+        pem::Error::NoItemsFound => TlsError::NoKey(path.to_owned()),
+        error => damaged(path, &error),
     })
+}
+
+fn damaged(path: &Path, error: &pem::Error) -> TlsError {
+    TlsError::Damaged {
+        path: path.to_owned(),
+        reason: match error {
+            pem::Error::MissingSectionEnd { .. } => "a part has no line `-----END ...`".to_owned(),
+            pem::Error::IllegalSectionStart { .. } => {
+                "a line `-----BEGIN ...` does not end with `-----`".to_owned()
+            }
+            error => error.to_string(),
+        },
+    }
 }
 
 fn read_roots(path: &Path) -> Result<RootCertStore, TlsError> {

@@ -70,7 +70,7 @@ fn a_stream_that_is_lost_ends_the_servers_with_the_reason() {
     nats.kill();
     nats.lose_files();
     nats.restart();
-    assert!(log.any(|line| line.contains("lost and made anew")));
+    assert!(log.any(|line| line.contains("lost, or made anew")));
     assert_eq!(node.server.wait().0.code(), Some(1));
 }
 

@@ -208,7 +208,7 @@ fn files_that_are_no_good_are_told_at_the_start() {
     check(text, key, &["has no certificate", text]);
     check(key, cert, &["has no certificate", key]);
     check(cert, cert, &["has no key", cert]);
-    check(cut, key, &["damaged", cut]);
+    check(cut, key, &["is damaged: a part has no line `-----END", cut]);
     check(
         cert,
         other_key,

@@ -104,12 +104,18 @@ fn a_server_that_tells_no_address_of_tls_is_not_ready() {
 fn files_that_are_no_good_are_told_before_anything_is_started() {
     let text = path("text.pem");
     std::fs::write(&text, "no certificate").unwrap();
+    let cut = path("cut.pem");
+    std::fs::write(&cut, "-----BEGIN CERTIFICATE-----\nMIIB\n").unwrap();
     for (file, told) in [
         (
             "/nonexistent/ca.pem",
             "error: cannot read /nonexistent/ca.pem: ",
         ),
         (text.to_str().unwrap(), "text.pem has no certificate"),
+        (
+            cut.to_str().unwrap(),
+            "cut.pem is damaged: a part has no line `-----END ...`",
+        ),
     ] {
         let run = run("honest", &["--tls", "--tls-ca", file]);
         run.check(1, &[told]);

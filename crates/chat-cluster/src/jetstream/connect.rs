@@ -9,12 +9,15 @@ use std::{fs, io};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind};
 use async_nats::jetstream::{self, Context, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{
+    Client, ClientError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError,
+};
 use bytes::Bytes;
+use nkeys::KeyPair;
 use tokio::sync::mpsc;
 
 use super::stream::{self, ENTRY_LEN_MAX, RefuseError};
-use super::{End, Login, Settings, TlsFiles};
+use super::{End, Login, Secret, Settings, TlsFiles};
 use crate::StreamInfo;
 
 /// Why something did not succeed now.
@@ -59,7 +62,7 @@ pub(super) async fn connect(
     connected.map_err(|error| {
         let servers: Vec<_> = settings.servers.iter().map(|it| it.as_str()).collect();
         let why = with_sources(&error);
-        let why = format!("NATS at {} is not there: {why}", servers.join(", "));
+        let why = format!("no connection to NATS at {}: {why}", servers.join(", "));
         match error.kind() {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                 Trouble::Final(End::Login(
@@ -76,6 +79,10 @@ fn connection(event: Event) -> Option<Connection> {
         Event::Connected => Some(Connection::Made),
         Event::Disconnected | Event::Closed => Some(Connection::Lost),
         Event::ServerError(ServerError::Other(why)) => Some(Connection::Refused(why)),
+        // It connects anew and is not let in. All other reasons say that nobody is there.
+        Event::ClientError(ClientError::Other(why)) if is_about_login(&why) => {
+            Some(Connection::Refused(why))
+        }
         _ => None,
     }
 }
@@ -87,7 +94,7 @@ pub(super) fn options(settings: &Settings) -> Result<ConnectOptions, End> {
         Login::None => options,
         Login::Credentials(path) => read_credentials(options, path)
             .map_err(|error| End::Login(format!("{}: {error}", path.display())))?,
-        Login::Nkey(seed) => options.nkey(seed.read()?),
+        Login::Nkey(seed) => options.nkey(read_nkey(seed)?),
         Login::User { name, password } => options.user_and_password(name.clone(), password.read()?),
         Login::Token(token) => options.token(token.read()?),
     };
@@ -104,6 +111,26 @@ pub(super) fn options(settings: &Settings) -> Result<ConnectOptions, End> {
     }
     // Where there are certificates, nothing is to go without TLS.
     Ok(options.require_tls(true))
+}
+
+/// Returns whether it is credentials that keep a client from connecting.
+fn is_about_login(why: &str) -> bool {
+    let kinds = [
+        ConnectErrorKind::Authentication,
+        ConnectErrorKind::AuthorizationViolation,
+    ];
+    kinds.iter().any(|kind| why == kind.to_string())
+}
+
+/// Reads the seed of a key. The client of NATS would take any text for one, and be told that it is not accepted.
+fn read_nkey(seed: &Secret) -> Result<String, End> {
+    let text = seed.read()?;
+    match KeyPair::from_seed(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(End::Login(format!(
+            "what {seed} has is no seed of a key: {error}"
+        ))),
+    }
 }
 
 fn read_credentials(options: ConnectOptions, path: &Path) -> io::Result<ConnectOptions> {

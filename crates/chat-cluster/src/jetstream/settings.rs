@@ -191,6 +191,15 @@ impl TlsFiles {
     }
 }
 
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name) => write!(f, "the variable {name}"),
+        }
+    }
+}
+
 impl Secret {
     pub(super) fn read(&self) -> Result<String, SecretError> {
         let (text, place) = match self {

@@ -109,6 +109,9 @@ pub(super) fn check(config: &Config, settings: &Settings) -> Result<(), RefuseEr
     checks.equal("deny_delete", &config.deny_delete, &true, HOLES)?;
     checks.equal("deny_purge", &config.deny_purge, &true, HOLES)?;
     checks.equal("allow_rollup_hdrs", &config.allow_rollup, &false, HOLES)?;
+    checks.equal("allow_msg_ttl", &config.allow_message_ttl, &false, HOLES)?;
+    let transforms = config.subject_transform.is_some();
+    checks.equal("subject_transform", &transforms, &false, SUBJECTS)?;
     checks.equal("mirror", &config.mirror.is_some(), &false, OTHERS)?;
     let has_sources = config.sources.as_ref().is_some_and(|them| !them.is_empty());
     checks.equal("sources", &has_sources, &false, OTHERS)?;
@@ -241,6 +244,8 @@ const WINDOW: &str = "what is published again after a fault would be stored agai
 
 #[cfg(test)]
 mod tests {
+    use async_nats::jetstream::stream::SubjectTransform;
+
     use super::*;
 
     type Change = fn(&mut Config);
@@ -279,7 +284,7 @@ mod tests {
 
     #[test]
     fn each_setting_that_breaks_the_promise_is_refused() {
-        let cases: [(&str, Change); 18] = [
+        let cases: [(&str, Change); 20] = [
             ("subjects", |config| config.subjects.push("more".to_owned())),
             ("storage", |config| config.storage = StorageType::Memory),
             ("replicas", |config| config.num_replicas = 1),
@@ -292,6 +297,13 @@ mod tests {
             ("deny_delete", |config| config.deny_delete = false),
             ("deny_purge", |config| config.deny_purge = false),
             ("allow_rollup_hdrs", |config| config.allow_rollup = true),
+            ("allow_msg_ttl", |config| config.allow_message_ttl = true),
+            ("subject_transform", |config| {
+                config.subject_transform = Some(SubjectTransform {
+                    source: ">".to_owned(),
+                    destination: "elsewhere.>".to_owned(),
+                });
+            }),
             ("sources", |config| {
                 config.sources = Some(vec![Default::default()]);
             }),

@@ -43,9 +43,7 @@ impl Node {
                 Ok(Read::Garbage(error))
             }
         }?;
-        if self.due.is_some_and(|due| due.sequence <= sequence) {
-            return self.end(Ended::Lost);
-        }
+        self.check_due()?;
         self.open_when_warm();
         Ok(read)
     }

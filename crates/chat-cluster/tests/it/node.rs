@@ -108,6 +108,24 @@ fn a_batch_that_is_not_where_it_was_acknowledged_ends_the_node() {
 }
 
 #[test]
+fn a_batch_whose_place_was_read_before_its_acknowledgement_ends_the_node_that_looks() {
+    let mut stream = Stream::default();
+    let mut node = stream.serving("a", 1);
+    node.accept(&mut Messages::split(b"\x01x").0).unwrap();
+    let batch = node.next_publish().unwrap().id;
+    stream.entries.push(b"garbage".to_vec());
+    stream.read_all(&mut node).unwrap();
+    let info = StreamInfo {
+        id: 1,
+        first: 1,
+        last: 3,
+    };
+    assert_eq!(node.check(info), Ok(()));
+    node.acknowledged(batch, 3);
+    assert_eq!(node.check(info), Err(Ended::Lost));
+}
+
+#[test]
 fn a_batch_that_came_back_before_its_acknowledgement_is_not_waited_for() {
     let mut stream = Stream::default();
     let mut node = stream.serving("a", 1);

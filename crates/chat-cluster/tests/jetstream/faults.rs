@@ -1,5 +1,5 @@
 use async_nats::jetstream::stream::Config;
-use chat_cluster::jetstream::{State, Storage};
+use chat_cluster::jetstream::{Login, Secret, State, Storage};
 
 use crate::nats::{Nats, is_installed};
 use crate::util::{Joined, send, settings, with_nats};
@@ -36,6 +36,45 @@ fn a_server_that_is_killed_and_comes_back_loses_nothing() {
 }
 
 #[test]
+fn a_server_that_does_not_let_the_node_in_any_more_is_told() {
+    if !is_installed() {
+        return;
+    }
+    // The configuration includes the file from beside its own directory.
+    let name = format!("chat-nats-users-{}", std::process::id());
+    let users = std::env::temp_dir().join(&name);
+    let set_password = |password: &str| {
+        std::fs::write(&users, format!("user: me, password: {password}\n")).unwrap();
+    };
+    set_password("right");
+    let mut nats = Nats::start_with(&format!(
+        "jetstream {{ store_dir: \"DIR/js\", max_file: 4G }}\n\
+         authorization {{ include ../{name} }}"
+    ));
+    let secret = std::env::temp_dir().join(format!("chat-nats-secret-{}", std::process::id()));
+    std::fs::write(&secret, "right").unwrap();
+    let mut settings = settings(&nats, "a");
+    settings.login = Login::User {
+        name: "me".to_owned(),
+        password: Secret::File(secret.clone()),
+    };
+    let node = Joined::join(settings);
+    let restart_with = |password, nats: &mut Nats| {
+        nats.kill();
+        set_password(password);
+        nats.restart();
+    };
+    restart_with("other", &mut nats);
+    let is_told = |trouble: &str| trouble.contains("authorization violation");
+    node.wait_for(|state| matches!(state, State::Away { trouble, .. } if is_told(trouble)));
+    restart_with("right", &mut nats);
+    node.wait_for(State::is_serving);
+    for file in [users, secret] {
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
+#[test]
 fn a_stream_that_was_lost_is_told() {
     if !is_installed() {
         return;
@@ -47,7 +86,7 @@ fn a_stream_that_was_lost_is_told() {
     nats.restart();
     // Somebody is quicker and makes it anew.
     let _other = Joined::join(settings(&nats, "b"));
-    assert!(node.end().contains("lost and made anew"));
+    assert!(node.end().contains("lost, or made anew"));
 }
 
 #[test]
@@ -62,7 +101,7 @@ fn a_stream_in_memory_is_lost_with_its_server() {
     let node = Joined::join(settings);
     nats.kill();
     nats.restart();
-    assert!(node.end().contains("lost and made anew"));
+    assert!(node.end().contains("lost, or made anew"));
 }
 
 #[test]
@@ -139,7 +178,7 @@ fn a_stream_made_anew_with_the_same_description_is_told() {
         context.delete_stream("room").await.unwrap();
         context.create_stream(config).await.unwrap();
     });
-    assert!(node.end().contains("lost and made anew"), "{}", node.end());
+    assert!(node.end().contains("lost, or made anew"), "{}", node.end());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::Client;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::links::{Links, is_permission, show};
 use super::publishing::Publishing;
@@ -25,6 +25,7 @@ pub(super) async fn join<'a>(
     let (sender, mut events) = mpsc::channel(EVENT_COUNT_MAX);
     let mut client = None;
     let mut again_count = 0;
+    let mut last = None;
     let (node, stream_id) = loop {
         let trying = try_to_join(&settings, &mut client, &sender);
         let trouble = tokio::select! {
@@ -34,6 +35,10 @@ pub(super) async fn join<'a>(
             },
             () = left(shared) => return Err(End::Left),
             () = out.closed() => return Err(End::Dropped),
+            () = sleep_until(deadline) => {
+                check_permission(&mut events)?;
+                return Err(last.unwrap_or_else(no_answer));
+            }
         };
         let end = match trouble {
             Trouble::Final(end) => return Err(end),
@@ -50,6 +55,7 @@ pub(super) async fn join<'a>(
         }
         let trouble = Some(end.trouble());
         show(shared, State::Joining { trouble });
+        last = Some(end);
         sleep(RETRY_PAUSE).await;
     };
     let client = client.expect("without a connection there is no node");
@@ -102,6 +108,11 @@ async fn try_to_join(
     // All of it may pass: the next snapshot is another one.
     let failed = |error: JoinError| Trouble::Passing(error.into());
     Ok((joined.map_err(failed)?, info.id))
+}
+
+/// Says that NATS was silent.
+fn no_answer() -> End {
+    End::Unreachable("NATS does not answer".to_owned())
 }
 
 /// Waits until somebody has the member leave.

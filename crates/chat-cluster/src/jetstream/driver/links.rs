@@ -66,6 +66,7 @@ impl Driver<'_> {
                     return Err(End::Permission(why));
                 }
                 self.links.refused = Some(why);
+                self.show_links();
             }
             _ => {}
         }
