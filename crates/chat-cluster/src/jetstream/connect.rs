@@ -60,9 +60,8 @@ pub(super) async fn connect(
         });
     let connected = options.connect(addresses).await;
     connected.map_err(|error| {
-        let servers: Vec<_> = settings.servers.iter().map(|it| it.as_str()).collect();
-        let why = with_sources(&error);
-        let why = format!("no connection to NATS at {}: {why}", servers.join(", "));
+        let (servers, why) = (settings.server_list(), with_sources(&error));
+        let why = format!("no connection to NATS at {servers}: {why}");
         match error.kind() {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                 Trouble::Final(End::Login(

@@ -174,6 +174,12 @@ impl Settings {
     pub fn check(&self) -> Result<(), End> {
         connect::options(self).map(drop)
     }
+
+    /// Returns the servers of NATS as one text.
+    pub(super) fn server_list(&self) -> String {
+        let servers: Vec<_> = self.servers.iter().map(Server::as_str).collect();
+        servers.join(", ")
+    }
 }
 
 impl TlsFiles {

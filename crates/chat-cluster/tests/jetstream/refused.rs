@@ -32,6 +32,16 @@ fn nobody_there_is_told_with_the_address() {
 }
 
 #[test]
+fn a_server_that_is_silent_is_told_when_the_time_is_over() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("nats://{}", silent.local_addr().unwrap());
+    let servers = vec![url.parse().unwrap()];
+    let mut settings = Settings::new(servers, "room".parse().unwrap(), "a".parse().unwrap());
+    settings.join_timeout = SHORT;
+    check(settings, &["NATS at", &url, "does not answer"]);
+}
+
+#[test]
 fn a_server_without_jetstream_is_told() {
     if !is_installed() {
         return;

@@ -37,7 +37,7 @@ pub(super) async fn join<'a>(
             () = out.closed() => return Err(End::Dropped),
             () = sleep_until(deadline) => {
                 check_permission(&mut events)?;
-                return Err(last.unwrap_or_else(no_answer));
+                return Err(last.unwrap_or_else(|| silence(&settings)));
             }
         };
         let end = match trouble {
@@ -111,8 +111,9 @@ async fn try_to_join(
 }
 
 /// Says that NATS was silent.
-fn no_answer() -> End {
-    End::Unreachable("NATS does not answer".to_owned())
+fn silence(settings: &Settings) -> End {
+    let servers = settings.server_list();
+    End::Unreachable(format!("NATS at {servers} does not answer"))
 }
 
 /// Waits until somebody has the member leave.
