@@ -8,7 +8,7 @@ use chat_target::{Convention, Launch};
 use chat_toxic::Proxy;
 
 use crate::monitor::{self, StreamStatus};
-use crate::ports::{free_addrs, start_proxy};
+use crate::ports::{KeptAddrs, start_proxy};
 use crate::process::Process;
 use crate::{ClusterError, wait_for};
 
@@ -22,6 +22,7 @@ pub struct Nats {
     monitors: Vec<SocketAddr>,
     /// The proxies between two servers each.
     routes: Vec<Route>,
+    _kept: KeptAddrs,
 }
 
 /// The connection of two servers.
@@ -46,7 +47,7 @@ impl Nats {
         dir: &Path,
         guard: Option<&Path>,
     ) -> Result<Self, ClusterError> {
-        let all = free_addrs(3 * Self::COUNT)?;
+        let (kept, all) = KeptAddrs::find(3 * Self::COUNT)?;
         let (addrs, rest) = all.split_at(Self::COUNT);
         let (monitors, listens) = rest.split_at(Self::COUNT);
         let mut routes = Vec::new();
@@ -71,6 +72,7 @@ impl Nats {
             addrs: addrs.to_vec(),
             monitors: monitors.to_vec(),
             routes,
+            _kept: kept,
         };
         nats.servers.iter_mut().try_for_each(Process::start)?;
         nats.servers.iter_mut().try_for_each(Process::wait_ready)?;

@@ -11,7 +11,7 @@ use chat_target::Launch;
 use chat_toxic::Proxy;
 
 use crate::keeper::{Keeper, Kept, Shared, lock};
-use crate::ports::{free_addrs, start_proxy};
+use crate::ports::{KeptAddrs, start_proxy};
 use crate::process::Process;
 use crate::{ClusterError, Exit, Settings, monitor, wait_until};
 
@@ -25,6 +25,7 @@ pub struct Nodes {
     addrs: Vec<SocketAddr>,
     monitors: Vec<SocketAddr>,
     proxies: Vec<Vec<Proxy>>,
+    _kept: KeptAddrs,
 }
 
 impl Nodes {
@@ -36,7 +37,7 @@ impl Nodes {
     ///
     /// When one does not start or get ready.
     pub fn start(settings: &Settings, nats: &[SocketAddr]) -> Result<Self, ClusterError> {
-        let mut addrs = free_addrs(2 * settings.node_count)?;
+        let (kept, mut addrs) = KeptAddrs::find(2 * settings.node_count)?;
         let monitors = addrs.split_off(settings.node_count);
         let (mut servers, mut proxies) = (Vec::new(), Vec::new());
         for (index, addr) in addrs.iter().enumerate() {
@@ -68,6 +69,7 @@ impl Nodes {
             addrs,
             monitors,
             proxies,
+            _kept: kept,
         };
         let all = || nodes.servers.iter().map(lock);
         all().try_for_each(|mut it| it.start())?;
