@@ -11,22 +11,24 @@ use crate::ClusterError;
 /// They are below those that the system gives to connections. Others who look for addresses here find
 /// them taken by their UDP sockets, which nobody else has a use for.
 #[derive(Debug)]
-pub(crate) struct KeptAddrs(Vec<UdpSocket>);
+pub(crate) struct KeptAddrs {
+    _sockets: Vec<UdpSocket>,
+}
 
 impl KeptAddrs {
     /// Finds addresses at which nobody listens, and returns them as well.
     pub(crate) fn find(count: usize) -> Result<(Self, Vec<SocketAddr>), ClusterError> {
-        let (mut kept, mut addrs) = (Vec::new(), Vec::new());
+        let (mut sockets, mut addrs) = (Vec::new(), Vec::new());
         for _ in 0..TRIES_MAX {
             if addrs.len() == count {
-                return Ok((Self(kept), addrs));
+                return Ok((Self { _sockets: sockets }, addrs));
             }
             let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS)));
             // In this order: whoever has the first is the only one who tries the second.
             if let Ok(socket) = UdpSocket::bind(addr)
                 && TcpListener::bind(addr).is_ok()
             {
-                kept.push(socket);
+                sockets.push(socket);
                 addrs.push(addr);
             }
         }
