@@ -83,12 +83,7 @@ pub(crate) fn read_identity(
     cert: &Path,
     key: &Path,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
-    let certs = read_certs(cert)?;
-    let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => TlsError::NoKey(key.to_owned()),
-        error => damaged(key, &error),
-    })?;
-    Ok((certs, private))
+    Ok((read_certs(cert)?, read_key(key)?))
 }
 
 /// Reads the certificates of CAs.
@@ -111,7 +106,12 @@ pub(crate) fn system_roots() -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn read_certs(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// Reads the certificates in a file in PEM, at least one.
+///
+/// # Errors
+///
+/// [`TlsError`] when the file cannot be read, has none, or is damaged.
+pub fn read_certs(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let pem = read(path)?;
     let certs = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
     let certs = certs.map_err(|error| damaged(path, &error))?;
@@ -119,6 +119,18 @@ fn read_certs(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         return Err(TlsError::NoCertificate(path.to_owned()));
     }
     Ok(certs)
+}
+
+/// Reads the first private key in a file in PEM.
+///
+/// # Errors
+///
+/// [`TlsError`] when the file cannot be read, has none, or is damaged.
+pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsError::NoKey(path.to_owned()),
+        error => damaged(path, &error),
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

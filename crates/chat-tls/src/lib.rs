@@ -35,6 +35,6 @@ pub use rustls::ClientConnection;
 #[cfg(feature = "clap")]
 pub use args::TlsArgs;
 pub use failure::{cut, explain, late, refused};
-pub use files::TlsError;
+pub use files::{TlsError, read_certs, read_key};
 pub use handshake::shake;
 pub use tls::{Tls, TlsOptions, Trust};

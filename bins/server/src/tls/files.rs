@@ -1,16 +1,14 @@
 //! The files of TLS, read and checked.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use chat_tls::{read_certs, read_key};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig};
 use tracing::warn;
@@ -32,14 +30,8 @@ pub(crate) enum TlsError {
         "there are files for TLS, and no tls-listen, nor a socket called tls that was handed over, to say where"
     )]
     NoAddress,
-    #[error("cannot read {}: {source}", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[error("{} has no certificate: it needs a part `-----BEGIN CERTIFICATE-----`", .0.display())]
-    NoCertificate(PathBuf),
-    #[error("{} has no key: it needs a part `-----BEGIN PRIVATE KEY-----`, without a password", .0.display())]
-    NoKey(PathBuf),
-    #[error("{} is damaged: {reason}", path.display())]
-    Damaged { path: PathBuf, reason: String },
+    #[error(transparent)]
+    File(#[from] chat_tls::TlsError),
     #[error(
         "the key in {} is not that of the first certificate in {}; give the files that were made \
          together, with the server's own certificate first",
@@ -103,44 +95,6 @@ impl Files {
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Arc::new(config))
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|source| TlsError::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn read_certs(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = read(path)?;
-    let certs = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| damaged(path, &error))?;
-    if certs.is_empty() {
-        return Err(TlsError::NoCertificate(path.to_owned()));
-    }
-    Ok(certs)
-}
-
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => TlsError::NoKey(path.to_owned()),
-        error => damaged(path, &error),
-    })
-}
-
-fn damaged(path: &Path, error: &pem::Error) -> TlsError {
-    TlsError::Damaged {
-        path: path.to_owned(),
-        reason: match error {
-            pem::Error::MissingSectionEnd { .. } => "a part has no line `-----END ...`".to_owned(),
-            pem::Error::IllegalSectionStart { .. } => {
-                "a line `-----BEGIN ...` does not end with `-----`".to_owned()
-            }
-            error => error.to_string(),
-        },
     }
 }
 

@@ -5,27 +5,19 @@
 //! The example `faults` of chat-cluster-faults does the same for as long as one likes.
 #![cfg(feature = "cluster")]
 
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chat_cluster_faults::{
-    Cluster, Crowd, Fault, Settings, Trial, find_faketime, find_nats, judge,
-};
+use chat_cluster_faults::{Cluster, Crowd, Fault, Settings, Trial, find_faketime, judge};
+
+/// NATS where it is.
+#[path = "../../../../crates/chat-cluster-faults/tests/it/installed.rs"]
+mod installed;
+
+use installed::nats;
 
 /// How long a fault lasts that lasts. The leader of a stream is missed after some seconds.
 const TIME: Duration = Duration::from_secs(2);
-
-/// Finds NATS; in the gate it has to be there.
-fn nats() -> Option<PathBuf> {
-    let nats = find_nats();
-    let must = std::env::var_os("CI").is_some();
-    assert!(nats.is_some() || !must, "nats-server is not installed");
-    if nats.is_none() {
-        eprintln!("skipped: nats-server is not installed (Debian: apt-get install nats-server)");
-    }
-    nats
-}
 
 /// Makes the settings of a cluster with a stream in `storage`, if there is NATS.
 fn settings(storage: &str) -> Option<Settings> {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::example::example;
 use crate::guards::children_of;
-use crate::nats::nats;
+use crate::installed::nats;
 
 /// Makes the settings of a cluster of real servers, where both are there. What builds all packages builds
 /// the chat server as well.

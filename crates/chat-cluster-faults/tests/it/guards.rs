@@ -9,7 +9,7 @@ use chat_cluster_faults::{Cluster, Settings};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::example::example;
-use crate::nats::nats;
+use crate::installed::nats;
 
 /// Set in a process that starts servers and is ended by a signal.
 const VICTIM: &str = "CHAT_CLUSTER_FAULTS_VICTIM";

@@ -10,5 +10,7 @@ mod example;
 mod exits;
 /// Servers and files that are gone with the process that a signal ends.
 mod guards;
+/// NATS where it is, which the tests of the chat server look for as well.
+mod installed;
 /// Servers of NATS by themselves.
 mod nats;
