@@ -42,6 +42,18 @@ fn a_server_that_is_silent_is_told_when_the_time_is_over() {
 }
 
 #[test]
+fn a_node_that_has_no_time_to_join_tries_once() {
+    if !is_installed() {
+        return;
+    }
+    let nats = Nats::start();
+    let mut settings = settings(&nats, "a");
+    settings.join_timeout = std::time::Duration::ZERO;
+    let node = Joined::join(settings);
+    assert!(node.member.state().is_serving());
+}
+
+#[test]
 fn a_server_without_jetstream_is_told() {
     if !is_installed() {
         return;

@@ -21,7 +21,9 @@ pub(super) async fn join<'a>(
     shared: &'a Shared,
     out: mpsc::Sender<Delivery>,
 ) -> Result<Driver<'a>, End> {
-    let deadline = Instant::now() + settings.join_timeout.min(JOIN_TIME_MAX);
+    let start = Instant::now();
+    let deadline = start + settings.join_timeout.min(JOIN_TIME_MAX);
+    let answer_deadline = deadline.max(start + ANSWER_TIME_MIN);
     let (sender, mut events) = mpsc::channel(EVENT_COUNT_MAX);
     let mut client = None;
     let mut again_count = 0;
@@ -35,7 +37,7 @@ pub(super) async fn join<'a>(
             },
             () = left(shared) => return Err(End::Left),
             () = out.closed() => return Err(End::Dropped),
-            () = sleep_until(deadline) => {
+            () = sleep_until(answer_deadline) => {
                 check_permission(&mut events)?;
                 return Err(last.unwrap_or_else(|| silence(&settings)));
             }
@@ -154,6 +156,9 @@ const EVENT_COUNT_MAX: usize = 64;
 
 /// The longest time to join: a clock has room for it, and nobody waits so long. Judgement.
 const JOIN_TIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// How long NATS has at least to answer, however short the time to join. Judgement.
+const ANSWER_TIME_MIN: Duration = Duration::from_secs(1);
 
 /// How often the stream is looked at.
 const HEALTH_PERIOD: Duration = Duration::from_secs(2);
